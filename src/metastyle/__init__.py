@@ -1,0 +1,1 @@
+"""Teach a small network any painting in seconds, then repaint photos with it."""

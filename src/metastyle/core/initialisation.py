@@ -1,0 +1,63 @@
+"""Where adaptation starts: w_0 = Psi(theta, s).
+
+The post's section 2.2 leaves Psi open and section 3 takes the identity. Ours, a deliberate
+deviation, adds to the 3,200 instance-norm parameters an offset predicted from the painting's
+VGG statistics. The offset is zero at the start of training, so the identity is a special case.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from metastyle.core.losses import StyleTarget
+from metastyle.core.network import TransformationNetwork, instance_norm_parameters
+
+Parameters = dict[str, Tensor]
+
+STATISTICS = 2 * (64 + 128 + 256 + 512)
+
+
+class StylePredictor(nn.Module):
+    """1,920 statistics of a painting -> offsets of the instance-norm parameters; 658,688 parameters.
+
+    Statistics are standardised with the mean and deviation that training paintings have.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, outputs: int = 3200, hidden: int = 128) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(STATISTICS))
+        self.register_buffer("std", torch.ones(STATISTICS))
+        self.encode = nn.Linear(STATISTICS, hidden)
+        self.decode = nn.Linear(hidden, outputs)
+        nn.init.zeros_(self.decode.weight)
+        nn.init.zeros_(self.decode.bias)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """(1920,) -> (3200,)."""
+        standardised = (statistics - self.mean) / self.std
+        return self.decode(torch.relu(self.encode(standardised)))  # type: ignore[no-any-return]
+
+
+class Initialisation(nn.Module):
+    """theta, and Psi where there is one: everything that meta-training learns and the product ships."""
+
+    def __init__(self, network: TransformationNetwork | None = None, predictor: StylePredictor | None = None) -> None:
+        super().__init__()
+        self.network = network if network is not None else TransformationNetwork()
+        self.predictor = predictor
+
+    def start(self, target: StyleTarget) -> Parameters:
+        """w_0 = Psi(theta, s): all parameters of the network for one painting, differentiable in theta.
+
+        Without a predictor this is theta itself, whatever the painting.
+        """
+        parameters: Parameters = dict(self.network.named_parameters())
+        if self.predictor is None:
+            return parameters
+        norms = instance_norm_parameters(self.network)
+        offsets = self.predictor(target.statistics).split([p.numel() for p in norms.values()])
+        return parameters | {name: p + o for (name, p), o in zip(norms.items(), offsets, strict=True)}

@@ -1,0 +1,96 @@
+"""The image transformation network M(. ; w): 1,679,235 parameters, one style at a time.
+
+Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer" (ECCV 2016), in the
+variant that MetaStyle (Zhang, Zhu, Zhu; AAAI 2019) uses: instance normalisation, reflection
+padding everywhere, and nearest-neighbour upsampling before a convolution, which cannot leave
+the checkerboard of a transposed convolution.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STRIDE = 4
+"""Sizes that are a multiple of this come out of the network unchanged."""
+
+
+class Conv(nn.Conv2d):
+    """Convolution of odd kernel size that keeps the size (divided by its stride): reflection padding."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, stride: int = 1) -> None:
+        super().__init__(
+            channels_in,
+            channels_out,
+            kernel_size,
+            stride,
+            padding=kernel_size // 2,
+            padding_mode="reflect",
+        )
+
+
+class Residual(nn.Module):
+    """x + IN(conv(ReLU(IN(conv(x))))), all of one width."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = Conv(channels, channels, 3)
+        self.norm1 = nn.InstanceNorm2d(channels, affine=True)
+        self.conv2 = Conv(channels, channels, 3)
+        self.norm2 = nn.InstanceNorm2d(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.norm1(self.conv1(x)))
+        return x + self.norm2(self.conv2(h))
+
+
+class TransformationNetwork(nn.Module):
+    """c9s1-32, c3s2-64, c3s2-128, five residual blocks, two upsampling convolutions, c9s1-3, sigmoid.
+
+    The affine parameters of its fifteen instance-norm layers are 3,200 numbers: what MetaStyle's
+    published code moves in the inner level, because they specialise in the style (the post, section 1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down1 = Conv(3, 32, 9)
+        self.down1_norm = nn.InstanceNorm2d(32, affine=True)
+        self.down2 = Conv(32, 64, 3, stride=2)
+        self.down2_norm = nn.InstanceNorm2d(64, affine=True)
+        self.down3 = Conv(64, 128, 3, stride=2)
+        self.down3_norm = nn.InstanceNorm2d(128, affine=True)
+        self.residuals = nn.ModuleList([Residual(128) for _ in range(5)])
+        self.up1 = Conv(128, 64, 3)
+        self.up1_norm = nn.InstanceNorm2d(64, affine=True)
+        self.up2 = Conv(64, 32, 3)
+        self.up2_norm = nn.InstanceNorm2d(32, affine=True)
+        self.out = Conv(32, 3, 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map pictures (B, 3, H, W) in [0, 1] to pictures (B, 3, H', W') in (0, 1).
+
+        H' and W' are H and W rounded up to a multiple of 4 (``STRIDE``); callers pad and crop.
+        """
+        x = F.relu(self.down1_norm(self.down1(x)))  # (B, 32, H, W)
+        x = F.relu(self.down2_norm(self.down2(x)))  # (B, 64, H/2, W/2)
+        x = F.relu(self.down3_norm(self.down3(x)))  # (B, 128, H/4, W/4)
+        for block in self.residuals:
+            x = block(x)
+        x = F.relu(self.up1_norm(self.up1(_double(x))))  # (B, 64, H/2, W/2)
+        x = F.relu(self.up2_norm(self.up2(_double(x))))  # (B, 32, H, W)
+        return torch.sigmoid(self.out(x))  # (B, 3, H, W)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def instance_norm_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The scales and shifts of every instance-norm layer, by name, in the network's own order."""
+    return {
+        f"{name}.{kind}": getattr(module, kind)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.InstanceNorm2d)
+        for kind in ("weight", "bias")
+    }

@@ -1,0 +1,1 @@
+"""A style applied: whole, tiled, batched, exported."""

@@ -1,0 +1,1 @@
+"""Which numbers exist, where they are found, and how they are checked."""
