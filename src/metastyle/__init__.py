@@ -1,1 +1,52 @@
-"""Teach a small network any painting in seconds, then repaint photos with it."""
+"""Teach a small network any painting in seconds, then repaint photos with it.
+
+>>> import metastyle
+>>> style = metastyle.adapt("painting.jpg")
+>>> style.stylize("photo.jpg").save("picture.jpg")
+
+Importing this package is cheap: torch is imported when one of its names is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metastyle.api import Style, adapt, blend, load, stylize
+    from metastyle.core.adaptation import AdaptationSettings, AdaptationStep
+    from metastyle.errors import MetastyleError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AdaptationSettings": "metastyle.core.adaptation",
+    "AdaptationStep": "metastyle.core.adaptation",
+    "MetastyleError": "metastyle.errors",
+    "Style": "metastyle.api",
+    "adapt": "metastyle.api",
+    "blend": "metastyle.api",
+    "load": "metastyle.api",
+    "stylize": "metastyle.api",
+}
+
+__all__ = [
+    "AdaptationSettings",
+    "AdaptationStep",
+    "MetastyleError",
+    "Style",
+    "adapt",
+    "blend",
+    "load",
+    "stylize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metastyle' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

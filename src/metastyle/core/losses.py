@@ -53,9 +53,7 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 
 def style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """Sum over layers of the mean squared error of Gram matrices, (B, C, C) against (C, C) or (B, C, C)."""
-    return torch.stack(
-        [F.mse_loss(g, t.expand_as(g)) for g, t in zip(grams, targets, strict=True)]
-    ).sum()
+    return torch.stack([F.mse_loss(g, t.expand_as(g)) for g, t in zip(grams, targets, strict=True)]).sum()
 
 
 def perceptual_loss(

@@ -1,0 +1,325 @@
+"""The public face: ``adapt``, ``load``, ``blend``, ``stylize`` and ``Style``.
+
+>>> style = metastyle.adapt("painting.jpg", steps=100)
+>>> picture = style.stylize("photo.jpg")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, cast, overload
+
+import numpy as np
+
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from metastyle.core import style as core
+from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep
+from metastyle.core.initialisation import Initialisation
+from metastyle.core.network import TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.media import color, contents, images
+from metastyle.rendering.stylizer import Stylizer
+from metastyle.weights import style_file
+from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.loss_network import load_loss_network
+
+Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
+"""A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
+
+Arrays are (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point in [0, 1]; tensors are
+(3, H, W) or (1, 3, H, W), floating point in [0, 1].
+"""
+
+POOL = 24
+"""Contents that one adaptation draws from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Style(core.Style):
+    """An adapted style that can be applied, saved and blended. Made by ``adapt``, ``load`` or ``blend``."""
+
+    @overload
+    def stylize(self, picture: NDArray[Any], **options: Any) -> NDArray[Any]: ...
+    @overload
+    def stylize(self, picture: Tensor, **options: Any) -> Tensor: ...
+    @overload
+    def stylize(
+        self, picture: str | Path | bytes | BinaryIO | Image.Image, **options: Any
+    ) -> Image.Image: ...
+    @overload
+    def stylize(self, picture: list[Any], **options: Any) -> list[Any]: ...
+    def stylize(self, picture: Any, **options: Any) -> Any:
+        """Repaint a picture, or a list of pictures, in this style.
+
+        The same kind comes back: a PIL picture for a PIL picture, a path, bytes or an open file; an
+        array of the same shape and type for an array; a tensor for a tensor; a list for a list.
+
+        Options (those of ``render``): size, keep_color, strength, max_memory, device, progress.
+
+        Raises:
+            MetastyleError: the picture cannot be read, or an option is out of range.
+        """
+        if isinstance(picture, list):
+            sources = [read_picture(p) for p in picture]
+            return [_like(p, r) for p, r in zip(picture, self.render_many(sources, **options), strict=True)]
+        return _like(picture, self.render(read_picture(picture), **options))
+
+    def render(self, picture: images.Picture, **options: Any) -> images.Picture:
+        """``stylize`` for a ``Picture``: alpha, colour profile and metadata go along."""
+        return self.render_many([picture], **options)[0]
+
+    def render_many(
+        self,
+        pictures: Sequence[images.Picture],
+        *,
+        size: int | None = None,
+        keep_color: bool = False,
+        strength: float = 1.0,
+        max_memory: int | None = None,
+        device: str = "auto",
+        progress: Callable[[float], None] | None = None,
+    ) -> list[images.Picture]:
+        """Repaint pictures; those of equal size go through the network together.
+
+        Args:
+            size: long edge of the result in pixels; None keeps each picture's own size.
+            keep_color: keep the photograph's colours, take only the style's light and dark.
+            strength: 0 is the photograph, 1 the full style.
+            max_memory: bytes of working memory; larger pictures are streamed in strips, exactly.
+            progress: called with the finished share, 0 to 1.
+        """
+        color.check_strength(strength)
+        if size is not None:
+            pictures = [images.resize(p, size) for p in pictures]
+        stylizer = self.stylizer(device=device, max_memory=max_memory)
+        results = stylizer.render_many([p.pixels for p in pictures], progress=progress)
+        finished = []
+        for picture, pixels in zip(pictures, results, strict=True):
+            if keep_color:
+                pixels = color.keep_color(picture.pixels, pixels)
+            pixels = color.mix(picture.pixels, pixels, strength)
+            finished.append(dataclasses.replace(picture, pixels=pixels))
+        return finished
+
+    def stylizer(self, *, device: str = "auto", max_memory: int | None = None) -> Stylizer:
+        """The renderer of this style, for callers who repaint many pictures or frames: made once, used often."""
+        return Stylizer(self.network(), device=device, max_memory=max_memory)
+
+    def network(self) -> TransformationNetwork:
+        """The ordinary fast network that this style is, in evaluation mode."""
+        initialisation, base = load_initialisation()
+        if self.kind == "instance_norm":
+            style_file.check_base(self, base)
+        network = TransformationNetwork()
+        network.load_state_dict(self.full_parameters(initialisation.network))
+        return network.eval().requires_grad_(False)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the style as a safetensors file; an existing file is an error unless ``overwrite``."""
+        style_file.save_style(self, Path(path), overwrite=overwrite)
+
+
+def load(path: str | Path) -> Style:
+    """Read a style file.
+
+    Raises:
+        MetastyleError: not a style file, truncated, damaged, or made by a newer version.
+    """
+    return _public(style_file.load_style(Path(path)))
+
+
+def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) -> Style:
+    """Mix styles by a convex combination of their parameters (the post, section 4.3); equal weights by default."""
+    kinds = {style.kind for style in styles}
+    base = None
+    if len(kinds) > 1:
+        initialisation, sha256 = load_initialisation()
+        for style in styles:
+            style_file.check_base(style, sha256)
+        base = dict(initialisation.network.named_parameters())
+    return _public(core.blend(styles, weights, base_parameters=base))
+
+
+def adapt(
+    painting: Source,
+    *,
+    contents: Source | Iterable[Source] | None = None,
+    settings: AdaptationSettings | None = None,
+    device: str = "auto",
+    loss_network: str | Path | None = None,
+    cache: str | Path | None = None,
+    offline: bool = False,
+    on_download: Callable[[int, int, str], None] | None = None,
+    on_step: Callable[[AdaptationStep], bool | None] | None = None,
+    **changes: Any,
+) -> Style:
+    """Teach the network a painting.
+
+    Args:
+        painting: the style picture.
+        contents: photographs, or a folder of them, to learn on; None takes procedural pictures.
+        settings: how to learn; ``changes`` replace single fields of it: ``steps=200, seed=1``.
+        loss_network: a file with VGG-16's weights; None finds or fetches them.
+        cache: folder that remembers finished adaptations; None remembers nothing.
+        on_step: called after every step; returning False stops there and keeps what has been learned.
+
+    Raises:
+        MetastyleError: a picture cannot be read, a setting is out of range, or weights cannot be had.
+    """
+    settings = settings_from(settings, changes)
+    style_picture = images.resize(read_picture(painting), settings.style_size)
+    initialisation, base = load_initialisation()
+    photos = _photos(contents)
+    name, digest = _name(painting), _digest([style_picture])
+    key = style_file.cache_key(
+        painting=digest,
+        base=base,
+        settings=dataclasses.asdict(settings),
+        contents=_digest(photos) if photos else "synthetic",
+    )
+    if cache is not None:
+        remembered = style_file.style_cache_path(Path(cache), key)
+        if remembered.is_file():
+            return dataclasses.replace(load(remembered), painting=name)
+    run = Adaptation(
+        initialisation,
+        load_loss_network(
+            Path(loss_network) if loss_network else None, offline=offline, progress=on_download
+        ),
+        images.to_tensor(style_picture.pixels),
+        content_pool(photos, settings),
+        settings,
+        device,
+    )
+    finished = True
+    for step in run:
+        if on_step is not None and on_step(step) is False:
+            finished = step.step == settings.steps
+            break
+    style = Style(
+        parameters=run.parameters if settings.parameters == "all" else run.moved_parameters,
+        kind=settings.parameters,
+        base=base,
+        painting=name,
+        painting_sha256=digest,
+        settings=dataclasses.asdict(settings) | {"contents": "photos" if photos else "synthetic"},
+        curve=tuple(run.curve),
+    )
+    if cache is not None and finished:
+        style.save(remembered, overwrite=True)
+    return style
+
+
+def stylize(picture: Any, style: core.Style | Source, **options: Any) -> Any:
+    """Repaint ``picture`` (or a list) in ``style``: a Style, a style file, or a painting to adapt to first.
+
+    Options are those of ``Style.stylize``; a painting is learned with the default settings.
+    """
+    if isinstance(style, core.Style):
+        return _public(style).stylize(picture, **options)
+    if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
+        return load(style).stylize(picture, **options)
+    return adapt(style, device=options.get("device", "auto")).stylize(picture, **options)
+
+
+def settings_from(settings: AdaptationSettings | None, changes: dict[str, Any]) -> AdaptationSettings:
+    """``settings`` (the default ones for None) with single fields changed; an unknown name is an error."""
+    known = [field.name for field in dataclasses.fields(AdaptationSettings)]
+    for name in changes:
+        if name not in known:
+            raise MetastyleError(f"adaptation has no setting '{name}': use one of {', '.join(known)}")
+    return dataclasses.replace(settings or AdaptationSettings(), **changes)
+
+
+def content_pool(photos: Sequence[images.Picture], settings: AdaptationSettings) -> Tensor:
+    """The contents of one adaptation: crops of ``photos``, or procedural pictures where there are none."""
+    count = max(1, min(POOL, settings.steps * settings.batch))
+    if photos:
+        return contents.photo_pool(photos, count, settings.size, settings.seed)
+    return contents.synthetic_pool(count, settings.size, settings.seed)
+
+
+def read_picture(source: Source) -> images.Picture:
+    """Any kind of picture as a ``Picture``."""
+    if isinstance(source, Tensor):
+        tensor = source if source.dim() == 4 else source[None]
+        if tensor.dim() != 4 or tensor.shape[:2] != (1, 3) or not tensor.is_floating_point():
+            raise MetastyleError(
+                f"a tensor of shape {tuple(source.shape)} and type {source.dtype} is no picture:"
+                " use floating point (3, H, W) or (1, 3, H, W) in [0, 1]"
+            )
+        return images.Picture(pixels=images.from_tensor(tensor.detach().float().cpu(), np.uint16))
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        return images.from_pil(source)
+    return images.open_picture(source)
+
+
+def _from_array(array: NDArray[Any]) -> images.Picture:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise MetastyleError(
+            f"an array of shape {array.shape} is no picture: use (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all():
+            raise MetastyleError("an array with values that are not finite is no picture")
+        array = (array.clip(0, 1) * 65535 + 0.5).astype(np.uint16)
+    elif array.dtype not in (np.uint8, np.uint16):
+        raise MetastyleError(
+            f"an array of type {array.dtype} is no picture: use uint8, uint16 or floating point"
+        )
+    if array.ndim == 2:
+        return images.Picture(pixels=np.repeat(array[:, :, None], 3, axis=2))
+    alpha = np.ascontiguousarray(array[:, :, 3]) if array.shape[2] == 4 else None
+    return images.Picture(pixels=np.ascontiguousarray(array[:, :, :3]), alpha=alpha)
+
+
+def _like(source: Any, picture: images.Picture) -> Any:
+    """``picture`` as the kind of thing that ``source`` is."""
+    if isinstance(source, Tensor):
+        tensor = images.to_tensor(picture.pixels).to(source.device, source.dtype)
+        return tensor if source.dim() == 4 else tensor[0]
+    if isinstance(source, np.ndarray):
+        pixels: NDArray[Any] = picture.pixels
+        if picture.alpha is not None:
+            pixels = np.concatenate([pixels, picture.alpha[:, :, None]], axis=2)
+        if np.issubdtype(source.dtype, np.floating):
+            return (pixels / np.array(65535, source.dtype)).astype(source.dtype)
+        return pixels
+    return images.to_pil(picture)
+
+
+def _photos(given: Source | Iterable[Source] | None) -> list[images.Picture]:
+    if given is None:
+        return []
+    if isinstance(given, str | Path) and Path(given).is_dir():
+        paths = images.list_pictures(Path(given))[:POOL]
+        if not paths:
+            raise MetastyleError(f"{given}: no pictures in this folder to learn on")
+        return [images.open_picture(path) for path in paths]
+    if isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor) or hasattr(given, "read"):
+        return [read_picture(cast(Source, given))]
+    return [read_picture(source) for source in cast(Iterable[Source], given)]
+
+
+def _name(source: Source) -> str:
+    return Path(source).stem if isinstance(source, str | Path) else "painting"
+
+
+def _digest(pictures: Sequence[images.Picture]) -> str:
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(f"{picture.pixels.dtype}{picture.pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(picture.pixels).data)
+    return digest.hexdigest()
+
+
+def _public(style: core.Style) -> Style:
+    return Style(**{field.name: getattr(style, field.name) for field in dataclasses.fields(core.Style)})

@@ -1,0 +1,199 @@
+"""Teach the network one painting: the steps that follow w_0 = Psi(theta, s).
+
+The post, section 3: "we post update our model [...] for only a limited number of steps". The
+steps are Adam's, on the perceptual loss of a small pool of contents. Two deviations: the
+learning rate falls along a cosine, and content features are computed once for the whole pool.
+Both are measured in ``benchmarks/adaptation.md``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metastyle.core.bilevel import ParameterSet
+from metastyle.core.hardware import compute_dtype, pick_device
+from metastyle.core.initialisation import Initialisation, Parameters
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
+from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, perceptual_loss, style_target
+from metastyle.core.network import instance_norm_parameters
+from metastyle.errors import MetastyleError
+
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """How a painting is learned. The defaults are those that reach the lowest loss per second on a CPU."""
+
+    steps: int = 100
+    """Adam steps; 0 keeps the predicted start."""
+    learning_rate: float = 1e-3
+    """Adam's rate at the first step; it falls to zero along a half cosine."""
+    batch: int = 1
+    """Contents per step."""
+    size: int = 256
+    """Side of the square contents, in pixels."""
+    style_size: int = 512
+    """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
+    parameters: ParameterSet = "all"
+    """What the steps move: everything, or only the 3,200 instance-norm parameters."""
+    content_weight: float = CONTENT_WEIGHT
+    """alpha in the perceptual loss."""
+    style_weight: float = STYLE_WEIGHT
+    """beta in the perceptual loss."""
+    seed: int = 0
+    """Of everything random: which contents, in which order."""
+
+    def __post_init__(self) -> None:
+        def check(name: str, ok: bool, expected: str) -> None:
+            if not ok:
+                raise MetastyleError(f"{name} is {getattr(self, name)!r}: use {expected}")
+
+        check("steps", 0 <= self.steps <= 100_000, "0 to 100000")
+        check("learning_rate", 0 < self.learning_rate <= 1, "a number above 0 and up to 1")
+        check("batch", 1 <= self.batch <= 64, "1 to 64")
+        check("size", 64 <= self.size <= 1024 and self.size % 4 == 0, "a multiple of 4 from 64 to 1024")
+        check("style_size", 64 <= self.style_size <= 4096, "64 to 4096")
+        check("parameters", self.parameters in ("all", "instance_norm"), "all or instance_norm")
+        check("content_weight", 0 <= self.content_weight < math.inf, "a number from 0")
+        check("style_weight", 0 <= self.style_weight < math.inf, "a number from 0")
+        check("seed", 0 <= self.seed < 2**63, "a whole number from 0")
+
+
+@dataclass(frozen=True)
+class AdaptationStep:
+    """What is known after a step; the losses are those of the step's own contents, before its update."""
+
+    step: int
+    steps: int
+    total: float
+    content: float
+    style: float
+    seconds: float
+    seconds_left: float
+    preview: Callable[[Tensor], Tensor]
+    """Renders pictures (B, 3, H, W) in [0, 1], sides a multiple of 4, with the parameters as they are now."""
+
+
+class Adaptation:
+    """An adaptation under way: iterate over it to take the steps, stop whenever you like.
+
+    Args:
+        initialisation: theta and Psi; it is not changed.
+        loss_network: VGG-16; it is not changed.
+        style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
+        contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
+
+    Attributes:
+        parameters: the network's parameters after the last step taken, float32 on the CPU.
+        curve: (step, total, content, style) of every step taken.
+    """
+
+    def __init__(
+        self,
+        initialisation: Initialisation,
+        loss_network: LossNetwork,
+        style: Tensor,
+        contents: Tensor,
+        settings: AdaptationSettings,
+        device: str = "auto",
+    ) -> None:
+        self.settings = settings
+        self.device = pick_device(device)
+        self._dtype = compute_dtype(self.device)
+        initialisation = copy.deepcopy(initialisation).to(self.device)
+        self._network = initialisation.network.to(memory_format=torch.channels_last)
+        self._loss_network = copy.deepcopy(loss_network).to(self.device)
+        if self._dtype != torch.float32:
+            # Frozen weights are converted once; autocast would convert them at every call.
+            for convolution in self._loss_network.children():
+                convolution.to(self._dtype)
+        self._contents = self._place(contents)
+        with torch.no_grad(), self._autocast():
+            self._target = style_target(self._loss_network, self._place(style))
+            self._features = torch.cat(
+                [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
+            )
+            self._network.load_state_dict(initialisation.start(self._target))
+        everything = dict(self._network.named_parameters())
+        self._moved: Parameters = (
+            everything if settings.parameters == "all" else dict(instance_norm_parameters(self._network))
+        )
+        for name, parameter in everything.items():
+            parameter.requires_grad_(name in self._moved)
+        self.curve: list[tuple[int, float, float, float]] = []
+
+    @property
+    def parameters(self) -> Parameters:
+        return {
+            name: p.detach().to("cpu", torch.float32, copy=True).contiguous()
+            for name, p in self._network.named_parameters()
+        }
+
+    @property
+    def moved_parameters(self) -> Parameters:
+        """Those of ``parameters`` that the steps move."""
+        return {name: p for name, p in self.parameters.items() if name in self._moved}
+
+    def __len__(self) -> int:
+        return self.settings.steps
+
+    def __iter__(self) -> Iterator[AdaptationStep]:
+        settings = self.settings
+        adam = torch.optim.Adam(self._moved.values(), lr=settings.learning_rate)
+        generator = torch.Generator().manual_seed(settings.seed)
+        order = _endless_shuffle(len(self._contents), generator)
+        started = time.perf_counter()
+        for step in range(1, settings.steps + 1):
+            adam.param_groups[0]["lr"] = settings.learning_rate * cosine(step - 1, settings.steps)
+            batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
+            with self._autocast():
+                pictures = self._network(self._contents[batch])
+                loss = perceptual_loss(
+                    self._loss_network(pictures),
+                    self._features[batch],
+                    self._target,
+                    settings.content_weight,
+                    settings.style_weight,
+                )
+            adam.zero_grad()
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            values = torch.stack(loss).tolist()
+            if not math.isfinite(values[0]):
+                raise MetastyleError(
+                    f"the loss became {values[0]} at step {step}: use a smaller learning rate or style weight"
+                )
+            self.curve.append((step, *values))
+            seconds = time.perf_counter() - started
+            yield AdaptationStep(
+                step, settings.steps, *values, seconds, seconds / step * (settings.steps - step), self.render
+            )
+
+    @torch.no_grad()
+    def render(self, pictures: Tensor) -> Tensor:
+        """Stylise (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
+        with self._autocast():
+            rendered: Tensor = self._network(self._place(pictures))
+        return rendered.float().cpu()
+
+    def _place(self, x: Tensor) -> Tensor:
+        return x.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+
+def cosine(step: int, steps: int) -> float:
+    """Half a cosine from 1 at step 0 towards 0 at ``steps``."""
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _endless_shuffle(n: int, generator: torch.Generator) -> Iterator[int]:
+    while True:
+        yield from torch.randperm(n, generator=generator).tolist()

@@ -1,0 +1,40 @@
+"""Which device to compute on, and in which precision it is fast."""
+
+from __future__ import annotations
+
+import torch
+
+from metastyle.errors import MetastyleError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU; a device that is not there is an error, not a fallback."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise MetastyleError(f"device '{name}' is unknown: use auto, cpu, cuda, cuda:N or mps") from None
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise MetastyleError(f"device '{name}' is not on this machine: use --device auto or --device cpu")
+    return device
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu":
+        # Emulated bfloat16 is slower than float32, so ask for the instruction set, not for the type.
+        # Older releases of torch cannot tell; float32 is right everywhere.
+        flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        native = flags.get("avx512_bf16", False) or flags.get("amx_bf16", False)
+        return torch.bfloat16 if native else torch.float32
+    return torch.float32
