@@ -1,0 +1,53 @@
+# Everything a newcomer needs. `make help` lists it.
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix docs examples clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: .venv/metastyle ## set up, learn a painting, repaint a photograph, show where the pictures lie
+	@$(BIN)/python examples/demo.py
+
+test: .venv/dev ## set up, then lint, types, import rules and the whole test suite
+	@$(BIN)/metastyle weights --fetch --quiet || echo "tests that need VGG-16 will be skipped"
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: .venv/dev ## lint, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: .venv/dev ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/dev ## write again the pages that are generated
+	$(BIN)/python scripts/make_cli_docs.py
+
+examples: .venv/metastyle ## draw the example paintings and photographs again
+	$(BIN)/python examples/draw.py
+
+clean: ## remove the environment and what the demo wrote
+	rm -rf .venv out
+
+.venv/bin/python:
+	@echo "Setting up .venv ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "metastyle needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+# constraints.txt keeps torch at a CPU build; PIP_ARGS passes anything else to pip, such as another index.
+.venv/metastyle: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing metastyle and what it needs (torch is large: a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing metastyle and its development tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@ .venv/metastyle
