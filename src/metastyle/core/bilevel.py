@@ -1,8 +1,8 @@
 """MetaStyle's bilevel problem (the post, section 3), one screen.
 
-    minimise over theta   E_{c,s} [ l(I_c, I_s, M(I_c; w_{s,T})) ]              outer level
-    subject to            w_{s,0} = Psi(theta, s)
-                          w_{s,t} = w_{s,t-1} - delta grad E_c [ l(I_c, I_s, M(I_c; w_{s,t-1})) ]   inner level
+    outer level   minimise over theta   E_{c,s} [ l(I_c, I_s, M(I_c; w_{s,T})) ]
+    inner level   w_{s,0} = Psi(theta, s)
+                  w_{s,t} = w_{s,t-1} - delta grad E_c [ l(I_c, I_s, M(I_c; w_{s,t-1})) ]
 
 The inner level sees training contents, the outer level other ("validation") contents, and the
 outer gradient passes through the inner steps: exact second order, unless first order is asked for.
@@ -79,7 +79,9 @@ class MetaObjective(nn.Module):
         log_steps = torch.full((len(self.moved),), step_size).log()
         self.log_step_sizes = nn.Parameter(log_steps, requires_grad=learn_step_sizes)
 
-    def forward(self, contents: Tensor, styles: Sequence[StyleTarget], queries: Tensor, scales: Tensor | None = None) -> Loss:
+    def forward(
+        self, contents: Tensor, styles: Sequence[StyleTarget], queries: Tensor, scales: Tensor | None = None
+    ) -> Loss:
         """Mean over styles of the loss that the adapted network has on ``queries``.
 
         contents: (B, 3, H, W) in [0, 1], the inner level's photographs, one batch for all styles.
@@ -93,7 +95,12 @@ class MetaObjective(nn.Module):
             w = self.initialisation.start(style)
             for _ in range(self.inner_steps):
                 assert content_features is not None
-                w = inner_update(w, self._loss(w, contents, content_features, style).total, self._steps(), self.second_order)
+                w = inner_update(
+                    w,
+                    self._loss(w, contents, content_features, style).total,
+                    self._steps(),
+                    self.second_order,
+                )
             losses.append(torch.stack(self._loss(w, queries, query_features, style)))
         stacked = torch.stack(losses)  # (S, 3)
         if scales is not None:

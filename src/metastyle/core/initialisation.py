@@ -45,7 +45,9 @@ class StylePredictor(nn.Module):
 class Initialisation(nn.Module):
     """theta, and Psi where there is one: everything that meta-training learns and the product ships."""
 
-    def __init__(self, network: TransformationNetwork | None = None, predictor: StylePredictor | None = None) -> None:
+    def __init__(
+        self, network: TransformationNetwork | None = None, predictor: StylePredictor | None = None
+    ) -> None:
         super().__init__()
         self.network = network if network is not None else TransformationNetwork()
         self.predictor = predictor

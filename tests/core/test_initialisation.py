@@ -1,0 +1,79 @@
+import pytest
+import torch
+from torch.func import functional_call
+
+from metastyle.core.initialisation import STATISTICS, Initialisation, StylePredictor
+from metastyle.core.losses import StyleTarget
+from metastyle.core.network import instance_norm_parameters
+
+
+def painting(seed: int) -> StyleTarget:
+    return StyleTarget((), torch.randn(STATISTICS, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.fixture
+def predicted() -> Initialisation:
+    torch.manual_seed(0)
+    return Initialisation(predictor=StylePredictor())
+
+
+def test_predictor_parameter_count() -> None:
+    predictor = StylePredictor()
+    assert sum(p.numel() for p in predictor.parameters()) == 658_688
+    assert STATISTICS == 1_920
+
+
+def test_without_predictor_the_start_is_theta_itself() -> None:
+    initialisation = Initialisation()
+    start = initialisation.start(painting(0))
+    own = dict(initialisation.network.named_parameters())
+    assert start.keys() == own.keys()
+    assert all(start[name] is own[name] for name in own)
+
+
+def test_a_fresh_predictor_is_the_identity(predicted: Initialisation) -> None:
+    start = predicted.start(painting(0))
+    for name, parameter in predicted.network.named_parameters():
+        assert torch.equal(start[name], parameter)
+
+
+def test_a_trained_predictor_moves_only_the_instance_norm_parameters(predicted: Initialisation) -> None:
+    assert predicted.predictor is not None
+    torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.1)
+    a, b = predicted.start(painting(0)), predicted.start(painting(1))
+    norms = instance_norm_parameters(predicted.network).keys()
+    for name, parameter in predicted.network.named_parameters():
+        if name in norms:
+            assert a[name].shape == parameter.shape
+            assert not torch.equal(a[name], b[name])
+        else:
+            assert a[name] is parameter
+    offsets = torch.cat([(a[n] - dict(predicted.network.named_parameters())[n]).flatten() for n in norms])
+    torch.testing.assert_close(offsets, predicted.predictor(painting(0).statistics))
+
+
+def test_statistics_are_standardised(predicted: Initialisation) -> None:
+    assert predicted.predictor is not None
+    torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.1)
+    raw = painting(0).statistics
+    before = predicted.predictor(raw)
+    predicted.predictor.mean.fill_(3.0)
+    predicted.predictor.std.fill_(2.0)
+    torch.testing.assert_close(predicted.predictor(raw * 2 + 3), before)
+
+
+def test_one_backward_fills_every_gradient(predicted: Initialisation) -> None:
+    assert predicted.predictor is not None
+    torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.01)
+    picture = functional_call(predicted.network, predicted.start(painting(0)), (torch.rand(1, 3, 16, 16),))
+    picture.square().mean().backward()
+    # A bias before an instance norm cannot matter: its gradient is zero up to rounding, but it is there.
+    assert all(p.grad is not None for p in predicted.parameters())
+    assert all(
+        predicted.get_parameter(f"predictor.{n}").grad.abs().sum() > 0
+        for n in ("encode.weight", "decode.bias")
+    )
+
+
+def test_mean_and_deviation_travel_with_the_weights(predicted: Initialisation) -> None:
+    assert {"predictor.mean", "predictor.std"} <= predicted.state_dict().keys()

@@ -1,0 +1,139 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
+from metastyle.core.losses import (
+    Loss,
+    StyleTarget,
+    content_loss,
+    gram_matrix,
+    perceptual_loss,
+    style_loss,
+    style_target,
+)
+
+CHANNELS = (2, 3, 4, 2)
+
+
+def some_features(batch: int, seed: int = 0) -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(batch, c, 6 - k, 5, generator=g, dtype=torch.float64)
+        for k, (name, c) in enumerate(zip(STYLE_LAYERS, CHANNELS, strict=True))
+    }
+
+
+def some_target(seed: int = 1) -> StyleTarget:
+    return StyleTarget(
+        tuple(gram_matrix(f)[0] for f in some_features(1, seed).values()),
+        torch.zeros(1920, dtype=torch.float64),
+    )
+
+
+def test_gram_of_constant_channels_is_known() -> None:
+    """Channels of constants a, b on H x W: G = [[aa, ab], [ab, bb]] / C, whatever H and W."""
+    f = torch.tensor([2.0, 3.0]).view(1, 2, 1, 1).expand(1, 2, 7, 5)
+    torch.testing.assert_close(gram_matrix(f), torch.tensor([[[2.0, 3.0], [3.0, 4.5]]]))
+
+
+@given(
+    seed=st.integers(0, 10_000), batch=st.integers(1, 3), channels=st.integers(1, 5), side=st.integers(1, 6)
+)
+@settings(deadline=None, max_examples=30)
+def test_gram_by_definition_symmetric_and_positive(seed: int, batch: int, channels: int, side: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    f = torch.randn(batch, channels, side, side + 1, generator=g, dtype=torch.float64)
+    gram = gram_matrix(f)
+    expected = torch.einsum("bihw,bjhw->bij", f, f) / (channels * side * (side + 1))
+    torch.testing.assert_close(gram, expected)
+    torch.testing.assert_close(gram, gram.mT)
+    assert torch.linalg.eigvalsh(gram).min() > -1e-12
+
+
+def test_gram_ignores_where_things_are() -> None:
+    f = torch.rand(1, 3, 4, 6, dtype=torch.float64)
+    shuffled = f.flatten(2)[:, :, torch.randperm(24)].view_as(f)
+    torch.testing.assert_close(gram_matrix(f), gram_matrix(shuffled))
+
+
+def test_half_precision_features_are_summed_in_float32() -> None:
+    f = torch.rand(1, 8, 16, 16)
+    gram = gram_matrix(f.bfloat16())
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(gram, gram_matrix(f), rtol=0.02, atol=0)
+    assert content_loss(f.bfloat16(), f.bfloat16()).dtype == torch.float32
+
+
+def test_content_loss_of_a_constant_difference() -> None:
+    a = torch.rand(2, 3, 4, 4, dtype=torch.float64)
+    assert content_loss(a, a).item() == 0
+    assert content_loss(a + 0.5, a).item() == pytest.approx(0.25)
+
+
+def test_style_loss_sums_layers_and_means_entries() -> None:
+    grams = [torch.zeros(2, 2, 2), torch.zeros(2, 3, 3)]
+    targets = [torch.full((2, 2), 0.5), torch.full((3, 3), 2.0)]
+    assert style_loss(grams, targets).item() == pytest.approx(0.25 + 4.0)
+
+
+def test_perceptual_loss_weighs_its_parts() -> None:
+    features, target = some_features(2), some_target()
+    content = torch.zeros_like(features["relu2_2"])
+    loss = perceptual_loss(features, content, target, content_weight=2.0, style_weight=300.0)
+    assert loss.content.item() == pytest.approx(2 * features["relu2_2"].square().mean().item())
+    expected = sum(
+        (gram_matrix(features[n]) - t).square().mean()
+        for n, t in zip(STYLE_LAYERS, target.grams, strict=True)
+    )
+    assert loss.style.item() == pytest.approx(300 * float(expected))
+    assert loss.total.item() == pytest.approx(loss.content.item() + loss.style.item())
+
+
+def test_zero_exactly_where_content_and_style_are_met() -> None:
+    features = some_features(1)
+    target = StyleTarget(tuple(gram_matrix(f)[0] for f in features.values()), torch.zeros(1))
+    assert perceptual_loss(features, features["relu2_2"], target) == Loss(*[torch.tensor(0.0).double()] * 3)
+
+
+def test_loss_does_not_depend_on_batch_size() -> None:
+    features, target = some_features(3), some_target()
+    content = torch.rand_like(features["relu2_2"])
+    whole = perceptual_loss(features, content, target)
+    one_by_one = [
+        perceptual_loss({n: f[i : i + 1] for n, f in features.items()}, content[i : i + 1], target)
+        for i in range(3)
+    ]
+    for part in range(3):
+        assert whole[part].item() == pytest.approx(sum(x[part].item() for x in one_by_one) / 3, rel=1e-12)
+
+
+def test_gradients_in_float64() -> None:
+    features, target = some_features(2), some_target()
+    content = torch.rand_like(features["relu2_2"])
+
+    def loss(*values: Tensor) -> Tensor:
+        named = dict(zip(STYLE_LAYERS, values, strict=True))
+        return perceptual_loss(named, content, target, style_weight=100.0).total
+
+    inputs = [f.requires_grad_() for f in features.values()]
+    assert torch.autograd.gradcheck(loss, inputs)
+    assert torch.autograd.gradgradcheck(loss, inputs, atol=1e-4)
+
+
+def test_style_target_describes_a_painting() -> None:
+    torch.manual_seed(0)
+    vgg = LossNetwork()
+    painting = torch.rand(1, 3, 32, 48)
+    target = style_target(vgg, painting)
+    assert [g.shape[0] for g in target.grams] == [64, 128, 256, 512]
+    assert target.statistics.shape == (1920,)
+    features = vgg(painting)
+    first = features["relu1_2"][0].flatten(1)
+    torch.testing.assert_close(target.statistics[:64], first.mean(1))
+    torch.testing.assert_close(target.statistics[960 : 960 + 64], first.std(1))
+    loss = perceptual_loss(features, features["relu2_2"], target)
+    assert loss.total.item() == pytest.approx(0, abs=1e-6)
+    assert not any(t.requires_grad for t in (*target.grams, target.statistics))
