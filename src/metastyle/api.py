@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast, overload
 
 import numpy as np
-
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from metastyle.core import style as core
 from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep
-from metastyle.core.initialisation import Initialisation
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.media import color, contents, images
@@ -108,7 +106,7 @@ class Style(core.Style):
         return finished
 
     def stylizer(self, *, device: str = "auto", max_memory: int | None = None) -> Stylizer:
-        """The renderer of this style, for callers who repaint many pictures or frames: made once, used often."""
+        """The renderer of this style: made once by callers who repaint many pictures or frames."""
         return Stylizer(self.network(), device=device, max_memory=max_memory)
 
     def network(self) -> TransformationNetwork:
@@ -135,7 +133,7 @@ def load(path: str | Path) -> Style:
 
 
 def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) -> Style:
-    """Mix styles by a convex combination of their parameters (the post, section 4.3); equal weights by default."""
+    """Mix styles: a convex combination of their parameters (the post, section 4.3), equal by default."""
     kinds = {style.kind for style in styles}
     base = None
     if len(kinds) > 1:

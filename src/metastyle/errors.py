@@ -2,7 +2,7 @@
 
 
 class MetastyleError(Exception):
-    """Something that a user can mend: the message is one line that says what is wrong and what would be right.
+    """Something that a user can mend: one line that says what is wrong and what would be right.
 
     The command line prints it and exits with code 2; anything else that escapes is a bug.
     """

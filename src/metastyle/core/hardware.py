@@ -8,7 +8,7 @@ from metastyle.errors import MetastyleError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU; a device that is not there is an error, not a fallback."""
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU; naming a device that is not there is an error."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -27,7 +27,7 @@ def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> T
     """
     rng = np.random.default_rng(seed)
     reduced = [
-        _with_shorter_side(photo, min(min(photo.pixels.shape[:2]), _ZOOM * size)) for photo in photos[:count]
+        _with_shorter_side(photo, min(*photo.pixels.shape[:2], _ZOOM * size)) for photo in photos[:count]
     ]
     return torch.cat([_crop(reduced[index % len(reduced)], size, rng) for index in range(count)])
 

@@ -1,0 +1,148 @@
+"""Adaptation's mechanics, on a loss network of random weights: what it learns is measured in benchmarks/."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metastyle.core.adaptation import Adaptation, AdaptationSettings, cosine
+from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.loss_network import LossNetwork
+from metastyle.core.network import instance_norm_parameters
+from metastyle.errors import MetastyleError
+
+
+@pytest.fixture(scope="module")
+def loss_network() -> LossNetwork:
+    torch.manual_seed(0)
+    return LossNetwork()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def start(loss_network: LossNetwork, **changes: object) -> Adaptation:
+    torch.manual_seed(1)
+    choices: dict[str, object] = {"size": 64, "style_size": 64, "steps": 3, "batch": 2} | changes
+    return Adaptation(
+        Initialisation(predictor=StylePredictor()),
+        loss_network,
+        torch.rand(1, 3, 64, 80),
+        torch.rand(5, 3, 64, 64),
+        AdaptationSettings(**choices),  # type: ignore[arg-type]
+        "cpu",
+    )
+
+
+def test_steps_lower_the_loss_of_their_own_contents(loss_network: LossNetwork) -> None:
+    run = start(loss_network, steps=8, batch=5)  # the whole pool at every step
+    totals = [step.total for step in run]
+    assert len(totals) == len(run) == 12
+    assert totals[-1] < 0.9 * totals[0]
+
+
+def test_the_same_seed_gives_the_same_parameters_and_another_seed_others(loss_network: LossNetwork) -> None:
+    first, again, other = (start(loss_network, seed=seed, batch=1) for seed in (0, 0, 1))
+    for run in (first, again, other):
+        list(run)
+    assert first.curve == again.curve
+    assert all(torch.equal(p, again.parameters[name]) for name, p in first.parameters.items())
+    assert first.curve != other.curve
+
+
+def test_only_the_instance_norm_parameters_move_when_asked(loss_network: LossNetwork) -> None:
+    run = start(loss_network, parameters="instance_norm")
+    before = run.parameters
+    list(run)
+    moved = {name for name, p in run.parameters.items() if not torch.equal(p, before[name])}
+    assert moved == set(instance_norm_parameters(Initialisation().network)) == set(run.moved_parameters)
+    assert sum(p.numel() for p in run.moved_parameters.values()) == 3200
+
+
+def test_it_can_be_stopped_after_any_step_and_keeps_what_it_has(loss_network: LossNetwork) -> None:
+    whole, stopped = start(loss_network), start(loss_network)
+    list(whole)
+    taken = list(itertools.islice(stopped, 2))
+    assert [step.step for step in taken] == [1, 2]
+    assert stopped.curve == whole.curve[:2]
+    assert taken[-1].seconds_left >= 0
+
+
+def test_zero_steps_keep_the_predicted_start(loss_network: LossNetwork) -> None:
+    run = start(loss_network, steps=0)
+    before = run.parameters
+    assert list(run) == []
+    assert all(torch.equal(p, before[name]) for name, p in run.parameters.items())
+
+
+def test_a_preview_shows_the_parameters_as_they_are(loss_network: LossNetwork) -> None:
+    run = start(loss_network, learning_rate=0.01)
+    photo = torch.rand(1, 3, 48, 64)
+    previews = [step.preview(photo) for step in run]
+    assert all(p.shape == photo.shape and p.min() >= 0 and p.max() <= 1 for p in previews)
+    assert not torch.equal(previews[0], previews[1])
+
+
+def test_what_it_was_given_is_not_changed(loss_network: LossNetwork) -> None:
+    initialisation, before = Initialisation(), [p.clone() for p in loss_network.parameters()]
+    theta = {name: p.clone() for name, p in initialisation.named_parameters()}
+    settings = AdaptationSettings(size=64, steps=2)
+    list(
+        Adaptation(
+            initialisation, loss_network, torch.rand(1, 3, 64, 64), torch.rand(2, 3, 64, 64), settings, "cpu"
+        )
+    )
+    assert all(torch.equal(p, theta[name]) for name, p in initialisation.named_parameters())
+    assert all(
+        torch.equal(a, b) and a.dtype == b.dtype
+        for a, b in zip(loss_network.parameters(), before, strict=True)
+    )
+
+
+def test_a_diverging_loss_says_what_to_do(loss_network: LossNetwork) -> None:
+    overflowing = copy.deepcopy(loss_network)
+    overflowing.conv1_1.weight.mul_(1e30)
+    run = start(overflowing, batch=1)
+    with pytest.raises(MetastyleError, match="smaller learning rate or style weight"):
+        list(run)
+
+
+@given(st.integers(1, 1000), st.data())
+@settings(deadline=None)
+def test_the_cosine_falls_from_one_towards_zero(steps: int, data: st.DataObject) -> None:
+    step = data.draw(st.integers(0, steps - 1))
+    assert cosine(0, steps) == 1
+    assert 0 <= cosine(step + 1, steps) < cosine(step, steps) <= 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": -1},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"batch": 0},
+        {"size": 63},
+        {"size": 66},
+        {"style_size": 10},
+        {"parameters": "some"},
+        {"style_weight": float("inf")},
+        {"content_weight": -1.0},
+        {"seed": -1},
+    ],
+)
+def test_nonsense_settings_are_one_clear_line(change: dict[str, object]) -> None:
+    with pytest.raises(MetastyleError, match=next(iter(change))) as caught:
+        AdaptationSettings(**change)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
