@@ -1,0 +1,106 @@
+"""The meta-trained initialisation as a file: theta, and the predictor of Psi where there is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.network import TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.weights.catalogue import INITIALISATION
+from metastyle.weights.tensor_files import decode, encode, read_bytes, tensor_digest, write_bytes
+
+SHIPPED = Path(__file__).with_name(INITIALISATION.file_name)
+"""The one that comes with the package."""
+
+FORMAT = "metastyle-initialisation"
+VERSION = 1
+
+_EXACT = ("predictor.mean", "predictor.std")
+_LARGEST = 256 << 20
+_WIDEST = 4096
+
+
+def load_initialisation(path: Path | None = None) -> tuple[Initialisation, str]:
+    """Read an initialisation; None reads the shipped one.
+
+    Returns:
+        The module, float32 on the CPU in evaluation mode, and its base hash: the ``tensor_digest``
+        of its numbers, which every style that starts from it remembers.
+
+    Raises:
+        MetastyleError: missing, foreign, truncated, damaged, or made by a newer version.
+    """
+    path = SHIPPED if path is None else path
+    content = decode(read_bytes(path, _LARGEST), str(path))
+    check_format(content.metadata, FORMAT, VERSION, "initialisation", path)
+    initialisation = _empty(content.tensors, path)
+    expected = {name: tuple(t.shape) for name, t in initialisation.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in content.tensors.items()}
+    if expected != found:
+        wrong = min(expected.items() ^ found.items())[0]
+        raise MetastyleError(f"{path}: {wrong!r} is missing, foreign or of another shape than the network's")
+    for name, tensor in content.tensors.items():
+        if not tensor.isfinite().all() or (name == "predictor.std" and not (tensor > 0).all()):
+            raise MetastyleError(f"{path}: '{name}' holds numbers that it must not hold")
+    initialisation.load_state_dict(content.tensors)
+    return initialisation.eval(), tensor_digest(content.tensors)
+
+
+def save_initialisation(
+    initialisation: Initialisation, path: Path, settings: dict[str, Any], *, overwrite: bool = False
+) -> str:
+    """Write an initialisation in float16 (the predictor's standardisation in float32).
+
+    ``settings`` says how it was trained: anything that JSON can hold. Returns the base hash, that of
+    the numbers as rounded. Equal input gives equal bytes.
+
+    Raises:
+        MetastyleError: numbers beyond float16's range, or ``path`` cannot be written.
+    """
+    state = initialisation.state_dict()
+    tensors = {name: t if name in _EXACT else t.to(torch.float16) for name, t in state.items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise MetastyleError(
+                f"the initialisation's {name} does not fit float16: it has not been trained well"
+            )
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(VERSION),
+        "settings": json.dumps(settings, sort_keys=True),
+    }
+    write_bytes(path, encode(tensors, metadata), overwrite=overwrite)
+    return tensor_digest(tensors)
+
+
+def check_format(metadata: dict[str, str], expected: str, version: int, what: str, path: Path) -> None:
+    """Raise MetastyleError unless the metadata say that this is an ``expected`` file of a known version."""
+    found = metadata.get("format")
+    if found != expected:
+        raise MetastyleError(
+            f"{path}: not a metastyle {what}: its format is {repr(found) if found else 'not stated'}"
+        )
+    text = metadata.get("format_version", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise MetastyleError(f"{path}: damaged: its format version is {text!r}")
+    if int(text) > version:
+        raise MetastyleError(
+            f"{path}: made by a newer metastyle (format {text}; this one reads {version}): upgrade metastyle"
+        )
+
+
+def _empty(tensors: dict[str, torch.Tensor], path: Path) -> Initialisation:
+    """An initialisation of the file's form, its numbers still to be loaded."""
+    with torch.random.fork_rng(devices=[]):  # the caller's seed stays as it was
+        network = TransformationNetwork()
+        if not any(name.startswith("predictor.") for name in tensors):
+            return Initialisation(network)
+        encode_weight = tensors.get("predictor.encode.weight")
+        if encode_weight is None or encode_weight.dim() != 2 or not 0 < len(encode_weight) <= _WIDEST:
+            raise MetastyleError(f"{path}: its style predictor has no usable 'predictor.encode.weight'")
+        return Initialisation(network, StylePredictor(hidden=len(encode_weight)))

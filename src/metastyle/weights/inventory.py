@@ -1,0 +1,80 @@
+"""Every weight file and its state on this machine: for ``metastyle weights`` to show, fetch and verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from metastyle.errors import MetastyleError
+from metastyle.weights.catalogue import INITIALISATION, VGG16, Progress, WeightFile
+from metastyle.weights.initialisation import SHIPPED, load_initialisation
+from metastyle.weights.loss_network import cached_path, load_loss_network, read_cached
+
+State = Literal["shipped", "cached", "missing", "damaged"]
+
+FILES = (VGG16, INITIALISATION)
+
+
+@dataclass(frozen=True)
+class WeightFileState:
+    """A weight file as it is found on this machine; it was read and verified to say so."""
+
+    file: WeightFile
+    state: State
+    path: Path
+    """Where it lies, or would lie."""
+    bytes: int
+    """Its size on disk; 0 where it is missing."""
+    problem: str = ""
+    """What is wrong with it, where it is damaged."""
+
+
+def weight_files(cache_dir: Path | None = None) -> list[WeightFileState]:
+    """The state of every weight file. Reads 30 MB, needs no network."""
+    return [verify(file.name, cache_dir=cache_dir) for file in FILES]
+
+
+def verify(name: str, *, cache_dir: Path | None = None) -> WeightFileState:
+    """Read one weight file in full and compare it with its checksum.
+
+    Raises:
+        MetastyleError: there is no weight file of this name.
+    """
+    file = _file(name)
+    path = _path(file, cache_dir)
+    if not path.exists():
+        return WeightFileState(file, "missing", path, 0)
+    try:
+        if file is VGG16:
+            read_cached(path)
+        else:
+            load_initialisation(path)
+    except MetastyleError as error:
+        return WeightFileState(file, "damaged", path, path.stat().st_size, str(error))
+    return WeightFileState(file, "cached" if file is VGG16 else "shipped", path, path.stat().st_size)
+
+
+def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> WeightFileState:
+    """See to it that a weight file is on this machine and whole; a damaged one is replaced.
+
+    Raises:
+        MetastyleError: no such name, no source has it, or it cannot be written.
+    """
+    file = _file(name)
+    if file is VGG16:
+        load_loss_network(cache_dir=cache_dir, progress=progress)
+    else:
+        load_initialisation()  # it comes with the package: nothing to fetch, only to check
+    return verify(name, cache_dir=cache_dir)
+
+
+def _file(name: str) -> WeightFile:
+    for file in FILES:
+        if file.name == name:
+            return file
+    raise MetastyleError(f"no weight file is called '{name}': use one of {', '.join(f.name for f in FILES)}")
+
+
+def _path(file: WeightFile, cache_dir: Path | None) -> Path:
+    return cached_path(cache_dir) if file is VGG16 else SHIPPED

@@ -1,0 +1,145 @@
+"""Tensors on disk: safetensors that are read with suspicion and written whole, always as the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from metastyle.errors import MetastyleError
+
+MAX_HEADER = 16 << 20
+"""Bytes of JSON that are parsed at most; a style's header takes some kilobytes."""
+
+_DTYPES = {"F32", "F16", "BF16"}
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What a safetensors file holds. Tensors are float32 whatever the disk had."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 of the numbers themselves: for each name in sorted order, name, shape, little-endian float32.
+
+    It does not depend on the file format, so it identifies weights that come from different sources.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().to("cpu", torch.float32).contiguous()
+        digest.update(f"{name} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().astype("<f4", copy=False).data)
+    return digest.hexdigest()
+
+
+def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file with a checksum over numbers and metadata. Equal input gives equal bytes."""
+    tensors = {name: t.detach().to("cpu").contiguous() for name, t in tensors.items()}
+    complete = dict(metadata, checksum=_checksum(tensors, metadata))
+    data = safetensors.save(tensors, complete)
+    # The library writes metadata in random order: write the header again, sorted.
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
+def decode(data: bytes, source: str, *, checksum: bool = True) -> TensorFile:
+    """Read a safetensors file from memory; ``source`` names it in errors.
+
+    With ``checksum`` the file must carry the one that ``encode`` writes, and it must be right.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if data[8:9] != b"{":
+        raise MetastyleError(f"{source}: not a safetensors file" + ("" if data else " (it is empty)"))
+    if size > MAX_HEADER:
+        raise MetastyleError(
+            f"{source}: not a safetensors file that can be read: its header claims {size:,} bytes"
+        )
+    if size > len(data) - 8:
+        raise MetastyleError(
+            f"{source}: truncated: its header claims {size:,} bytes, the file has {len(data):,}"
+        )
+    try:
+        header = json.loads(data[8 : 8 + size])
+        metadata = header.pop("__metadata__", {})
+        foreign = {entry["dtype"] for entry in header.values()} - _DTYPES
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        raise MetastyleError(f"{source}: damaged: its header is not what safetensors prescribes") from None
+    if foreign:
+        raise MetastyleError(
+            f"{source}: holds numbers of type {sorted(map(str, foreign))[0]!r}: use float32 or float16"
+        )
+    try:
+        tensors = {name: t.to(torch.float32) for name, t in safetensors.load(data).items()}
+    except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        raise MetastyleError(f"{source}: truncated or damaged ({error})") from None
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise MetastyleError(f"{source}: damaged: its metadata is not text")
+    written = metadata.pop("checksum", None)
+    if checksum and written is not None and written != _checksum(tensors, metadata):
+        raise MetastyleError(f"{source}: damaged: its content does not match its checksum")
+    if checksum and written is None:
+        raise MetastyleError(f"{source}: a safetensors file, but not one that metastyle wrote (no checksum)")
+    return TensorFile(tensors, metadata)
+
+
+def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes, or the ``first`` so many of them."""
+    try:
+        if not path.exists():
+            raise MetastyleError(f"{path}: no such file")
+        if not path.is_file():
+            raise MetastyleError(f"{path}: not a file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit if first is None else first)
+    except (OSError, ValueError) as error:
+        raise MetastyleError(f"{path}: cannot be read: {_reason(error)}") from None
+    if size > limit:
+        raise MetastyleError(f"{path}: larger than {limit:,} bytes, which no such file is")
+    return data
+
+
+def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write beside ``path`` and rename: whoever looks sees the old file or the whole new one."""
+    part = path.parent / f".metastyle-{secrets.token_hex(8)}.part"
+    try:
+        if path.exists() and not overwrite:
+            raise MetastyleError(
+                f"{path}: exists already; choose another name, or ask for it to be overwritten"
+            )
+        if path.is_dir():
+            raise MetastyleError(f"{path}: is a folder; a file name was expected")
+        if not path.parent.is_dir():
+            raise MetastyleError(f"{path}: its folder does not exist; make it first, or choose another")
+        try:
+            with part.open("xb") as file:
+                file.write(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise MetastyleError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    text = json.dumps(dict(metadata), sort_keys=True)
+    return hashlib.sha256(f"{tensor_digest(tensors)}\n{text}".encode()).hexdigest()
+
+
+def _reason(error: Exception) -> Any:
+    return getattr(error, "strerror", None) or error
