@@ -1,0 +1,156 @@
+"""From pixels to a file that is either complete or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from metastyle.errors import MetastyleError
+
+# Qualities at which a difference from the pixels is not seen side by side at 100 %; colour is not
+# subsampled, because brush strokes are edges of colour.
+_FORMATS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    "WEBP": {"quality": 92, "method": 4},
+    "AVIF": {"quality": 85, "subsampling": "4:4:4", "speed": 6},
+    "PNG": {"compress_level": 6},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "BMP": {},
+}
+_SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+WRITABLE_SUFFIXES = tuple(_SUFFIXES)
+
+WITH_ALPHA = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
+WITH_PROFILE = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF"})
+WITH_16_BIT_GREY = frozenset({"PNG", "TIFF"})
+_WITH_QUALITY = frozenset({"JPEG", "WEBP", "AVIF"})
+_LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
+_JPEG_EXIF_BYTES = 65527  # one segment, less its length and "Exif\0\0"
+
+
+def format_of(path: Path) -> str:
+    """Pillow's name of the format that the extension asks for."""
+    try:
+        return _SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        asked = f"'{path.suffix}'" if path.suffix else "a name without extension"
+        raise MetastyleError(
+            f"{one_line(path)}: pictures cannot be written as {asked}; use one of {', '.join(_SUFFIXES)}"
+        ) from None
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a path that could not be written, before any work is done for it."""
+    name = one_line(path)
+    try:
+        if path.is_dir():
+            raise MetastyleError(f"{name} is a folder; a file name was expected")
+        if not path.parent.is_dir():
+            raise MetastyleError(f"{name} cannot be written: there is no folder {one_line(path.parent)}")
+        if not overwrite and os.path.lexists(path):
+            raise MetastyleError(f"{name} already exists; ask for overwriting or choose another name")
+    except (OSError, ValueError) as error:
+        raise MetastyleError(f"{name} cannot be written: {reason(error)}") from error
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A stream that becomes ``path`` when the block ends, and leaves no trace if it raises.
+
+    A link is followed: what it points to is replaced. OSError becomes a MetastyleError naming the file.
+    """
+    check_target(path, overwrite=overwrite)
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with beside.open("xb") as stream:
+                yield stream
+            check_target(path, overwrite=overwrite)
+            beside.replace(target)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise MetastyleError(f"{one_line(path)} cannot be written: {reason(error)}") from error
+
+
+def write(
+    image: Image.Image,
+    path: Path,
+    *,
+    overwrite: bool,
+    quality: int | None,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> None:
+    """Encode ``image`` in the format of the extension, with that metadata which the format can hold."""
+    name, format_name = one_line(path), format_of(path)
+    options = dict(_FORMATS[format_name])
+    if quality is not None:
+        if format_name not in _WITH_QUALITY:
+            raise MetastyleError(
+                f"{name}: a quality applies to .jpg, .webp and .avif; {path.suffix} loses nothing"
+            )
+        if not 1 <= quality <= 100:
+            raise MetastyleError(f"quality {quality} is out of range; give a whole number from 1 to 100")
+        options["quality"] = int(quality)
+    longest = _LONGEST_SIDE.get(format_name)
+    if longest is not None and max(image.size) > longest:
+        raise MetastyleError(
+            f"{name}: {format_name} holds at most {longest} pixels a side, the picture is "
+            f"{image.width}x{image.height}; choose .png or .tif"
+        )
+    if format_name in WITH_PROFILE:
+        options["icc_profile"] = icc
+        if exif is not None and not (format_name == "JPEG" and len(exif) > _JPEG_EXIF_BYTES):
+            options["exif"] = exif
+    if dpi is not None:
+        options["dpi"] = dpi
+    with replacing(path, overwrite=overwrite) as stream:
+        try:
+            image.save(stream, format=format_name, **options)
+        except OSError as error:
+            if error.errno is None:  # an encoder's own complaint, not the disk's
+                raise MetastyleError(
+                    f"{name} could not be encoded as {format_name}: {reason(error)}"
+                ) from error
+            raise
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise MetastyleError(f"{name} could not be encoded as {format_name}: {reason(error)}") from error
+
+
+def one_line(text: object) -> str:
+    """A path or message as one printable line."""
+    shown = str(text).encode("utf-8", "backslashreplace").decode()
+    if not shown.isprintable():
+        shown = " ".join(
+            "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in s) for s in shown.split()
+        )
+    return shown if len(shown) <= 300 else f"{shown[:140]}...{shown[-150:]}"
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in words, on one line."""
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno == errno.ENOSPC:
+            return "the disk is full"
+        return one_line(error.strerror or error)
+    return one_line(error) or type(error).__name__
