@@ -11,31 +11,33 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
 from metastyle.media.decoding import Samples
 
 _ROWS = 128  # rows at once: about 100 MB of temporaries for a picture 6000 pixels wide
 
-_LINEAR_TO_CONES = torch.tensor(
+_LINEAR_TO_CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
         [0.2119034982, 0.6806995451, 0.1073969566],
         [0.0883024619, 0.2817188376, 0.6299787005],
     ]
 )
-_CONES_TO_LAB = torch.tensor(
+_CONES_TO_LAB = np.array(
     [
         [0.2104542553, 0.7936177850, -0.0040720468],
         [1.9779984951, -2.4285922050, 0.4505937099],
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
-_LAB_TO_CONES = torch.linalg.inv(_CONES_TO_LAB.double()).float()
-_CONES_TO_LINEAR = torch.linalg.inv(_LINEAR_TO_CONES.double()).float()
+_LAB_TO_CONES = np.linalg.inv(_CONES_TO_LAB)
+_CONES_TO_LINEAR = np.linalg.inv(_LINEAR_TO_CONES)
 _HALVINGS = 10  # of the chroma of a colour that sRGB does not have: to a thousandth
+_SLACK = 1e-4  # of linear light: 8 bits do not show it, and it spares the colours on the gamut's edge
+
+_Floats = NDArray[np.float32]
 
 
 def keep_color(content: Samples, stylised: Samples) -> Samples:
@@ -46,12 +48,12 @@ def keep_color(content: Samples, stylised: Samples) -> Samples:
     """
     _check_alike(content, stylised)
     out = np.empty_like(content)
-    top = float(np.iinfo(content.dtype).max)
+    top = np.float32(np.iinfo(content.dtype).max)
     for row in range(0, len(content), _ROWS):
         lab = _oklab(content[row : row + _ROWS])
-        lab[:, 0] = _oklab(stylised[row : row + _ROWS])[:, 0]
-        encoded = _srgb_curve(_into_gamut(lab)).mul_(top).round_()
-        out[row : row + _ROWS] = encoded.reshape(-1, *content.shape[1:]).numpy()
+        lab[0] = _oklab(stylised[row : row + _ROWS])[0]
+        encoded = np.rint(_srgb_curve(_into_gamut(lab)) * top)
+        out[row : row + _ROWS] = encoded.T.reshape(-1, *content.shape[1:])
     return out
 
 
@@ -85,41 +87,54 @@ def _check_alike(content: Samples, stylised: Samples) -> None:
 
 
 @cache
-def _linear_table(levels: int) -> Samples:
-    """Linear light in [0, 1], float32, of each sRGB level (IEC 61966-2-1)."""
+def _linear_table(levels: int) -> _Floats:
+    """Linear light in [0, 1] of each sRGB level (IEC 61966-2-1)."""
     v = np.arange(levels) / (levels - 1)
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def _oklab(pixels: Samples) -> Tensor:
-    """(H, W, 3) sRGB -> (H * W, 3) OKLab: lightness in [0, 1], then green to red, blue to yellow."""
-    linear = torch.from_numpy(_linear_table(np.iinfo(pixels.dtype).max + 1)[pixels.reshape(-1, 3)])
-    return (linear @ _LINEAR_TO_CONES.T).clamp_(min=0).pow_(1 / 3) @ _CONES_TO_LAB.T
+def _oklab(pixels: Samples) -> _Floats:
+    """(H, W, 3) sRGB -> (3, H * W) OKLab: lightness in [0, 1], then green to red, blue to yellow."""
+    linear = _linear_table(np.iinfo(pixels.dtype).max + 1)[pixels.reshape(-1, 3).T]
+    return _times(_CONES_TO_LAB, np.cbrt(_times(_LINEAR_TO_CONES, linear)))
 
 
-def _linear(lab: Tensor) -> Tensor:
-    """(N, 3) OKLab -> (N, 3) linear sRGB, outside [0, 1] if sRGB does not have the colour."""
-    cones: Tensor = lab @ _LAB_TO_CONES.T
-    return cones.pow_(3) @ _CONES_TO_LINEAR.T
+def _linear(lab: _Floats) -> _Floats:
+    """(3, N) OKLab -> (3, N) linear sRGB, outside [0, 1] if sRGB does not have the colour."""
+    cones = _times(_LAB_TO_CONES, lab)
+    return _times(_CONES_TO_LINEAR, cones * cones * cones)
 
 
-def _into_gamut(lab: Tensor) -> Tensor:
-    """Linear sRGB in [0, 1] of (N, 3) OKLab, with the greatest part of each colour's chroma that fits."""
+def _into_gamut(lab: _Floats) -> _Floats:
+    """Linear sRGB in [0, 1] of (3, N) OKLab, with the greatest part of each colour's chroma that fits."""
     linear = _linear(lab)
-    slack = 1e-4  # 8 bits do not show it, and it spares the colours that lie on the edge
-    outside = ((linear < -slack) | (linear > 1 + slack)).any(dim=1).nonzero()[:, 0]
+    outside = np.flatnonzero(~_in_gamut(linear))
     if len(outside):
-        colours = lab[outside]
-        fits, fails = torch.zeros(len(outside), 1), torch.ones(len(outside), 1)
+        colours = lab[:, outside]
+        fits = np.zeros(len(outside), np.float32)
+        fails = np.ones(len(outside), np.float32)
         for _ in range(_HALVINGS):
-            middle = (fits + fails) / 2
-            tried = _linear(torch.cat([colours[:, :1], colours[:, 1:] * middle], dim=1))
-            good = ((tried >= -slack) & (tried <= 1 + slack)).all(dim=1, keepdim=True)
-            fits, fails = torch.where(good, middle, fits), torch.where(good, fails, middle)
-        linear[outside] = _linear(torch.cat([colours[:, :1], colours[:, 1:] * fits], dim=1))
-    return linear.clamp_(0, 1)
+            middle = (fits + fails) * np.float32(0.5)
+            good = _in_gamut(_linear(_with_chroma(colours, middle)))
+            fits, fails = np.where(good, middle, fits), np.where(good, fails, middle)
+        linear[:, outside] = _linear(_with_chroma(colours, fits))
+    return np.clip(linear, 0, 1, out=linear)
 
 
-def _srgb_curve(linear: Tensor) -> Tensor:
+def _in_gamut(linear: _Floats) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (linear.min(axis=0) >= -_SLACK) & (linear.max(axis=0) <= 1 + _SLACK)
+    return inside
+
+
+def _with_chroma(lab: _Floats, part: _Floats) -> _Floats:
+    return np.stack([lab[0], lab[1] * part, lab[2] * part])
+
+
+def _srgb_curve(linear: _Floats) -> _Floats:
     """Linear light -> sRGB values, both in [0, 1]."""
-    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.pow(1 / 2.4) - 0.055)
+    curve = np.float32(1.055) * linear ** np.float32(1 / 2.4) - np.float32(0.055)
+    return np.where(linear <= 0.0031308, linear * np.float32(12.92), curve)
+
+
+def _times(matrix: NDArray[np.float64], columns: _Floats) -> _Floats:
+    return matrix.astype(np.float32) @ columns

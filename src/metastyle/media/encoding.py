@@ -20,7 +20,7 @@ _FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 92, "method": 4},
     "AVIF": {"quality": 85, "subsampling": "4:4:4", "speed": 6},
-    "PNG": {"compress_level": 6},
+    "PNG": {"compress_level": 3},  # a third of the time of level 6 for 4 % more bytes
     "TIFF": {"compression": "tiff_adobe_deflate"},
     "BMP": {},
 }
