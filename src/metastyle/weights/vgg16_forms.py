@@ -111,7 +111,7 @@ def _known(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:
             raise MetastyleError(f"{source}: not VGG-16's weights: it has no {name}")
         if tuple(tensors[name].shape) != shape:
             raise MetastyleError(
-                f"{source}: not VGG-16's weights: {name} is {tuple(tensors[name].shape)}, it should be {shape}"
+                f"{source}: not VGG-16's weights: {name} is {tuple(tensors[name].shape)}; it must be {shape}"
             )
     if not known_digest(tensors):
         raise MetastyleError(

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.errors import MetastyleError
+from metastyle.weights.initialisation import FORMAT, load_initialisation, save_initialisation
+from metastyle.weights.tensor_files import encode
+
+
+def make(predictor=True):
+    torch.manual_seed(0)
+    initialisation = Initialisation(predictor=StylePredictor(hidden=16) if predictor else None)
+    if initialisation.predictor is not None:
+        initialisation.predictor.std.fill_(1e-9)  # would be 0 in float16
+        torch.nn.init.normal_(initialisation.predictor.decode.weight)
+    return initialisation
+
+
+@pytest.mark.parametrize("predictor", [True, False])
+def test_an_initialisation_comes_back_rounded(tmp_path, predictor):
+    path, original = tmp_path / "i.safetensors", make(predictor)
+    base = save_initialisation(original, path, {"iterations": 7})
+    before = torch.get_rng_state()
+    loaded, found = load_initialisation(path)
+    assert torch.equal(before, torch.get_rng_state())
+    assert found == base and not loaded.training
+    assert loaded.state_dict().keys() == original.state_dict().keys()
+    for name, tensor in original.state_dict().items():
+        expected = tensor if name in ("predictor.mean", "predictor.std") else tensor.half().float()
+        assert torch.equal(loaded.state_dict()[name], expected)
+
+
+def test_the_base_hash_is_that_of_the_numbers(tmp_path):
+    first = save_initialisation(make(), tmp_path / "a", {"n": 1})
+    assert first == save_initialisation(make(), tmp_path / "b", {"n": 2})
+    loaded, _ = load_initialisation(tmp_path / "a")
+    assert first == save_initialisation(loaded, tmp_path / "c", {"n": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
+    other = make()
+    other.network.out.bias.data += 0.1
+    assert first != save_initialisation(other, tmp_path / "d", {})
+
+
+def test_saving_refuses_what_float16_cannot_hold(tmp_path):
+    broken = make()
+    broken.network.out.bias.data[0] = torch.nan
+    with pytest.raises(MetastyleError, match=r"network\.out\.bias"):
+        save_initialisation(broken, tmp_path / "i", {})
+    assert list(tmp_path.iterdir()) == []
+    save_initialisation(make(), tmp_path / "i", {})
+    with pytest.raises(MetastyleError, match="exists already"):
+        save_initialisation(make(), tmp_path / "i", {})
+
+
+def changed(**changes):
+    tensors = make().state_dict()
+    return {name: t for name, t in (tensors | changes).items() if t is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network.out.bias": None}, "'network.out.bias' is missing"),
+        ({"network.out.bias": torch.zeros(4)}, "'network.out.bias' is missing, foreign or of another shape"),
+        ({"other": torch.zeros(4)}, "'other' is missing, foreign"),
+        ({"network.out.bias": torch.full((3,), torch.inf)}, "'network.out.bias' holds numbers"),
+        ({"predictor.std": torch.zeros(1920)}, "'predictor.std' holds numbers"),
+        ({"predictor.encode.weight": None}, "no usable 'predictor.encode.weight'"),
+        ({"predictor.encode.weight": torch.zeros(5000, 1)}, "no usable 'predictor.encode.weight'"),
+        ({"predictor.encode.weight": torch.zeros(16, 7)}, "'predictor.encode.weight' is missing, foreign"),
+    ],
+)
+def test_other_contents_are_refused(tmp_path, changes, message):
+    path = tmp_path / "i.safetensors"
+    path.write_bytes(encode(changed(**changes), {"format": FORMAT, "format_version": "1"}))
+    with pytest.raises(MetastyleError, match=message):
+        load_initialisation(path)
+
+
+def test_foreign_truncated_and_newer_files_are_refused(tmp_path):
+    path = tmp_path / "i.safetensors"
+    save_initialisation(make(), path, {})
+    whole = path.read_bytes()
+    newer = encode(make().state_dict(), {"format": FORMAT, "format_version": "2"})
+    foreign = encode(make().state_dict(), {"format": "metastyle-style", "format_version": "1"})
+    for data, message in (
+        (whole[: len(whole) // 2], "truncated"),
+        (whole[:1000], "truncated"),
+        (b"GIF89a..............", "not a safetensors file"),
+        (newer, "newer metastyle"),
+        (foreign, "not a metastyle initialisation"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(MetastyleError, match=message):
+            load_initialisation(path)
+    with pytest.raises(MetastyleError, match="no such file"):
+        load_initialisation(tmp_path / "none")

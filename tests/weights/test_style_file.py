@@ -1,0 +1,189 @@
+import json
+import random
+
+import pytest
+import torch
+
+from metastyle.core.style import Style, parameter_shapes
+from metastyle.errors import MetastyleError
+from metastyle.weights import style_file
+from metastyle.weights.style_file import cache_key, check_base, load_style, save_style, style_cache_path
+from metastyle.weights.tensor_files import encode
+
+
+def make(kind="instance_norm", **changes):
+    generator = torch.Generator().manual_seed(0)
+    fields = {
+        "parameters": {n: torch.randn(s, generator=generator) for n, s in parameter_shapes(kind).items()},
+        "kind": kind,
+        "base": "ab" * 32,
+        "painting": "Die große Welle",
+        "painting_sha256": "cd" * 32,
+        "settings": {"steps": 100, "learning_rate": 1e-3, "contents": ["a", {"b": None}]},
+        "curve": ((1, 51.25, 1.1, 50.15), (2, 0.1, 0.05, 0.05)),
+    }
+    return Style(**(fields | changes))
+
+
+@pytest.mark.parametrize("kind", ["all", "instance_norm"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_style_comes_back_as_it_was(tmp_path, kind, dtype):
+    path, style = tmp_path / "s.safetensors", make(kind)
+    save_style(style, path, dtype=dtype)
+    loaded = load_style(path)
+    for field in ("kind", "base", "painting", "painting_sha256", "settings", "curve"):
+        assert getattr(loaded, field) == getattr(style, field)
+    for name, parameter in style.parameters.items():
+        assert torch.equal(loaded.parameters[name], parameter.to(dtype).float())
+    size = {"all": 1_679_235, "instance_norm": 3_200}[kind] * dtype.itemsize
+    assert size < path.stat().st_size < size + 12_000
+
+
+def test_equal_styles_give_equal_bytes_and_saving_again_changes_nothing(tmp_path):
+    paths = [tmp_path / f"{n}.safetensors" for n in range(3)]
+    save_style(make(), paths[0])
+    save_style(make(settings=dict(reversed(make().settings.items()))), paths[1])
+    save_style(load_style(paths[0]), paths[2])
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
+def test_saving_refuses_what_it_cannot_keep(tmp_path):
+    path = tmp_path / "s.safetensors"
+    parameters = make().parameters | {"down1_norm.bias": torch.full((32,), 1e5)}
+    with pytest.raises(MetastyleError, match=r"down1_norm\.bias exceeds the range of float16"):
+        save_style(make(parameters=parameters), path)
+    with pytest.raises(MetastyleError, match="use float16 or float32"):
+        save_style(make(), path, dtype=torch.int8)
+    assert list(tmp_path.iterdir()) == []
+    save_style(make(parameters=parameters), path, dtype=torch.float32)
+    before = path.read_bytes()
+    with pytest.raises(MetastyleError, match="exists already"):
+        save_style(make(), path)
+    assert path.read_bytes() == before
+    save_style(make(), path, overwrite=True)
+    assert path.read_bytes() != before
+
+
+def written(path, tensors=None, **metadata):
+    """A whole, correctly checksummed file with other metadata than a style's; None leaves an entry out."""
+    style = make()
+    usual = {
+        "format": style_file.FORMAT,
+        "format_version": "1",
+        "kind": style.kind,
+        "base": style.base,
+        "painting": style.painting,
+        "painting_sha256": style.painting_sha256,
+        "settings": "{}",
+        "curve": "[]",
+    }
+    complete = {k: v for k, v in (usual | metadata).items() if v is not None}
+    path.write_bytes(encode(style.parameters if tensors is None else tensors, complete))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"format": None}, "not a metastyle style: its format is not stated"),
+        ({"format": "metastyle-initialisation"}, "its format is 'metastyle-initialisation'"),
+        ({"format": "a\nb"}, r"its format is 'a\\nb'"),
+        ({"format_version": "2"}, "made by a newer metastyle .*upgrade"),
+        ({"format_version": None}, "its format version is ''"),
+        ({"format_version": "-1"}, "its format version is '-1'"),
+        ({"format_version": "²"}, "its format version is '²'"),
+        ({"format_version": "9" * 5000}, "its format version is"),
+        ({"kind": "some"}, "a style's kind is 'some'"),
+        ({"kind": "all"}, "lack down1.bias"),
+        ({"kind": None}, "does not state its kind"),
+        ({"base": "ab"}, "base is 'ab'"),
+        ({"painting": None}, "does not state its painting"),
+        ({"painting_sha256": ""}, "painting_sha256 is ''"),
+        ({"settings": "{"}, "settings or loss curve cannot be read"),
+        ({"settings": "[" * 100_000}, "settings or loss curve cannot be read"),
+        ({"settings": "[]"}, "settings are a list"),
+        ({"settings": '{"a": NaN}'}, "cannot be written down"),
+        ({"curve": "[[1, 2, 3]]"}, "cannot be written down"),
+        ({"curve": "7"}, "cannot be written down"),
+        ({"curve": "[[1, NaN, 1, 1]]"}, "not finite"),
+        ({"curve": "[[1e999, 1, 1, 1]]"}, "cannot be written down"),
+    ],
+)
+def test_foreign_and_newer_files_are_told_apart(tmp_path, metadata, message):
+    path = written(tmp_path / "s.safetensors", **metadata)
+    with pytest.raises(MetastyleError, match=message) as caught:
+        load_style(path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_foreign_tensors_are_refused(tmp_path):
+    good = make().parameters
+    name = "down1_norm.bias"
+    for tensors, message in (
+        ({}, "lack"),
+        ({n: t for n, t in good.items() if n != name}, f"lack {name}"),
+        (good | {"other": torch.zeros(1)}, "have 'other'"),
+        (good | {name: torch.zeros(31)}, r"\(31,\)"),
+        (good | {name: torch.full((32,), torch.nan)}, "not finite"),
+        (good | {name: torch.zeros(32, dtype=torch.int32)}, "type 'I32'"),
+    ):
+        with pytest.raises(MetastyleError, match=message):
+            load_style(written(tmp_path / "s.safetensors", tensors))
+
+
+def test_hundreds_of_damaged_files_end_in_one_line_or_in_a_sound_style(tmp_path):
+    path = tmp_path / "s.safetensors"
+    rng = random.Random(1)
+    refused = 0
+    save_style(make(), path)
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    for number in range(600):
+        data = bytearray(whole)
+        damage = number % 6
+        if damage == 0:  # truncated
+            del data[rng.randrange(len(data)) :]
+        elif damage == 1:  # one bit anywhere
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        elif damage == 2:  # a few bytes of the header
+            for _ in range(rng.randint(1, 4)):
+                data[8 + rng.randrange(header)] = rng.randrange(256)
+        elif damage == 3:  # the header's length
+            data[:8] = rng.choice([header + rng.randint(-50, 50), rng.getrandbits(64)]).to_bytes(8, "little")
+        elif damage == 4:  # a piece of the file moved elsewhere
+            start, length, target = rng.randrange(len(data)), rng.randrange(1, 200), rng.randrange(len(data))
+            piece = data[start : start + length]
+            data[target : target + len(piece)] = piece
+        else:  # a header entry removed or replaced, its length set right
+            entries = json.loads(bytes(data[8 : 8 + header]))
+            owner = rng.choice([entries, entries["__metadata__"], *entries.values()])
+            owner[rng.choice(list(owner))] = rng.choice([None, "", 0, -1, [], {}, [2**63], "F16", [0, 2]])
+            text = json.dumps(entries).encode()
+            data = bytearray(len(text).to_bytes(8, "little") + text + whole[8 + header :])
+        path.write_bytes(data)
+        try:
+            style = load_style(path)
+        except MetastyleError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+            refused += 1
+        else:  # damage that changes no meaning, such as another space or the same byte
+            assert all(
+                torch.equal(p, make().parameters[n].half().float()) for n, p in style.parameters.items()
+            )
+            assert style.settings == make().settings and style.painting == make().painting
+    assert refused > 550
+
+
+def test_the_base_model_is_checked_by_who_knows_it():
+    check_base(make(), "ab" * 32)
+    with pytest.raises(MetastyleError, match="'Die große Welle' was made for another base model"):
+        check_base(make(), "ac" * 32)
+
+
+def test_every_ingredient_decides_the_cache_key(tmp_path):
+    usual = {"painting": "a", "base": "b", "settings": {"steps": 1, "seed": 0}, "contents": "c"}
+    key = cache_key(**usual)
+    assert key == cache_key(**(usual | {"settings": {"seed": 0, "steps": 1}}))
+    others = [{"painting": "x"}, {"base": "x"}, {"settings": {"steps": 2, "seed": 0}}, {"contents": "x"}]
+    assert len({key, *(cache_key(**(usual | change)) for change in others)}) == 5
+    assert style_cache_path(tmp_path, key) == tmp_path / "styles" / f"{key}.safetensors"
