@@ -1,0 +1,62 @@
+"""The ``metastyle`` command: reads the command line, runs one command, turns errors into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from cyclopts import App
+
+import metastyle
+from metastyle.app.commands.adapt import adapt
+from metastyle.app.commands.blend import blend
+from metastyle.app.commands.doctor import doctor
+from metastyle.app.commands.stylize import stylize
+from metastyle.app.commands.weights import weights
+from metastyle.app.errors import BROKEN_PIPE, explain
+from metastyle.app.inputs import PIPE
+from metastyle.app.progress import complain, to_json
+
+HELP = """\
+Teach it any painting in seconds, then it repaints your photographs.
+
+    metastyle stylize photo.jpg --style painting.jpg
+
+'metastyle COMMAND --help' shows what a command can do, with examples.
+"""
+
+COMMANDS: tuple[Callable[..., int], ...] = (stylize, adapt, blend, weights, doctor)
+
+app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
+for position, command in enumerate(COMMANDS):
+    app.command(command, sort_key=position)
+app.register_install_completion_command(help="Set up completion for your shell.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code.
+
+    0 done, 1 some of several things failed, 2 an error that the user can mend, 70 a bug, 130 interrupted.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    tokens = [str(PIPE) if token == "-" else token for token in given]
+    try:
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        code = command(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (Exception, KeyboardInterrupt) as error:
+        # Looked for by hand, because the command line itself may be what is wrong.
+        if "--debug" in tokens:
+            traceback.print_exc()
+        line, code = explain(error)
+        complain(line)
+        if "--json" in tokens:
+            print(to_json({"outputs": [], "errors": [{"error": line}], "exit_code": code}))
+        return code
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,125 @@
+"""What the commands have in common: their shared options and how a size is written.
+
+Nothing heavy is imported here, so that help and usage errors come at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.core.adaptation import AdaptationSettings
+
+FLAG = Parameter(negative="", show_default=False)
+LEARNING = Group("How the painting is learned", sort_key=10)
+COMMON = Group("Every command", sort_key=20)
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def parse_bytes(text: str) -> int:
+    """``2GB``, ``1.5 G``, ``800MB`` or ``2GiB`` in bytes; units of 1000, or of 1024 when written with an i.
+
+    Raises:
+        ValueError: no positive size.
+    """
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if match is None or (match[3] and not match[2]):
+        raise ValueError(f"'{text}' is not a size: write 2GB or 800MB")
+    unit = _UNITS[match[2].lower()]
+    if match[3]:
+        unit = 1 << (10 * round(len(str(unit)) / 3))
+    size = round(float(match[1]) * unit)
+    if size < 1:
+        raise ValueError(f"'{text}' is not a size above zero: write 2GB or 800MB")
+    return size
+
+
+def _bytes_option(_: Any, tokens: Sequence[Any]) -> int:
+    return parse_bytes(tokens[0].value)
+
+
+Bytes = Annotated[int, Parameter(converter=_bytes_option, metavar="SIZE")]
+
+
+@Parameter(name="*", group=COMMON)
+@dataclass(frozen=True)
+class Common:
+    """How a command talks."""
+
+    json: Annotated[bool, FLAG] = False
+    """Print one JSON object on stdout instead of text."""
+    quiet: Annotated[bool, FLAG] = False
+    """Show no progress, say nothing but errors."""
+    debug: Annotated[bool, FLAG] = False
+    """Show a traceback with an error."""
+
+
+@Parameter(name="*", group=LEARNING)
+@dataclass(frozen=True)
+class Learning:
+    """``AdaptationSettings`` as options, without importing torch; a test keeps the two the same.
+
+    ``size`` is called ``--content-size`` here, because ``--size`` is the size of the result.
+    """
+
+    steps: int = 100
+    """Adam steps; 0 keeps the predicted start."""
+    learning_rate: float = 1e-3
+    """Adam's rate at the first step; it falls to zero along a half cosine."""
+    batch: int = 1
+    """Contents per step."""
+    size: Annotated[int, Parameter(name="--content-size")] = 256
+    """Side of the square contents, in pixels."""
+    style_size: int = 512
+    """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
+    parameters: Literal["all", "instance_norm"] = "all"
+    """What the steps move: everything, or only the 3,200 instance-norm parameters."""
+    content_weight: float = 1.0
+    """alpha in the perceptual loss."""
+    style_weight: float = 1e5
+    """beta in the perceptual loss."""
+    seed: int = 0
+    """Of everything random: which contents, in which order."""
+
+    def settings(self) -> AdaptationSettings:
+        """The same as ``AdaptationSettings``.
+
+        Raises:
+            MetastyleError: a value is out of range.
+        """
+        from metastyle.core.adaptation import AdaptationSettings
+
+        try:
+            return AdaptationSettings(**dataclasses.asdict(self))
+        except MetastyleError as error:
+            # The message names the setting; whoever types commands knows it as an option.
+            name, rest = str(error).split(" ", 1)
+            raise MetastyleError(f"{option_name(name)} {rest}") from None
+
+
+def option_name(setting: str) -> str:
+    """The option that sets the field ``setting`` of ``AdaptationSettings``."""
+    return "--content-size" if setting == "size" else "--" + setting.replace("_", "-")
+
+
+@Parameter(name="*", group=LEARNING)
+@dataclass(frozen=True)
+class Sources:
+    """Where adaptation finds what it needs."""
+
+    content: Annotated[Path | None, Parameter(metavar="PATH")] = None
+    """A photograph or a folder of them to learn on; without it, procedural pictures."""
+    loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    """A file with VGG-16's weights; without it, they are found or fetched."""
+    offline: Annotated[bool, FLAG] = False
+    """Never use the network."""

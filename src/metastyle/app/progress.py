@@ -1,0 +1,145 @@
+"""The one progress display: downloads, adaptation steps and rendering, all on stderr."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from metastyle.core.adaptation import AdaptationStep
+
+_LINE_EVERY = 10.0
+"""Seconds between two lines where stderr is no terminal."""
+
+
+class Display:
+    """Bars in a terminal, now and then a line elsewhere (a log), nothing when ``quiet``."""
+
+    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+        # Imported here, because help must come at once.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._quiet = quiet
+        self._console = console or Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            console=self._console,
+            disable=quiet or not self._console.is_terminal,
+            refresh_per_second=8,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def update(self, what: str, share: float, note: str = "") -> None:
+        """``share``, 0 to 1, of ``what`` is done."""
+        if self._quiet:
+            return
+        if self._console.is_terminal:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=1.0, note=note)
+            self._bars.update(self._tasks[what], completed=share, note=note)
+        elif share >= 1 or time.monotonic() - self._last_line.get(what, 0.0) >= _LINE_EVERY:
+            self._last_line[what] = time.monotonic()
+            self._console.print(f"{what}: {share:.0%} {note}".rstrip(), markup=False, soft_wrap=True)
+
+    def download(self, done: int, total: int, what: str) -> None:
+        """For ``on_download``: bytes so far, bytes in all."""
+        share = done / total if total else 0.0
+        self.update(f"fetching {what}", share, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+    def step(self, what: str, step: AdaptationStep) -> None:
+        """A step of the adaptation to ``what``."""
+        note = f"step {step.step}/{step.steps}  loss {step.total:.1f}  {seconds(step.seconds_left)} left"
+        self.update(f"learning {what}", step.step / step.steps, note)
+
+    def share(self, what: str) -> Callable[[float], None]:
+        """A callback for the finished share of ``what``."""
+        return lambda share: self.update(what, share)
+
+    def note(self, line: str) -> None:
+        """A line above the bars."""
+        if not self._quiet:
+            self._console.print(line, markup=False, soft_wrap=True)
+
+
+class Speaker:
+    """What a command says on stdout when it is done: lines for people, or one JSON object for programs."""
+
+    def __init__(self, json: bool = False, quiet: bool = False) -> None:
+        self._lines = not (json or quiet)
+        self._json = json
+
+    def line(self, text: str = "") -> None:
+        if self._lines:
+            print(text)
+
+    def document(self, content: dict[str, Any]) -> None:
+        if self._json:
+            print(to_json(content))
+
+
+def to_json(content: dict[str, Any]) -> str:
+    """One JSON object on one line."""
+    import json
+
+    return json.dumps(content, ensure_ascii=False, default=str)
+
+
+def complain(line: str) -> None:
+    """One line on stderr, whatever ``--quiet`` says."""
+    print(f"metastyle: {line}", file=sys.stderr)
+
+
+class StopRequest:
+    """Ctrl-C once asks to stop after the current step; twice stops at once.
+
+    Before ``armed`` is set there is nothing worth keeping and the first Ctrl-C stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.asked = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked or not self.armed:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def seconds(value: float) -> str:
+    """``0.8 s``, ``45 s`` or ``3 min 20 s``."""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,139 @@
+"""Learning a painting with the progress shown, a preview written, and Ctrl-C heeded; or reading a style."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metastyle.app.inputs import PIPE, STYLE_SUFFIX, check_is_file, style_name
+from metastyle.app.options import Learning, Sources
+from metastyle.app.progress import Display
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.api import Style
+    from metastyle.core.adaptation import AdaptationStep
+
+PREVIEW_EVERY = 4.0
+"""Seconds between two previews."""
+PREVIEW_SIZE = 512
+"""Longer edge of a preview."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A style, and how it was come by."""
+
+    style: Style
+    seconds: float
+    how: str
+    """``adapted``, ``remembered`` (the same was learned before) or ``read`` from a style file."""
+
+    def record(self) -> dict[str, Any]:
+        """For ``--json``."""
+        style = self.style
+        last = style.curve[-1] if style.curve else None
+        return {
+            "painting": style.painting,
+            "painting_sha256": style.painting_sha256,
+            "parameters": style.kind,
+            "how": self.how,
+            "seconds": round(self.seconds, 3),
+            "steps": len(style.curve),
+            "losses": {"total": last[1], "content": last[2], "style": last[3]} if last else None,
+        }
+
+
+def check_style(style: Path) -> None:
+    """A painting or a style file that can be opened."""
+    if style.is_dir():
+        raise MetastyleError(f"{style} is a folder: give a painting or a {STYLE_SUFFIX} style")
+    check_is_file(style)
+
+
+def obtain(style: Path, learning: Learning, sources: Sources, device: str, display: Display) -> Taught:
+    """The style in a file: read if it is a style file, learned if it is a painting."""
+    if style.suffix.lower() != STYLE_SUFFIX:
+        return teach(style, learning, sources, device, display)
+    from metastyle import api
+
+    started = time.perf_counter()
+    return Taught(api.load(style), time.perf_counter() - started, "read")
+
+
+def teach(
+    painting: Path,
+    learning: Learning,
+    sources: Sources,
+    device: str,
+    display: Display,
+    on_step: Callable[[AdaptationStep], bool] = lambda step: True,
+) -> Taught:
+    """Learn a painting, or remember it; ``on_step`` returns False to stop there."""
+    from metastyle import api
+    from metastyle.weights.catalogue import default_cache_dir
+
+    started = time.perf_counter()
+    name = style_name(painting)
+    steps = 0
+
+    def after(step: AdaptationStep) -> bool:
+        nonlocal steps
+        steps = step.step
+        display.step(name, step)
+        return on_step(step)
+
+    settings = learning.settings()
+    style = api.adapt(
+        read_pipe() if painting == PIPE else painting,
+        contents=sources.content,
+        settings=settings,
+        device=device,
+        loss_network=sources.loss_network,
+        cache=default_cache_dir(),
+        offline=sources.offline,
+        on_download=display.download,
+        on_step=after,
+    )
+    how = "adapted" if steps or not settings.steps else "remembered"
+    return Taught(style, time.perf_counter() - started, how)
+
+
+class Piped(io.BytesIO):
+    """What came through stdin, under a name that errors can use."""
+
+    name = "stdin"
+
+
+def read_pipe() -> Piped:
+    """Everything on stdin."""
+    if sys.stdin.isatty():
+        raise MetastyleError("- reads a picture from a pipe, and stdin is a terminal: give a file name")
+    return Piped(sys.stdin.buffer.read())
+
+
+class Preview:
+    """A photograph, repainted every few seconds with what has been learned so far, in one picture file."""
+
+    def __init__(self, photo: Path, out: Path) -> None:
+        from metastyle.media import images
+
+        picture = images.resize(images.open_picture(photo), PREVIEW_SIZE)
+        height, width = (side - side % 4 for side in picture.pixels.shape[:2])
+        self._photo = images.to_tensor(picture.pixels[:height, :width])
+        self._out = out
+        self._due = 0.0
+
+    def __call__(self, step: AdaptationStep) -> None:
+        from metastyle.media import images
+
+        if step.step < step.steps and time.monotonic() < self._due:
+            return
+        pixels = images.from_tensor(step.preview(self._photo))
+        images.save_picture(images.Picture(pixels=pixels), self._out, overwrite=True)
+        self._due = time.monotonic() + PREVIEW_EVERY
