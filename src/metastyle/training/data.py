@@ -1,0 +1,318 @@
+"""Training data: splits, cutting, and an endless row of episodes that are pure functions of (seed, index).
+
+An episode is what one iteration sees. Since nothing but its index decides what is in it, the position in
+the data is one number, resuming is exact, and the number of worker processes changes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from metastyle.core.losses import StyleTarget
+from metastyle.errors import MetastyleError
+from metastyle.media.images import eight_bits, open_picture
+from metastyle.training.config import DataConfig, OptimiserConfig
+from metastyle.training.sources import Entry, find_pictures
+from metastyle.training.targets import TargetCache, load_target
+from metastyle.weights.tensor_files import write_bytes
+
+Pixels = NDArray[np.uint8]
+
+_INNER, _OUTER, _STYLES, _CUTS = range(4)  # independent streams of random numbers
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who sees which pictures. No photograph is in two lists, unless there is no inner level."""
+
+    inner: list[Entry]
+    """Photographs of the inner level ("training contents"); those of the outer level where T = 0."""
+    outer: list[Entry]
+    """Photographs of the outer level ("validation contents" of the bilevel problem)."""
+    styles: list[Entry]
+    held_out_contents: list[Entry]
+    """Seen by nothing but the validation of the run."""
+    held_out_styles: list[Entry]
+
+    @property
+    def contents(self) -> int:
+        """How many photographs are trained with."""
+        return len({entry.name for entry in (*self.inner, *self.outer)})
+
+    @property
+    def digest(self) -> str:
+        """Changes when a picture joins, leaves or changes sides."""
+        lists = (self.inner, self.outer, self.styles, self.held_out_contents, self.held_out_styles)
+        names = "\n\n".join("\n".join(entry.name for entry in entries) for entries in lists)
+        return hashlib.sha256(names.encode()).hexdigest()
+
+
+def split(config: DataConfig, inner_steps: int) -> Split:
+    """Find the pictures and deal them out by the hashes of their names."""
+    for name, where in (("contents", config.contents), ("styles", config.styles)):
+        if not where:
+            raise MetastyleError(f"data.{name} is not set: name a folder of pictures, or of tar shards")
+    held_out, rest = _deal(config.contents, config.held_out_contents, 2 if inner_steps else 1)
+    held_out_styles, styles = _deal(config.styles, config.held_out_styles, 1)
+    inner = min(max(1, round(config.inner_share * len(rest))), len(rest) - 1) if inner_steps else 0
+    return Split(rest[:inner] or rest, rest[inner:], styles, held_out, held_out_styles)
+
+
+def _deal(where: str, held_out: int, least: int) -> tuple[list[Entry], list[Entry]]:
+    entries = sorted(find_pictures(where), key=lambda entry: entry.rank)
+    if len(entries) < held_out + least:
+        raise MetastyleError(
+            f"{where}: holds {len(entries)} pictures, too few to hold {held_out} out: "
+            f"use at least {held_out + least}, or hold fewer out"
+        )
+    return entries[:held_out], entries[held_out:]
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting of an episode: its target if that is cached, else its pixels to compute it from."""
+
+    name: str
+    cached: Path
+    target: StyleTarget | None
+    pixels: Tensor | None
+    """(1, 3, H, W) uint8."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What one iteration sees."""
+
+    index: int
+    contents: Tensor
+    """(B, 3, n, n) uint8, the inner level's."""
+    queries: Tensor
+    """(B', 3, n, n) uint8, the outer level's."""
+    paintings: list[Painting]
+    broken: tuple[str, ...]
+    """Names of pictures that could not be read and were replaced by others."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which episode, and how large its photographs: both known when a worker begins with it."""
+
+    index: int
+    crop: int
+
+
+class Episodes(Dataset[Episode]):
+    """Maps a request to its episode. Of the paintings, a process gets every ``world_size``-th.
+
+    Each list is gone through in an order that is shuffled anew in every epoch.
+    """
+
+    def __init__(
+        self,
+        pictures: Split,
+        data: DataConfig,
+        optimiser: OptimiserConfig,
+        seed: int,
+        cache: TargetCache,
+        photo_folder: Path,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.pictures, self.data, self.optimiser, self.seed = pictures, data, optimiser, seed
+        self.cache, self.photo_folder = cache, photo_folder
+        self.slots = range(rank, optimiser.styles, world_size)
+
+    def __getitem__(self, request: Request) -> Episode:
+        broken: list[str] = []
+        index, sizes = request.index, self.optimiser
+        photos = [
+            torch.stack(
+                [
+                    self._draw(
+                        entries, stream, index * count + k, broken, functools.partial(self._cut, request.crop)
+                    )
+                    for k in range(count)
+                ]
+            )
+            for entries, stream, count in (
+                (self.pictures.inner, _INNER, sizes.contents),
+                (self.pictures.outer, _OUTER, sizes.queries),
+            )
+        ]
+        paintings = [
+            self._draw(self.pictures.styles, _STYLES, index * sizes.styles + slot, broken, self._painting)
+            for slot in self.slots
+        ]
+        return Episode(index, photos[0], photos[1], paintings, tuple(broken))
+
+    def _draw(
+        self,
+        entries: Sequence[Entry],
+        stream: int,
+        position: int,
+        broken: list[str],
+        use: Callable[[Entry, np.random.Generator], Any],
+    ) -> Any:
+        """The picture at ``position`` of the stream; where it is broken, another one at random."""
+        epoch, place = divmod(position, len(entries))
+        rng = np.random.default_rng((self.seed, _CUTS, stream, position))
+        entry = entries[int(_order(self.seed, stream, epoch, len(entries))[place])]
+        for _ in range(_ATTEMPTS):
+            try:
+                return use(entry, rng)
+            except (MetastyleError, OSError, ValueError):
+                broken.append(entry.name)
+                entry = entries[int(rng.integers(len(entries)))]
+        raise MetastyleError(
+            f"{_ATTEMPTS} pictures in a row could not be read, {broken[0]} and {broken[-1]} among them: "
+            "check that the folder holds readable pictures"
+        )
+
+    def _cut(self, crop: int, entry: Entry, rng: np.random.Generator) -> Tensor:
+        return cut(photograph(entry, self.data.photo_cache, self.photo_folder), crop, self.data, rng)
+
+    def _painting(self, entry: Entry, _: np.random.Generator) -> Painting:
+        return painting(entry, self.data, self.cache)
+
+
+@functools.lru_cache(maxsize=8)
+def _order(seed: int, stream: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, stream, epoch)).permutation(count)
+
+
+def decode(data: bytes, name: str) -> Pixels:
+    """Encoded picture -> upright sRGB (H, W, 3) uint8; a MetastyleError names what cannot be read."""
+    try:
+        return eight_bits(open_picture(data).pixels)
+    except MetastyleError as error:
+        raise MetastyleError(f"{name}: {error}") from None
+
+
+def photograph(entry: Entry, side: int | None, folder: Path) -> Pixels:
+    """A photograph (H, W, 3) uint8; with ``side``, no larger than that along its shorter side and cached."""
+    if side is None:
+        return decode(entry.read(), entry.name)
+    stat = entry.path.stat()
+    key = f"{entry.path.resolve()} {entry.offset} {entry.size} {stat.st_size} {stat.st_mtime_ns} {side}"
+    cached = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+    if cached.exists():
+        pixels: Pixels = np.load(cached, mmap_mode="r", allow_pickle=False)
+        return pixels
+    pixels = decode(entry.read(), entry.name)
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / min(height, width))
+    pixels = _resize(pixels, (round(width * scale), round(height * scale)), (0, 0, width, height))
+    file = io.BytesIO()
+    np.save(file, pixels, allow_pickle=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(cached, file.getvalue(), overwrite=True)
+    return pixels
+
+
+def cut(pixels: Pixels, crop: int, config: DataConfig, rng: np.random.Generator) -> Tensor:
+    """A random square of a photograph -> (3, crop, crop) uint8.
+
+    ``fixed`` scale: the shorter side becomes the crop. ``random``: the shorter side becomes a length
+    drawn between the crop and the whole. The square is then anywhere.
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    shorter = crop if config.scale == "fixed" else crop * rng.uniform(1, max(1.0, short / crop))
+    side = crop * short / shorter  # of the square, in the photograph's own pixels
+    left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
+    square = _resize(pixels, (crop, crop), (left, top, left + side, top + side))
+    if config.mirror and rng.random() < 0.5:
+        square = square[:, ::-1]
+    return _tensor(square)
+
+
+def centre(pixels: Pixels, crop: int) -> Tensor:
+    """The largest square in the middle of a picture -> (3, crop, crop) uint8."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    return _tensor(_resize(pixels, (crop, crop), (left, top, left + side, top + side)))
+
+
+def painting(entry: Entry, config: DataConfig, cache: TargetCache) -> Painting:
+    """A painting at its own shorter side, capped; decoded only if its target is not cached."""
+    low, high = config.style_side
+    side = low + int(entry.rank, 16) % (high - low + 1)
+    data = entry.read()
+    cached = cache.path(data, f"shorter side {side}, cap {config.style_cap}")
+    target = load_target(cached)
+    if target is not None:
+        return Painting(entry.name, cached, target, None)
+    pixels = decode(data, entry.name)
+    height, width = pixels.shape[:2]
+    scale = side / min(height, width)
+    cap = config.style_cap or max(round(height * scale), round(width * scale))
+    kept = min(round(width * scale), cap), min(round(height * scale), cap)
+    left, top = (width - kept[0] / scale) / 2, (height - kept[1] / scale) / 2
+    box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
+    return Painting(entry.name, cached, None, _tensor(_resize(pixels, kept, box))[None])
+
+
+def _resize(pixels: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> Pixels:
+    """The part ``box`` (left, top, right, bottom) of a picture at ``size`` (width, height)."""
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+class _Requests(Sampler[Request]):
+    def __init__(self, start: int, crop_at: Callable[[int], int]) -> None:
+        self.start, self.crop_at = start, crop_at
+
+    def __iter__(self) -> Iterator[Request]:
+        index = self.start
+        while True:
+            yield Request(index, self.crop_at(index))
+            index += 1
+
+
+def stream(dataset: Episodes, start: int, crop_at: Callable[[int], int], workers: int) -> Iterator[Episode]:
+    """Episodes from number ``start`` on, without end, prepared ahead by ``workers`` processes.
+
+    ``crop_at`` is asked for the size of an episode's photographs when its preparation begins.
+    """
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=_Requests(start, crop_at),
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_quiet_worker,
+            generator=torch.Generator(),  # the global one stays untouched
+        )
+    )
+
+
+def _as_it_is(episode: Any) -> Any:
+    return episode
+
+
+def _quiet_worker(_: int) -> None:
+    """Ctrl-C reaches the whole process group: the training process decides when its workers end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,161 @@
+"""The outer level: gradient over paintings and processes, clipping, Adam, moving average. No files."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning_fabric
+import torch
+from torch import Tensor
+
+from metastyle.core.bilevel import MetaObjective
+from metastyle.core.initialisation import Initialisation
+from metastyle.core.loss_network import LossNetwork
+from metastyle.core.losses import StyleTarget
+from metastyle.errors import MetastyleError
+from metastyle.training.config import TrainingConfig
+from metastyle.training.normalisation import PhotoGrams
+from metastyle.training.schedule import average_decay, rate_factor
+from metastyle.training.state import adam_steps, adam_tensors, prefixed, restore_adam, under
+
+TOO_MANY_SKIPPED = 50
+
+
+class Learner:
+    """What is learned, and how.
+
+    Attributes:
+        initialisation: theta and Psi, as Adam moves them.
+        average: their moving average, what is validated and shipped; the same object where there is none.
+        photos: the per-style normalisation, None where styles are not normalised.
+        skipped: updates left out so far because the gradient was not finite.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        fabric: lightning_fabric.Fabric,
+        initialisation: Initialisation,
+        loss_network: LossNetwork,
+    ) -> None:
+        self.config, self.fabric = config, fabric
+        self.initialisation = initialisation.to(fabric.device)
+        initialisation.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objective = config.objective
+        self.objective = MetaObjective(
+            initialisation,
+            loss_network,
+            inner_steps=objective.inner_steps,
+            inner_parameters=objective.inner_parameters,
+            step_size=objective.step_size,
+            learn_step_sizes=objective.learn_step_sizes,
+            second_order=objective.second_order,
+            content_weight=objective.content_weight,
+            style_weight=objective.style_weight,
+        ).to(fabric.device)
+        self.parameters = {n: p for n, p in self.objective.named_parameters() if p.requires_grad}
+        self.adam = torch.optim.Adam(self.parameters.values(), lr=config.optimiser.rate)
+        self.average = copy.deepcopy(initialisation) if config.optimiser.average else initialisation
+        self.photos: PhotoGrams | None = None
+        self.rate = 0.0
+        self.skipped = self.skipped_running = 0
+
+    def begin(self) -> None:
+        """After the start, or a saved state, is in place: let Fabric wrap the objective."""
+        self.wrapped = self.fabric.setup_module(self.objective)
+
+    def set_rates(self, progress: float) -> None:
+        """Adam's rate and, under the paper's schedule, the inner level's delta."""
+        optimiser, objective = self.config.optimiser, self.config.objective
+        self.rate = optimiser.rate * rate_factor(optimiser.schedule, progress, optimiser.warm_up)
+        self.adam.param_groups[0]["lr"] = self.rate
+        if optimiser.schedule == "paper" and not objective.learn_step_sizes:
+            delta = objective.step_size * rate_factor("paper", progress)
+            self.objective.log_step_sizes.data.fill_(math.log(delta))
+
+    def gradient(
+        self, contents: Tensor, targets: Sequence[StyleTarget], queries: Tensor
+    ) -> tuple[list[float], float]:
+        """Fill the parameters' gradients; returns total, content and style loss, and the gradient's norm.
+
+        Both are means over the paintings of all processes. ``targets`` are this process's; they go through
+        the objective in groups of ``styles_at_once``, and processes synchronise once, with the last group.
+        """
+        size = self.config.optimiser.styles_at_once or len(targets)
+        losses = torch.zeros(3, device=self.fabric.device)
+        self.adam.zero_grad()
+        for first in range(0, len(targets), size):
+            group = targets[first : first + size]
+            share = len(group) / len(targets)
+            more = first + size < len(targets)
+            with self.fabric.no_backward_sync(self.wrapped, enabled=more):
+                loss = self.wrapped(contents, group, queries, self._scales(group))
+                self.fabric.backward(loss.total * share)
+            losses += torch.stack(loss).detach() * share
+        if self.fabric.world_size > 1:
+            losses = self.fabric.all_reduce(losses, reduce_op="mean")
+        clip = self.config.optimiser.clip
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), math.inf if clip is None else clip)
+        return losses.tolist(), norm.item()
+
+    def _scales(self, targets: Sequence[StyleTarget]) -> Tensor | None:
+        if self.photos is None:
+            return None
+        weight = self.config.objective.style_weight
+        return torch.stack([self.photos.expected_loss(target, weight) for target in targets])
+
+    def update(self, iteration: int, norm: float) -> bool:
+        """One step of Adam and of the average; False where the gradient is not finite and nothing is done."""
+        if not math.isfinite(norm):
+            self.skipped += 1
+            self.skipped_running += 1
+            if self.skipped_running == TOO_MANY_SKIPPED:
+                raise MetastyleError(
+                    f"the gradient was not finite {TOO_MANY_SKIPPED} times running, until iteration "
+                    f"{iteration}: use a smaller optimiser.rate or objective.step_size, or set optimiser.clip"
+                )
+            return False
+        self.skipped_running = 0
+        self.adam.step()
+        if self.average is not self.initialisation:
+            decay = average_decay(self.config.optimiser.average, iteration)
+            with torch.no_grad():
+                for mean, p in zip(self.average.parameters(), self.initialisation.parameters(), strict=True):
+                    mean.lerp_(p, 1 - decay)
+        return True
+
+    @property
+    def step_sizes(self) -> dict[str, float]:
+        """The inner level's delta of each moved tensor."""
+        return dict(zip(self.objective.moved, self.objective.log_step_sizes.exp().tolist(), strict=True))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and numbers that ``restore`` goes on from, to the bit."""
+        tensors = prefixed("model", self.initialisation.state_dict())
+        tensors["log_step_sizes"] = self.objective.log_step_sizes.detach()
+        tensors |= adam_tensors(self.adam, self.parameters)
+        if self.average is not self.initialisation:
+            tensors |= prefixed("average", self.average.state_dict())
+        if self.photos is not None:
+            tensors |= prefixed("photos", {str(k): mean for k, mean in enumerate(self.photos.means)})
+        return tensors, {
+            "adam_steps": adam_steps(self.adam),
+            "photo_variance": None if self.photos is None else self.photos.variance,
+            "skipped": self.skipped,
+            "skipped_running": self.skipped_running,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        self.initialisation.load_state_dict(under("model", tensors))
+        self.objective.log_step_sizes.data.copy_(tensors["log_step_sizes"])
+        restore_adam(self.adam, self.parameters, tensors, numbers["adam_steps"])
+        if self.average is not self.initialisation:
+            self.average.load_state_dict(under("average", tensors))
+        means = under("photos", tensors)
+        if means:
+            ordered = tuple(means[str(k)].to(self.fabric.device) for k in range(len(means)))
+            self.photos = PhotoGrams(ordered, numbers["photo_variance"])
+        self.skipped, self.skipped_running = numbers["skipped"], numbers["skipped_running"]

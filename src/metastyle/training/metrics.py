@@ -1,0 +1,57 @@
+"""The log of a run: metrics.jsonl, one JSON object a line, and TensorBoard's files where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from metastyle.weights.tensor_files import write_bytes
+
+
+class Metrics:
+    """Appends to ``folder/metrics.jsonl``; a context manager.
+
+    Lines later than ``iteration``, where the run goes on from, are dropped first: a killed run may have
+    logged more than it saved, or half a line.
+    """
+
+    def __init__(self, folder: Path, iteration: int) -> None:
+        path = folder / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line in path.read_bytes().splitlines() if _iteration(line) <= iteration]
+            write_bytes(path, b"".join(line + b"\n" for line in kept), overwrite=True)
+        self._file = path.open("a", encoding="utf-8")
+        self._board: Any = None
+        if importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
+
+    def write(self, kind: str, values: dict[str, Any]) -> None:
+        """``values`` holds ``iteration`` and whatever belongs to it."""
+        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and name != "iteration":
+                    self._board.add_scalar(f"{kind}/{name}", value, values["iteration"])
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _iteration(line: bytes) -> float:
+    try:
+        return int(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,38 @@
+"""How rates fall: pure functions of progress, which is 0 at the start of a run and 1 at its end."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Schedule = Literal["paper", "cosine", "constant"]
+
+
+def rate_factor(schedule: Schedule, progress: float, warm_up: float = 0.0) -> float:
+    """What the highest rate is multiplied by.
+
+    ``paper``: 1 / (1 + 2.5 p), the published 1 / (1 + 2.5e-5 iteration) of a run of 100,000 iterations.
+    ``cosine``: half a cosine from 1 to 0. Both rise linearly over the share ``warm_up`` first.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    rise = min(1.0, progress / warm_up) if warm_up > 0 else 1.0
+    if schedule == "paper":
+        return rise / (1 + 2.5 * progress)
+    if schedule == "cosine":
+        return rise * 0.5 * (1 + math.cos(math.pi * progress))
+    return rise
+
+
+def progress_of(iteration: int, seconds: float, iterations: int | None, minutes: float | None) -> float:
+    """How far a run is, 0 to 1: the larger of its shares of iterations and of minutes, where they are set."""
+    shares = [0.0]
+    if iterations is not None:
+        shares.append(iteration / iterations)
+    if minutes is not None:
+        shares.append(seconds / (60 * minutes))
+    return min(1.0, max(shares))
+
+
+def average_decay(decay: float, iteration: int) -> float:
+    """Decay of the moving average of weights after ``iteration`` updates: short at first, then ``decay``."""
+    return min(decay, (1 + iteration) / (10 + iteration))
