@@ -209,15 +209,14 @@ def clean_exif(exif: Image.Exif) -> bytes | None:
     """
     kept = Image.Exif()
     try:
-        for tag in _KEPT_TAGS:
-            if tag in exif:
-                kept[tag] = exif[tag]
+        kept.update({tag: exif[tag] for tag in _KEPT_TAGS if tag in exif})
+        described = len(kept) > 0
         for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             entries = {t: v for t, v in exif.get_ifd(ifd).items() if t not in _DROPPED_EXIF_TAGS}
             if entries:
                 kept.get_ifd(ifd).update(entries)
-                kept[ifd] = entries
-        return kept.tobytes() if len(kept) else None
+                described = True
+        return kept.tobytes() if described else None
     except Exception:  # whatever the metadata of a damaged file makes of Pillow's writer
         return None
 

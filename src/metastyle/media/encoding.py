@@ -122,6 +122,8 @@ def write(
         options["icc_profile"] = icc
         if exif is not None and not (format_name == "JPEG" and len(exif) > _JPEG_EXIF_BYTES):
             options["exif"] = exif
+            if format_name == "TIFF":
+                del options["compression"]  # Pillow cannot write the nested parts of EXIF through libtiff
     if dpi is not None:
         options["dpi"] = dpi
     with replacing(path, overwrite=overwrite) as stream:

@@ -185,7 +185,7 @@ def resize(picture: Picture, long_edge: int) -> Picture:
     weighted by alpha, so that what is transparent does not bleed into edges. 16 bits stay 16 bits.
     """
     width, height = picture.size
-    if isinstance(long_edge, bool) or int(long_edge) != long_edge or long_edge < MIN_SIDE:
+    if isinstance(long_edge, bool) or not hasattr(long_edge, "__index__") or long_edge < MIN_SIDE:
         raise MetastyleError(
             f"size {long_edge} is not possible; give a whole number of at least {MIN_SIDE} pixels"
         )
