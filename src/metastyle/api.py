@@ -38,7 +38,7 @@ POOL = 24
 """Contents that one adaptation draws from."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Style(core.Style):
     """An adapted style that can be applied, saved and blended. Made by ``adapt``, ``load`` or ``blend``."""
 
@@ -96,7 +96,14 @@ class Style(core.Style):
         if size is not None:
             pictures = [images.resize(p, size) for p in pictures]
         stylizer = self.stylizer(device=device, max_memory=max_memory)
-        results = stylizer.render_many([p.pixels for p in pictures], progress=progress)
+        pixels_of_all = [p.pixels for p in pictures]
+        if progress is None:
+            results = stylizer.render_many(pixels_of_all)
+        else:
+            results = [
+                stylizer.render(pixels, progress=_share(progress, index, len(pictures)))
+                for index, pixels in enumerate(pixels_of_all)
+            ]
         finished = []
         for picture, pixels in zip(pictures, results, strict=True):
             if keep_color:
@@ -152,6 +159,7 @@ def adapt(
     device: str = "auto",
     loss_network: str | Path | None = None,
     cache: str | Path | None = None,
+    weights_cache: str | Path | None = None,
     offline: bool = False,
     on_download: Callable[[int, int, str], None] | None = None,
     on_step: Callable[[AdaptationStep], bool | None] | None = None,
@@ -165,6 +173,7 @@ def adapt(
         settings: how to learn; ``changes`` replace single fields of it: ``steps=200, seed=1``.
         loss_network: a file with VGG-16's weights; None finds or fetches them.
         cache: folder that remembers finished adaptations; None remembers nothing.
+        weights_cache: folder for fetched weights; None is the user's cache folder.
         on_step: called after every step; returning False stops there and keeps what has been learned.
 
     Raises:
@@ -188,7 +197,10 @@ def adapt(
     run = Adaptation(
         initialisation,
         load_loss_network(
-            Path(loss_network) if loss_network else None, offline=offline, progress=on_download
+            Path(loss_network) if loss_network else None,
+            cache_dir=Path(weights_cache) if weights_cache else None,
+            offline=offline,
+            progress=on_download,
         ),
         images.to_tensor(style_picture.pixels),
         content_pool(photos, settings),
@@ -317,6 +329,10 @@ def _digest(pictures: Sequence[images.Picture]) -> str:
         digest.update(f"{picture.pixels.dtype}{picture.pixels.shape}".encode())
         digest.update(np.ascontiguousarray(picture.pixels).data)
     return digest.hexdigest()
+
+
+def _share(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:
+    return lambda part: progress((index + part) / count)
 
 
 def _public(style: core.Style) -> Style:

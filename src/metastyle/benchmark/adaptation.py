@@ -114,7 +114,7 @@ def evaluate(
 ) -> tuple[float, float, float]:
     """Total, content and style loss of the adapted network, averaged over ``photos`` one by one."""
     losses = []
-    for photo in photos.split(1):
+    for photo in torch.split(photos, 1):
         features = loss_network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
         losses.append(torch.stack(perceptual_loss(loss_network(run.render(photo)), features, target)))
     total, content, style = torch.stack(losses).mean(dim=0).tolist()

@@ -107,7 +107,8 @@ class Adaptation:
         self.device = pick_device(device)
         self._dtype = compute_dtype(self.device)
         initialisation = copy.deepcopy(initialisation).to(self.device)
-        self._network = initialisation.network.to(memory_format=torch.channels_last)
+        self._network = initialisation.network
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._loss_network = copy.deepcopy(loss_network).to(self.device)
         if self._dtype != torch.float32:
             # Frozen weights are converted once; autocast would convert them at every call.
@@ -121,9 +122,7 @@ class Adaptation:
             )
             self._network.load_state_dict(initialisation.start(self._target))
         everything = dict(self._network.named_parameters())
-        self._moved: Parameters = (
-            everything if settings.parameters == "all" else dict(instance_norm_parameters(self._network))
-        )
+        self._moved = everything if settings.parameters == "all" else instance_norm_parameters(self._network)
         for name, parameter in everything.items():
             parameter.requires_grad_(name in self._moved)
         self.curve: list[tuple[int, float, float, float]] = []
@@ -164,16 +163,15 @@ class Adaptation:
             adam.zero_grad()
             loss.total.backward()  # type: ignore[no-untyped-call]
             adam.step()
-            values = torch.stack(loss).tolist()
-            if not math.isfinite(values[0]):
+            total, content, style = torch.stack(loss).tolist()
+            if not math.isfinite(total):
                 raise MetastyleError(
-                    f"the loss became {values[0]} at step {step}: use a smaller learning rate or style weight"
+                    f"the loss became {total} at step {step}: use a smaller learning rate or style weight"
                 )
-            self.curve.append((step, *values))
+            self.curve.append((step, total, content, style))
             seconds = time.perf_counter() - started
-            yield AdaptationStep(
-                step, settings.steps, *values, seconds, seconds / step * (settings.steps - step), self.render
-            )
+            left = seconds / step * (settings.steps - step)
+            yield AdaptationStep(step, settings.steps, total, content, style, seconds, left, self.render)
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:

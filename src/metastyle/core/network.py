@@ -41,8 +41,9 @@ class Residual(nn.Module):
         self.norm2 = nn.InstanceNorm2d(channels, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.relu(self.norm1(self.conv1(x)))
-        return x + self.norm2(self.conv2(h))
+        h: Tensor = F.relu(self.norm1(self.conv1(x)))
+        h = self.norm2(self.conv2(h))
+        return x + h
 
 
 class TransformationNetwork(nn.Module):

@@ -46,10 +46,8 @@ def _picture(size: int, rng: np.random.Generator) -> Array:
     for radius in np.concatenate([big, radii]):
         cx, cy = rng.uniform(-0.1, 1.1), rng.uniform(max(-0.1, horizon), 1.1)
         _paint_leaf(picture, (cx, cy, float(radius)), palette, textures, x, y, rng)
-    light = 1 + 0.25 * rng.standard_normal() * (x - 0.5) + 0.25 * rng.standard_normal() * (y - 0.5)
-    picture *= light
-    picture = picture.clip(0, 1) ** rng.uniform(0.8, 1.25)  # exposure
-    return np.asarray(picture, np.float32)
+    picture *= 1 + 0.25 * rng.standard_normal() * (x - 0.5) + 0.25 * rng.standard_normal() * (y - 0.5)
+    return np.asarray(picture.clip(0, 1) ** rng.uniform(0.8, 1.25), np.float32)  # exposure
 
 
 def _palette(rng: np.random.Generator) -> Array:
