@@ -1,0 +1,150 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metastyle.errors import MetastyleError
+from metastyle.training.config import PRESETS, TrainingConfig, check, from_values, load_config, to_values
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_load_and_round_trip(name: str) -> None:
+    config = load_config(name)
+    assert from_values(TrainingConfig, to_values(config), "again") == config
+
+
+def test_the_paper_preset_holds_the_papers_values() -> None:
+    config = load_config("paper")
+    assert (config.optimiser.styles, config.optimiser.contents, config.optimiser.queries) == (4, 4, 4)
+    assert (config.objective.inner_steps, config.objective.inner_parameters) == (1, "instance_norm")
+    assert config.objective.step_size == config.optimiser.rate == 1e-5
+    assert config.objective.second_order and not config.objective.predictor
+    assert not config.objective.learn_step_sizes and not config.objective.normalise_styles
+    assert (config.objective.content_weight, config.objective.style_weight) == (1.0, 1e5)
+    assert (config.data.crop, config.data.scale, config.data.style_side) == (256, "fixed", (512, 512))
+    assert (config.run.iterations, config.optimiser.schedule) == (100_000, "paper")
+    # and the defaults are the paper's too
+    assert config.objective == TrainingConfig().objective
+    assert config.optimiser == TrainingConfig().optimiser
+    assert config.data == TrainingConfig().data
+
+
+def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
+    path = write(tmp_path, "[optimiser]\nrate = 1\n[run]\nminutes = 3")
+    with pytest.raises(MetastyleError, match=r"optimiser.rate = 1.0: use a number above 0 and below 1"):
+        load_config(path)
+    config = load_config(write(tmp_path, "[run]\nminutes = 3"))
+    assert config.run.minutes == 3.0
+    assert config.objective == TrainingConfig().objective
+
+
+def test_overrides_win(tmp_path: Path) -> None:
+    path = write(tmp_path, "[run]\nminutes = 3")
+    config = load_config(path, {"run.minutes": 5, "data.contents": "photos"})
+    assert (config.run.minutes, config.data.contents) == (5.0, "photos")
+    assert load_config("cpu", {"run.minutes": None, "run.iterations": 7}).run.minutes is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[optimizer]\nrate = 1e-3",
+            r"unknown setting optimizer: use one of data, objective, optimiser, run",
+        ),
+        ("[optimiser]\nlr = 1e-3", r"unknown setting optimiser.lr: use one of optimiser.styles, "),
+        ("[optimiser]\nrate = 'fast'", r"optimiser.rate = 'fast': use a number"),
+        ("[optimiser]\nstyles = 1.5", r"optimiser.styles = 1.5: use a whole number"),
+        ("[optimiser]\nstyles = true", r"optimiser.styles = True: use a whole number"),
+        ("[optimiser]\nschedule = 'step'", r'use "paper" or "cosine" or "constant"'),
+        ("[objective]\npredictor = 1", r"objective.predictor = 1: use true or false"),
+        ("[data]\nstyle_side = 256", r"data.style_side = 256: use two whole numbers"),
+        ("[data]\nstyle_side = [256]", r"use two whole numbers"),
+        ("[data]\nlate_crop = 'big'", r"use a whole number or nothing"),
+        ("data = 3", r"data is a section: write \[data\]"),
+        ("[data", r"mine.toml: not valid TOML"),
+    ],
+)
+def test_wrong_names_and_types_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(MetastyleError, match=message) as error:
+        load_config(write(tmp_path, text))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data.crop", 250),
+        ("data.crop", 12),
+        ("data.late_crop", 130),
+        ("data.style_side", [300, 200]),
+        ("data.held_out_styles", 0),
+        ("data.inner_share", 1.0),
+        ("data.photo_cache", 64),
+        ("objective.inner_steps", 6),
+        ("objective.step_size", 0.0),
+        ("objective.step_size", float("inf")),
+        ("objective.style_weight", float("nan")),
+        ("optimiser.styles", 0),
+        ("optimiser.clip", 0.0),
+        ("optimiser.average", 1.0),
+        ("optimiser.warm_up", 1.0),
+        ("run.minutes", -1),
+        ("run.iterations", 0),
+        ("run.seed", -1),
+    ],
+)
+def test_values_that_cannot_work_are_named(name: str, value: object) -> None:
+    with pytest.raises(MetastyleError, match=rf"paper.toml: {name} = .*: use "):
+        load_config("paper", {name: value})
+
+
+def test_a_run_needs_a_length() -> None:
+    with pytest.raises(MetastyleError, match=r"run.iterations = None: use a length"):
+        load_config("paper", {"run.iterations": None})
+
+
+def test_learned_steps_need_steps() -> None:
+    with pytest.raises(MetastyleError, match="learn_step_sizes"):
+        load_config("cpu", {"objective.learn_step_sizes": True})
+
+
+def test_a_missing_file_is_named_with_the_presets(tmp_path: Path) -> None:
+    with pytest.raises(MetastyleError, match=r"none\.toml.*paper, gpu, cpu, smoke"):
+        load_config(tmp_path / "none.toml")
+
+
+@given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(), st.lists(st.integers()))))
+def test_whatever_a_section_holds_the_answer_is_a_configuration_or_one_line(
+    values: dict[str, object],
+) -> None:
+    try:
+        config = from_values(TrainingConfig, {"run": values}, "any")
+        check(dataclasses.replace(config, run=dataclasses.replace(config.run, iterations=1)))
+    except MetastyleError as error:
+        assert str(error)
+
+
+def test_every_setting_is_documented() -> None:
+    import ast
+
+    import metastyle.training.config as module
+
+    assert module.__file__ is not None
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    for cls in (
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != "TrainingConfig"
+    ):
+        for field, after in zip(cls.body, cls.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign):
+                assert isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant), ast.unparse(
+                    field
+                )

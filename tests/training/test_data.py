@@ -1,0 +1,188 @@
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metastyle.errors import MetastyleError
+from metastyle.training.config import DataConfig, TrainingConfig
+from metastyle.training.data import Episode, Episodes, Request, cut, painting, photograph, split, stream
+from metastyle.training.sources import find_pictures
+from metastyle.training.targets import TargetCache
+
+Configure = Callable[..., TrainingConfig]
+
+
+def episodes(config: TrainingConfig, folder: Path, rank: int = 0, world_size: int = 1) -> Episodes:
+    pictures = split(config.data, config.objective.inner_steps)
+    return Episodes(
+        pictures, config.data, config.optimiser, 0, TargetCache(folder), folder / "photos", rank, world_size
+    )
+
+
+def same(a: Episode, b: Episode) -> bool:
+    return (
+        a.index == b.index
+        and torch.equal(a.contents, b.contents)
+        and torch.equal(a.queries, b.queries)
+        and [p.name for p in a.paintings] == [p.name for p in b.paintings]
+    )
+
+
+def test_splits_are_disjoint_complete_and_stable(config: Configure, tmp_path: Path) -> None:
+    data = config().data
+    pictures = split(data, inner_steps=1)
+    names = [{e.name for e in part} for part in (pictures.inner, pictures.outer, pictures.held_out_contents)]
+    assert all(not a & b for a, b in itertools.combinations(names, 2))
+    assert len(set.union(*names)) == 12
+    assert [len(n) for n in names] == [5, 5, 2]
+    assert not {e.name for e in pictures.styles} & {e.name for e in pictures.held_out_styles}
+    assert (len(pictures.styles), len(pictures.held_out_styles)) == (7, 2)
+
+    moved = tmp_path / "moved"
+    shutil.copytree(data.contents, moved)
+    again = split(config(data__contents=str(moved)).data, inner_steps=1)
+    assert again.digest == pictures.digest
+    (moved / "0.png").rename(moved / "new.png")
+    assert split(config(data__contents=str(moved)).data, inner_steps=1).digest != pictures.digest
+
+
+def test_without_inner_steps_the_outer_level_has_all_photographs(config: Configure) -> None:
+    pictures = split(config().data, inner_steps=0)
+    assert len(pictures.outer) == 10
+    assert pictures.contents == 10
+    assert split(config().data, inner_steps=1).contents == 10
+
+
+def test_too_few_pictures_are_named(config: Configure) -> None:
+    with pytest.raises(MetastyleError, match="holds 12 pictures, too few to hold 11 out: use at least 13"):
+        split(config(data__held_out_contents=11).data, inner_steps=1)
+    with pytest.raises(MetastyleError, match=r"data\.styles is not set"):
+        split(config(data__styles="").data, inner_steps=1)
+
+
+def test_an_episode_depends_on_seed_and_index_alone(config: Configure, tmp_path: Path) -> None:
+    made = config(objective__inner_steps=1)
+    one, two = episodes(made, tmp_path), episodes(made, tmp_path)
+    forwards = [one[Request(k, 16)] for k in range(6)]
+    backwards = [two[Request(k, 16)] for k in reversed(range(6))]
+    assert all(same(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
+    assert not torch.equal(forwards[0].queries, forwards[1].queries)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(config: Configure, tmp_path: Path, workers: int) -> None:
+    before = torch.get_rng_state()
+    made = episodes(config(), tmp_path)
+    alone = itertools.islice(stream(made, 3, lambda _: 16, 0), 5)
+    helped = itertools.islice(stream(made, 3, lambda _: 16, workers), 5)
+    assert all(same(a, b) for a, b in zip(alone, helped, strict=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_crop_is_asked_for_by_index(config: Configure, tmp_path: Path) -> None:
+    row = stream(episodes(config(), tmp_path), 0, lambda index: 16 if index < 2 else 20, 0)
+    assert [next(row).queries.shape[-1] for _ in range(4)] == [16, 16, 20, 20]
+
+
+def test_every_painting_comes_once_an_epoch(config: Configure, tmp_path: Path) -> None:
+    made = episodes(config(optimiser__styles=7), tmp_path)
+    for index in range(3):
+        assert len({p.name for p in made[Request(index, 16)].paintings}) == 7
+    orders = [tuple(p.name for p in made[Request(index, 16)].paintings) for index in range(3)]
+    assert len(set(orders)) == 3
+
+
+def test_processes_share_the_paintings_and_see_the_same_photographs(
+    config: Configure, tmp_path: Path
+) -> None:
+    made = config(optimiser__styles=4)
+    whole = episodes(made, tmp_path)[Request(2, 16)]
+    parts = [episodes(made, tmp_path, rank, 2)[Request(2, 16)] for rank in range(2)]
+    assert all(torch.equal(part.queries, whole.queries) for part in parts)
+    assert [p.name for p in parts[0].paintings] == [p.name for p in whole.paintings[0::2]]
+    assert [p.name for p in parts[1].paintings] == [p.name for p in whole.paintings[1::2]]
+
+
+def test_broken_pictures_are_replaced_and_reported(config: Configure, tmp_path: Path) -> None:
+    folder = tmp_path / "contents"
+    shutil.copytree(config().data.contents, folder)
+    for picture in sorted(folder.rglob("*.png"))[::2]:
+        picture.write_bytes(picture.read_bytes()[:40])
+    made = config(data__contents=str(folder), optimiser__queries=6)
+    several = [episodes(made, tmp_path)[Request(k, 16)] for k in range(3)]
+    assert any(episode.broken for episode in several)
+    assert all(episode.queries.shape == (6, 3, 16, 16) for episode in several)
+    again = [episodes(made, tmp_path)[Request(k, 16)] for k in range(3)]
+    assert all(same(a, b) and a.broken == b.broken for a, b in zip(several, again, strict=True))
+
+
+def test_nothing_but_broken_pictures_is_an_error(config: Configure, tmp_path: Path) -> None:
+    folder = tmp_path / "styles"
+    shutil.copytree(config().data.styles, folder)
+    for picture in folder.rglob("*.png"):
+        picture.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
+    with pytest.raises(MetastyleError, match="100 pictures in a row could not be read"):
+        episodes(config(data__styles=str(folder)), tmp_path)[Request(0, 16)]
+
+
+@given(
+    height=st.integers(16, 60),
+    width=st.integers(16, 60),
+    crop=st.sampled_from([16, 32, 64]),
+    scale=st.sampled_from(["fixed", "random"]),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=40)
+def test_cuts_are_squares_of_the_picture(height: int, width: int, crop: int, scale: Any, seed: int) -> None:
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 0] = np.linspace(50, 250, width).astype(np.uint8)
+    square = cut(pixels, crop, DataConfig(scale=scale), np.random.default_rng(seed))
+    assert square.shape == (3, crop, crop) and square.dtype == torch.uint8
+    assert square[0].min() >= 45 and square[1].max() == 0
+
+
+def test_fixed_scale_keeps_the_whole_shorter_side() -> None:
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:16] = 200
+    square = cut(pixels, 16, DataConfig(), np.random.default_rng(0))
+    assert (square[:, :7] > 190).all() and (square[:, 9:] < 10).all()
+
+
+def test_random_scale_varies_and_mirrors() -> None:
+    ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None] * 3, 64, 0).repeat(3, 2)
+    config = DataConfig(scale="random", mirror=True)
+    cuts = [cut(ramp, 16, config, np.random.default_rng(k))[0, 8].int() for k in range(40)]
+    spans = [abs(int(c[-1]) - int(c[0])) for c in cuts]
+    assert min(spans) < 70 and max(spans) > 140
+    assert {int(c[-1]) > int(c[0]) for c in cuts} == {True, False}
+
+
+def test_photographs_are_cached_small(contents: Path, tmp_path: Path) -> None:
+    entry = find_pictures(contents)[0]
+    whole = photograph(entry, None, tmp_path)
+    small = photograph(entry, 16, tmp_path)
+    assert min(small.shape[:2]) == 16 < min(whole.shape[:2])
+    (cached,) = tmp_path.iterdir()
+    assert np.array_equal(photograph(entry, 16, tmp_path), small)
+    cached.unlink()
+    assert np.array_equal(photograph(entry, 16, tmp_path), small)
+
+
+def test_a_painting_has_one_size_within_the_range_and_the_cap(styles: Path, tmp_path: Path) -> None:
+    config = DataConfig(style_side=(16, 30), style_cap=28)
+    sides = set()
+    for entry in find_pictures(styles):
+        one, two = (painting(entry, config, TargetCache(tmp_path)) for _ in range(2))
+        assert one.pixels is not None and two.pixels is not None
+        assert torch.equal(one.pixels, two.pixels) and one.cached == two.cached
+        shape = one.pixels.shape[2:]
+        assert min(shape) >= 16 and max(shape) <= 28
+        sides.add(min(shape))
+    assert len(sides) > 2

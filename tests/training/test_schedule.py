@@ -1,0 +1,38 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metastyle.training.schedule import average_decay, progress_of, rate_factor
+
+
+@pytest.mark.parametrize("iteration", [0, 1, 40_000, 99_999])
+def test_the_papers_decay(iteration: int) -> None:
+    progress = progress_of(iteration, 0.0, 100_000, None)
+    assert rate_factor("paper", progress) == pytest.approx(1 / (1 + 2.5e-5 * iteration))
+
+
+@given(st.floats(0, 1), st.sampled_from(["paper", "cosine", "constant"]), st.floats(0, 0.9))
+def test_factors_lie_between_zero_and_one(progress: float, schedule: str, warm_up: float) -> None:
+    assert 0 <= rate_factor(schedule, progress, warm_up) <= 1
+
+
+def test_cosine_and_warm_up() -> None:
+    assert rate_factor("cosine", 0.0) == 1
+    assert rate_factor("cosine", 0.5) == pytest.approx(0.5)
+    assert rate_factor("cosine", 1.0) == pytest.approx(0)
+    assert rate_factor("constant", 0.05, warm_up=0.1) == pytest.approx(0.5)
+    assert rate_factor("constant", 0.2, warm_up=0.1) == 1
+
+
+def test_progress_follows_whichever_ends_first() -> None:
+    assert progress_of(30, 6.0, 100, None) == pytest.approx(0.3)
+    assert progress_of(30, 6.0, None, 1.0) == pytest.approx(0.1)
+    assert progress_of(30, 6.0, 100, 1.0) == pytest.approx(0.3)
+    assert progress_of(30, 30.0, 100, 1.0) == pytest.approx(0.5)
+    assert progress_of(300, 0.0, 100, 1.0) == 1
+
+
+def test_average_begins_short() -> None:
+    assert average_decay(0.999, 1) == pytest.approx(2 / 11)
+    assert average_decay(0.999, 10**6) == 0.999
+    assert average_decay(0.0, 5) == 0
