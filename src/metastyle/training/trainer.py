@@ -333,12 +333,12 @@ class _Run:
         )
         row = stream(episodes, self.iteration, self._crop_at, self.config.data.workers)
         clock = saved = looked = logged = time.perf_counter()
-        since, stop = self.iteration, interrupt.wanted
-        while not self._agree(stop) and self._progress() < 1:
+        since = self.iteration
+        while not self._agree(interrupt.wanted) and self._progress() < 1:
             self._step(next(row))
             now = time.perf_counter()
             self.seconds += now - clock
-            clock, stop = now, interrupt.wanted
+            clock = now
             if metrics is None:
                 continue
             if self.iteration % run.log_every == 0 and self.window[3]:
