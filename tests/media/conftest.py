@@ -66,12 +66,13 @@ def _ink_lab(c: int, m: int, y: int, k: int) -> tuple[float, float, float]:
 
 @pytest.fixture(scope="session")
 def icc() -> SimpleNamespace:
-    """adobe_rgb, grey (gamma 1.8), cmyk, scanner (RGB that cannot be written to), broken."""
+    """adobe_rgb (and _to_xyz), grey (gamma 1.8), cmyk, scanner (RGB, for reading only), broken."""
     r, g, b = ADOBE_RGB_TO_XYZ.T
     curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(2.19921875))
     primaries = {b"rXYZ": _xyz(*r), b"gXYZ": _xyz(*g), b"bXYZ": _xyz(*b)}
     adobe_rgb = _profile(b"mntr", b"RGB ", b"XYZ ", primaries | curves)
     return SimpleNamespace(
+        adobe_rgb_to_xyz=ADOBE_RGB_TO_XYZ,
         adobe_rgb=adobe_rgb,
         grey=_profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _gamma(1.8)}),
         cmyk=_profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": _lut(4, _ink_lab)}),

@@ -35,7 +35,7 @@ _CONES_TO_LAB = np.array(
 _LAB_TO_CONES = np.linalg.inv(_CONES_TO_LAB)
 _CONES_TO_LINEAR = np.linalg.inv(_LINEAR_TO_CONES)
 _HALVINGS = 10  # of the chroma of a colour that sRGB does not have: to a thousandth
-_SLACK = 1e-4  # of linear light: 8 bits do not show it, and it spares the colours on the gamut's edge
+_SLACK = 1e-5  # of linear light: invisible, and it spares the colours on the gamut's edge
 
 _Floats = NDArray[np.float32]
 

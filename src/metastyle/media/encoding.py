@@ -59,6 +59,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse a path that could not be written, before any work is done for it."""
     name = one_line(path)
     try:
+        os.path.realpath(path)  # raises for a null byte, which the tests below take for absence
         if path.is_dir():
             raise MetastyleError(f"{name} is a folder; a file name was expected")
         if not path.parent.is_dir():

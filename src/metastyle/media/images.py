@@ -30,6 +30,7 @@ PICTURE_SUFFIXES = frozenset(
     | {".tif", ".tiff", ".bmp", ".gif"}
 )
 
+_MODES = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK", "lab": "LAB"}
 _ROWS = 256  # rows handled at once where whole-picture temporaries would cost memory
 
 
@@ -171,10 +172,7 @@ def to_pil(picture: Picture) -> Image.Image:
     colour = eight_bits(picture.pixels[..., :1] if grey else picture.pixels)
     if picture.alpha is not None:
         colour = np.concatenate([colour, eight_bits(picture.alpha)[..., None]], axis=2)
-    height, width, channels = colour.shape
-    return Image.frombytes(
-        {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels], (width, height), colour.tobytes()
-    )
+    return _as_image(colour, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[colour.shape[2]])
 
 
 def resize(picture: Picture, long_edge: int) -> Picture:
@@ -322,22 +320,20 @@ def _to_picture(decoded: Decoded, name: str) -> Picture:
 
 
 def _to_srgb(decoded: Decoded) -> Samples:
-    samples, space, icc = decoded.samples, decoded.space, decoded.icc
-    converted: Image.Image | None = None
-    if icc is not None and not (space in ("grey", "rgb") and profiles.kind(icc, space) == "srgb"):
-        converted = profiles.to_srgb(_as_image(samples, space), icc)
-    if converted is None and space == "lab":
-        converted = profiles.lab_to_srgb(_as_image(samples, space))
-    if converted is None and space == "cmyk":
-        converted = _as_image(samples, space).convert("RGB")
-    if converted is not None:
-        return np.array(converted)
-    return np.repeat(samples[..., None], 3, axis=2) if space == "grey" else samples
+    samples, mode = decoded.samples, _MODES[decoded.space]
+    transform = None if decoded.icc is None else profiles.to_srgb(decoded.icc, mode)
+    if transform is None and mode == "LAB":
+        transform = profiles.lab_to_srgb()
+    if transform is not None and not profiles.changes_nothing(transform):
+        return np.array(transform.apply(_as_image(samples, mode)))
+    if mode == "CMYK":
+        return np.array(_as_image(samples, mode).convert("RGB"))
+    return np.repeat(samples[..., None], 3, axis=2) if mode == "L" else samples
 
 
-def _as_image(samples: Samples, space: str) -> Image.Image:
-    mode = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK", "lab": "LAB"}[space]
-    return Image.frombytes(mode, samples.shape[1::-1], eight_bits(samples).tobytes())
+def _as_image(samples: Samples, mode: str) -> Image.Image:
+    height, width = samples.shape[:2]
+    return Image.frombytes(mode, (width, height), eight_bits(samples).tobytes())
 
 
 def _upright(array: Samples, orientation: int) -> Samples:
@@ -361,12 +357,12 @@ def _for_saving(picture: Picture, format_name: str) -> tuple[Image.Image, bytes 
     image = to_pil(picture)
     if picture.icc is None or format_name not in encoding.WITH_PROFILE or not image.mode.startswith("RGB"):
         return image, None
-    kind = profiles.kind(picture.icc, "rgb")
-    if kind == "srgb":
-        return image, picture.icc
-    own = profiles.from_srgb(image.convert("RGB"), picture.icc) if kind == "other" else None
-    if own is None:
+    transform = profiles.from_srgb(picture.icc)
+    if transform is None:
         return image, None
+    if profiles.changes_nothing(transform):
+        return image, picture.icc
+    own = transform.apply(image.convert("RGB"))
     if image.mode == "RGBA":
         own.putalpha(image.getchannel("A"))
     return own, picture.icc

@@ -7,7 +7,6 @@ with black-point compensation: in-gamut colours stay exact, and the darkest ink 
 from __future__ import annotations
 
 import io
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,41 +15,39 @@ from PIL import Image, ImageCms
 _MAX_PROFILE_BYTES = 16 << 20  # printing presses have profiles of up to 4 MB; more than this is no profile
 
 
-def to_srgb(image: Image.Image, icc: bytes) -> Image.Image | None:
-    """The colours of ``image`` (mode L, RGB, CMYK or LAB) as its profile means them, in sRGB, mode RGB.
+def to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From pictures of ``mode`` (L, RGB, CMYK or LAB) with this profile to sRGB, mode RGB.
 
     None if the profile is damaged or is for another kind of picture (a CMYK profile in an RGB file).
     """
-    return _convert(image, _parse(icc), _srgb(), "RGB")
+    return _transform(_parse(icc), _srgb(), mode)
 
 
-def from_srgb(image: Image.Image, icc: bytes) -> Image.Image | None:
-    """sRGB colours (mode RGB) in the RGB space of ``icc``; None if it is for reading only."""
-    return _convert(image, _srgb(), _parse(icc), "RGB")
+def from_srgb(icc: bytes) -> ImageCms.ImageCmsTransform | None:
+    """From sRGB to the RGB space of the profile; None if it is damaged, not of RGB, or for reading only."""
+    return _transform(_srgb(), _parse(icc), "RGB")
 
 
-def lab_to_srgb(image: Image.Image) -> Image.Image | None:
-    """A CIELAB picture (mode LAB, D50) in sRGB."""
-    return _convert(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), _srgb(), "RGB")
+def lab_to_srgb() -> ImageCms.ImageCmsTransform | None:
+    """From CIELAB (D50) to sRGB."""
+    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), _srgb(), "LAB")
 
 
-def kind(icc: bytes, space: Literal["grey", "rgb"]) -> Literal["srgb", "other", "unusable"]:
-    """Whether a profile for pictures of ``space`` moves any colour by more than 1 of 255 on its way to sRGB.
+def changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a transform of L or RGB moves no colour by more than 1 of 255: the profile is sRGB by any name.
 
-    Measured (on all greys, or on a 16 x 16 x 16 grid of colours) because sRGB profiles go by many names.
+    Measured on all greys, or on a 16 x 16 x 16 grid of colours.
     """
-    own: NDArray[Any]
-    if space == "grey":
+    own: NDArray[np.uint8]
+    if transform.input_mode == "L":
         own = np.arange(256, dtype=np.uint8).reshape(16, 16)
-        expected = np.repeat(own[..., None], 3, axis=2)
-    else:
+    elif transform.input_mode == "RGB":
         steps = np.linspace(0, 255, 16).round().astype(np.uint8)
         own = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(64, 64, 3)
-        expected = own
-    seen = to_srgb(Image.fromarray(own), icc)
-    if seen is None:
-        return "unusable"
-    return "srgb" if np.abs(np.asarray(seen).astype(int) - expected).max() <= 1 else "other"
+    else:
+        return False
+    seen = np.asarray(transform.apply(Image.fromarray(own))).astype(int)
+    return int(np.abs(seen - np.atleast_3d(own)).max()) <= 1
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:
@@ -66,22 +63,19 @@ def _parse(icc: bytes) -> ImageCms.ImageCmsProfile | None:
         return None
 
 
-def _convert(
-    image: Image.Image,
-    source: ImageCms.ImageCmsProfile | None,
-    target: ImageCms.ImageCmsProfile | None,
-    mode: str,
-) -> Image.Image | None:
+def _transform(
+    source: ImageCms.ImageCmsProfile | None, target: ImageCms.ImageCmsProfile | None, mode: str
+) -> ImageCms.ImageCmsTransform | None:
     if source is None or target is None:
         return None
     try:
         return ImageCms.buildTransform(
             source,
             target,
-            image.mode,
             mode,
+            "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        ).apply(image)
+        )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
