@@ -1,0 +1,138 @@
+"""The network's convolutions, prepared for inference on strips of a picture.
+
+Each is the network's own convolution, rewritten by identities that change only the order of the
+sums, where the rewriting is faster on a processor:
+
+- 9x9 from 3 channels: nine neighbouring pixels become 27 channels, and a 9x1 kernel is left. Three
+  channels would leave most lanes of the processor idle.
+- nearest-neighbour doubling, then 3x3: of the nine taps of a result's pixel several fall on the same pixel of
+  the small picture. Added up beforehand, four 2x2 kernels are left, one for each of the four positions:
+  4/9 of the arithmetic. Reflection at the doubled picture's border is replication at the small one's.
+- 9x9 to 3 channels: a 9x1 kernel to 27 channels, of which nine neighbours are then added up. Three
+  channels of a result would be computed as sixteen.
+
+Rows are the axis along which a picture is cut. A convolution says which rows of its source it needs
+(``source_rows``) and turns them into rows of its result: (1, C, rows, W), channels last in memory, raw, that
+is, before normalisation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.core.network import Conv, TransformationNetwork
+
+
+class Convolution:
+    """A reflecting convolution of odd kernel size and stride 1 or 2."""
+
+    def __init__(self, layer: Conv, dtype: torch.dtype, *, transposed: bool) -> None:
+        weight = layer.weight.detach()
+        weight = weight.mT if transposed else weight
+        assert layer.bias is not None
+        self.padding = layer.kernel_size[0] // 2
+        self.stride = layer.stride[0]
+        self.scale = 1.0 / self.stride  # rows of the result for each row of the source
+        self.channels = layer.out_channels
+        self.weight = self._rewrite(weight.float()).to(dtype).contiguous(memory_format=torch.channels_last)
+        self.bias = layer.bias.detach().to(dtype)
+        self.work: float = layer.weight.numel()  # multiply-adds for each pixel of the result
+
+    def _rewrite(self, weight: Tensor) -> Tensor:
+        return weight
+
+    def source_rows(self, first: int, last: int) -> tuple[int, int]:
+        """The rows of the source, maybe beyond its borders, that rows [first, last) of the result need."""
+        return first * self.stride - self.padding, (last - 1) * self.stride + self.padding + 1
+
+    def __call__(self, x: Tensor, above: int, below: int) -> Tensor:
+        """Convolve (1, C, rows, W); ``above`` and ``below``: rows missing because the picture ends there."""
+        p = self.padding
+        x = F.pad(x, (p, p, above, below), mode="reflect")
+        return F.conv2d(x, self.weight, self.bias, self.stride)
+
+
+class FirstConvolution(Convolution):
+    """9x9 from 3 channels."""
+
+    def _rewrite(self, weight: Tensor) -> Tensor:
+        return weight.permute(0, 3, 1, 2).flatten(1, 2)[..., None]  # (out, 9 columns x 3, 9 rows, 1)
+
+    def __call__(self, x: Tensor, above: int, below: int) -> Tensor:
+        p = self.padding
+        x = F.pad(x, (p, p, above, below), mode="reflect").contiguous(memory_format=torch.channels_last)
+        columns = x.permute(0, 2, 3, 1).flatten(2).unfold(2, 3 * (2 * p + 1), 3)  # (1, rows, W, 27)
+        return F.conv2d(columns.contiguous().permute(0, 3, 1, 2), self.weight, self.bias)
+
+
+class DoublingConvolution(Convolution):
+    """Nearest-neighbour doubling, then a reflecting 3x3 convolution."""
+
+    def __init__(self, layer: Conv, dtype: torch.dtype, *, transposed: bool) -> None:
+        super().__init__(layer, dtype, transposed=transposed)
+        self.scale = 2
+        self.bias = self.bias.repeat(4)
+        self.work *= 4 / 9
+
+    def _rewrite(self, weight: Tensor) -> Tensor:
+        # Even results see the pixels (left, own, own), odd ones (own, own, right).
+        even = torch.tensor([[1.0, 0, 0], [0, 1, 1]], device=weight.device)
+        odd = torch.tensor([[1.0, 1, 0], [0, 0, 1]], device=weight.device)
+        return torch.cat([row @ weight @ column.mT for row in (even, odd) for column in (even, odd)])
+
+    def source_rows(self, first: int, last: int) -> tuple[int, int]:
+        return first // 2 - 1, (last + 1) // 2 + 1
+
+    def __call__(self, x: Tensor, above: int, below: int) -> Tensor:
+        """As above; the result starts at the even row that ``source_rows`` rounded down to."""
+        y = F.conv2d(F.pad(x, (1, 1, above, below), mode="replicate"), self.weight, self.bias)
+        rows, columns = y.shape[2] - 1, y.shape[3] - 1
+        result = y.new_empty(1, rows, 2, columns, 2, self.channels)
+        positions = y.permute(0, 2, 3, 1).reshape(1, rows + 1, columns + 1, 2, 2, self.channels)
+        for i in (0, 1):
+            for j in (0, 1):
+                result[:, :, i, :, j] = positions[:, i : i + rows, j : j + columns, i, j]
+        return result.view(1, 2 * rows, 2 * columns, self.channels).permute(0, 3, 1, 2)
+
+
+class LastConvolution(Convolution):
+    """9x9 to 3 channels."""
+
+    def __init__(self, layer: Conv, *, transposed: bool) -> None:
+        # Never below 32 bits: an 8-bit picture would show bands.
+        super().__init__(layer, torch.float32, transposed=transposed)
+
+    def _rewrite(self, weight: Tensor) -> Tensor:
+        return weight.permute(0, 3, 1, 2).flatten(0, 1)[..., None]  # (3 x 9 columns, in, 9 rows, 1)
+
+    def __call__(self, x: Tensor, above: int, below: int) -> Tensor:
+        p = self.padding
+        k = 2 * p + 1
+        x = F.pad(x.float(), (p, p, above, below), mode="reflect")
+        y = F.conv2d(x, self.weight).permute(0, 2, 3, 1).contiguous()  # (1, rows, W + 8, 27)
+        _, rows, columns, maps = y.shape
+        # Element (row, column, channel, k) of this view is map (channel, k) at that row and column + k.
+        shifted = y.as_strided((rows, columns - k + 1, 3, k), (columns * maps, maps, k, maps + 1))
+        return (shifted.sum(3) + self.bias).permute(2, 0, 1)[None]
+
+
+class Layers:
+    """All sixteen convolutions of a network, for pictures as they are or for transposed ones."""
+
+    def __init__(self, network: TransformationNetwork, dtype: torch.dtype, *, transposed: bool) -> None:
+        def prepare(kind: type[Convolution], layer: object) -> Convolution:
+            assert isinstance(layer, Conv)
+            return kind(layer, dtype, transposed=transposed)
+
+        self.down1 = prepare(FirstConvolution, network.down1)
+        self.down2 = prepare(Convolution, network.down2)
+        self.down3 = prepare(Convolution, network.down3)
+        self.residuals = [
+            (prepare(Convolution, block.conv1), prepare(Convolution, block.conv2))
+            for block in network.residuals
+        ]
+        self.up1 = prepare(DoublingConvolution, network.up1)
+        self.up2 = prepare(DoublingConvolution, network.up2)
+        self.out = LastConvolution(network.out, transposed=transposed)

@@ -1,0 +1,190 @@
+"""A network applied to pictures: any size, exactly that size, within a budget of memory."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.core.hardware import pick_device
+from metastyle.core.network import STRIDE, TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.rendering.layers import Layers
+from metastyle.rendering.tiling import Rendering, Source, make_plan
+
+SMALLEST_SIDE = 16
+LARGEST_PICTURE = 100_000_000
+SMALLEST_BUDGET = 1_000_000
+DEFAULT_BUDGET = 2 << 30
+
+FORWARD_BYTES = 640
+"""What one plain forward pass takes for each pixel, in float32, with a library's work space."""
+
+PRECISIONS = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Stylizer:
+    """Stylises pictures with a copy of ``network``, as it is now.
+
+    device: "auto" takes CUDA, else Apple's GPU, else the processor; or a device's name.
+    precision: "float32" ("auto" is the same), or "bfloat16": less time on processors and GPUs that compute
+        in it, for differences of some 8-bit levels. The last convolution is always computed in float32.
+    max_memory: bytes for the layers' results, beside torch itself, the picture and its result. Default:
+        half of what is free, at most 2 GiB on a processor. Results that do not fit are computed again
+        when needed, and those that must be kept go to a temporary file.
+
+    The picture comes out the same whatever the budget, to within rounding.
+    """
+
+    def __init__(
+        self,
+        network: TransformationNetwork,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        max_memory: int | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
+        if max_memory is not None and (type(max_memory) is not int or max_memory < SMALLEST_BUDGET):
+            raise MetastyleError(f"max_memory is {max_memory!r}: it is in bytes, at least {SMALLEST_BUDGET}")
+        self.device = pick_device(device)
+        self.dtype = PRECISIONS[precision]
+        self.max_memory = max_memory if max_memory is not None else default_budget(self.device)
+        with _out_of_memory(self.device):
+            self._network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
+
+    def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
+        """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
+
+        ``progress`` is called with the part that is done, up to 1.0; an exception that it raises ends it all.
+        """
+        check_pixels(pixels)
+        return self._render(pixels, progress)
+
+    def render_many(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Stylise pictures as ``render`` does. A GPU takes neighbours of one size and type together."""
+        if self.device.type == "cpu":
+            return [self.render(pixels) for pixels in pictures]  # a processor is busy with one already
+        results: list[np.ndarray] = []
+        for (shape, _), group in groupby(pictures, key=lambda pixels: (pixels.shape, pixels.dtype)):
+            alike = list(group)
+            size = max(1, self.max_memory // (FORWARD_BYTES * math.prod(shape[:2]) or 1))
+            for first in range(0, len(alike), size):
+                batch = alike[first : first + size]
+                check_pixels(batch[0])
+                if self._forward_fits(batch[0]):
+                    results += list(self._forward(np.stack(batch)))
+                else:
+                    results += [self.render(pixels) for pixels in batch]
+        return results
+
+    def render_tensor(self, x: Tensor, *, progress: Callable[[float], None] | None = None) -> Tensor:
+        """Stylise (B, 3, H, W) of floating point in [0, 1]; same shape, type and device, in (0, 1)."""
+        if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+            raise MetastyleError(
+                f"a tensor {tuple(x.shape)} of {x.dtype}: it must be (B, 3, H, W) of floating point"
+            )
+        _check_size(*x.shape[2:])
+        results = []
+        for i, picture in enumerate(x.detach()):
+            pixels = picture.permute(1, 2, 0).cpu().float().numpy()
+            each = None if progress is None else lambda part, i=i: progress((i + part) / len(x))
+            results.append(torch.from_numpy(self._render(pixels, each)).permute(2, 0, 1))
+        return torch.stack(results).to(x) if results else x.clone()
+
+    def _render(self, pixels: np.ndarray, progress: Callable[[float], None] | None) -> np.ndarray:
+        if self._forward_fits(pixels):
+            result: np.ndarray = self._forward(pixels[None])[0]
+            if progress is not None:
+                progress(1.0)
+            return result
+        result = np.empty_like(pixels, order="C")
+        # Strips are cut across the longer side, so that even a panorama's rows are short.
+        transposed = pixels.shape[1] > pixels.shape[0]
+        source, target = (a.transpose(1, 0, 2) if transposed else a for a in (pixels, result))
+        picture = Source(source, self.device, self.dtype)
+        strip_bytes = 2 << 20 if self.device.type == "cpu" else 256 << 20
+        plan = make_plan(
+            picture.height,
+            picture.width,
+            self.max_memory,
+            itemsize=self.dtype.itemsize,
+            strip_bytes=strip_bytes,
+        )
+        layers = self._transposed_layers if transposed else self._layers
+        with _out_of_memory(self.device):
+            Rendering(self._network, layers, plan, progress).run(picture, target)
+        return result
+
+    def _forward_fits(self, pixels: np.ndarray) -> bool:
+        """Whether one plain forward pass is the way: on a GPU, in full precision, if memory allows."""
+        plain = self.device.type != "cpu" and self.dtype == torch.float32
+        return plain and FORWARD_BYTES * pixels.shape[0] * pixels.shape[1] <= self.max_memory
+
+    def _forward(self, pictures: np.ndarray) -> np.ndarray:
+        """(B, H, W, 3) -> the same, in one pass."""
+        _, height, width, _ = pictures.shape
+        scale = 1.0 if pictures.dtype == np.float32 else float(np.iinfo(pictures.dtype).max)
+        with torch.inference_mode(), _out_of_memory(self.device):
+            x = torch.from_numpy(pictures.astype(np.float32)).to(self.device).permute(0, 3, 1, 2) / scale
+            y = self._network(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"))
+            y = y[:, :, :height, :width].permute(0, 2, 3, 1)
+            rounded = y if pictures.dtype == np.float32 else y * scale + 0.5
+            return rounded.cpu().numpy().astype(pictures.dtype)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _layers(self) -> Layers:
+        return Layers(self._network, self.dtype, transposed=False)
+
+    @cached_property
+    def _transposed_layers(self) -> Layers:
+        return Layers(self._network, self.dtype, transposed=True)
+
+
+def default_budget(device: torch.device) -> int:
+    """Half of the memory that is free there, and on a processor at most 2 GiB."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return max(SMALLEST_BUDGET, min(DEFAULT_BUDGET, psutil.virtual_memory().available // 2))
+
+
+def check_pixels(pixels: np.ndarray) -> None:
+    """Raise MetastyleError unless this is (H, W, 3) of uint8 or uint16 and of a size that can be stylised."""
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise MetastyleError(f"a picture of shape {pixels.shape}: it must be (height, width, 3)")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise MetastyleError(f"a picture of {pixels.dtype}: it must be uint8 or uint16")
+    _check_size(*pixels.shape[:2])
+
+
+def _check_size(height: int, width: int) -> None:
+    if min(height, width) < SMALLEST_SIDE:
+        raise MetastyleError(
+            f"a picture of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
+        )
+    if height * width > LARGEST_PICTURE:
+        raise MetastyleError(
+            f"a picture of {width}x{height} pixels: {LARGEST_PICTURE // 10**6} megapixels are the limit"
+        )
+
+
+@contextmanager
+def _out_of_memory(device: torch.device) -> Iterator[None]:
+    """Turn an allocator's failure into a message that says what to do."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise MetastyleError(
+            f"memory of {device} ran out: lower max_memory (--max-memory)"
+            + ("" if device.type == "cpu" else " or use --device cpu")
+        ) from error

@@ -1,0 +1,364 @@
+"""A picture of any size through the network, strip by strip, equal to the whole picture at once.
+
+Instance normalisation needs the mean and variance of each layer over the whole picture. So the network is run
+layer by layer: a pass over all strips measures a layer, its statistics are frozen, and the next layer can be
+measured. Strips read real neighbouring rows at their edges and reflect only where the picture ends, so there
+is no seam to hide. A layer's result is kept if there is memory for it, or else computed again, from the
+last layer kept, whenever the next one asks for some of its rows.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metastyle.core.network import STRIDE, TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.rendering.layers import Convolution, Layers
+
+MINIMAL_ROWS = 8  # in a strip
+HALO_ROWS = 10  # beyond a strip's own, at most
+STRIP_COPIES = 15  # of a strip that take memory at once, the allocator's and the library's included; measured
+
+
+class Moments:
+    """Mean and variance for each channel, gathered strip by strip (Chan, Golub, LeVeque 1983), in float64."""
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.mean = torch.zeros(channels, dtype=torch.float64)
+        self._squares = torch.zeros(channels, dtype=torch.float64)  # summed squared differences from the mean
+
+    def add(self, x: Tensor) -> None:
+        """Take in the values of (1, C, rows, W)."""
+        values = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
+        count, total = len(values), self.count + len(values)
+        mean = values.mean(0)
+        squares = (values - mean).square_().sum(0).cpu().double()
+        step = mean.cpu().double() - self.mean
+        self.mean += step * (count / total)
+        self._squares += squares + step.square() * (self.count * count / total)
+        self.count = total
+
+    def variance(self) -> Tensor:
+        """The biased variance, as normalisation uses it."""
+        return self._squares / self.count
+
+
+class Rows(Protocol):
+    """Something that a convolution reads rows (1, C, rows, W) of."""
+
+    height: int
+    width: int
+
+    def rows(self, first: int, last: int) -> Tensor: ...
+
+
+class Source:
+    """A picture as the network sees it: in [0, 1], reflected to a multiple of 4.
+
+    ``pixels``: (H, W, 3) uint8, uint16, or float32 in [0, 1].
+    """
+
+    def __init__(self, pixels: np.ndarray, device: torch.device, dtype: torch.dtype) -> None:
+        def reflected(n: int) -> np.ndarray:
+            index = np.arange(-(-n // STRIDE) * STRIDE)
+            return np.minimum(index, 2 * (n - 1) - index)
+
+        self._rows, self._columns = (reflected(n) for n in pixels.shape[:2])
+        self.height, self.width = len(self._rows), len(self._columns)
+        self._pixels = pixels
+        self._scale = 1.0 if pixels.dtype == np.float32 else 1.0 / np.iinfo(pixels.dtype).max
+        self._device, self._dtype = device, dtype
+
+    def rows(self, first: int, last: int) -> Tensor:
+        values = self._pixels[self._rows[first:last]][:, self._columns].astype(np.float32)
+        x = torch.from_numpy(values).mul_(self._scale)
+        return x.to(self._device, self._dtype).permute(2, 0, 1)[None]
+
+
+class Store:
+    """The rows of one layer's result, in memory or in a file that has no name and vanishes when it is closed.
+
+    A file is read and written, not mapped: mapped pages would count as the process's memory.
+    """
+
+    def __init__(self, like: Layer, file: BinaryIO | None) -> None:
+        weight = like.convolve.weight
+        self.height, self.width = like.height, like.width
+        self._shape = (self.width, like.convolve.channels)
+        self._device, self._dtype = weight.device, weight.dtype
+        self._file = file
+        self._rows = None if file else weight.new_empty(self.height, *self._shape)
+
+    def rows(self, first: int, last: int) -> Tensor:
+        """Rows, not to be changed in place."""
+        if self._rows is not None:
+            return self._rows[first:last].permute(2, 0, 1)[None]
+        assert self._file is not None
+        rows = torch.empty(last - first, *self._shape, dtype=self._dtype)
+        buffer = self._seek(first, rows)
+        while buffer.nbytes:
+            count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+            if not count:
+                raise OSError("a temporary file is shorter than what was written to it")
+            buffer = buffer[count:]
+        return rows.to(self._device).permute(2, 0, 1)[None]
+
+    def write(self, first: int, x: Tensor) -> None:
+        rows = x[0].permute(1, 2, 0)
+        if self._rows is not None:
+            self._rows[first : first + len(rows)] = rows
+            return
+        assert self._file is not None
+        rows = rows.cpu().contiguous()
+        buffer = self._seek(first, rows)
+        try:
+            while buffer.nbytes:
+                buffer = buffer[self._file.write(buffer) :]
+        except OSError as error:
+            size = self.height * math.prod(self._shape) * rows.element_size() / 1e9
+            raise MetastyleError(
+                f"cannot write a temporary file of {size:.1f} GB in {tempfile.gettempdir()} "
+                f"({error.strerror}): make room there, set TMPDIR to another folder, or raise max_memory"
+            ) from error
+
+    def release(self) -> None:
+        self._rows = None
+        if self._file is not None:
+            self._file.close()
+
+    def _seek(self, first: int, rows: Tensor) -> memoryview:
+        assert self._file is not None
+        self._file.seek(first * math.prod(self._shape) * rows.element_size())
+        return memoryview(rows.view(torch.uint8).numpy().data).cast("B")
+
+
+class Layer:
+    """One convolution and its normalisation: raw rows at any time, normalised ones once it was measured."""
+
+    def __init__(self, source: Rows, convolve: Convolution, norm: nn.Module, *, relu: bool = True) -> None:
+        assert isinstance(norm, nn.InstanceNorm2d)
+        self.height, self.width = round(source.height * convolve.scale), round(source.width * convolve.scale)
+        self.convolve = convolve
+        self.store: Store | None = None
+        self._source = source
+        self._norm = norm
+        self._relu = relu
+        self._statistics: tuple[Tensor, Tensor] | None = None
+
+    def raw(self, first: int, last: int) -> Tensor:
+        return convolve_rows(self.convolve, self._source, first, last)
+
+    def freeze(self, moments: Moments) -> None:
+        device = self.convolve.weight.device
+        self._statistics = (moments.mean.float().to(device), moments.variance().float().to(device))
+
+    def rows(self, first: int, last: int) -> Tensor:
+        assert self._statistics is not None
+        raw = self.store.rows(first, last) if self.store else self.raw(first, last)
+        x = F.batch_norm(raw, *self._statistics, self._norm.weight, self._norm.bias, eps=self._norm.eps)
+        return x.relu_() if self._relu else x
+
+    def work(self) -> float:
+        """Multiply-adds of all raw rows, what is computed again for them included."""
+        again = self._source.work() if isinstance(self._source, Layer) and not self._source.store else 0.0
+        return again + self.convolve.work * self.height * self.width
+
+
+class Carried:
+    """A layer's rows for a 3x3 convolution that overwrites them in order: remembers the last overwritten."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.height, self.width = layer.height, layer.width
+        self._layer = layer
+        self._carry: Tensor | None = None
+
+    def rows(self, first: int, last: int) -> Tensor:
+        if self._carry is None:
+            x = self._layer.rows(first, last)
+        else:
+            x = torch.cat([self._carry, self._layer.rows(first + 1, last)], dim=2)
+        self._carry = x[:, :, -2:-1].clone()  # where the next strip begins to read
+        return x
+
+
+def convolve_rows(convolve: Convolution, source: Rows, first: int, last: int) -> Tensor:
+    """Rows of the convolution of the whole picture; only the rows needed for them are read."""
+    lower, upper = convolve.source_rows(first, last)
+    above, below = max(0, -lower), max(0, upper - source.height)
+    result = convolve(source.rows(max(0, lower), min(upper, source.height)), above, below)
+    start = first % 2 if convolve.scale == 2 else 0  # a doubling starts at an even row
+    return result[:, :, start : start + last - first]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture is cut, and what is kept between passes."""
+
+    rows: int
+    """Rows of a layer's result in one strip."""
+    kept: int
+    """0: two results at a quarter of the resolution; 1: one at half of it as well; 2: every result."""
+    on_disk: bool
+
+
+STORED_BYTES = (64, 96, 192)
+"""Bytes in stores at once for each pixel of the picture, in float32, by ``Plan.kept``."""
+
+REPEATS = ((2, 1, 2, 1), (1, 0, 0, 1), (0, 0, 0, 0))
+"""How often down1, down2, up1 and up2 are computed again, by ``Plan.kept``."""
+
+
+def make_plan(
+    height: int, width: int, max_memory: int, *, itemsize: int = 4, strip_bytes: int = 2 << 20
+) -> Plan:
+    """The fastest way to stylise a picture of ``height`` x ``width`` within ``max_memory`` bytes.
+
+    ``strip_bytes``: how much of a layer's result one strip should hold, in float32; a processor is
+    fastest when several such strips fit its cache.
+
+    Raises MetastyleError if the budget is too small for any way.
+    """
+    row = (
+        128 * width
+    )  # bytes; the same for all layers: 32 channels, or 64 at half the width, or 128 at a quarter
+    fast = max(16, strip_bytes // row // 4 * 4)
+    for kept, on_disk in ((2, False), (1, False), (0, False), (0, True)):
+        wanted = fast if kept == 2 else max(fast, 64)  # strips overlap in what is computed again
+        stored = 0 if on_disk else STORED_BYTES[kept] * height * width * itemsize // 4
+        affordable = (max_memory - stored) // (STRIP_COPIES * row) - HALO_ROWS
+        if affordable >= MINIMAL_ROWS:
+            return Plan(min(wanted, affordable // 4 * 4), kept, on_disk)
+    needed = STRIP_COPIES * row * (MINIMAL_ROWS + HALO_ROWS)
+    raise MetastyleError(
+        f"max_memory of {max_memory / 1e6:.1f} MB is too little for a picture {width} pixels across: "
+        f"{needed / 1e6:.1f} MB would do"
+    )
+
+
+class Rendering:
+    """One picture on its way through the network."""
+
+    def __init__(
+        self,
+        network: TransformationNetwork,
+        layers: Layers,
+        plan: Plan,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self._network, self._layers, self._plan = network, layers, plan
+        self._progress = progress
+        self._done = self._total = 0.0
+        self._stores = ExitStack()
+
+    def run(self, picture: Source, result: np.ndarray) -> None:
+        """Fill ``result``, (H, W, 3) of any memory layout, with the stylised picture."""
+        self._done, self._total = 0.0, self._work(picture)
+        with self._stores, torch.inference_mode():
+            x = self._down(picture)
+            self._residuals(x)
+            up2 = self._up(x)
+            self._write(up2, result)
+
+    def _down(self, picture: Source) -> Store:
+        network, layers, kept = self._network, self._layers, self._plan.kept
+        down1 = Layer(picture, layers.down1, network.down1_norm)
+        self._measure(down1, self._store(down1) if kept == 2 else None)
+        down2 = Layer(down1, layers.down2, network.down2_norm)
+        self._measure(down2, self._store(down2) if kept >= 1 else None)
+        if down1.store:
+            down1.store.release()
+        down3 = Layer(down2, layers.down3, network.down3_norm)
+        x = self._store(down3)
+        self._measure(down3, x)
+        if down2.store:
+            down2.store.release()
+        for first, last in self._strips(x):
+            x.write(first, down3.rows(first, last))
+        return x
+
+    def _residuals(self, x: Store) -> None:
+        """x + IN(conv(ReLU(IN(conv(x))))), in x; h holds the results of both convolutions in turn."""
+        h: Store | None = None
+        for (conv1, conv2), block in zip(self._layers.residuals, self._network.residuals, strict=True):
+            inner = Layer(x, conv1, cast(nn.Module, block.norm1))
+            h = h or self._store(inner)
+            self._measure(inner, h)
+            outer = Layer(Carried(inner), conv2, cast(nn.Module, block.norm2), relu=False)
+            self._measure(outer, h)
+            for first, last in self._strips(x):
+                x.write(first, x.rows(first, last) + outer.rows(first, last))
+        if h:
+            h.release()
+
+    def _up(self, x: Store) -> Layer:
+        network, layers, kept = self._network, self._layers, self._plan.kept
+        up1 = Layer(x, layers.up1, network.up1_norm)
+        self._measure(up1, self._store(up1) if kept >= 1 else None)
+        if up1.store:
+            x.release()
+        up2 = Layer(up1, layers.up2, network.up2_norm)
+        self._measure(up2, self._store(up2) if kept == 2 else None)
+        if up1.store and up2.store:
+            up1.store.release()
+        return up2
+
+    def _write(self, up2: Layer, result: np.ndarray) -> None:
+        height, width = result.shape[:2]
+        out = self._layers.out
+        work = out.work + (0 if up2.store else up2.work() / (up2.height * up2.width))
+        for first, last in self._strips(up2):
+            y = torch.sigmoid(convolve_rows(out, up2, first, last))
+            rows = y[0, :, : height - first, :width].permute(1, 2, 0).cpu().numpy()
+            if result.dtype != np.float32:
+                rows = rows * np.float32(np.iinfo(result.dtype).max) + np.float32(0.5)
+            result[first:last] = rows.astype(result.dtype)
+            self._advance(work * (last - first) * up2.width)
+
+    def _measure(self, layer: Layer, store: Store | None) -> None:
+        """Compute all rows of a layer, freeze their statistics; keep them in ``store`` if there is one."""
+        moments = Moments(layer.convolve.channels)
+        work = layer.work() / layer.height
+        for first, last in self._strips(layer):
+            x = layer.raw(first, last)
+            moments.add(x)
+            if store:
+                store.write(first, x)
+            self._advance(work * (last - first))
+        layer.store = store
+        layer.freeze(moments)
+
+    def _store(self, layer: Layer) -> Store:
+        file = cast(BinaryIO, tempfile.TemporaryFile(buffering=0)) if self._plan.on_disk else None  # noqa: SIM115
+        store = Store(layer, file)
+        self._stores.callback(store.release)
+        return store
+
+    def _strips(self, layer: Rows) -> Iterator[tuple[int, int]]:
+        for first in range(0, layer.height, self._plan.rows):
+            yield first, min(first + self._plan.rows, layer.height)
+
+    def _work(self, picture: Source) -> float:
+        """Multiply-adds of everything, in units that ``_advance`` counts."""
+        layers = self._layers
+        again = REPEATS[self._plan.kept]
+        each = [(layers.down1, 1.0, again[0]), (layers.down2, 0.25, again[1])]
+        each += [(layers.up1, 0.25, again[2]), (layers.up2, 1.0, again[3])]
+        each += [(layers.down3, 1 / 16, 0), (layers.out, 1.0, 0)]
+        each += [(conv, 1 / 16, 0) for pair in layers.residuals for conv in pair]
+        return sum(conv.work * area * (1 + n) for conv, area, n in each) * picture.height * picture.width
+
+    def _advance(self, work: float) -> None:
+        self._done += work
+        if self._progress is not None:
+            self._progress(min(1.0, self._done / self._total))
