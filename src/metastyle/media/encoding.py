@@ -15,7 +15,7 @@ from PIL import Image
 from metastyle.errors import MetastyleError
 
 # Qualities at which a difference from the pixels is not seen side by side at 100 %; colour is not
-# subsampled, because brush strokes are edges of colour.
+# subsampled (but by lossy WebP, which knows nothing else), because brush strokes are edges of colour.
 _FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 92, "method": 4},

@@ -85,7 +85,8 @@ def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
     where a profile other than sRGB must be converted, which is done at 8 bits.
 
     Raises MetastyleError, naming the source, for what is missing, unreadable, empty, damaged, cut off, no
-    picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before decoding).
+    picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before
+    decoding; beyond 178 megapixels Pillow's own limit, PIL.Image.MAX_IMAGE_PIXELS, has to be raised too).
     """
     if max_pixels < 1:
         raise MetastyleError(f"max_pixels must be positive, not {max_pixels}")
