@@ -82,7 +82,6 @@ def overrides(contents: Path, styles: Path, tmp_path: Path) -> dict[str, object]
         "objective.inner_steps": 0,
         "objective.learn_step_sizes": False,
         "run.output": str(tmp_path / "run"),
-        "run.minutes": None,
         "run.iterations": 6,
     }
 

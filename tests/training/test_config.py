@@ -50,7 +50,15 @@ def test_overrides_win(tmp_path: Path) -> None:
     path = write(tmp_path, "[run]\nminutes = 3")
     config = load_config(path, {"run.minutes": 5, "data.contents": "photos"})
     assert (config.run.minutes, config.data.contents) == (5.0, "photos")
-    assert load_config("cpu", {"run.minutes": None, "run.iterations": 7}).run.minutes is None
+
+
+def test_one_length_replaces_the_other() -> None:
+    by_iterations = load_config("cpu", {"run.iterations": 7}).run
+    assert (by_iterations.iterations, by_iterations.minutes) == (7, None)
+    by_minutes = load_config("paper", {"run.minutes": 7}).run
+    assert (by_minutes.iterations, by_minutes.minutes) == (None, 7.0)
+    both = load_config("paper", {"run.minutes": 7, "run.iterations": 9}).run
+    assert (both.iterations, both.minutes) == (9, 7.0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from metastyle.errors import MetastyleError
 
 PRESETS = ("paper", "gpu", "cpu", "smoke")
+_LENGTHS = {"run.iterations", "run.minutes"}
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ def load_config(
     """Read a preset by name or a TOML file by path, checked.
 
     ``overrides`` has dotted names, such as ``{"run.minutes": 10, "data.contents": "photos"}``, and wins.
+    One length given there, ``run.minutes`` or ``run.iterations``, also replaces the other one of the file.
     """
     if str(source) in PRESETS:
         origin = f"{source}.toml"
@@ -167,7 +169,10 @@ def load_config(
         values: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MetastyleError(f"{origin}: not valid TOML: {error}") from None
-    for name, value in (overrides or {}).items():
+    overrides = dict(overrides or {})
+    if len(_LENGTHS & overrides.keys()) == 1:
+        overrides |= dict.fromkeys(_LENGTHS - overrides.keys())
+    for name, value in overrides.items():
         section, _, key = name.partition(".")
         values[section] = {**values.get(section, {}), key: value}
     config: TrainingConfig = from_values(TrainingConfig, values, origin)

@@ -79,10 +79,9 @@ def train(config: TrainingConfig, *, loss_network: LossNetwork | None = None) ->
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
     fabric = _launch(config)
-    with Interrupt() as interrupt:
-        for event in _Run(config, fabric, loss_network or load_loss_network()).events(interrupt):
-            if fabric.is_global_zero:
-                yield event
+    for event in _Run(config, fabric, loss_network or load_loss_network()).events():
+        if fabric.is_global_zero:
+            yield event
 
 
 def _launch(config: TrainingConfig) -> lightning_fabric.Fabric:
@@ -289,7 +288,7 @@ class _Run:
 
     # ---- the loop
 
-    def events(self, interrupt: Interrupt) -> Iterator[TrainingEvent]:
+    def events(self) -> Iterator[TrainingEvent]:
         if self.first:
             for part in self.output.glob(".*.part"):
                 part.unlink()  # what a killed process was about to write
@@ -303,21 +302,26 @@ class _Run:
             str(self.device),
             self.output,
         )
-        if not self.first:
-            yield from self._loop(interrupt, None)
-            return
-        values = json.dumps(to_values(self.config), indent=2)
-        write_bytes(self.output / "config.json", values.encode(), overwrite=True)
-        with Metrics(self.output, self.iteration) as metrics:
-            if self.iteration == 0:
-                yield from self._look(metrics)
-                yield self._save()
-            yield from self._loop(interrupt, metrics)
-            done = self._progress() >= 1
-            if done:
-                yield from self._look(metrics)
+        with Interrupt() as interrupt:  # before this there is nothing to save but the cache, which is
+            if not self.first:
+                yield from self._loop(interrupt, None)
+                return
+            values = json.dumps(to_values(self.config), indent=2)
+            write_bytes(self.output / "config.json", values.encode(), overwrite=True)
+            with Metrics(self.output, self.iteration) as metrics:
+                yield from self._recorded(interrupt, metrics)
+
+    def _recorded(self, interrupt: Interrupt, metrics: Metrics) -> Iterator[TrainingEvent]:
+        """The loop, and what the first process writes before and after it."""
+        if self.iteration == 0:
+            yield from self._look(metrics)
             yield self._save()
-            yield Finished(self.iteration, self.seconds, "done" if done else "stopped", self._ship())
+        yield from self._loop(interrupt, metrics)
+        done = self._progress() >= 1
+        if done:
+            yield from self._look(metrics)
+        yield self._save()
+        yield Finished(self.iteration, self.seconds, "done" if done else "stopped", self._ship())
 
     def _loop(self, interrupt: Interrupt, metrics: Metrics | None) -> Iterator[TrainingEvent]:
         run, fabric = self.config.run, self.fabric
