@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from metastyle.errors import MetastyleError
@@ -94,7 +95,8 @@ def check_picture_output(path: Path, *, overwrite: bool) -> None:
 def check_number(option: str, value: float | None, low: float, high: float) -> None:
     """``low`` <= ``value`` <= ``high``; None and only None needs no check."""
     if value is not None and not low <= value <= high:
-        raise MetastyleError(f"{option} is {value:g}: use {low:g} to {high:g}")
+        limits = f"at least {low:,}" if high == inf else f"{low:g} to {high:g}"
+        raise MetastyleError(f"{option} is {value:g}: use {limits}")
 
 
 def style_name(style: Path) -> str:

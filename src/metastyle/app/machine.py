@@ -15,6 +15,7 @@ import torch
 
 import metastyle
 from metastyle.api import POOL
+from metastyle.app.extras import EXTRAS
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation
@@ -25,13 +26,7 @@ from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.catalogue import default_cache_dir
 from metastyle.weights.inventory import weight_files
 
-EXTRAS = {
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-    "train": ("lightning_fabric", "webdataset"),
-    "plot": ("matplotlib",),
-}
-"""The optional extras and the modules that they bring."""
-
+_SIDE = 512
 _STEP_BUDGET = 5.0
 _MOST_STEPS = 6
 _DRAWN = 2  # procedural pictures drawn to tell what drawing the pool costs; they are repeated to fill it
@@ -81,7 +76,7 @@ def measure(device: str = "auto", progress: Callable[[float], None] = lambda sha
         "setup_seconds": round(setup, 3),
         "step_seconds": round(step, 4),
         "picture_512_seconds": round(picture, 4),
-        "picture_12mp_seconds": round(picture * 12e6 / 512**2, 2),
+        "picture_12mp_seconds": round(picture * 12e6 / _SIDE**2, 2),
         "weights": "random",
     }
 
@@ -113,7 +108,7 @@ def _step_seconds(adaptation: Adaptation) -> float:
 
 def _picture_seconds(device: str) -> float:
     stylizer = Stylizer(TransformationNetwork().eval().requires_grad_(False), device=device, max_memory=None)
-    picture = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, 3), dtype=np.uint8)
     best = float("inf")
     for _ in range(2):
         started = time.perf_counter()

@@ -32,7 +32,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         ValueError: no positive size.
     """
-    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
     if match is None or (match[3] and not match[2]):
         raise ValueError(f"'{text}' is not a size: write 2GB or 800MB")
     unit = _UNITS[match[2].lower()]

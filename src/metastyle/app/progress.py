@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from metastyle.core.adaptation import AdaptationStep
 
-_LINE_EVERY = 10.0
+LINE_EVERY = 10.0
 """Seconds between two lines where stderr is no terminal."""
 
 
@@ -40,7 +40,7 @@ class Display:
             refresh_per_second=8,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._last_line: dict[str, float] = {}
+        self._next_line: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -59,8 +59,10 @@ class Display:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=1.0, note=note)
             self._bars.update(self._tasks[what], completed=share, note=note)
-        elif share >= 1 or time.monotonic() - self._last_line.get(what, 0.0) >= _LINE_EVERY:
-            self._last_line[what] = time.monotonic()
+            return
+        now = time.monotonic()
+        if share >= 1 or now >= self._next_line.setdefault(what, now + LINE_EVERY):
+            self._next_line[what] = now + LINE_EVERY
             self._console.print(f"{what}: {share:.0%} {note}".rstrip(), markup=False, soft_wrap=True)
 
     def download(self, done: int, total: int, what: str) -> None:

@@ -76,7 +76,6 @@ def teach(
 ) -> Taught:
     """Learn a painting, or remember it; ``on_step`` returns False to stop there."""
     from metastyle import api
-    from metastyle.weights.catalogue import default_cache_dir
 
     started = time.perf_counter()
     name = style_name(painting)
@@ -95,13 +94,27 @@ def teach(
         settings=settings,
         device=device,
         loss_network=sources.loss_network,
-        cache=default_cache_dir(),
+        cache=_cache(display),
         offline=sources.offline,
         on_download=display.download,
         on_step=after,
     )
     how = "adapted" if steps or not settings.steps else "remembered"
     return Taught(style, time.perf_counter() - started, how)
+
+
+def _cache(display: Display) -> Path | None:
+    """Where finished adaptations are remembered; without a folder to write to, nowhere, and it is said."""
+    from metastyle.weights.catalogue import default_cache_dir
+    from metastyle.weights.style_file import style_cache_path
+
+    cache = default_cache_dir()
+    try:
+        style_cache_path(cache, "any").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        display.note(f"this style will not be remembered: {cache}: {error.strerror}")
+        return None
+    return cache
 
 
 class Piped(io.BytesIO):

@@ -16,9 +16,9 @@ def doctor(
     measure: Annotated[bool, Parameter(negative="--no-measure", show_default=False)] = True,
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
-    """What this machine offers, and how long adapting and stylising take on it, measured.
+    """What this machine offers, and how fast it learns and repaints, measured.
 
-    Takes up to 20 seconds; needs no network and no weights.
+    Takes about 15 seconds; needs no network and no weights.
 
     For example:
 

@@ -87,8 +87,10 @@ def stylize(
     learning.settings()
 
     from metastyle.core.hardware import pick_device
+    from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
     pick_device(device)
+    check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
     speaker = Speaker(common.json, common.quiet or PIPE in [job.output for job in jobs])
     outcome = _Outcome()
     piped = read_pipe() if PIPE in photos else Piped()

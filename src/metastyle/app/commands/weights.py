@@ -15,7 +15,7 @@ def weights(
     verify: Annotated[bool, FLAG] = False,
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
-    """Which weight files the program uses: their state here, origin, licence and size.
+    """Which weight files the program uses, and their state on this machine.
 
     They are fetched by themselves when they are first needed. Each is read in
     full and compared with its checksum before it is shown.

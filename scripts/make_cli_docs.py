@@ -1,0 +1,52 @@
+"""Writes docs/cli.md: the help of every command, as it is shown in a terminal 100 columns wide.
+
+python scripts/make_cli_docs.py
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from metastyle.app.cli import COMMANDS, app
+
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+
+_HEAD = """\
+# The command line
+
+This page is made from the program's own help by `scripts/make_cli_docs.py`.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | some of several things failed; the others are done |
+| 2 | an error that you can mend; one line on stderr says how |
+| 70 | a bug in metastyle; `--debug` shows where |
+| 130 | interrupted by Ctrl-C; what was learned is kept |
+
+With `--json` a command prints one JSON object on stdout: `outputs`, `errors`, `exit_code` and what is
+particular to the command. Progress goes to stderr.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [_HEAD, _section("metastyle", [])]
+    sections += [_section(f"metastyle {command.__name__}", [command.__name__]) for command in COMMANDS]
+    return "\n".join(sections)
+
+
+def _section(title: str, tokens: list[str]) -> str:
+    stream = io.StringIO()
+    app.help_print(tokens, console=Console(file=stream, width=100, color_system=None, force_terminal=False))
+    lines = [line.rstrip() for line in stream.getvalue().strip().splitlines()]
+    return "\n".join([f"## {title}", "", "```text", *lines, "```", ""])
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")

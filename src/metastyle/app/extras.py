@@ -1,0 +1,32 @@
+"""Optional dependencies: a missing one is said in a line, with the command that brings it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from metastyle.errors import MetastyleError
+
+EXTRAS = {
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "train": ("lightning_fabric", "webdataset"),
+    "plot": ("matplotlib",),
+}
+"""The optional extras and the modules that they bring."""
+
+
+@contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """``what`` is about to be done, with modules that the extra brings.
+
+    Raises:
+        MetastyleError: one of them is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in EXTRAS[extra]:
+            raise
+        raise MetastyleError(
+            f"{what} needs {error.name}, which is not installed: pip install 'metastyle[{extra}]'"
+        ) from None

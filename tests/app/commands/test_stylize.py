@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metastyle import api
+from metastyle.media import images
+
+Run = Callable[..., Any]
+Draw = Callable[..., Path]
+Quick = tuple[str, ...]
+
+
+def test_a_photograph_in_a_style(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    result = run("stylize", photo, "--style", style_file)
+    assert (result.code, result.err) == (0, "photo.png: 100%\n")
+    out = tmp_path / "photo-plain.png"
+    assert result.out.startswith(f"{out}  40x28  ")
+    expected = api.load(style_file).render(images.open_picture(photo))
+    assert np.array_equal(np.asarray(Image.open(out)), expected.pixels)
+
+
+def test_a_painting_is_learned_once_and_remembered(
+    painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick, machine: Path
+) -> None:
+    for name in ("a.jpg", "b.png"):
+        draw(tmp_path / "photos" / name)
+    first = run("stylize", tmp_path / "photos", "--style", painting, "-o", tmp_path / "out", *quick, "--json")
+    assert first.code == 0
+    document = first.document
+    assert document["style"]["how"] == "adapted" and document["style"]["steps"] == 2
+    assert document["style"]["losses"].keys() == {"total", "content", "style"}
+    assert [Path(o["output"]).name for o in document["outputs"]] == ["a-waves.jpg", "b-waves.png"]
+    assert first.err.count("learning waves: 100%") == 1
+    assert len(list((machine / "styles").iterdir())) == 1
+    again = run("stylize", tmp_path / "photos", "--style", painting, *quick, "--json").document
+    assert again["style"]["how"] == "remembered"
+    assert again["style"]["losses"] == document["style"]["losses"]
+
+
+def test_a_folder_with_bad_files(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+    photos = tmp_path / "photos"
+    draw(photos / "b.png")
+    draw(photos / "d.png")
+    whole = (photos / "b.png").read_bytes()
+    (photos / "a.png").write_bytes(b"no picture")
+    (photos / "c.png").write_bytes(whole[: len(whole) // 2])
+    result = run("stylize", photos, "--style", style_file, "-o", tmp_path / "out", "--json", "--quiet")
+    assert result.code == 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b-plain.png", "d-plain.png"]
+    assert {Path(e["photo"]).name for e in result.document["errors"]} == {"a.png", "c.png"}
+    lines = result.err.splitlines()
+    assert lines[0] == "metastyle: 2 of 4 photographs could not be done:"
+    assert "a.png" in lines[1] and "c.png" in lines[2] and len(lines) == 3
+
+
+def test_nothing_is_learned_for_unreadable_photographs(
+    painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object, **options: object) -> None:
+        raise AssertionError("learned a painting for nothing")
+
+    monkeypatch.setattr(api, "adapt", never)
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "bad").mkdir(exist_ok=True)
+        (tmp_path / "bad" / name).write_bytes(b"")
+    result = run("stylize", tmp_path / "bad" / "a.jpg", "--style", painting)
+    assert result.code == 2 and "a.jpg is empty" in result.err and result.err.count("\n") == 1
+    result = run("stylize", tmp_path / "bad", "--style", painting)
+    assert result.code == 1 and "2 of 2 photographs could not be done" in result.err
+
+
+def test_an_existing_result_stops_everything_before_it_begins(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw
+) -> None:
+    a, b = draw(tmp_path / "a.png"), draw(tmp_path / "b.png")
+    (tmp_path / "b-plain.png").write_bytes(b"precious")
+    result = run("stylize", a, b, "--style", style_file)
+    assert result.code == 2 and "b-plain.png exists: add --overwrite" in result.err
+    assert not (tmp_path / "a-plain.png").exists()
+    assert (tmp_path / "b-plain.png").read_bytes() == b"precious"
+    assert run("stylize", a, b, "--style", style_file, "--overwrite", "--quiet").code == 0
+    assert images.open_picture(tmp_path / "b-plain.png").size == (40, 28)
+
+
+def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    def pixels(*options: str) -> Any:
+        out = tmp_path / "out.png"
+        assert run("stylize", photo, "--style", style_file, "-o", out, "--overwrite", *options).code == 0
+        return np.asarray(Image.open(out).convert("RGB")).astype(int)
+
+    original = np.asarray(Image.open(photo)).astype(int)
+    assert pixels("--size", "20").shape == (16, 20, 3)
+    assert np.array_equal(pixels("--strength", "0"), original)
+    plain, kept = pixels(), pixels("--keep-color")
+    assert np.abs(plain - original).mean() > 10
+    assert not np.array_equal(kept, plain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--strength", "2"], "--strength is 2: use 0 to 1"),
+        (["--size", "8"], "--size is 8: use 16 to 100000"),
+        (["--steps", "-3"], "--steps is -3: use 0 to 100000"),
+        (["--max-memory", "1kB"], "--max-memory is 1000: use at least 1,000,000"),
+        (["--device", "gpu9"], "device 'gpu9' is unknown"),
+        (["-o", "x.doc"], "pictures cannot be written as '.doc'"),
+    ],
+)
+def test_nonsense_is_noticed_before_any_work(
+    arguments: list[str],
+    expected: str,
+    photo: Path,
+    painting: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api, "adapt", None)
+    result = run("stylize", photo, "--style", painting, *arguments)
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert expected in result.err
+
+
+def test_a_style_that_is_none(photo: Path, run: Run, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_bytes(b"not a style at all")
+    result = run("stylize", photo, "--style", foreign)
+    assert result.code == 2 and "foreign.safetensors: not a safetensors file" in result.err
+    assert "is a folder" in run("stylize", photo, "--style", tmp_path).err
+    assert "No such file" in run("stylize", photo, "--style", tmp_path / "none.jpg").err
+    assert "both" in run("stylize", "-", "--style", "-").err
+
+
+def test_the_real_thing_through_pipes(
+    photo: Path, style_file: Path, initialisation_file: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; import metastyle.weights.initialisation as i; "
+        f"i.SHIPPED = Path({str(initialisation_file)!r}); "
+        "from metastyle.app.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "stylize", "-", "--style", str(style_file)],
+        input=photo.read_bytes(),
+        capture_output=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"photograph: 100%\n")
+    (tmp_path / "piped.png").write_bytes(done.stdout)
+    expected = api.load(style_file).render(images.open_picture(photo)).pixels
+    assert np.abs(np.asarray(Image.open(tmp_path / "piped.png")).astype(int) - expected).max() <= 1
+    done = subprocess.run(
+        [sys.executable, "-c", code, "stylize", "-", "--style", str(style_file), "--json"],
+        input=b"",
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2 and b"cannot both go to stdout" in done.stderr

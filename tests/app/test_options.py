@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metastyle.app.options import Learning, option_name, parse_bytes
+from metastyle.core.adaptation import AdaptationSettings
+from metastyle.errors import MetastyleError
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2GB", 2_000_000_000),
+        ("2 gb", 2_000_000_000),
+        ("1.5G", 1_500_000_000),
+        ("800MB", 800_000_000),
+        ("64k", 64_000),
+        ("2GiB", 2 << 30),
+        ("3Ki", 3 << 10),
+        ("1TiB", 1 << 40),
+        ("1000000", 1_000_000),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1q", "GB", "-2GB", "nan", "inf", "2iB", "2 G B", "0", "0GB", "1e9", "٣GB", "9" * 30]
+)
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="write 2GB or 800MB"):
+        parse_bytes(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_positive_size_or_an_error(text: str) -> None:
+    try:
+        size = parse_bytes(text)
+    except ValueError as error:
+        assert "\n" not in str(error) or "\n" in text
+    else:
+        assert size >= 1
+
+
+def _documentation(cls: type) -> dict[str, str]:
+    """The text under each field of a class."""
+    body = ast.parse(inspect.getsource(cls)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            texts[field.target.id] = ast.literal_eval(text.value)
+    return texts
+
+
+def test_options_are_the_settings_of_the_library() -> None:
+    ours, theirs = dataclasses.fields(Learning), dataclasses.fields(AdaptationSettings)
+    assert [(f.name, f.default) for f in ours] == [(f.name, f.default) for f in theirs]
+    assert _documentation(Learning) == _documentation(AdaptationSettings)
+    assert Learning().settings() == AdaptationSettings()
+    assert Learning(steps=7, size=128).settings() == AdaptationSettings(steps=7, size=128)
+
+
+def test_errors_name_the_option() -> None:
+    with pytest.raises(MetastyleError, match=r"^--content-size is 65: use a multiple of 4"):
+        Learning(size=65).settings()
+    with pytest.raises(MetastyleError, match=r"^--learning-rate is nan: "):
+        Learning(learning_rate=float("nan")).settings()
+    assert option_name("style_size") == "--style-size"
