@@ -38,10 +38,10 @@ _ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Split:
-    """Who sees which pictures. No photograph is in two lists, unless there is no inner level."""
+    """Who sees which pictures. Nothing is in two lists."""
 
     inner: list[Entry]
-    """Photographs of the inner level ("training contents"); those of the outer level where T = 0."""
+    """Photographs of the inner level ("training contents"); none where T = 0."""
     outer: list[Entry]
     """Photographs of the outer level ("validation contents" of the bilevel problem)."""
     styles: list[Entry]
@@ -52,7 +52,7 @@ class Split:
     @property
     def contents(self) -> int:
         """How many photographs are trained with."""
-        return len({entry.name for entry in (*self.inner, *self.outer)})
+        return len(self.inner) + len(self.outer)
 
     @property
     def digest(self) -> str:
@@ -70,7 +70,7 @@ def split(config: DataConfig, inner_steps: int) -> Split:
     held_out, rest = _deal(config.contents, config.held_out_contents, 2 if inner_steps else 1)
     held_out_styles, styles = _deal(config.styles, config.held_out_styles, 1)
     inner = min(max(1, round(config.inner_share * len(rest))), len(rest) - 1) if inner_steps else 0
-    return Split(rest[:inner] or rest, rest[inner:], styles, held_out, held_out_styles)
+    return Split(rest[:inner], rest[inner:], styles, held_out, held_out_styles)
 
 
 def _deal(where: str, held_out: int, least: int) -> tuple[list[Entry], list[Entry]]:
@@ -100,7 +100,7 @@ class Episode:
 
     index: int
     contents: Tensor
-    """(B, 3, n, n) uint8, the inner level's."""
+    """(B, 3, n, n) uint8, the inner level's; the queries where there is none."""
     queries: Tensor
     """(B', 3, n, n) uint8, the outer level's."""
     paintings: list[Painting]
@@ -140,25 +140,22 @@ class Episodes(Dataset[Episode]):
     def __getitem__(self, request: Request) -> Episode:
         broken: list[str] = []
         index, sizes = request.index, self.optimiser
-        photos = [
-            torch.stack(
-                [
-                    self._draw(
-                        entries, stream, index * count + k, broken, functools.partial(self._cut, request.crop)
-                    )
-                    for k in range(count)
-                ]
-            )
-            for entries, stream, count in (
-                (self.pictures.inner, _INNER, sizes.contents),
-                (self.pictures.outer, _OUTER, sizes.queries),
-            )
-        ]
+        queries = self._photographs(self.pictures.outer, _OUTER, sizes.queries, request, broken)
+        contents = queries
+        if self.pictures.inner:
+            contents = self._photographs(self.pictures.inner, _INNER, sizes.contents, request, broken)
         paintings = [
             self._draw(self.pictures.styles, _STYLES, index * sizes.styles + slot, broken, self._painting)
             for slot in self.slots
         ]
-        return Episode(index, photos[0], photos[1], paintings, tuple(broken))
+        return Episode(index, contents, queries, paintings, tuple(broken))
+
+    def _photographs(
+        self, entries: list[Entry], stream: int, count: int, request: Request, broken: list[str]
+    ) -> Tensor:
+        use = functools.partial(self._cut, request.crop)
+        first = request.index * count
+        return torch.stack([self._draw(entries, stream, first + k, broken, use) for k in range(count)])
 
     def _draw(
         self,
