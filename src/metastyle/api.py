@@ -194,6 +194,12 @@ def adapt(
         remembered = style_file.style_cache_path(Path(cache), key)
         if remembered.is_file():
             return dataclasses.replace(load(remembered), painting=name)
+        try:  # before the work, not after it
+            remembered.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MetastyleError(
+                f"{remembered.parent}: cannot be made ({error.strerror}): use another cache"
+            ) from None
     run = Adaptation(
         initialisation,
         load_loss_network(

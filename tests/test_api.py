@@ -1,0 +1,208 @@
+"""The public face, on small pictures. Where the loss network's numbers do not matter they are random."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import metastyle
+from metastyle import api
+from metastyle.core.loss_network import LossNetwork
+
+QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    torch.manual_seed(0)
+    network = LossNetwork()
+    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: network)
+    monkeypatch.setattr(api, "POOL", 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def pixels(height: int = 40, width: int = 52, seed: int = 0) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="module")
+def style() -> metastyle.Style:
+    """The start that the shipped initialisation predicts, no step taken."""
+    torch.manual_seed(0)
+    network = LossNetwork()
+    original, api.load_loss_network = api.load_loss_network, lambda *_, **__: network  # type: ignore[assignment]
+    try:
+        return metastyle.adapt(pixels(64, 64, 1), **QUICK | {"steps": 0})
+    finally:
+        api.load_loss_network = original
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sys, metastyle; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_is_there() -> None:
+    for name in metastyle.__all__:
+        assert getattr(metastyle, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        metastyle.nothing  # noqa: B018
+
+
+def test_the_same_kind_comes_back(style: metastyle.Style, tmp_path: Path) -> None:
+    array = pixels()
+    path = tmp_path / "photo.png"
+    Image.fromarray(array).save(path)
+    expected = style.stylize(array)
+    assert expected.dtype == np.uint8 and expected.shape == array.shape
+    assert not np.array_equal(expected, array)
+
+    for source in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), Image.fromarray(array)):
+        picture = style.stylize(source)
+        assert isinstance(picture, Image.Image) and np.array_equal(np.asarray(picture), expected)
+
+    tensor = torch.from_numpy(array).permute(2, 0, 1) / 255
+    single, batched = style.stylize(tensor), style.stylize(tensor[None])
+    assert single.shape == tensor.shape and single.dtype == tensor.dtype
+    assert torch.equal(single, batched[0])
+    assert np.abs(single.permute(1, 2, 0).numpy() * 255 - expected).max() < 1
+
+    floating = style.stylize((array / 255).astype(np.float32))
+    assert floating.dtype == np.float32 and np.abs(floating * 255 - expected).max() < 1
+
+    listed = style.stylize([array, Image.fromarray(array)])
+    assert np.array_equal(listed[0], expected) and np.array_equal(np.asarray(listed[1]), expected)
+
+
+def test_alpha_and_grey_arrays(style: metastyle.Style) -> None:
+    array = pixels()
+    alpha = np.arange(array[:, :, 0].size, dtype=np.uint8).reshape(array.shape[:2])
+    result = style.stylize(np.dstack([array, alpha]))
+    assert np.array_equal(result[:, :, 3], alpha)
+    assert style.stylize(array[:, :, 0]).shape == array.shape
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((40, 40), np.int32),
+        np.full((40, 40, 3), np.nan),
+        np.zeros((3, 40, 40), np.uint8),
+        np.zeros((8, 40, 3), np.uint8),
+        torch.zeros(3, 40, 40, dtype=torch.int32),
+        torch.zeros(40, 40),
+        b"not a picture",
+        b"",
+    ],
+    ids=str,
+)
+def test_what_is_no_picture_is_one_clear_line(style: metastyle.Style, wrong: Any) -> None:
+    with pytest.raises(metastyle.MetastyleError) as caught:
+        style.stylize(wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_size_strength_and_colour(style: metastyle.Style) -> None:
+    array = pixels()
+    full = style.stylize(array).astype(int)
+    assert style.stylize(array, size=32).shape == (25, 32, 3)
+    assert np.array_equal(style.stylize(array, strength=0.0), array)
+    half = style.stylize(array, strength=0.5).astype(int)
+    assert np.abs(half - (full + array) / 2).max() <= 1
+    kept = style.stylize(array, keep_color=True).astype(int)
+    assert not np.array_equal(kept, full)
+    for strength in (-0.1, 1.1, float("nan")):
+        with pytest.raises(metastyle.MetastyleError, match="strength"):
+            style.stylize(array, strength=strength)
+
+
+def test_strips_are_the_whole_picture(style: metastyle.Style) -> None:
+    array = pixels(200, 160)
+    shares: list[float] = []
+    whole = style.stylize(array).astype(int)
+    strips = style.stylize(array, max_memory=16_000_000, progress=shares.append).astype(int)
+    assert np.abs(whole - strips).max() <= 1
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", ["all", "instance_norm"])
+def test_a_saved_style_is_the_style(kind: str, tmp_path: Path) -> None:
+    made = metastyle.adapt(pixels(), parameters=kind, **QUICK)
+    made.save(tmp_path / "style.safetensors")
+    read = metastyle.load(tmp_path / "style.safetensors")
+    assert read.kind == kind and read.painting_sha256 == made.painting_sha256
+    assert len(read.curve) == 2
+    difference = np.abs(made.stylize(pixels()).astype(int) - read.stylize(pixels()).astype(int))
+    assert difference.max() <= 3  # half precision
+    with pytest.raises(metastyle.MetastyleError, match="exists"):
+        made.save(tmp_path / "style.safetensors")
+    by_name = metastyle.stylize(pixels(), style=str(tmp_path / "style.safetensors"))
+    assert np.array_equal(by_name, read.stylize(pixels()))
+
+
+def test_the_same_seed_gives_the_same_style_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        metastyle.adapt(pixels(), seed=3, **QUICK).save(tmp_path / name)
+    metastyle.adapt(pixels(), seed=4, **QUICK).save(tmp_path / "c")
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_adapting_again_is_remembered(tmp_path: Path) -> None:
+    steps: list[int] = []
+    for _ in range(2):
+        metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: steps.append(s.step), **QUICK)
+    assert steps == [1, 2]
+    metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: steps.append(s.step), **QUICK | {"seed": 9})
+    metastyle.adapt(pixels(seed=8), cache=tmp_path, on_step=lambda s: steps.append(s.step), **QUICK)
+    assert steps == [1, 2] * 3
+
+
+def test_a_stopped_adaptation_is_kept_but_not_remembered(tmp_path: Path) -> None:
+    style = metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: False, **QUICK)
+    assert len(style.curve) == 1
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_contents_may_be_photographs_or_a_folder(tmp_path: Path) -> None:
+    Image.fromarray(pixels(90, 70)).save(tmp_path / "a.png")
+    Image.fromarray(pixels(70, 90)).save(tmp_path / "b.jpg")
+    folder = metastyle.adapt(pixels(), contents=tmp_path, **QUICK)
+    single = metastyle.adapt(pixels(), contents=tmp_path / "a.png", **QUICK)
+    several = metastyle.adapt(pixels(), contents=[tmp_path / "a.png", pixels(66, 66)], **QUICK)
+    assert len({folder.curve, single.curve, several.curve}) == 3
+    assert folder.settings["contents"] == "photos"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(metastyle.MetastyleError, match="no pictures"):
+        metastyle.adapt(pixels(), contents=tmp_path / "empty", **QUICK)
+
+
+def test_blending_is_convex_and_mixes_kinds() -> None:
+    full = metastyle.adapt(pixels(), **QUICK)
+    light = metastyle.adapt(pixels(seed=5), parameters="instance_norm", **QUICK)
+    only_full = metastyle.blend([full, light], weights=[1, 0])
+    assert np.abs(only_full.stylize(pixels()).astype(int) - full.stylize(pixels())).max() <= 1
+    mixed = metastyle.blend([full, light], weights=[3, 1])
+    assert mixed.kind == "all" and isinstance(mixed, metastyle.Style)
+    name = "down1_norm.weight"
+    expected = 0.75 * full.parameters[name] + 0.25 * light.parameters[name]
+    assert torch.allclose(mixed.parameters[name], expected, atol=1e-6)
+
+
+def test_an_unknown_setting_lists_the_known_ones() -> None:
+    with pytest.raises(metastyle.MetastyleError, match="no setting 'step': use one of steps"):
+        metastyle.adapt(pixels(), step=3)
