@@ -1,7 +1,7 @@
 """Redraw the example pictures: ``python examples/draw.py`` for all, ``draw.py night lake`` for some.
 
-Needs numpy and Pillow; a picture takes 10 to 90 seconds on one core. Each has its own seed, so the order
-does not matter and the same versions of numpy and Pillow give the same bytes.
+Needs numpy and Pillow; a picture takes 15 seconds to two minutes on one core. Each starts from a fresh
+seed, so the order does not matter and the same versions of numpy and Pillow give the same picture.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from atelier import fauve, garden, harbour, lake, mosaic, night, woodblock
+from atelier import fauve, garden, harbour, lake, mosaic, night, table, woodblock
 from atelier.tools import Array, save
 
 HERE = Path(__file__).parent
@@ -23,6 +23,7 @@ PICTURES: dict[str, tuple[str, Callable[[np.random.Generator], Array]]] = {
     "garden": ("paintings/garden.jpg", garden.paint),
     "harbour": ("paintings/harbour.jpg", harbour.paint),
     "lake": ("photos/lake.jpg", lake.paint),
+    "table": ("photos/table.jpg", table.paint),
 }
 
 

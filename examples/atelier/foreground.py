@@ -39,7 +39,7 @@ def _stone(picture: Array, px: float, py: float, r: float, rng: np.random.Genera
     gy, gx = np.gradient(dome)
     scale = r * height
     light = np.clip(
-        (-gx * -0.8 * scale - gy * scale * 0.7 + 0.42) / np.sqrt(1 + (gx * scale) ** 2 + (gy * scale) ** 2),
+        (-gx * -0.8 * scale + gy * scale * 0.7 + 0.42) / np.sqrt(1 + (gx * scale) ** 2 + (gy * scale) ** 2),
         0,
         1.3,
     )

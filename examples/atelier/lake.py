@@ -88,7 +88,7 @@ def _mountains(x: Array, z: Array, tiles: Noises, octaves: int) -> Array:
     weight = np.ones_like(x)
     wx, wz = x, z
     for k in range(octaves):
-        n = 1 - np.abs(_tile(tiles.smooth, wz * frequency + 91 * k, wx * frequency + 37 * k))
+        n = 1.06 - np.sqrt(_tile(tiles.smooth, wz * frequency + 91 * k, wx * frequency + 37 * k) ** 2 + 0.012)
         n = n * n * weight
         ridged += amplitude * n
         weight = np.clip(n * 1.7, 0.12, 1)
@@ -206,9 +206,8 @@ def _materials(
         meadow,
         smoothstep(1500, 1000, ground + 200 * rough) * smoothstep(0.95, 0.6, steep + 0.12 * fine),
     )
-    snow = smoothstep(800, 1250, ground + 160 * rough + 70 * fine) * smoothstep(
-        1.25, 0.72, steep + 0.16 * fine + 0.1 * rough
-    )
+    cold = smoothstep(620, 1150, ground + 150 * rough + 70 * fine)
+    snow = cold * smoothstep(1.75, 1.05, steep + 0.30 * fine + 0.1 * rough)
     out = mix(out, colour("f4f6fa") ** 2.2, 0.95 * snow)
     dice = tiles.dice[(zz // 10).astype(np.int64) % 256, (x // 10).astype(np.int64) % 256]
     hue = 0.55 * dice[..., 0] + 0.2 * rough
