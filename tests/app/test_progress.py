@@ -22,7 +22,8 @@ def _shown(terminal: bool, quiet: bool = False) -> str:
         display.download(5_000_000, 10_000_000, "vgg16")
         for number in (1, 2, 3, 4):
             display.step("waves [b]", _step(number))
-        display.share("photo.jpg")(1.0)
+        display.share("repainting 4 photographs", 1, 4, "b.jpg")(0.5)
+        display.share("repainting 4 photographs", 3, 4, "d.jpg")(1.0)
         display.note("a [note]")
     return stream.getvalue()
 
@@ -31,13 +32,13 @@ def test_a_terminal_shows_bars() -> None:
     shown = _shown(terminal=True)
     assert "fetching vgg16" in shown and "5.0 of 10.0 MB" in shown
     assert "learning waves [b]" in shown and "step 4/4  loss 23.4  12 s left" in shown
-    assert "photo.jpg" in shown and "100%" in shown
+    assert "repainting 4 photographs" in shown and "d.jpg" in shown and "100%" in shown
 
 
 def test_a_log_shows_few_lines() -> None:
     assert _shown(terminal=False).splitlines() == [
         "learning waves [b]: 100% step 4/4  loss 23.4  12 s left",
-        "photo.jpg: 100%",
+        "repainting 4 photographs: 100% d.jpg",
         "a [note]",
     ]
 

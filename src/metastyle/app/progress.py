@@ -75,9 +75,9 @@ class Display:
         note = f"step {step.step}/{step.steps}  loss {step.total:.1f}  {seconds(step.seconds_left)} left"
         self.update(f"learning {what}", step.step / step.steps, note)
 
-    def share(self, what: str) -> Callable[[float], None]:
-        """A callback for the finished share of ``what``."""
-        return lambda share: self.update(what, share)
+    def share(self, what: str, index: int = 0, count: int = 1, note: str = "") -> Callable[[float], None]:
+        """A callback for the finished share of part ``index`` of ``count`` parts of ``what``."""
+        return lambda share: self.update(what, (index + share) / count, note)
 
     def note(self, line: str) -> None:
         """A line above the bars."""

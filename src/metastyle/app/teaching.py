@@ -88,6 +88,7 @@ def teach(
         return on_step(step)
 
     settings = learning.settings()
+    display.update(f"learning {name}", 0.0, "getting ready")
     style = api.adapt(
         read_pipe() if painting == PIPE else painting,
         contents=sources.content,
@@ -100,6 +101,8 @@ def teach(
         on_step=after,
     )
     how = "adapted" if steps or not settings.steps else "remembered"
+    if how == "remembered":
+        display.update(f"learning {name}", 1.0, "remembered from an earlier call")
     return Taught(style, time.perf_counter() - started, how)
 
 

@@ -21,7 +21,7 @@ Quick = tuple[str, ...]
 
 def test_a_photograph_in_a_style(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
     result = run("stylize", photo, "--style", style_file)
-    assert (result.code, result.err) == (0, "photo.png: 100%\n")
+    assert (result.code, result.err) == (0, "repainting: 100% photo.png\n")
     out = tmp_path / "photo-plain.png"
     assert result.out.startswith(f"{out}  40x28  ")
     expected = api.load(style_file).render(images.open_picture(photo))
@@ -156,7 +156,7 @@ def test_the_real_thing_through_pipes(
         timeout=120,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert (done.returncode, done.stderr) == (0, b"photograph: 100%\n")
+    assert (done.returncode, done.stderr) == (0, b"repainting: 100% photograph\n")
     (tmp_path / "piped.png").write_bytes(done.stdout)
     expected = api.load(style_file).render(images.open_picture(photo)).pixels
     assert np.abs(np.asarray(Image.open(tmp_path / "piped.png")).astype(int) - expected).max() <= 1

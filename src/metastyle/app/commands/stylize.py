@@ -101,9 +101,10 @@ def stylize(
         if jobs:
             taught = obtain(style, learning, sources, device, display)
             document["style"] = taught.record()
-            for index, job in enumerate(jobs, start=1):
-                what = _name(job.photo) if len(jobs) == 1 else f"{index}/{len(jobs)} {_name(job.photo)}"
-                display.share(what)(0.0)
+            what = "repainting" if len(jobs) == 1 else f"repainting {len(jobs)} photographs"
+            for index, job in enumerate(jobs):
+                progress = display.share(what, index, len(jobs), _name(job.photo))
+                progress(0.0)
                 try:
                     record = _repaint(
                         job,
@@ -116,11 +117,12 @@ def stylize(
                             "strength": strength,
                             "max_memory": max_memory,
                             "device": device,
-                            "progress": display.share(what),
+                            "progress": progress,
                         },
                     )
                 except (MetastyleError, OSError) as error:
                     outcome.failed[job.photo] = explain(error)[0]
+                    progress(1.0)
                     continue
                 outcome.written.append(record)
                 speaker.line(_sentence(record))
