@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def look(
         losses[name] = loss.total.item(), loss.content.item(), loss.style.item()
         if len(losses) <= _PAINTINGS:
             rows.append([pixels, *_pixels(pictures)])
-            labels.append([name[-32:], f"w_0, loss {losses[name][0]:.4g}"])
+            labels.append([Path(name).stem[-24:], f"w_0, loss {losses[name][0]:.4g}"])
     return losses, sheet(rows, labels, cell=photos.shape[-1])
 
 

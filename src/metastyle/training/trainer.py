@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import math
 import os
 import time
@@ -94,14 +95,20 @@ def _launch(config: TrainingConfig) -> lightning_fabric.Fabric:
         raise MetastyleError(
             f"optimiser.styles = {config.optimiser.styles}: use a multiple of the {everywhere} processes"
         )
-    fabric = lightning_fabric.Fabric(
-        accelerator=device.type,
-        devices=here if together or device.index is None else [device.index],
-        num_nodes=everywhere // here,
-        strategy="ddp" if everywhere > 1 else "auto",
-        precision="bf16-mixed" if config.run.precision == "bfloat16" else "32-true",
-    )
-    fabric.launch()
+    log = logging.getLogger("lightning_fabric")
+    level = log.level
+    log.setLevel(logging.WARNING)  # its notes on precision and processes would go to stderr
+    try:
+        fabric = lightning_fabric.Fabric(
+            accelerator=device.type,
+            devices=here if together or device.index is None else [device.index],
+            num_nodes=everywhere // here,
+            strategy="ddp" if everywhere > 1 else "auto",
+            precision="bf16-mixed" if config.run.precision == "bfloat16" else "32-true",
+        )
+        fabric.launch()
+    finally:
+        log.setLevel(level)
     return fabric
 
 
