@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -61,7 +63,7 @@ def export_onnx(
         2: torch.export.Dim("height", min=16),
         3: torch.export.Dim("width", min=16),
     }
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
         program = torch.onnx.export(
             module,
@@ -80,3 +82,15 @@ def export_onnx(
     for key, value in entries.items():
         model.metadata_props.add(key=key, value=value)
     write_bytes(path, model.SerializeToString(), overwrite=overwrite)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter from logging to stderr that packages are missing which nothing here needs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,206 @@
+"""How fast pictures are stylised, and in how much memory.
+
+    python benchmarks/stylise.py                    sizes that take minutes
+    python benchmarks/stylise.py --large            a picture of 100 megapixels as well
+
+Every way runs the same network on the same picture, in turns, in one process. Writes stylise.json and
+stylise.md beside this file. Memory is the peak of a fresh process that stylises one picture, torch and all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import psutil
+import torch
+
+from metastyle.core.network import TransformationNetwork
+from metastyle.rendering.export import export_onnx
+from metastyle.rendering.stylizer import Stylizer
+from metastyle.weights.initialisation import load_initialisation
+
+HERE = Path(__file__).parent
+ROUNDS = {256: 9, 512: 5}
+LARGE = {"512x512": (512, 512), "4K": (2160, 3840), "24 MP": (4000, 6000), "100 MP": (10_000, 10_000)}
+REFERENCE = "onnxruntime, float32"
+
+Way = Callable[[np.ndarray], Any]
+
+
+def ways(network: TransformationNetwork, folder: Path, threads: int) -> dict[str, Way]:
+    """What can stylise (H, W, 3) uint8, H and W multiples of 4; the result's form is each way's own."""
+    export_onnx(network, folder / "network.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(folder / "network.onnx", options, ["CPUExecutionProvider"])
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+
+    def tensor(pixels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+
+    @torch.inference_mode()
+    def half(pixels: np.ndarray) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return network(tensor(pixels).contiguous())
+
+    plain = torch.inference_mode()(lambda pixels: network(tensor(pixels).contiguous()))
+    stylizer = Stylizer(network, device="cpu")
+    lower = Stylizer(network, device="cpu", precision="bfloat16")
+    return {
+        REFERENCE: lambda pixels: session.run(None, {"content": tensor(pixels).contiguous().numpy()}),
+        "Stylizer (the default)": stylizer.render,
+        "Stylizer, bfloat16": lower.render,
+        "network, float32": plain,
+        "network, float32, channels last": torch.inference_mode()(lambda pixels: last(tensor(pixels))),
+        "network, bfloat16 autocast": half,
+    }
+
+
+def speed(network: TransformationNetwork, threads: int) -> list[dict[str, Any]]:
+    """Seconds of each way at each size, wall and processor, and ratios within a round."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        all_ways = ways(network, Path(folder), threads)
+        for size, rounds in ROUNDS.items():
+            pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+            for way in all_ways.values():
+                way(pixels)
+            wall: dict[str, list[float]] = {name: [] for name in all_ways}
+            used: dict[str, list[float]] = {name: [] for name in all_ways}
+            for _ in range(rounds):
+                for name, way in all_ways.items():
+                    started, used_before = time.perf_counter(), time.process_time()
+                    way(pixels)
+                    wall[name].append(time.perf_counter() - started)
+                    used[name].append(time.process_time() - used_before)
+            for name in all_ways:
+                quartiles = statistics.quantiles(used[name], n=4)
+                rows.append(
+                    {
+                        "size": size,
+                        "way": name,
+                        "wall": statistics.median(wall[name]),
+                        "processor": quartiles[1],
+                        "quartiles": [quartiles[0], quartiles[2]],
+                        "ratio_wall": _ratio(wall[name], wall[REFERENCE]),
+                        "ratio_processor": _ratio(used[name], used[REFERENCE]),
+                    }
+                )
+    return rows
+
+
+def _ratio(values: list[float], reference: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(values, reference, strict=True))
+
+
+def one_picture(height: int, width: int, threads: int) -> dict[str, Any]:
+    """Stylise one picture in this process, with the default settings."""
+    torch.set_num_threads(threads)
+    network = load_initialisation()[0].network
+    ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
+    pixels = np.repeat(ramp[:, :, None], 3, axis=2)
+    pixels[::7, ::5] += 15
+    before = _peak()
+    started, used_before = time.perf_counter(), time.process_time()
+    result = Stylizer(network, device="cpu").render(pixels)
+    return {
+        "wall": time.perf_counter() - started,
+        "processor": time.process_time() - used_before,
+        "peak_before": before,
+        "peak": _peak(),
+        "deviation": float(result[::64].std()),
+    }
+
+
+def _peak() -> int:
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def memory(names: list[str], threads: int) -> list[dict[str, Any]]:
+    rows = []
+    for name in names:
+        command = [sys.executable, __file__, "--threads", str(threads), "--one", *map(str, LARGE[name])]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows.append({"picture": name, **json.loads(output)})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def report(result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    lines = [
+        "# Stylising: seconds and memory",
+        "",
+        f"`python benchmarks/stylise.py --threads {machine['threads']}` on {machine['processor']}, "
+        f"{machine['threads']} thread(s), torch {machine['torch']}, onnxruntime {machine['onnxruntime']}; "
+        f"other programs held {machine['load']:.1f} cores of {machine['cores']} when it began. Processor "
+        "seconds are this program's own; ratios are medians of ratios within a round, to onnxruntime's.",
+        "",
+        "| size | way | seconds | processor seconds (quartiles) | ratio, wall | ratio, processor |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["speed"]:
+        low, high = row["quartiles"]
+        processor = f"{row['processor']:.2f} ({low:.2f}–{high:.2f})"
+        ratios = f"{row['ratio_wall']:.2f} | {row['ratio_processor']:.2f}"
+        lines.append(f"| {row['size']}² | {row['way']} | {row['wall']:.2f} | {processor} | {ratios} |")
+    lines += ["", "| picture, default settings | seconds | processor seconds | peak memory of the process |"]
+    lines += ["|---|---|---|---|"]
+    for row in result["memory"]:
+        lines.append(
+            f"| {row['picture']} | {row['wall']:.1f} | {row['processor']:.1f} | {row['peak'] / 1e9:.2f} GB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument(
+        "--only", choices=["speed", "memory"], help="measure that, and keep the other's numbers"
+    )
+    parser.add_argument("--one", type=int, nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(one_picture(*args.one, args.threads)))
+        return
+    torch.set_num_threads(args.threads)
+    path = HERE / "stylise.json"
+    result = json.loads(path.read_text()) if args.only and path.is_file() else {"speed": [], "memory": []}
+    result["machine"] = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(),
+        "threads": args.threads,
+        "load": psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1),
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
+    if args.only != "memory":
+        result["speed"] = speed(load_initialisation()[0].network.eval(), args.threads)
+    if args.only != "speed":
+        result["memory"] = memory([name for name in LARGE if args.large or name != "100 MP"], args.threads)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    (HERE / "stylise.md").write_text(report(result))
+    print(report(result))
+
+
+if __name__ == "__main__":
+    main()
