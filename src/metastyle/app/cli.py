@@ -11,6 +11,7 @@ from cyclopts import App
 
 import metastyle
 from metastyle.app.commands.adapt import adapt
+from metastyle.app.commands.bench import bench
 from metastyle.app.commands.blend import blend
 from metastyle.app.commands.doctor import doctor
 from metastyle.app.commands.export import export
@@ -29,7 +30,7 @@ Teach it any painting in seconds, then it repaints your photographs.
 'metastyle COMMAND --help' shows what a command can do, with examples.
 """
 
-COMMANDS: tuple[Callable[..., int], ...] = (stylize, adapt, blend, export, train, weights, doctor)
+COMMANDS: tuple[Callable[..., int], ...] = (stylize, adapt, blend, export, train, bench, weights, doctor)
 
 app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
 for position, command in enumerate(COMMANDS):

@@ -1,0 +1,136 @@
+"""``metastyle bench``."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from metastyle.app.extras import needs
+from metastyle.app.options import Common
+from metastyle.app.progress import Display, Speaker
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.benchmark.adaptation import Variant
+
+_DEFAULT_VARIANTS = ("shipped:", "random: model=random")
+
+
+def bench(
+    what: Literal["adaptation"],
+    /,
+    *,
+    content: Annotated[Path, Parameter(metavar="DIR")],
+    style: Annotated[Path, Parameter(metavar="DIR")],
+    train_content: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    variant: Annotated[list[str] | None, Parameter(metavar="NAME:CHANGES", negative_iterable="")] = None,
+    steps: Annotated[str, Parameter(metavar="N,N,...")] = "0,1,2,5,10,20,50,100,200",
+    photos: int = 16,
+    paintings: int = 12,
+    measure_size: int = 256,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench"),
+    device: str = "auto",
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Measure how fast paintings are learned, on photographs that adaptation has not seen.
+
+    A table and a plot of loss against steps; an interrupted measurement goes on where it stopped.
+
+    For example:
+
+        metastyle bench adaptation --content photos/ --style paintings/
+        metastyle bench adaptation --content a/ --style b/ --variant "own: model=own.st"
+        metastyle bench adaptation --content a/ --style b/ --variant "two: batch=2"
+
+    Args:
+        what: What to measure.
+        content: Folder of photographs to measure on.
+        style: Folder of paintings to learn.
+        train_content: Folder of photographs to learn on, for variants with contents=photos.
+        variant: A line of the table: its name, then model=shipped|random|FILE,
+            contents=synthetic|photos|self, or any adaptation setting; may be repeated.
+        steps: The numbers of steps to measure at; each is a run of its own.
+        photos: How many photographs of the folder, spread evenly over its names.
+        paintings: How many paintings, likewise.
+        measure_size: Side of the squares that are measured, in pixels.
+        output: Folder for results.json, table.md and plot.png.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    with needs("plot", "the plot"):
+        import matplotlib  # noqa: F401
+    from metastyle.benchmark import adaptation
+    from metastyle.weights.loss_network import load_loss_network
+
+    variants = [parse_variant(text) for text in variant or _DEFAULT_VARIANTS]
+    counts = parse_steps(steps)
+    if train_content is None and any(v.contents == "photos" for v in variants):
+        raise MetastyleError("contents=photos needs --train-content DIR, a folder of photographs to learn on")
+    style_paths, content_paths = adaptation.pictures(style, paintings), adaptation.pictures(content, photos)
+    for folder, paths in ((style, style_paths), (content, content_paths)):
+        if not paths:
+            raise MetastyleError(f"{folder}: no pictures in this folder")
+    training = adaptation.pictures(train_content, 24) if train_content else []
+    total = len(variants) * len(style_paths) * len(counts)
+    cells = []
+    with Display(common.quiet) as display:
+        loss_network = load_loss_network(progress=display.download)
+        for cell in adaptation.measure(
+            variants,
+            style_paths,
+            content_paths,
+            training,
+            loss_network,
+            output,
+            steps=counts,
+            size=measure_size,
+            device=device,
+        ):
+            cells.append(cell)
+            line = f"{cell.variant}, {cell.painting}, {cell.steps} steps: {cell.total:.2f}"
+            display.update("measuring", min(1.0, len(cells) / total), line)
+    written = adaptation.table(cells)
+    (output / "table.md").write_text(written + "\n", encoding="utf-8")
+    adaptation.plot(cells, output / "plot.png")
+    speaker = Speaker(common.json, common.quiet)
+    outputs = [{"output": output / name} for name in ("results.json", "table.md", "plot.png")]
+    speaker.document({"command": "bench", "outputs": outputs, "errors": [], "exit_code": 0})
+    speaker.line(written)
+    return 0
+
+
+def parse_variant(text: str) -> Variant:
+    """``NAME: key=value key=value`` as a variant."""
+    from metastyle.api import settings_from
+    from metastyle.benchmark.adaptation import Variant
+
+    name, colon, rest = text.partition(":")
+    changes: dict[str, Any] = {}
+    for word in rest.split():
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise MetastyleError(f"--variant {text}: write NAME: key=value key=value")
+        changes[key] = _value(value)
+    if not colon or not name.strip():
+        raise MetastyleError(f"--variant {text}: begin with a name and a colon")
+    model, contents = changes.pop("model", "shipped"), changes.pop("contents", "synthetic")
+    if contents not in ("synthetic", "photos", "self"):
+        raise MetastyleError(f"--variant {text}: contents is {contents}: use synthetic, photos or self")
+    return Variant(name.strip(), str(model), contents, settings_from(None, changes))
+
+
+def parse_steps(text: str) -> list[int]:
+    """``0,10,100`` as whole numbers."""
+    words = text.split(",")
+    if not all(w.strip().isdecimal() and len(w.strip()) < 7 for w in words):
+        raise MetastyleError(f"--steps {text}: write whole numbers with commas, such as 0,10,100")
+    return [int(word) for word in words]
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
