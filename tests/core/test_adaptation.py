@@ -140,6 +140,9 @@ def test_the_cosine_falls_from_one_towards_zero(steps: int, data: st.DataObject)
         {"style_weight": float("inf")},
         {"content_weight": -1.0},
         {"seed": -1},
+        {"steps": "10"},
+        {"steps": 1.5},
+        {"learning_rate": None},
     ],
 )
 def test_nonsense_settings_are_one_clear_line(change: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, perceptual_loss, style_target
-from metastyle.core.network import instance_norm_parameters
+from metastyle.core.network import STRIDE, instance_norm_parameters
 from metastyle.errors import MetastyleError
 
 
@@ -50,19 +50,27 @@ class AdaptationSettings:
     """Of everything random: which contents, in which order."""
 
     def __post_init__(self) -> None:
-        def check(name: str, ok: bool, expected: str) -> None:
-            if not ok:
-                raise MetastyleError(f"{name} is {getattr(self, name)!r}: use {expected}")
+        def whole(name: str, least: int, most: int, multiple: int = 1) -> None:
+            value: object = getattr(self, name)
+            if not (isinstance(value, int) and least <= value <= most and value % multiple == 0):
+                kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
+                raise MetastyleError(f"{name} is {value!r}: use {kind} from {least} to {most}")
 
-        check("steps", 0 <= self.steps <= 100_000, "0 to 100000")
-        check("learning_rate", 0 < self.learning_rate <= 1, "a number above 0 and up to 1")
-        check("batch", 1 <= self.batch <= 64, "1 to 64")
-        check("size", 64 <= self.size <= 1024 and self.size % 4 == 0, "a multiple of 4 from 64 to 1024")
-        check("style_size", 64 <= self.style_size <= 4096, "64 to 4096")
-        check("parameters", self.parameters in ("all", "instance_norm"), "all or instance_norm")
-        check("content_weight", 0 <= self.content_weight < math.inf, "a number from 0")
-        check("style_weight", 0 <= self.style_weight < math.inf, "a number from 0")
-        check("seed", 0 <= self.seed < 2**63, "a whole number from 0")
+        def number(name: str, ok: Callable[[float], bool], expected: str) -> None:
+            value: object = getattr(self, name)
+            if not (isinstance(value, int | float) and ok(value)):
+                raise MetastyleError(f"{name} is {value!r}: use {expected}")
+
+        whole("steps", 0, 100_000)
+        whole("batch", 1, 64)
+        whole("size", 64, 1024, multiple=STRIDE)
+        whole("style_size", 64, 4096)
+        whole("seed", 0, 2**63 - 1)
+        number("learning_rate", lambda x: 0 < x <= 1, "a number above 0 and up to 1")
+        number("content_weight", lambda x: 0 <= x < math.inf, "a number from 0")
+        number("style_weight", lambda x: 0 <= x < math.inf, "a number from 0")
+        if self.parameters not in ("all", "instance_norm"):
+            raise MetastyleError(f"parameters is {self.parameters!r}: use 'all' or 'instance_norm'")
 
 
 @dataclass(frozen=True)
