@@ -185,7 +185,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     path = HERE / "stylise.json"
     result = json.loads(path.read_text()) if args.only and path.is_file() else {"speed": [], "memory": []}
-    result["machine"] = {
+    result["machine"] = (args.only == "memory" and result.get("machine")) or {
         "processor": platform.processor() or platform.machine(),
         "cores": psutil.cpu_count(),
         "threads": args.threads,
