@@ -141,3 +141,31 @@ def test_state_goes_on_to_the_bit(config: Configure, vgg: Any) -> None:
     (expected, _), (found, _) = straight.state(), second.state()
     assert expected.keys() == found.keys()
     assert all(torch.equal(found[name], t) for name, t in expected.items())
+
+
+def test_reconstruction_learns_to_give_photographs_back(config: Configure, vgg: Any) -> None:
+    made = a_learner(config(optimiser__rate=1e-3, optimiser__schedule="constant"), vgg)
+    _, _, photos = data(vgg, 1)
+    made.set_rates(0.5)
+    losses = []
+    for iteration in range(1, 21):
+        (total, _, _), norm = made.reconstruction_gradient(photos)
+        losses.append(total)
+        assert made.update(iteration, norm)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_predictor_has_a_rate_of_its_own_and_the_style_weight_rises(config: Configure, vgg: Any) -> None:
+    changes = {
+        "optimiser__predictor_rate": 0.25,
+        "optimiser__schedule": "constant",
+        "objective__predictor": True,
+    }
+    made = a_learner(config(**changes, objective__reconstruct=0.2, objective__style_ramp=0.4), vgg)
+    made.set_rates(0.4)
+    network, predictor = made.adam.param_groups
+    assert len(network["params"]) + len(predictor["params"]) == len(made.parameters)
+    assert {id(p) for p in predictor["params"]} == {id(p) for p in made.initialisation.predictor.parameters()}
+    assert predictor["lr"] == pytest.approx(0.25 * network["lr"]) and network["lr"] == made.rate
+    content, style = made.objective.weights
+    assert (content, style) == (1.0, pytest.approx(0.55e5))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metastyle.training.schedule import average_decay, progress_of, rate_factor
+from metastyle.training.schedule import average_decay, progress_of, rate_factor, style_weight_factor
 
 
 @pytest.mark.parametrize("iteration", [0, 1, 40_000, 99_999])
@@ -36,3 +36,10 @@ def test_average_begins_short() -> None:
     assert average_decay(0.999, 1) == pytest.approx(2 / 11)
     assert average_decay(0.999, 10**6) == 0.999
     assert average_decay(0.0, 5) == 0
+
+
+def test_the_style_weight_rises_from_a_tenth_to_all_of_it() -> None:
+    assert style_weight_factor(0.3, 0.0, 0.0) == 1.0
+    assert style_weight_factor(0.0, 0.1, 0.4) == style_weight_factor(0.1, 0.1, 0.4) == pytest.approx(0.1)
+    assert style_weight_factor(0.3, 0.1, 0.4) == pytest.approx(0.55)
+    assert style_weight_factor(0.5, 0.1, 0.4) == style_weight_factor(1.0, 0.1, 0.4) == pytest.approx(1.0)

@@ -25,6 +25,7 @@ from metastyle.weights.initialisation import load_initialisation, save_initialis
 Configure = Callable[..., TrainingConfig]
 StartProcess = Callable[[dict[str, object], dict[str, str]], BaseProcess]
 
+RECONSTRUCTING = {"objective__reconstruct": 0.3, "objective__style_ramp": 0.5, "objective__predictor": True}
 BILEVEL = {"objective__inner_steps": 1, "objective__learn_step_sizes": True}
 
 
@@ -88,7 +89,9 @@ def test_a_run_from_beginning_to_end(config: Configure, vgg: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, pytest.param(BILEVEL, marks=pytest.mark.slow)], ids=["plain", "bilevel"]
+    "changes",
+    [{}, RECONSTRUCTING, pytest.param(BILEVEL, marks=pytest.mark.slow)],
+    ids=["plain", "reconstructing", "bilevel"],
 )
 def test_stopping_and_going_on_gives_the_same_bits(
     config: Configure, vgg: Any, tmp_path: Path, changes: Any

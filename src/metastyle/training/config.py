@@ -78,6 +78,11 @@ class ObjectiveConfig:
     """alpha."""
     style_weight: float = 1e5
     """beta."""
+    reconstruct: float = 0.0
+    """Share of the run, at its start, in which theta learns to give photographs back, brought to one mean
+    and deviation: from there a style does not begin by losing the content."""
+    style_ramp: float = 0.0
+    """Share of the run, after that, over which beta rises from a tenth of its value to all of it."""
     normalise_styles: bool = False
     """Divide each painting's loss by the style loss that untouched photographs have for it."""
 
@@ -96,6 +101,9 @@ class OptimiserConfig:
     """Paintings per backward pass of one process; fewer need less memory, the gradient is the same."""
     rate: float = 1e-5
     """Adam's rate at its highest."""
+    predictor_rate: float = 1.0
+    """Rate of the predictor relative to ``rate``: each of its outputs sums over 128 hidden units, so the
+    same rate moves an instance-norm parameter many times as far."""
     schedule: Literal["paper", "cosine", "constant"] = "paper"
     """rate / (1 + 2.5 p), half a cosine to 0, or constant, p being progress; at 100,000 iterations the
     first is the paper's 1 / (1 + 2.5e-5 iteration)."""

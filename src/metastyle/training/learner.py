@@ -10,6 +10,7 @@ from typing import Any
 import lightning_fabric
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from metastyle.core.bilevel import MetaObjective
 from metastyle.core.initialisation import Initialisation
@@ -18,7 +19,7 @@ from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
 from metastyle.training.config import TrainingConfig
 from metastyle.training.normalisation import PhotoGrams
-from metastyle.training.schedule import average_decay, rate_factor
+from metastyle.training.schedule import average_decay, rate_factor, style_weight_factor
 from metastyle.training.state import adam_steps, adam_tensors, prefixed, restore_adam, under
 
 TOO_MANY_SKIPPED = 50
@@ -57,7 +58,13 @@ class Learner:
             style_weight=objective.style_weight,
         ).to(fabric.device)
         self.parameters = {n: p for n, p in self.objective.named_parameters() if p.requires_grad}
-        self.adam = torch.optim.Adam(self.parameters.values(), lr=config.optimiser.rate)
+        predicting = "initialisation.predictor."
+        groups = [
+            {"params": [p for n, p in self.parameters.items() if n.startswith(predicting) == inside]}
+            | {"factor": config.optimiser.predictor_rate if inside else 1.0}
+            for inside in ((False, True) if initialisation.predictor is not None else (False,))
+        ]
+        self.adam = torch.optim.Adam(groups, lr=config.optimiser.rate)
         self.average = copy.deepcopy(initialisation) if config.optimiser.average else initialisation
         self.photos: PhotoGrams | None = None
         self.rate = 0.0
@@ -68,13 +75,32 @@ class Learner:
         self.wrapped = self.fabric.setup_module(self.objective)
 
     def set_rates(self, progress: float) -> None:
-        """Adam's rate and, under the paper's schedule, the inner level's delta."""
+        """Adam's rates, the style weight and, under the paper's schedule, the inner level's delta."""
         optimiser, objective = self.config.optimiser, self.config.objective
         self.rate = optimiser.rate * rate_factor(optimiser.schedule, progress, optimiser.warm_up)
-        self.adam.param_groups[0]["lr"] = self.rate
+        for group in self.adam.param_groups:
+            group["lr"] = self.rate * group["factor"]
+        ramp = style_weight_factor(progress, objective.reconstruct, objective.style_ramp)
+        self.objective.weights = (objective.content_weight, ramp * objective.style_weight)
         if optimiser.schedule == "paper" and not objective.learn_step_sizes:
             delta = objective.step_size * rate_factor("paper", progress)
             self.objective.log_step_sizes.data.fill_(math.log(delta))
+
+    def reconstruction_gradient(self, photos: Tensor) -> tuple[list[float], float]:
+        """As ``gradient``, of the squared error between M(I_c; theta) and I_c with mean 0.5, deviation 0.22.
+
+        Instance normalisation forgets a picture's own mean and contrast; asked for them, the network
+        would smuggle them through a spike somewhere in the picture. All processes see the same photographs,
+        so there is nothing to synchronise.
+        """
+        self.adam.zero_grad()
+        mean, deviation = photos.mean((2, 3), keepdim=True), photos.std((2, 3), keepdim=True)
+        wanted = (0.5 + 0.22 * (photos - mean) / (deviation + 0.02)).clamp(0.02, 0.98)
+        with self.fabric.autocast():
+            pictures = self.initialisation.network(photos)
+        loss = F.mse_loss(pictures.float(), wanted)
+        self.fabric.backward(loss)
+        return [loss.item(), loss.item(), 0.0], self._clip()
 
     def gradient(
         self, contents: Tensor, targets: Sequence[StyleTarget], queries: Tensor
@@ -97,9 +123,12 @@ class Learner:
             losses += torch.stack(loss).detach() * share
         if self.fabric.world_size > 1:
             losses = self.fabric.all_reduce(losses, reduce_op="mean")
+        return losses.tolist(), self._clip()
+
+    def _clip(self) -> float:
         clip = self.config.optimiser.clip
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), math.inf if clip is None else clip)
-        return losses.tolist(), norm.item()
+        return norm.item()
 
     def _scales(self, targets: Sequence[StyleTarget]) -> Tensor | None:
         if self.photos is None:
@@ -142,7 +171,7 @@ class Learner:
         if self.photos is not None:
             tensors |= prefixed("photos", {str(k): mean for k, mean in enumerate(self.photos.means)})
         return tensors, {
-            "adam_steps": adam_steps(self.adam),
+            "adam_steps": adam_steps(self.adam, self.parameters),
             "photo_variance": None if self.photos is None else self.photos.variance,
             "skipped": self.skipped,
             "skipped_running": self.skipped_running,

@@ -23,6 +23,11 @@ def rate_factor(schedule: Schedule, progress: float, warm_up: float = 0.0) -> fl
     return rise
 
 
+def style_weight_factor(progress: float, reconstruct: float, ramp: float) -> float:
+    """What beta is multiplied by: from a tenth where reconstruction ends to 1 after the share ``ramp``."""
+    return min(1.0, 0.1 + 0.9 * max(0.0, progress - reconstruct) / ramp) if ramp > 0 else 1.0
+
+
 def progress_of(iteration: int, seconds: float, iterations: int | None, minutes: float | None) -> float:
     """How far a run is, 0 to 1: the larger of its shares of iterations and of minutes, where they are set."""
     shares = [0.0]

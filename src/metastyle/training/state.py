@@ -55,19 +55,22 @@ def adam_tensors(adam: torch.optim.Adam, named: dict[str, nn.Parameter]) -> dict
     return moments
 
 
-def adam_steps(adam: torch.optim.Adam) -> float:
-    """How many steps Adam has taken."""
-    return max((float(state["step"]) for state in adam.state.values()), default=0.0)
+def adam_steps(adam: torch.optim.Adam, named: dict[str, nn.Parameter]) -> dict[str, float]:
+    """How many steps Adam has taken with each parameter that it has moved."""
+    return {name: float(adam.state[p]["step"]) for name, p in named.items() if p in adam.state}
 
 
 def restore_adam(
-    adam: torch.optim.Adam, named: dict[str, nn.Parameter], tensors: dict[str, Tensor], steps: float
+    adam: torch.optim.Adam,
+    named: dict[str, nn.Parameter],
+    tensors: dict[str, Tensor],
+    steps: dict[str, float],
 ) -> None:
     """Put the moments back, in the memory layout that Adam itself would have given them."""
     for name, parameter in named.items():
         if f"first.{name}" in tensors:
             adam.state[parameter] = {
-                "step": torch.tensor(steps, dtype=torch.float32),
+                "step": torch.tensor(steps[name], dtype=torch.float32),
                 "exp_avg": torch.empty_like(parameter).copy_(tensors[f"first.{name}"]).detach(),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"second.{name}"]).detach(),
             }

@@ -205,11 +205,14 @@ class _Run:
         self.broken.update(episode.broken)
         self.crop = episode.queries.shape[-1]
         self.learner.set_rates(self._progress())
-        losses, self.norm = self.learner.gradient(
-            self._place(episode.contents),
-            [self._target(painting) for painting in episode.paintings],
-            self._place(episode.queries),
-        )
+        if self._progress() < self.config.objective.reconstruct:
+            losses, self.norm = self.learner.reconstruction_gradient(self._place(episode.queries))
+        else:
+            losses, self.norm = self.learner.gradient(
+                self._place(episode.contents),
+                [self._target(painting) for painting in episode.paintings],
+                self._place(episode.queries),
+            )
         self.iteration += 1
         if self.learner.update(self.iteration, self.norm):
             self.window = [a + b for a, b in zip(self.window, [*losses, 1.0], strict=True)]
