@@ -9,7 +9,7 @@ from metastyle.errors import MetastyleError
 
 EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
-    "train": ("lightning_fabric", "webdataset"),
+    "train": ("lightning_fabric",),
     "plot": ("matplotlib",),
 }
 """The optional extras and the modules that they bring."""
