@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def test_every_example_is_understood(name: str) -> None:
     examples = [line for line in examples if line.startswith(f"metastyle {name}")]
     assert len(examples) >= 2
     for example in examples:
-        tokens = ["x" if token == "-" else token for token in example.split()[1:]]
+        tokens = ["x" if token == "-" else token for token in shlex.split(example)[1:]]
         command, _, _ = cli.app.parse_args(tokens, exit_on_error=False, print_error=False)
         assert command is getattr(cli, name)
 

@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_what_was_learned(
     ("arguments", "expected"),
     [
         (["-o", "style.pt"], "style.pt: a style file's name ends in .safetensors"),
-        (["--steps", "-3"], "--steps is -3: use 0 to 100000"),
+        (["--steps", "-3"], "--steps is -3: use a whole number from 0 to 100000"),
         (["--content-size", "100000"], "--content-size is 100000: use a multiple of 4"),
         (["--preview", "missing.jpg"], "missing.jpg: cannot be read"),
     ],

@@ -110,7 +110,7 @@ def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_p
     [
         (["--strength", "2"], "--strength is 2: use 0 to 1"),
         (["--size", "8"], "--size is 8: use 16 to 100000"),
-        (["--steps", "-3"], "--steps is -3: use 0 to 100000"),
+        (["--steps", "-3"], "--steps is -3: use a whole number from 0 to 100000"),
         (["--max-memory", "1kB"], "--max-memory is 1000: use at least 1,000,000"),
         (["--device", "gpu9"], "device 'gpu9' is unknown"),
         (["-o", "x.doc"], "pictures cannot be written as '.doc'"),

@@ -35,14 +35,15 @@ def bench(
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
-    """Measure how fast paintings are learned, on photographs that adaptation has not seen.
+    """Measure how fast paintings are learned, on photographs not learned from.
 
-    A table and a plot of loss against steps; an interrupted measurement goes on where it stopped.
+    A table and a plot of loss against steps; an interrupted measurement goes on
+    where it stopped.
 
     For example:
 
         metastyle bench adaptation --content photos/ --style paintings/
-        metastyle bench adaptation --content a/ --style b/ --variant "own: model=own.st"
+        metastyle bench adaptation --content a/ --style b/ --variant "m: model=m.st"
         metastyle bench adaptation --content a/ --style b/ --variant "two: batch=2"
 
     Args:
