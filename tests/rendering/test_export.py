@@ -60,7 +60,7 @@ def test_the_engine_renders_as_the_stylizer(
 
 def test_an_existing_file_stays(exported: Path, network: TransformationNetwork) -> None:
     before = exported.read_bytes()
-    with pytest.raises(MetastyleError, match="exists already"):
+    with pytest.raises(MetastyleError, match="already exists"):
         export_onnx(network, exported)
     assert exported.read_bytes() == before
 

@@ -48,7 +48,7 @@ def test_saving_refuses_what_float16_cannot_hold(tmp_path):
         save_initialisation(broken, tmp_path / "i", {})
     assert list(tmp_path.iterdir()) == []
     save_initialisation(make(), tmp_path / "i", {})
-    with pytest.raises(MetastyleError, match="exists already"):
+    with pytest.raises(MetastyleError, match="already exists"):
         save_initialisation(make(), tmp_path / "i", {})
 
 

@@ -57,7 +57,7 @@ def test_saving_refuses_what_it_cannot_keep(tmp_path):
     assert list(tmp_path.iterdir()) == []
     save_style(make(parameters=parameters), path, dtype=torch.float32)
     before = path.read_bytes()
-    with pytest.raises(MetastyleError, match="exists already"):
+    with pytest.raises(MetastyleError, match="already exists"):
         save_style(make(), path)
     assert path.read_bytes() == before
     save_style(make(), path, overwrite=True)

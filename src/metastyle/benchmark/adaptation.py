@@ -26,6 +26,7 @@ from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
 from metastyle.media.images import Picture, list_pictures, open_picture, resize, to_tensor
 from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.tensor_files import write_bytes
 
 STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200)
 
@@ -139,9 +140,7 @@ def read(path: Path) -> list[Cell]:
 
 def write(path: Path, cells: Sequence[Cell]) -> None:
     """Whole or not at all: an interrupted measurement is taken up from this file."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps([asdict(cell) for cell in cells], indent=1))
-    beside.replace(path)
+    write_bytes(path, json.dumps([asdict(cell) for cell in cells], indent=1).encode(), overwrite=True)
 
 
 def table(cells: Sequence[Cell]) -> str:

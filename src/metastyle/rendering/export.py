@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.errors import MetastyleError
+from metastyle.media.encoding import check_target
 from metastyle.weights.tensor_files import write_bytes
 
 OPSET = 20
@@ -51,8 +52,7 @@ def export_onnx(
     ``overwrite``, and for one that cannot be written.
     """
     path = Path(path)
-    if path.exists() and not overwrite:  # before the work of exporting, not after it
-        raise MetastyleError(f"{path}: exists already; choose another name, or ask for it to be overwritten")
+    check_target(path, overwrite=overwrite)  # before the work of exporting, not after it
     try:
         import onnxscript  # noqa: F401
     except ImportError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
+from metastyle.media.encoding import replacing
 
 MAX_HEADER = 16 << 20
 """Bytes of JSON that are parsed at most; a style's header takes some kilobytes."""
@@ -116,24 +116,8 @@ def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
     """Write beside ``path`` and rename: whoever looks sees the old file or the whole new one."""
-    part = path.parent / f".metastyle-{secrets.token_hex(8)}.part"
-    try:
-        if path.exists() and not overwrite:
-            raise MetastyleError(
-                f"{path}: exists already; choose another name, or ask for it to be overwritten"
-            )
-        if path.is_dir():
-            raise MetastyleError(f"{path}: is a folder; a file name was expected")
-        if not path.parent.is_dir():
-            raise MetastyleError(f"{path}: its folder does not exist; make it first, or choose another")
-        try:
-            with part.open("xb") as file:
-                file.write(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise MetastyleError(f"{path}: cannot be written: {_reason(error)}") from None
+    with replacing(path, overwrite=overwrite) as file:
+        file.write(data)
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
