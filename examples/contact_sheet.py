@@ -1,0 +1,59 @@
+"""A contact sheet: photographs down, paintings across, each learned once with the default settings.
+
+python examples/contact_sheet.py                       # the project's own pictures -> out/sheet.jpg
+python examples/contact_sheet.py --photos DIR --paintings DIR -o mine.jpg
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+import metastyle
+from metastyle.media.sheet import sheet
+
+EXAMPLES = Path(__file__).parent
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def pictures(given: list[Path]) -> list[Path]:
+    """Files as they are, folders as the pictures in them."""
+    return [
+        path
+        for entry in given
+        for path in (sorted(entry.iterdir()) if entry.is_dir() else [entry])
+        if path.suffix.lower() in SUFFIXES
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--photos", type=Path, nargs="+", default=[EXAMPLES / "photos"])
+    parser.add_argument("--paintings", type=Path, nargs="+", default=[EXAMPLES / "paintings"])
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/sheet.jpg"))
+    parser.add_argument("--cell", type=int, default=360, help="pixels of a picture's long edge on the sheet")
+    parser.add_argument("--size", type=int, default=720, help="long edge at which photographs are repainted")
+    parser.add_argument("--steps", type=int, default=None)
+    arguments = parser.parse_args()
+
+    photos, paintings = pictures(arguments.photos), pictures(arguments.paintings)
+    changes = {} if arguments.steps is None else {"steps": arguments.steps}
+    columns = [[np.asarray(Image.open(path).convert("RGB")) for path in photos]]
+    for painting in track(paintings, description="learning and repainting"):
+        style = metastyle.adapt(painting, **changes)
+        columns.append(
+            [np.asarray(style.stylize(path, size=arguments.size).convert("RGB")) for path in photos]
+        )
+    header = [None, *(np.asarray(Image.open(path).convert("RGB")) for path in paintings)]
+    rows = [header, *map(list, zip(*columns, strict=True))]
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet(rows, cell=arguments.cell)).save(arguments.output, quality=88)
+    print(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
