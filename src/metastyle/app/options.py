@@ -72,7 +72,7 @@ class Learning:
     ``size`` is called ``--content-size`` here, because ``--size`` is the size of the result.
     """
 
-    steps: int = 100
+    steps: int = 60
     """Adam steps; 0 keeps the predicted start."""
     learning_rate: float = 1e-3
     """Adam's rate at the first step; it falls to zero along a half cosine."""

@@ -30,13 +30,13 @@ from metastyle.errors import MetastyleError
 class AdaptationSettings:
     """How a painting is learned. The defaults are those that reach the lowest loss per second on a CPU."""
 
-    steps: int = 100
+    steps: int = 60
     """Adam steps; 0 keeps the predicted start."""
     learning_rate: float = 1e-3
     """Adam's rate at the first step; it falls to zero along a half cosine."""
     batch: int = 1
     """Contents per step."""
-    size: int = 256
+    size: int = 192
     """Side of the square contents, in pixels."""
     style_size: int = 512
     """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
