@@ -78,7 +78,7 @@ class Learning:
     """Adam's rate at the first step; it falls to zero along a half cosine."""
     batch: int = 1
     """Contents per step."""
-    size: Annotated[int, Parameter(name="--content-size")] = 256
+    size: Annotated[int, Parameter(name="--content-size")] = 192
     """Side of the square contents, in pixels."""
     style_size: int = 512
     """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
