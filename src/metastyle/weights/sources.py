@@ -11,7 +11,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,11 +232,10 @@ def _process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[
 
 def _arrived(root: Path) -> int:
     sizes = []
-    for path in root.rglob(ARCHIVE.name):
-        try:
-            sizes.append(path.stat().st_size)
-        except FileNotFoundError:  # pip has moved it in between
-            continue
+    for folder, _, names in os.walk(root):  # passes over folders that pip has removed in between
+        if ARCHIVE.name in names:
+            with suppress(FileNotFoundError):
+                sizes.append((Path(folder) / ARCHIVE.name).stat().st_size)
     return min(max(sizes, default=0), ARCHIVE.size)
 
 
