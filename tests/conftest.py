@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
 from metastyle.core.loss_network import LossNetwork
 from metastyle.weights.loss_network import UnreachableWeightsError, load_loss_network
@@ -15,3 +18,12 @@ def loss_network() -> LossNetwork:
         return load_loss_network()
     except UnreachableWeightsError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """More threads than free cores slow small pictures down many times over."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -22,14 +21,6 @@ from metastyle.errors import MetastyleError
 def loss_network() -> LossNetwork:
     torch.manual_seed(0)
     return LossNetwork()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def start(loss_network: LossNetwork, **changes: object) -> Adaptation:

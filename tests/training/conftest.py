@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import runpy
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from metastyle.training.config import TrainingConfig, load_config
@@ -58,14 +57,6 @@ def shards(contents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vgg() -> Any:
     return runpy.run_path(TINY)["TinyLossNetwork"]()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 The post, section 3: "we post update our model [...] for only a limited number of steps". The
 steps are Adam's, on the perceptual loss of a small pool of contents. Two deviations: the
 learning rate falls along a cosine, and content features are computed once for the whole pool.
-Both are measured in ``benchmarks/adaptation.md``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from metastyle.errors import MetastyleError
 
 @dataclass(frozen=True)
 class AdaptationSettings:
-    """How a painting is learned. The defaults are those that reach the lowest loss per second on a CPU."""
+    """How a painting is learned. The defaults fit into 45 seconds on two CPU cores (benchmarks/adapt.md)."""
 
     steps: int = 60
     """Adam steps; 0 keeps the predicted start."""
