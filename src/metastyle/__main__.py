@@ -1,0 +1,8 @@
+"""``python -m metastyle`` is the ``metastyle`` command."""
+
+import sys
+
+from metastyle.app.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
