@@ -1,4 +1,4 @@
-"""What a style-transfer system is to the benchmark: something that prepares a style, then repaints photographs."""
+"""A style-transfer system as the benchmark sees it: it prepares a style, then repaints photographs."""
 
 from __future__ import annotations
 
