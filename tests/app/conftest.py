@@ -60,7 +60,7 @@ def machine(
 ) -> Path:
     """Nothing of the real machine is read or written; the cache folder."""
     cache = tmp_path / "cache"
-    for module in ("weights.catalogue", "weights.loss_network", "app.machine"):
+    for module in ("weights.catalogue", "weights.loss_network", "weights.normalised_vgg19", "app.machine"):
         monkeypatch.setattr(f"metastyle.{module}.default_cache_dir", lambda: cache)
     for module in ("initialisation", "inventory"):
         monkeypatch.setattr(f"metastyle.weights.{module}.SHIPPED", initialisation_file)

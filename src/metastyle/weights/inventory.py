@@ -10,10 +10,17 @@ from metastyle.errors import MetastyleError
 from metastyle.weights.catalogue import INITIALISATION, VGG16, Progress, WeightFile
 from metastyle.weights.initialisation import SHIPPED, load_initialisation
 from metastyle.weights.loss_network import cached_path, load_loss_network, read_cached
+from metastyle.weights.normalised_vgg19 import (
+    ADAIN_DECODER,
+    VGG19,
+    load_published,
+    published_path,
+    read_published,
+)
 
 State = Literal["shipped", "cached", "missing", "damaged"]
 
-FILES = (VGG16, INITIALISATION)
+FILES = (VGG16, INITIALISATION, VGG19, ADAIN_DECODER)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class WeightFileState:
 
 
 def weight_files(cache_dir: Path | None = None) -> list[WeightFileState]:
-    """The state of every weight file. Reads 30 MB, needs no network."""
+    """The state of every weight file. Reads up to 100 MB, needs no network."""
     return [verify(file.name, cache_dir=cache_dir) for file in FILES]
 
 
@@ -48,11 +55,13 @@ def verify(name: str, *, cache_dir: Path | None = None) -> WeightFileState:
     try:
         if file is VGG16:
             read_cached(path)
-        else:
+        elif file is INITIALISATION:
             load_initialisation(path)
+        else:
+            read_published(file, path)
     except MetastyleError as error:
         return WeightFileState(file, "damaged", path, path.stat().st_size, str(error))
-    return WeightFileState(file, "cached" if file is VGG16 else "shipped", path, path.stat().st_size)
+    return WeightFileState(file, "shipped" if file is INITIALISATION else "cached", path, path.stat().st_size)
 
 
 def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> WeightFileState:
@@ -64,8 +73,10 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
     file = _file(name)
     if file is VGG16:
         load_loss_network(cache_dir=cache_dir, progress=progress)
-    else:
+    elif file is INITIALISATION:
         load_initialisation()  # it comes with the package: nothing to fetch, only to check
+    else:
+        load_published(file, cache_dir=cache_dir, progress=progress)
     return verify(name, cache_dir=cache_dir)
 
 
@@ -77,4 +88,6 @@ def _file(name: str) -> WeightFile:
 
 
 def _path(file: WeightFile, cache_dir: Path | None) -> Path:
-    return cached_path(cache_dir) if file is VGG16 else SHIPPED
+    if file is VGG16:
+        return cached_path(cache_dir)
+    return SHIPPED if file is INITIALISATION else published_path(file, cache_dir)

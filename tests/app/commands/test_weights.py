@@ -15,11 +15,12 @@ Run = Callable[..., Any]
 def test_the_table(run: Run, initialisation_file: Path, machine: Path) -> None:
     result = run("weights")
     assert (result.code, result.err) == (0, "")
-    assert "vgg16           missing           -   " in result.out
-    assert "initialisation  shipped" in result.out
-    assert result.out.count("licence:") == result.out.count("origin:") == 2
+    assert "vgg16             missing           -   " in result.out
+    assert "initialisation    shipped" in result.out
+    assert result.out.count("licence:") == result.out.count("origin:") == 4
     listed = {one["name"]: one for one in run("weights", "--json").document["weights"]}
-    assert listed["vgg16"]["state"] == "missing" and Path(listed["vgg16"]["path"]).parent == machine
+    for name in ("vgg16", "vgg19-normalised", "adain-decoder"):
+        assert listed[name]["state"] == "missing" and Path(listed[name]["path"]).parent == machine
     assert listed["initialisation"]["bytes"] == initialisation_file.stat().st_size
     assert all(one["licence"] and one["origin"] and one["what"] for one in listed.values())
 
@@ -31,7 +32,12 @@ def test_verifying(run: Run, machine: Path) -> None:
     (machine / inventory.VGG16.file_name).write_bytes(b"rubbish")
     result = run("weights", "--verify", "--json")
     assert result.code == 1
-    assert [one["state"] for one in result.document["weights"]] == ["damaged", "shipped"]
+    assert [one["state"] for one in result.document["weights"]] == [
+        "damaged",
+        "shipped",
+        "missing",
+        "missing",
+    ]
     assert "not a safetensors file" in result.document["errors"][0]
 
 

@@ -68,7 +68,7 @@ def weights(
     )
     for one in found:
         size = f"{one.bytes / 1e6:.1f} MB" if one.bytes else "-"
-        speaker.line(f"{one.file.name:<16}{one.state:<10}{size:>9}   {one.path}")
+        speaker.line(f"{one.file.name:<18}{one.state:<10}{size:>9}   {one.path}")
         speaker.line(f"    {one.file.what}")
         speaker.line(f"    origin:  {one.file.origin}")
         speaker.line(f"    licence: {one.file.licence}")
