@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -25,36 +26,84 @@ class Job:
     output: Path
 
 
-def plan(photos: Sequence[Path], style: Path, output: Path | None, *, overwrite: bool) -> list[Job]:
+@dataclass(frozen=True)
+class Plan:
+    """What a call has to do."""
+
+    jobs: list[Job]
+    finished: list[Path]
+    """Results of an earlier call, which stay as they are."""
+
+
+def plan(
+    photos: Sequence[Path],
+    style: str,
+    output: Path | None,
+    *,
+    overwrite: bool,
+    shard: tuple[int, int] = (1, 1),
+    not_photos: Sequence[Path] = (),
+) -> Plan:
     """Every job of a call, or an error that names what stands in its way.
 
-    Folders stand for the pictures in them. Results lie beside their photographs, in the folder
-    ``output``, or, for a single photograph, in the file ``output``.
+    Folders stand for the pictures in them, patterns for the files that match. Results lie beside their
+    photographs, in the folder ``output``, or, for a single photograph, in the file ``output``. Of several
+    photographs, those whose results exist are finished; one photograph's existing result is an error.
+
+    Args:
+        style: the style's name in results' names.
+        shard: (i, n) takes every n-th photograph from the i-th on, so that n workers share the work.
+        not_photos: pictures that a folder may hold beside photographs: paintings and masks.
 
     Raises:
         MetastyleError: nothing to do, a missing file, two results of one name, an existing result.
     """
-    if len(photos) == 1 and not photos[0].is_dir():
+    if is_single(photos):
         check_is_file(photos[0])
-        jobs = [Job(photos[0], _single_output(photos[0], style, output))]
-    else:
-        found = _photographs(photos, style)
-        folder = _output_folder(output)
-        jobs = [
-            Job(p, (p.parent if folder is None or p == PIPE else folder) / _result_name(p, style))
-            for p in found
-        ]
+        job = Job(photos[0], _single_output(photos[0], style, output))
+        if job.output != PIPE:
+            check_picture_output(job.output, overwrite=overwrite)
+        return Plan([job], [])
+    folder = _output_folder(output)
+    jobs = [
+        Job(p, (p.parent if folder is None or p == PIPE else folder) / result_name(p, style))
+        for p in _photographs(photos, style, not_photos)
+    ]
     taken: dict[Path, Path] = {}
     for job in jobs:
-        if job.output == PIPE:
-            continue
-        check_picture_output(job.output, overwrite=overwrite)
         if job.output in taken:
             raise MetastyleError(
                 f"{job.photo} and {taken[job.output]} would both become {job.output}: do them in two calls"
             )
         taken[job.output] = job.photo
-    return jobs
+    first, workers = shard
+    jobs = jobs[first - 1 :: workers]
+    finished = [] if overwrite else [job for job in jobs if job.output.is_file()]
+    for job in jobs:
+        check_picture_output(job.output, overwrite=overwrite or job in finished)
+    return Plan([job for job in jobs if job not in finished], [job.output for job in finished])
+
+
+def is_single(photos: Sequence[Path]) -> bool:
+    """One photograph, named itself: neither a folder nor a pattern."""
+    return len(photos) == 1 and not photos[0].is_dir() and not is_pattern(photos[0])
+
+
+def is_pattern(path: Path) -> bool:
+    """``holiday/*.jpg``, where the shell has not replaced it already."""
+    return any(c in str(path) for c in "*?[") and not path.exists()
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``2/5``, the second of five workers, as (2, 5).
+
+    Raises:
+        MetastyleError: not of this form.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise MetastyleError(f"--shard is '{text}': use I/N, such as 2/5 for the second of five workers")
+    return int(match[1]), int(match[2])
 
 
 def check_is_file(path: Path) -> None:
@@ -99,15 +148,10 @@ def check_number(option: str, value: float | None, low: float, high: float) -> N
         raise MetastyleError(f"{option} is {value:g}: use {limits}")
 
 
-def style_name(style: Path) -> str:
-    """The style's name in results' names."""
-    return "style" if style == PIPE else style.stem
-
-
-def _single_output(photo: Path, style: Path, output: Path | None) -> Path:
+def _single_output(photo: Path, style: str, output: Path | None) -> Path:
     if output is None:
-        return PIPE if photo == PIPE else photo.parent / _result_name(photo, style)
-    return output / _result_name(photo, style) if output.is_dir() else output
+        return PIPE if photo == PIPE else photo.parent / result_name(photo, style)
+    return output / result_name(photo, style) if output.is_dir() else output
 
 
 def _output_folder(output: Path | None) -> Path | None:
@@ -118,36 +162,43 @@ def _output_folder(output: Path | None) -> Path | None:
     return output
 
 
-def _result_name(photo: Path, style: Path) -> str:
+def result_name(photo: Path, style: str) -> str:
+    """The file name of ``photo`` repainted in ``style``."""
     stem, suffix = ("photo", ".png") if photo == PIPE else (photo.stem, photo.suffix)
-    return f"{stem}-{style_name(style)}{suffix if suffix.lower() in WRITABLE else '.png'}"
+    return f"{stem}-{style}{suffix if suffix.lower() in WRITABLE else '.png'}"
 
 
-def _photographs(given: Sequence[Path], style: Path) -> list[Path]:
+def _photographs(given: Sequence[Path], style: str, not_photos: Sequence[Path]) -> list[Path]:
     from metastyle.media.images import list_pictures
 
     found: list[Path] = []
     for path in given:
-        if not path.is_dir():
+        if is_pattern(path):
+            matching = [p for p in sorted(_matching(path)) if p.is_file()]
+            if not matching:
+                raise MetastyleError(f"{path}: no files match")
+            found += matching
+        elif path.is_dir():
+            inside = list_pictures(path)
+            # Results of an earlier call are not photographs, nor is the painting that lies beside them.
+            results = {p.parent / result_name(p, style) for p in inside}
+            inside = [p for p in inside if p not in results and not any(_same(p, q) for q in not_photos)]
+            if not inside:
+                raise MetastyleError(f"{path}: no pictures in this folder")
+            found += inside
+        else:
             check_is_file(path)
             found.append(path)
-            continue
-        inside = list_pictures(path)
-        # Results of an earlier call are not photographs, nor is the painting that lies beside them.
-        results = {p.parent / _result_name(p, style) for p in inside}
-        inside = [p for p in inside if p not in results and not _same(p, style)]
-        if not inside:
-            raise MetastyleError(f"{path}: no pictures in this folder")
-        found += inside
-    return list(_unique(found))
+    return list(dict.fromkeys(found))
+
+
+def _matching(pattern: Path) -> Iterable[Path]:
+    fixed = next(parent for parent in pattern.parents if not any(c in str(parent) for c in "*?["))
+    return fixed.glob(str(pattern.relative_to(fixed)))
 
 
 def _same(path: Path, other: Path) -> bool:
     return other.exists() and path.samefile(other)
-
-
-def _unique(paths: Iterable[Path]) -> Iterable[Path]:
-    return dict.fromkeys(paths)
 
 
 def _reason(error: Exception) -> str:

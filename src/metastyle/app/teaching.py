@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metastyle.app.inputs import PIPE, STYLE_SUFFIX, check_is_file, style_name
+from metastyle.app.inputs import PIPE
 from metastyle.app.options import Learning, Sources
 from metastyle.app.progress import Display
+from metastyle.app.styles import Part, weights_of
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Taught:
     style: Style
     seconds: float
     how: str
-    """``adapted``, ``remembered`` (the same was learned before) or ``read`` from a style file."""
+    """``adapted``, ``remembered`` (the same was learned before), ``read`` from a style file, or ``mixed``."""
 
     def record(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -49,21 +50,27 @@ class Taught:
         }
 
 
-def check_style(style: Path) -> None:
-    """A painting or a style file that can be opened."""
-    if style.is_dir():
-        raise MetastyleError(f"{style} is a folder: give a painting or a {STYLE_SUFFIX} style")
-    check_is_file(style)
-
-
-def obtain(style: Path, learning: Learning, sources: Sources, device: str, display: Display) -> Taught:
-    """The style in a file: read if it is a style file, learned if it is a painting."""
-    if style.suffix.lower() != STYLE_SUFFIX:
-        return teach(style, learning, sources, device, display)
+def obtain(
+    parts: Sequence[Part], learning: Learning, sources: Sources, device: str, display: Display
+) -> Taught:
+    """The style of one part, or the mixture of several: style files are read, paintings learned."""
+    taught = [_obtain_one(part, learning, sources, device, display) for part in parts]
+    if len(taught) == 1:
+        return taught[0]
     from metastyle import api
 
     started = time.perf_counter()
-    return Taught(api.load(style), time.perf_counter() - started, "read")
+    mixture = api.blend([one.style for one in taught], weights_of(parts))
+    return Taught(mixture, sum(t.seconds for t in taught) + time.perf_counter() - started, "mixed")
+
+
+def _obtain_one(part: Part, learning: Learning, sources: Sources, device: str, display: Display) -> Taught:
+    if not part.is_style_file:
+        return teach(part.path, learning, sources, device, display)
+    from metastyle import api
+
+    started = time.perf_counter()
+    return Taught(api.load(part.path), time.perf_counter() - started, "read")
 
 
 def teach(
@@ -78,7 +85,7 @@ def teach(
     from metastyle import api
 
     started = time.perf_counter()
-    name = style_name(painting)
+    name = Part(painting).name
     steps = 0
 
     def after(step: AdaptationStep) -> bool:

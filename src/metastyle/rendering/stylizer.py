@@ -19,7 +19,7 @@ from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.rendering.layers import Layers
-from metastyle.rendering.tiling import Rendering, Source, make_plan
+from metastyle.rendering.tiling import Moments, Rendering, Source, make_plan
 
 SMALLEST_SIDE = 16
 LARGEST_PICTURE = 100_000_000
@@ -60,7 +60,7 @@ class Stylizer:
         self.device = pick_device(device)
         self.dtype = PRECISIONS[precision]
         self.max_memory = max_memory if max_memory is not None else default_budget(self.device)
-        with _out_of_memory(self.device):
+        with out_of_memory(self.device):
             self._network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
 
     def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
@@ -88,6 +88,16 @@ class Stylizer:
                     results += [self.render(pixels) for pixels in batch]
         return results
 
+    def measure(self, pixels: np.ndarray) -> list[Moments]:
+        """Mean and variance of what each instance normalisation sees of (H, W, 3) uint8 or uint16.
+
+        In the network's order; cheaper than ``render`` by the last convolution.
+        """
+        check_pixels(pixels)
+        rendering, picture, _ = self._in_strips(pixels)
+        with out_of_memory(self.device):
+            return rendering.measure(picture)
+
     def render_tensor(self, x: Tensor, *, progress: Callable[[float], None] | None = None) -> Tensor:
         """Stylise (B, 3, H, W) of floating point in [0, 1]; same shape, type and device, in (0, 1)."""
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
@@ -109,10 +119,18 @@ class Stylizer:
                 progress(1.0)
             return result
         result = np.empty_like(pixels, order="C")
+        rendering, picture, transposed = self._in_strips(pixels, progress)
+        with out_of_memory(self.device):
+            rendering.run(picture, result.transpose(1, 0, 2) if transposed else result)
+        return result
+
+    def _in_strips(
+        self, pixels: np.ndarray, progress: Callable[[float], None] | None = None
+    ) -> tuple[Rendering, Source, bool]:
+        """How to render strip by strip: the work, its picture, and whether that is transposed."""
         # Strips are cut across the longer side, so that even a panorama's rows are short.
         transposed = pixels.shape[1] > pixels.shape[0]
-        source, target = (a.transpose(1, 0, 2) if transposed else a for a in (pixels, result))
-        picture = Source(source, self.device, self.dtype)
+        picture = Source(pixels.transpose(1, 0, 2) if transposed else pixels, self.device, self.dtype)
         strip_bytes = 2 << 20 if self.device.type == "cpu" else 256 << 20
         plan = make_plan(
             picture.height,
@@ -122,9 +140,7 @@ class Stylizer:
             strip_bytes=strip_bytes,
         )
         layers = self._transposed_layers if transposed else self._layers
-        with _out_of_memory(self.device):
-            Rendering(self._network, layers, plan, progress).run(picture, target)
-        return result
+        return Rendering(self._network, layers, plan, progress), picture, transposed
 
     def _forward_fits(self, pixels: np.ndarray) -> bool:
         """Whether one plain forward pass is the way: on a GPU, in full precision, if memory allows."""
@@ -135,7 +151,7 @@ class Stylizer:
         """(B, H, W, 3) -> the same, in one pass."""
         _, height, width, _ = pictures.shape
         scale = 1.0 if pictures.dtype == np.float32 else float(np.iinfo(pictures.dtype).max)
-        with torch.inference_mode(), _out_of_memory(self.device):
+        with torch.inference_mode(), out_of_memory(self.device):
             x = torch.from_numpy(pictures.astype(np.float32)).to(self.device).permute(0, 3, 1, 2) / scale
             y = self._network(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"))
             y = y[:, :, :height, :width].permute(0, 2, 3, 1)
@@ -179,7 +195,7 @@ def _check_size(height: int, width: int) -> None:
 
 
 @contextmanager
-def _out_of_memory(device: torch.device) -> Iterator[None]:
+def out_of_memory(device: torch.device) -> Iterator[None]:
     """Turn an allocator's failure into a message that says what to do."""
     try:
         yield

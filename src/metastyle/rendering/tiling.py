@@ -260,6 +260,16 @@ class Rendering:
         self._progress = progress
         self._done = self._total = 0.0
         self._stores = ExitStack()
+        self._moments: list[Moments] = []
+
+    def measure(self, picture: Source) -> list[Moments]:
+        """The moments that each instance normalisation sees, in the network's order; nothing is rendered."""
+        self._done, self._total = 0.0, self._work(picture)
+        with self._stores, torch.inference_mode():
+            x = self._down(picture)
+            self._residuals(x)
+            self._up(x)
+        return self._moments
 
     def run(self, picture: Source, result: np.ndarray) -> None:
         """Fill ``result``, (H, W, 3) of any memory layout, with the stylised picture."""
@@ -337,6 +347,7 @@ class Rendering:
             self._advance(work * (last - first))
         layer.store = store
         layer.freeze(moments)
+        self._moments.append(moments)
 
     def _store(self, layer: Layer) -> Store:
         file = cast(BinaryIO, tempfile.TemporaryFile(buffering=0)) if self._plan.on_disk else None  # noqa: SIM115

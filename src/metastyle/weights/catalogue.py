@@ -56,3 +56,18 @@ INITIALISATION = WeightFile(
 def default_cache_dir() -> Path:
     """The user's cache folder for this program, by the platform's own convention. It need not exist."""
     return Path(platformdirs.user_cache_dir("metastyle", appauthor=False))
+
+
+STYLES = Path(__file__).with_name("styles")
+"""The folder of the built-in styles, one style file each."""
+
+
+def builtin_names() -> list[str]:
+    """Names of the built-in styles, sorted. Touches no file's content."""
+    return sorted(path.stem for path in STYLES.glob("*.safetensors"))
+
+
+def builtin_path(name: str) -> Path | None:
+    """The file of the built-in style ``name``, whatever its case; None if there is none of that name."""
+    wanted = name.strip().lower().replace(" ", "-")
+    return STYLES / f"{wanted}.safetensors" if wanted in builtin_names() else None

@@ -14,10 +14,10 @@ from metastyle.app.inputs import (
     check_is_file,
     check_output,
     check_picture_output,
-    style_name,
 )
 from metastyle.app.options import FLAG, Common, Learning, Sources
 from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
+from metastyle.app.styles import Part
 from metastyle.app.teaching import Preview, teach
 from metastyle.errors import MetastyleError
 
@@ -97,7 +97,7 @@ def adapt(
 def _beside(painting: Path) -> Path:
     if painting == PIPE:
         raise MetastyleError("a painting from stdin has no name: add -o STYLE.safetensors")
-    return painting.with_name(style_name(painting) + STYLE_SUFFIX)
+    return painting.with_name(Part(painting).name + STYLE_SUFFIX)
 
 
 def _preview_output(preview: Path | None, given: Path | None, out: Path, *, overwrite: bool) -> Path | None:

@@ -1,0 +1,124 @@
+"""Strokes of one size, whatever the picture's size.
+
+A network paints strokes of so many pixels: on a picture twice as large they look half as large, and a
+preview promises what the print does not keep. Here strokes belong to a *working size*. The picture is
+painted there, and painted again at its own size; of the second painting only what the first cannot hold
+is kept, the details finer than a pixel of the working size:
+
+    result = fine + up(coarse - down(fine)),        down(result) = coarse, up to the filters' errors.
+
+A Laplacian pyramid of two levels (Burt and Adelson 1983), each level painted at its own scale. Gatys et al.,
+"Controlling Perceptual Factors in Neural Style Transfer" (2017), section 6, go from coarse to fine by
+optimising; repainting the enlarged coarse picture, the nearest that a network can do, loses the
+photograph's detail and grows blotches in even areas, so it is not what is done here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from metastyle.errors import MetastyleError
+from metastyle.media.decoding import Samples
+from metastyle.media.images import Picture, resize
+from metastyle.rendering.stylizer import SMALLEST_SIDE, Stylizer
+
+WORKING_EDGE = 1024
+"""Long edge of the picture on which strokes of brush 1 are as large as the network paints them."""
+SMALLEST_BRUSH, LARGEST_BRUSH = 0.25, 8.0
+
+_SHORTEST = 64
+_ROWS = 256
+
+
+def check_brush(brush: float | None) -> None:
+    """Raise MetastyleError unless ``brush`` is None or lies in 0.25 to 8."""
+    if brush is not None and not SMALLEST_BRUSH <= brush <= LARGEST_BRUSH:
+        raise MetastyleError(f"brush is {brush}: use {SMALLEST_BRUSH:g} (fine) to {LARGEST_BRUSH:g} (broad)")
+
+
+def working_edge(height: int, width: int, brush: float | None) -> int:
+    """Long edge, in pixels, at which strokes are painted on a picture of this size.
+
+    With a ``brush`` it is 1024 / brush whatever the picture. Without one, pictures up to 1024 pixels are
+    painted at their own size, and larger ones as with brush 1, except that a panorama's short side keeps
+    64 pixels.
+    """
+    if brush is not None:
+        return round(WORKING_EDGE / brush)
+    long, short = max(height, width), min(height, width)
+    return min(long, max(WORKING_EDGE, math.ceil(_SHORTEST * long / short)))
+
+
+def render_with_brush(
+    stylizer: Stylizer,
+    pixels: Samples,
+    brush: float | None = None,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> Samples:
+    """Stylise (H, W, 3) uint8 or uint16 with strokes of the given size; same shape and type.
+
+    Args:
+        brush: relative size of strokes, 0.25 to 8; see ``working_edge``.
+        progress: called with the finished share, up to 1.0.
+    """
+    check_brush(brush)
+    height, width = pixels.shape[:2]
+    edge = working_edge(height, width, brush)
+    if edge == max(height, width):
+        return stylizer.render(pixels, progress=progress)
+    short = round(min(height, width) * edge / max(height, width))
+    if short < SMALLEST_SIDE:
+        raise MetastyleError(
+            f"a picture of {width}x{height} pixels would be painted at {edge}x{short}: use a smaller brush,"
+            f" so that each side keeps {SMALLEST_SIDE}"
+        )
+    reduced = _resize(pixels, edge)
+    own, working = height * width, reduced.shape[0] * reduced.shape[1]
+    first = 1.0 if edge > max(height, width) else working / (own + working)
+    coarse = stylizer.render(reduced, progress=_part(progress, 0.0, first))
+    if edge > max(height, width):
+        return _exactly(coarse, height, width)
+    fine = stylizer.render(pixels, progress=_part(progress, first, 1.0))
+    _add_enlarged(fine, coarse.astype(np.float32) - _exactly(fine, *coarse.shape[:2]))
+    return fine
+
+
+def _add_enlarged(pixels: Samples, difference: NDArray[np.float32]) -> None:
+    """Add ``difference`` (h, w, 3), enlarged to (H, W), to ``pixels`` (H, W, 3) in place."""
+    height, width = pixels.shape[:2]
+    planes = [Image.fromarray(np.ascontiguousarray(difference[..., c])) for c in range(3)]
+    scale = difference.shape[0] / height
+    for top in range(0, height, _ROWS):
+        rows = pixels[top : top + _ROWS]
+        # The filter reaches beyond the box into its neighbours: strips join without a seam.
+        box = (0.0, top * scale, difference.shape[1], min((top + len(rows)) * scale, difference.shape[0]))
+        for c, plane in enumerate(planes):
+            enlarged = plane.resize((width, len(rows)), Image.Resampling.BICUBIC, box=box)
+            sums = rows[..., c] + np.asarray(enlarged)
+            rows[..., c] = np.rint(sums.clip(0, np.iinfo(pixels.dtype).max))
+
+
+def _resize(pixels: Samples, long_edge: int) -> Samples:
+    return resize(Picture(pixels=pixels), long_edge).pixels
+
+
+def _exactly(pixels: Samples, height: int, width: int) -> Samples:
+    """Reduced or enlarged to (height, width); a rounded side differs from ``resize``'s by a pixel at most."""
+    resized = _resize(pixels, max(height, width))
+    if resized.shape[:2] == (height, width):
+        return resized
+    rows = np.arange(height).clip(max=resized.shape[0] - 1)
+    columns = np.arange(width).clip(max=resized.shape[1] - 1)
+    return np.ascontiguousarray(resized[rows][:, columns])
+
+
+def _part(
+    progress: Callable[[float], None] | None, start: float, end: float
+) -> Callable[[float], None] | None:
+    return None if progress is None else lambda share: progress(start + share * (end - start))

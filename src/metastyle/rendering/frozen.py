@@ -1,0 +1,155 @@
+"""A network whose instance normalisation uses recorded statistics: plain convolutions, and still pictures.
+
+Instance normalisation takes the mean and variance of each channel from the very picture that it normalises.
+In a film they change with every frame, and with them the colour of everything: a picture's part flickers
+because of what happens elsewhere. Statistics recorded once for a shot and kept make equal parts of two frames
+come out equal, and turn each normalisation into an affine map of known numbers,
+
+    gamma * (w * x + b - mean) / sqrt(variance + eps) + beta = (s w) * x + (s (b - mean) + beta),
+    s = gamma / sqrt(variance + eps),
+
+which the convolution before it takes over. Padding comes before a convolution and is not touched by it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metastyle.core.hardware import pick_device
+from metastyle.core.network import STRIDE, Conv, Residual, TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.rendering.layers import Layers
+from metastyle.rendering.streaming import stream
+from metastyle.rendering.stylizer import PRECISIONS, Stylizer, check_pixels, out_of_memory
+from metastyle.rendering.tiling import Source
+
+STRIP_BYTES = 4 << 20
+"""How much of one layer's result a processor computes at a time, in float32; larger was hardly faster."""
+
+GPU_STRIP_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What the fifteen instance normalisations of a network divide by, in the network's order."""
+
+    means: tuple[Tensor, ...]
+    """(C,) each, float64."""
+    variances: tuple[Tensor, ...]
+    """(C,) each, float64, biased, as instance normalisation uses them."""
+
+
+def measure(stylizer: Stylizer, pixels: np.ndarray) -> Statistics:
+    """The statistics of one frame, (H, W, 3) uint8 or uint16, under the stylizer's network."""
+    moments = stylizer.measure(pixels)
+    return Statistics(tuple(m.mean for m in moments), tuple(m.variance() for m in moments))
+
+
+def average(statistics: Sequence[Statistics], weights: Sequence[float] | None = None) -> Statistics:
+    """Means and variances of several frames, averaged; weights are divided by their sum.
+
+    The variance is that within a frame: how far the frames' means lie apart does not enter, so a frame
+    of the middle keeps its contrast.
+
+    Raises MetastyleError if there are none.
+    """
+    if not statistics:
+        raise MetastyleError("no frames to take statistics from: give at least one")
+    shares = np.asarray(weights if weights is not None else [1.0] * len(statistics), np.float64)
+    shares = shares / shares.sum()
+
+    def mean(values: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        each = zip(*values, strict=True)
+        return tuple(
+            torch.stack([v * float(share) for v, share in zip(layer, shares, strict=True)]).sum(0)
+            for layer in each
+        )
+
+    return Statistics(mean(s.means for s in statistics), mean(s.variances for s in statistics))
+
+
+def fold(network: TransformationNetwork, statistics: Statistics) -> TransformationNetwork:
+    """A copy of ``network`` whose convolutions have taken over the normalisation by ``statistics``.
+
+    Its instance normalisations are identities; ``forward`` is otherwise what it was.
+    """
+    folded = copy.deepcopy(network).eval().requires_grad_(False)
+    numbers = zip(statistics.means, statistics.variances, strict=True)
+    for owner, conv_name, norm_name in _pairs(folded):
+        mean, variance = next(numbers)
+        conv, norm = getattr(owner, conv_name), getattr(owner, norm_name)
+        assert isinstance(conv, Conv) and isinstance(norm, nn.InstanceNorm2d) and conv.bias is not None
+        device = conv.weight.device
+        mean, variance = mean.cpu().double(), variance.cpu().double()
+        scale = norm.weight.cpu().double() / torch.sqrt(variance + norm.eps)
+        shift = scale * (conv.bias.cpu().double() - mean) + norm.bias.cpu().double()
+        weight = conv.weight.cpu().double() * scale[:, None, None, None]
+        conv.weight.copy_(weight.to(device))
+        conv.bias.copy_(shift.to(device))
+        setattr(owner, norm_name, nn.Identity())
+    return folded
+
+
+def _pairs(network: TransformationNetwork) -> list[tuple[nn.Module, str, str]]:
+    """Each convolution and the normalisation behind it: owner and both names, in the network's order."""
+    pairs: list[tuple[nn.Module, str, str]] = []
+    pairs += [(network, name, f"{name}_norm") for name in ("down1", "down2", "down3")]
+    for block in network.residuals:
+        assert isinstance(block, Residual)
+        pairs += [(block, "conv1", "norm1"), (block, "conv2", "norm2")]
+    return pairs + [(network, name, f"{name}_norm") for name in ("up1", "up2")]
+
+
+class FrozenStylizer:
+    """Stylises the frames of one shot with the statistics of some of them.
+
+    frames: what to take statistics from, (H, W, 3) uint8 or uint16 each; their average is used.
+    device, precision: as for ``Stylizer``.
+
+    With statistics of a single frame, that frame comes out as ``Stylizer`` renders it. Memory is that of some
+    rows: about 60 kB for each pixel along the frame's shorter side.
+    """
+
+    def __init__(
+        self,
+        network: TransformationNetwork,
+        frames: Iterable[np.ndarray] = (),
+        *,
+        statistics: Statistics | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        if statistics is None:
+            stylizer = Stylizer(network, device=device, precision=precision)
+            statistics = average([measure(stylizer, pixels) for pixels in frames])
+        elif precision not in PRECISIONS:
+            raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
+        self.device = pick_device(device)
+        self.dtype = PRECISIONS[precision]
+        self.statistics = statistics
+        with out_of_memory(self.device):
+            self._network = fold(network, statistics).to(self.device)
+        self._layers: dict[bool, Layers] = {}
+
+    def render(self, pixels: np.ndarray) -> np.ndarray:
+        """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type."""
+        check_pixels(pixels)
+        result = np.empty_like(pixels, order="C")
+        transposed = pixels.shape[1] > pixels.shape[0]  # rows along the shorter side
+        source, target = (a.transpose(1, 0, 2) if transposed else a for a in (pixels, result))
+        with out_of_memory(self.device):
+            if transposed not in self._layers:
+                self._layers[transposed] = Layers(self._network, self.dtype, transposed=transposed)
+            picture = Source(source, self.device, self.dtype)
+            stream(self._layers[transposed], picture, target, self._strip_rows(picture.width))
+        return result
+
+    def _strip_rows(self, width: int) -> int:
+        size = STRIP_BYTES if self.device.type == "cpu" else GPU_STRIP_BYTES
+        return max(16, size // (128 * width) // STRIDE * STRIDE)

@@ -1,0 +1,66 @@
+"""A network without instance normalisation, from its source to its result in one pass over a picture's rows.
+
+Plain convolutions need no statistics of the whole picture, so a row of the result can be had as soon as
+the rows around it are there. Every layer remembers the last rows that it gave; asked for more, it computes
+only those that are new and asks its own source for what these need. Nothing is computed twice, there is no
+seam, and the memory is that of a few rows of each layer, small enough to stay in a processor's cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metastyle.rendering.layers import Convolution, Layers
+from metastyle.rendering.tiling import Rows, Source, convolve_rows
+
+
+class Streamed:
+    """The rows of one convolution's result, each computed once; requests move down the picture.
+
+    ``shortcut``: rows to add, those of the source's own source in a residual block.
+    """
+
+    def __init__(
+        self, source: Rows, convolve: Convolution, *, relu: bool = True, shortcut: Rows | None = None
+    ) -> None:
+        self.height, self.width = round(source.height * convolve.scale), round(source.width * convolve.scale)
+        self._source, self._convolve, self._relu, self._shortcut = source, convolve, relu, shortcut
+        self._first = self._last = 0
+        self._kept: Tensor | None = None  # rows [_first, _last)
+
+    def rows(self, first: int, last: int) -> Tensor:
+        """Rows, not to be changed in place; ``first`` never less than in an earlier request for new rows."""
+        if last > self._last:
+            x = convolve_rows(self._convolve, self._source, self._last, last)
+            if self._shortcut is not None:
+                # Asked for after the convolution, whose rows reach as far up and further down.
+                x += self._shortcut.rows(self._last, last)
+            if self._relu:
+                x.relu_()
+            if self._kept is not None:
+                x = torch.cat([self._kept[:, :, first - self._first :], x], dim=2)
+            self._kept, self._first, self._last = x, first, last
+        assert self._kept is not None
+        return self._kept[:, :, first - self._first : last - self._first]
+
+
+def stream(layers: Layers, picture: Source, result: np.ndarray, rows: int) -> None:
+    """Fill ``result``, (H, W, 3) of any memory layout, ``rows`` rows at a time."""
+    height, width = result.shape[:2]
+    with torch.inference_mode():
+        x = Streamed(picture, layers.down1)
+        x = Streamed(x, layers.down2)
+        x = Streamed(x, layers.down3)
+        for conv1, conv2 in layers.residuals:
+            x = Streamed(Streamed(x, conv1), conv2, relu=False, shortcut=x)
+        x = Streamed(x, layers.up1)
+        x = Streamed(x, layers.up2)
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            y = torch.sigmoid(convolve_rows(layers.out, x, first, last))
+            values = y[0, :, :, :width].permute(1, 2, 0).cpu().numpy()
+            if result.dtype != np.float32:
+                values = values * np.float32(np.iinfo(result.dtype).max) + np.float32(0.5)
+            result[first:last] = values.astype(result.dtype)
