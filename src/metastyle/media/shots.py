@@ -1,18 +1,23 @@
 """Where one shot of a film ends and the next begins.
 
-Two frames are of one shot if the second looks like the first moved: the highest normalised cross-correlation
-of their brightness over all shifts (by Fourier transform of frames some 64 pixels across) is near 1 for pans
-and shakes, and blind to flicker and fades, which change gain and offset only. Where a frame is too
-flat to be correlated (black, a blank sky), its distribution of colours decides. Both are compared with what
-was usual in the shot so far, so that fast action needs more to be called a cut. A frame is judged when the
-next one is there: a flash differs from the frame before it, but the frame after it does not.
+A cut leaves nothing of a frame where it was, nor the whole of it anywhere else. So two frames, reduced to 64
+pixels, are of one shot if either is the case:
+
+- some of their blocks are still alike in place: fast action before a background that rests;
+- the second looks like the first moved: the highest normalised cross-correlation of their brightness over all
+  shifts, by Fourier transform, is high: pans and shakes.
+
+Both are blind to small changes of gain and offset, hence to flicker and fades, and what is usual in the film
+at present raises the bar. A frame is judged when the next one is there: a flash differs from the frame
+before it, but the frame after it does not.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,18 +31,93 @@ SIZE = 64
 """Pixels along the longer side of what is compared."""
 
 
+BLOCK = 8
+"""Side of the blocks that are compared in place."""
+
+GRAIN = 1e-4
+"""Variance (of a standard deviation of 0.01) below which nothing is structure."""
+
+
 @dataclass(frozen=True)
 class ShotSettings:
-    """When a difference is a cut."""
+    """When a difference is a cut. Chosen on real clips and on pairs of unrelated pictures."""
 
+    alike: float = 0.12
+    """Part of the blocks that may still be alike in place behind a cut."""
     structure: float = 0.45
-    """Loss of correlation above which frames are of different shots, if it is also unusual."""
-    color: float = 0.12
-    """Distance of the colour distributions (0 to 1) that says so where frames have little structure."""
-    unusual: float = 2.5
-    """How many times the shot's usual difference a cut must exceed."""
+    """Loss of correlation (0 to 1) at the best shift that a cut must exceed,"""
+    unusual: float = 1.4
+    """and so many times the usual loss, too (up to a loss of 0.7),"""
     memory: int = 12
-    """Frames whose differences make up what is usual."""
+    """which is the median over so many frames;"""
+    color: float = 0.25
+    """or the distance of the colour distributions (0 to 1): from one blank frame to another."""
+
+
+class Event(Enum):
+    """What a frame is to the ones before it."""
+
+    SAME = "same"
+    """It goes on with the shot."""
+    NEW = "new"
+    """It differs: a cut, or a flash, which the next frame tells."""
+    BACK = "back"
+    """The frame before it was a flash; this one goes on with the shot before that."""
+
+
+class ShotDetector:
+    """Compares each frame with the ones before it; what it remembers can be carried over by ``state``."""
+
+    def __init__(self, settings: ShotSettings | None = None) -> None:
+        self._settings = settings or ShotSettings()
+        self._reference: _Thumbnail | None = None
+        self._doubtful: _Thumbnail | None = None  # a NEW frame behind the reference
+        self._usual: deque[float] = deque(maxlen=self._settings.memory)
+
+    def observe(self, pixels: Pixels) -> Event:
+        """The next frame, (H, W, 3) uint8 or uint16 of any size; the first one is NEW."""
+        frame = _Thumbnail(reduced(pixels))
+        doubtful, self._doubtful = self._doubtful, None
+        if doubtful is not None:
+            if self._of_one_shot(self._reference, frame):
+                self._reference = frame
+                return Event.BACK
+            self._reference = doubtful
+        before = self._reference
+        if self._of_one_shot(before, frame):
+            self._reference = frame
+            return Event.SAME
+        if before is None or before.shape != frame.shape:
+            self._reference = frame  # not even a flash changes the size
+        else:
+            self._doubtful = frame
+        return Event.NEW
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What later frames depend on, as arrays by name."""
+        thumbnails = {"reference": self._reference, "doubtful": self._doubtful}
+        arrays = {name: t.small for name, t in thumbnails.items() if t is not None}
+        return {"usual": np.array(self._usual, np.float64), **arrays}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a ``state``."""
+        self._usual = deque(state["usual"].tolist(), maxlen=self._settings.memory)
+        self._reference, self._doubtful = (
+            _Thumbnail(state[name]) if name in state else None for name in ("reference", "doubtful")
+        )
+
+    def _of_one_shot(self, a: _Thumbnail | None, b: _Thumbnail) -> bool:
+        if a is None or a.shape != b.shape:
+            return False
+        usual = float(np.median(self._usual)) if self._usual else 0.0
+        lost = _lost_correlation(a, b)
+        self._usual.append(lost)
+        settings = self._settings
+        if _alike(a, b) > settings.alike:
+            return True
+        if lost > max(settings.structure, min(0.7, settings.unusual * usual)):
+            return False
+        return color_distance(a.small, b.small) <= settings.color
 
 
 def with_cuts(
@@ -45,87 +125,71 @@ def with_cuts(
 ) -> Iterator[tuple[T, bool]]:
     """Each frame, and whether a shot begins with it (the first does); one frame behind its source.
 
-    ``pixels``: a frame's (H, W, 3) uint8 or uint16, of any size.
+    ``pixels``: a frame's (H, W, 3) uint8 or uint16, of any size. A flash begins no shot.
     """
-    detector = _Detector(settings or ShotSettings())
-    waiting: list[tuple[T, _Thumbnail]] = []
+    detector = ShotDetector(settings)
+    waiting: list[tuple[T, bool]] = []
     for frame in frames:
-        thumbnail = _Thumbnail(pixels(frame))
-        for earlier, its_own in waiting:
-            yield earlier, detector.judge(its_own, thumbnail)
-        waiting = [(frame, thumbnail)]
-    for frame, thumbnail in waiting:
-        yield frame, detector.judge(thumbnail, None)
+        event = detector.observe(pixels(frame))
+        for earlier, new in waiting:
+            yield earlier, new and event is not Event.BACK
+        waiting = [(frame, event is Event.NEW)]
+    yield from waiting
+
+
+def color_distance(a: Pixels, b: Pixels) -> float:
+    """How far two sets of as many colours (..., 3) lie apart: the earth mover's distance, by channel."""
+    return float(np.abs(np.sort(a.reshape(-1, 3), axis=0) - np.sort(b.reshape(-1, 3), axis=0)).mean())
 
 
 class _Thumbnail:
     """What is compared of a frame."""
 
-    def __init__(self, pixels: Pixels) -> None:
-        small = _reduced(pixels)
+    def __init__(self, small: Floats) -> None:
+        self.small = small
         self.shape = small.shape
-        self.sorted = np.sort(small.reshape(-1, 3), axis=0)
         grey = small @ np.array([0.299, 0.587, 0.114], np.float32)
-        # Structure only: slow gradients survive every cut of a film that is lit from above.
+        self.blocks = _blocks(grey)
+        # Slow gradients survive the cuts of a film that is lit from above.
         grey = grey - _box(grey, 8)
         # Faded at the borders, where a shifted frame shows something else.
         window = np.outer(*(np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 0.5 for n in grey.shape))
         self.spectrum = np.fft.rfft2(grey * window)
         self.energy = float(np.square(grey * window).sum())
-        self.pixels = grey.size
 
 
-class _Detector:
-    def __init__(self, settings: ShotSettings) -> None:
-        self._settings = settings
-        self._reference: _Thumbnail | None = None
-        self._usual: deque[tuple[float, float]] = deque(maxlen=settings.memory)
-
-    def judge(self, frame: _Thumbnail, following: _Thumbnail | None) -> bool:
-        """Whether a shot begins with ``frame``."""
-        if self._reference is None or self._reference.shape != frame.shape:
-            return self._begin(frame)
-        difference = _difference(self._reference, frame)
-        if not self._is_cut(difference):
-            self._usual.append(difference)
-            self._reference = frame
-            return False
-        if following is not None and following.shape == frame.shape:
-            if not self._is_cut(_difference(self._reference, following)):
-                return False  # a flash; the frames after it are compared with the one before it
-        return self._begin(frame)
-
-    def _begin(self, frame: _Thumbnail) -> bool:
-        self._reference = frame
-        self._usual.clear()
-        return True
-
-    def _is_cut(self, difference: tuple[float, float]) -> bool:
-        settings = self._settings
-        structure, color = difference
-        usual_structure, usual_color = np.median(self._usual, axis=0) if self._usual else (0.0, 0.0)
-        if structure > max(settings.structure, min(0.9, settings.unusual * usual_structure)):
-            return True
-        return color > max(settings.color, settings.unusual * usual_color) and structure > FLAT
-
-
-FLAT = 0.25
-
-
-def _difference(a: _Thumbnail, b: _Thumbnail) -> tuple[float, float]:
-    """Loss of correlation at the best shift, and distance of the colour distributions, 0 to 1 each."""
+def _lost_correlation(a: _Thumbnail, b: _Thumbnail) -> float:
+    """1 - the correlation at the best shift."""
     product = np.fft.irfft2(a.spectrum * np.conj(b.spectrum), a.shape[:2])
-    noise = 1e-4 * a.pixels  # of a standard deviation of 0.01: below it there is nothing to correlate
-    correlation = (float(product.max()) + noise) / (np.sqrt(a.energy * b.energy) + noise)
-    return 1 - min(1.0, correlation), float(np.abs(a.sorted - b.sorted).mean())
+    noise = GRAIN * a.shape[0] * a.shape[1]
+    return 1.0 - min(1.0, (float(product.max()) + noise) / ((a.energy + b.energy) / 2 + noise))
 
 
-def _reduced(pixels: Pixels) -> Floats:
-    """Block averages, at most SIZE pixels along the longer side, in [0, 1]."""
+def _alike(a: _Thumbnail, b: _Thumbnail) -> float:
+    """Part of the blocks whose structure correlates, and whose brightness is about the same."""
+    means_a, means_b = a.blocks.mean(1), b.blocks.mean(1)
+    p, q = a.blocks - means_a[:, None], b.blocks - means_b[:, None]
+    correlation = ((p * q).mean(1) + GRAIN) / ((p * p + q * q).mean(1) / 2 + GRAIN)
+    return float(((correlation > 0.7) & (np.abs(means_a - means_b) < 0.15)).mean())
+
+
+def _blocks(grey: Floats) -> Floats:
+    """(blocks, BLOCK²); what is left over at the far borders is not looked at."""
+    side = min(BLOCK, *grey.shape)
+    height, width = (n // side for n in grey.shape)
+    cut = grey[: height * side, : width * side].reshape(height, side, width, side)
+    return cut.transpose(0, 2, 1, 3).reshape(height * width, side * side)
+
+
+def reduced(pixels: Pixels) -> Floats:
+    """Block averages, at most SIZE pixels along the longer side, (h, w, 3) in [0, 1]."""
+    thinned = max(1, max(pixels.shape[:2]) // (4 * SIZE))  # some 16 samples of each block are enough
+    pixels = pixels[::thinned, ::thinned]
     step = -(-max(pixels.shape[:2]) // SIZE)
-    height, width = (max(1, n // step) for n in pixels.shape[:2])
-    cut = pixels[: height * step, : width * step]
-    blocks = cut.reshape(height, min(step, len(cut)), width, -1, 3)
+    vertical, horizontal = (min(step, n) for n in pixels.shape[:2])
+    height, width = pixels.shape[0] // vertical, pixels.shape[1] // horizontal
+    cut = pixels[: height * vertical, : width * horizontal]
+    blocks = cut.reshape(height, vertical, width, horizontal, 3)
     scale = np.float32(1 / np.iinfo(pixels.dtype).max)
     means: Floats = blocks.mean((1, 3), dtype=np.float32) * scale
     return means
