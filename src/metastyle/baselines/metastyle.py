@@ -1,0 +1,35 @@
+"""MetaStyle: Zhang, Zhu, Zhu, "MetaStyle: Three-Way Trade-Off Among Speed, Flexibility, and Quality in Neural
+Style Transfer" (AAAI 2019, arXiv 1812.05233), through the project's own path.
+
+Nothing is reimplemented: ``metastyle.adapt`` prepares a style, and its network repaints.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metastyle import api
+from metastyle.baselines.networks import repainting
+from metastyle.baselines.protocol import Stylise
+from metastyle.baselines.vgg19 import count
+from metastyle.core.network import TransformationNetwork
+
+
+class MetaStyle:
+    """Adapts in ``steps`` steps; ``changes`` are other settings of ``api.adapt``, ``contents`` among them."""
+
+    styles = "any"
+
+    def __init__(self, device: torch.device, steps: int = 60, **changes: Any) -> None:
+        self.device, self.changes = device, {"steps": steps} | changes
+        self.name = f"MetaStyle, {steps} steps"
+        with torch.device("meta"):
+            self.parameters = count(TransformationNetwork())
+
+    def prepare(self, style: Tensor) -> Stylise:
+        """Adapt; the painting is brought to the size that adaptation learns at."""
+        adapted = api.adapt(style, device=str(self.device), **self.changes)
+        return repainting(adapted.network(), self.device)

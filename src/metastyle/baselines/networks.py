@@ -1,0 +1,26 @@
+"""Repainting with an image transformation network: one path for MetaStyle, Johnson et al. and Shen et al."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.baselines.protocol import Stylise
+from metastyle.core.network import STRIDE, TransformationNetwork
+from metastyle.rendering.stylizer import Stylizer
+
+
+def repainting(network: TransformationNetwork, device: torch.device) -> Stylise:
+    """How the project renders a picture on this device: in strips on a processor, in one pass elsewhere."""
+    if device.type == "cpu":
+        return Stylizer(network, device="cpu").render_tensor
+    network = network.to(device).eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def stylise(photo: Tensor) -> Tensor:
+        height, width = photo.shape[2:]
+        padded = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+        return network(padded)[:, :, :height, :width]  # type: ignore[no-any-return]
+
+    return stylise
