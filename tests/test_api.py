@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
+from metastyle.weights.initialisation import load_initialisation
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "device": "cpu"}
 
@@ -125,9 +127,61 @@ def test_size_strength_and_colour(style: metastyle.Style) -> None:
     assert np.abs(half - (full + array) / 2).max() <= 1
     kept = style.stylize(array, keep_color=True).astype(int)
     assert not np.array_equal(kept, full)
-    for strength in (-0.1, 1.1, float("nan")):
+    for strength in (-0.1, 2.1, float("nan")):
         with pytest.raises(metastyle.MetastyleError, match="strength"):
             style.stylize(array, strength=strength)
+
+
+def test_stronger_than_full(style: metastyle.Style) -> None:
+    array = pixels()
+    full, more = (style.stylize(array, strength=s).astype(int) for s in (1.0, 1.5))
+    initialisation, _ = load_initialisation()
+    theta = dict(initialisation.network.named_parameters())
+    network = style.network(1.5)
+    for name, p in network.named_parameters():
+        torch.testing.assert_close(p, (1.5 * style.parameters[name] - 0.5 * theta[name]).detach())
+    assert not np.array_equal(full, more)
+    foreign = dataclasses.replace(style, base="0" * 64)
+    with pytest.raises(metastyle.MetastyleError, match="another base model"):
+        foreign.stylize(array, strength=1.5)
+
+
+def test_regions(style: metastyle.Style) -> None:
+    array = pixels(40, 64)
+    mask = np.zeros((40, 64), np.uint8)
+    mask[:, 32:] = 255
+    painted = style.stylize(array)
+    right = metastyle.stylize(array, None, regions=[(mask, style)], feather=0)
+    assert np.array_equal(right[:, :32], array[:, :32]) and np.array_equal(right[:, 32:], painted[:, 32:])
+    kept = metastyle.stylize(array, style, regions=[(mask, None)], feather=0.02)
+    assert np.abs(kept[:, -8:].astype(int) - array[:, -8:]).max() <= 1
+    assert np.abs(kept[:, :8].astype(int) - painted[:, :8]).max() <= 1
+    with pytest.raises(metastyle.MetastyleError, match="needs the picture's proportions"):
+        metastyle.stylize(array, style, regions=[(mask[:, :40], None)])
+
+
+def test_hidden_pixels_do_not_matter(style: metastyle.Style) -> None:
+    array = np.concatenate([pixels(40, 64), np.full((40, 64, 1), 255, np.uint8)], axis=2)
+    array[:, 40:, 3] = 0
+    other = array.copy()
+    other[:, 40:, :3] = 255 - other[:, 40:, :3]
+    assert np.array_equal(style.stylize(array)[:, :40], style.stylize(other)[:, :40])
+    assert (style.stylize(array)[..., 3] == array[..., 3]).all()
+
+
+def test_brush(style: metastyle.Style) -> None:
+    array = pixels(160, 200)
+    assert style.stylize(array, brush=8).shape == array.shape
+    assert not np.array_equal(style.stylize(array, brush=8), style.stylize(array))
+    with pytest.raises(metastyle.MetastyleError, match="brush is 0"):
+        style.stylize(array, brush=0)
+
+
+def test_a_painting_in_the_photographs_colours(loss_network: object, style: metastyle.Style) -> None:
+    photo = np.full((64, 64, 3), 128, np.uint8)
+    matched = metastyle.adapt(pixels(64, 64), steps=0, match_color=photo)
+    plain = metastyle.adapt(pixels(64, 64), steps=0)
+    assert matched.painting_sha256 != plain.painting_sha256
 
 
 def test_strips_are_the_whole_picture(style: metastyle.Style) -> None:

@@ -22,18 +22,23 @@ from metastyle.core.adaptation import Adaptation, AdaptationSettings, Adaptation
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.media import color, contents, images
+from metastyle.media.masks import FEATHER, fit_mask, lay_over
+from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights import style_file
+from metastyle.weights.catalogue import builtin_path
 from metastyle.weights.initialisation import load_initialisation
 from metastyle.weights.loss_network import load_loss_network
 
-Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
+Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | images.Picture
 """A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
 
 Arrays are (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point in [0, 1]; tensors are
 (3, H, W) or (1, 3, H, W), floating point in [0, 1].
 """
 
+STRONGEST = 2.0
+"""Largest strength."""
 POOL = 24
 """Contents that one adaptation draws from."""
 
@@ -58,7 +63,7 @@ class Style(core.Style):
         The same kind comes back: a PIL picture for a PIL picture, a path, bytes or an open file; an
         array of the same shape and type for an array; a tensor for a tensor; a list for a list.
 
-        Options (those of ``render``): size, keep_color, strength, max_memory, device, progress.
+        Options (those of ``render_many``): size, keep_color, strength, brush, max_memory, device, progress.
 
         Raises:
             MetastyleError: the picture cannot be read, or an option is out of range.
@@ -79,6 +84,7 @@ class Style(core.Style):
         size: int | None = None,
         keep_color: bool = False,
         strength: float = 1.0,
+        brush: float | None = None,
         max_memory: int | None = None,
         device: str = "auto",
         progress: Callable[[float], None] | None = None,
@@ -88,41 +94,57 @@ class Style(core.Style):
         Args:
             size: long edge of the result in pixels; None keeps each picture's own size.
             keep_color: keep the photograph's colours, take only the style's light and dark.
-            strength: 0 is the photograph, 1 the full style.
+            strength: 0 is the photograph, 1 the full style, up to 2 more than that.
+            brush: size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
+                picture's size; None: as the network paints them, on large pictures as with 1.
             max_memory: bytes of working memory; larger pictures are streamed in strips, exactly.
             progress: called with the finished share, 0 to 1.
         """
-        color.check_strength(strength)
+        check_strength(strength)
+        check_brush(brush)
         if size is not None:
             pictures = [images.resize(p, size) for p in pictures]
-        stylizer = self.stylizer(device=device, max_memory=max_memory)
-        pixels_of_all = [p.pixels for p in pictures]
-        if progress is None:
-            results = stylizer.render_many(pixels_of_all)
+        stylizer = self.stylizer(device=device, max_memory=max_memory, strength=max(1.0, strength))
+        visible = [_visible(p) for p in pictures]
+        own_size = all(max(p.shape[:2]) == working_edge(p.shape[0], p.shape[1], brush) for p in visible)
+        if progress is None and own_size:
+            results = stylizer.render_many(visible)
         else:
+            shares = [progress and _share(progress, index, len(pictures)) for index in range(len(pictures))]
             results = [
-                stylizer.render(pixels, progress=_share(progress, index, len(pictures)))
-                for index, pixels in enumerate(pixels_of_all)
+                render_with_brush(stylizer, pixels, brush, progress=share)
+                for pixels, share in zip(visible, shares, strict=True)
             ]
         finished = []
         for picture, pixels in zip(pictures, results, strict=True):
             if keep_color:
                 pixels = color.keep_color(picture.pixels, pixels)
-            pixels = color.mix(picture.pixels, pixels, strength)
+            pixels = color.mix(picture.pixels, pixels, min(1.0, strength))
             finished.append(dataclasses.replace(picture, pixels=pixels))
         return finished
 
-    def stylizer(self, *, device: str = "auto", max_memory: int | None = None) -> Stylizer:
-        """The renderer of this style: made once by callers who repaint many pictures or frames."""
-        return Stylizer(self.network(), device=device, max_memory=max_memory)
+    def stylizer(
+        self, *, device: str = "auto", max_memory: int | None = None, strength: float = 1.0
+    ) -> Stylizer:
+        """The renderer of this style: made once by callers who repaint many pictures or frames.
 
-    def network(self) -> TransformationNetwork:
-        """The ordinary fast network that this style is, in evaluation mode."""
+        strength: above 1, of the style strengthened so far; below, the caller mixes with the photograph.
+        """
+        return Stylizer(self.network(strength), device=device, max_memory=max_memory)
+
+    def network(self, strength: float = 1.0) -> TransformationNetwork:
+        """The ordinary fast network that this style is, in evaluation mode.
+
+        strength: above 1, the parameters continue beyond the style, away from the initialisation.
+        """
         initialisation, base = load_initialisation()
-        if self.kind == "instance_norm":
+        style: core.Style = self
+        if self.kind == "instance_norm" or strength != 1:
             style_file.check_base(self, base)
+        if strength != 1:
+            style = core.strengthen(self, dict(initialisation.network.named_parameters()), strength)
         network = TransformationNetwork()
-        network.load_state_dict(self.full_parameters(initialisation.network))
+        network.load_state_dict(style.full_parameters(initialisation.network))
         return network.eval().requires_grad_(False)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -155,6 +177,7 @@ def adapt(
     painting: Source,
     *,
     contents: Source | Iterable[Source] | None = None,
+    match_color: Source | None = None,
     settings: AdaptationSettings | None = None,
     device: str = "auto",
     loss_network: str | Path | None = None,
@@ -170,6 +193,7 @@ def adapt(
     Args:
         painting: the style picture.
         contents: photographs, or a folder of them, to learn on; None takes procedural pictures.
+        match_color: a photograph whose colours the painting is given before it is learned.
         settings: how to learn; ``changes`` replace single fields of it: ``steps=200, seed=1``.
         loss_network: a file with VGG-16's weights; None finds or fetches them.
         cache: folder that remembers finished adaptations; None remembers nothing.
@@ -181,6 +205,9 @@ def adapt(
     """
     settings = settings_from(settings, changes)
     style_picture = images.resize(read_picture(painting), settings.style_size)
+    if match_color is not None:
+        matched = color.match_color(style_picture.pixels, read_picture(match_color).pixels)
+        style_picture = dataclasses.replace(style_picture, pixels=matched)
     initialisation, base = load_initialisation()
     photos = _photos(contents)
     name, digest = _name(painting), _digest([style_picture])
@@ -232,16 +259,80 @@ def adapt(
     return style
 
 
-def stylize(picture: Any, style: core.Style | Source, **options: Any) -> Any:
-    """Repaint ``picture`` (or a list) in ``style``: a Style, a style file, or a painting to adapt to first.
+def stylize(
+    picture: Any,
+    style: core.Style | Source | None,
+    *,
+    regions: Sequence[tuple[Source, core.Style | Source | None]] = (),
+    feather: float = FEATHER,
+    **options: Any,
+) -> Any:
+    """Repaint ``picture`` (or a list) in ``style``, and regions of it in other styles.
 
-    Options are those of ``Style.stylize``; a painting is learned with the default settings.
+    A style is a Style, a style file, a built-in style's name, or a painting to adapt to first with the
+    default settings; None is the photograph as it is.
+
+    Args:
+        regions: (mask, style) pairs, each laid over what came before; masks are pictures of the
+            photograph's proportions, white or opaque inside (``media/masks.py``).
+        feather: softness of the masks' edges, as a share of the picture's long edge.
+        options: those of ``Style.render_many``.
     """
+    device = options.get("device", "auto")
+    background = as_style(style, device=device)
+    over = [(read_picture(mask), as_style(one, device=device)) for mask, one in regions]
+    if isinstance(picture, list):
+        return [
+            _like(p, render_regions(read_picture(p), background, over, feather, **options)) for p in picture
+        ]
+    return _like(picture, render_regions(read_picture(picture), background, over, feather, **options))
+
+
+def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
+    """A Style of whatever ``stylize`` takes as one; ``options`` are those of ``adapt``."""
+    if style is None:
+        return None
     if isinstance(style, core.Style):
-        return _public(style).stylize(picture, **options)
-    if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
-        return load(style).stylize(picture, **options)
-    return adapt(style, device=options.get("device", "auto")).stylize(picture, **options)
+        return _public(style)
+    if isinstance(style, str | Path):
+        builtin = None if Path(style).exists() else builtin_path(str(style))
+        if builtin is not None or Path(style).suffix.lower() == ".safetensors":
+            return load(builtin or style)
+    return adapt(style, **options)
+
+
+def render_regions(
+    picture: images.Picture,
+    background: Style | None,
+    regions: Sequence[tuple[images.Picture, Style | None]] = (),
+    feather: float = FEATHER,
+    *,
+    size: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    **options: Any,
+) -> images.Picture:
+    """``Style.render`` with one style behind and others in regions; None is the photograph.
+
+    Every style sees the whole picture, so that its colours do not depend on the region's shape.
+    """
+    if size is not None:
+        picture = images.resize(picture, size)
+    height, width = picture.pixels.shape[:2]
+    masks = [fit_mask(mask, height, width, feather=feather, name=mask.name) for mask, _ in regions]
+    layers = [background, *(style for _, style in regions)]
+    painted = []
+    for index, style in enumerate(layers):
+        share = progress and _share(progress, index, len(layers))
+        if style is not None:
+            painted.append(style.render(picture, progress=share, **options).pixels)
+        else:
+            painted.append(picture.pixels)
+            if share:
+                share(1.0)
+    pixels = painted[0]
+    for above, mask in zip(painted[1:], masks, strict=True):
+        pixels = lay_over(pixels, above, mask)
+    return dataclasses.replace(picture, pixels=pixels)
 
 
 def settings_from(settings: AdaptationSettings | None, changes: dict[str, Any]) -> AdaptationSettings:
@@ -263,6 +354,8 @@ def content_pool(photos: Sequence[images.Picture], settings: AdaptationSettings)
 
 def read_picture(source: Source) -> images.Picture:
     """Any kind of picture as a ``Picture``."""
+    if isinstance(source, images.Picture):
+        return source
     if isinstance(source, Tensor):
         tensor = source if source.dim() == 4 else source[None]
         if tensor.dim() != 4 or tensor.shape[:2] != (1, 3) or not tensor.is_floating_point():
@@ -299,6 +392,8 @@ def _from_array(array: NDArray[Any]) -> images.Picture:
 
 def _like(source: Any, picture: images.Picture) -> Any:
     """``picture`` as the kind of thing that ``source`` is."""
+    if isinstance(source, images.Picture):
+        return picture
     if isinstance(source, Tensor):
         tensor = images.to_tensor(picture.pixels).to(source.device, source.dtype)
         return tensor if source.dim() == 4 else tensor[0]
@@ -323,6 +418,29 @@ def _photos(given: Source | Iterable[Source] | None) -> list[images.Picture]:
     if isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor) or hasattr(given, "read"):
         return [read_picture(cast(Source, given))]
     return [read_picture(source) for source in cast(Iterable[Source], given)]
+
+
+def check_strength(strength: float) -> None:
+    """Raise MetastyleError unless ``strength`` lies in 0 to 2."""
+    if not 0 <= strength <= STRONGEST:  # also refuses what is not a number
+        raise MetastyleError(
+            f"strength is {strength}: use 0 (the photo) to 1 (the full style), or up to {STRONGEST:g}"
+        )
+
+
+def _visible(picture: images.Picture) -> NDArray[Any]:
+    """The picture's pixels; those that are fully transparent in the mean colour of the others.
+
+    Nobody sees what they hold, but the network's statistics would.
+    """
+    if picture.alpha is None:
+        return picture.pixels
+    hidden = picture.alpha == 0
+    if not hidden.any() or hidden.all():
+        return picture.pixels
+    pixels = picture.pixels.copy()
+    pixels[hidden] = np.rint(picture.pixels[~hidden].mean(axis=0))
+    return pixels
 
 
 def _name(source: Source) -> str:

@@ -100,7 +100,7 @@ def test_overview(run: Run) -> None:
         (["adapt"], "adapt needs PAINTING; 'metastyle adapt --help' shows examples"),
         (["blend", "a.safetensors"], "blend needs --output"),
         (["stylize", "a.jpg", "--style", "b.jpg", "--size", "0"], "--size is 0: use 16 to 100000"),
-        (["stylize", "a.jpg", "--style", "b.jpg", "--strength", "nan"], "--strength is nan: use 0 to 1"),
+        (["stylize", "a.jpg", "--style", "b.jpg", "--strength", "nan"], "--strength is nan: use 0 to 2"),
     ],
 )
 def test_usage_errors_are_one_line(arguments: list[str], expected: str, run: Run) -> None:
@@ -163,10 +163,10 @@ def test_a_reader_that_leaves_hears_nothing(arguments: list[str], expected: int)
 
 def test_the_module_of_the_entry_point(tmp_path: Path) -> None:
     done = python(
-        "-c", "import sys; from metastyle.app.cli import main; sys.exit(main())", "blend", "x", "-o", "y"
+        "-c", "import sys; from metastyle.app.cli import main; sys.exit(main())", "blend", "x.png", "-o", "y"
     )
     assert done.returncode == 2
-    assert done.stderr == "metastyle: x: cannot be read: No such file or directory\n"
+    assert done.stderr == "metastyle: x.png: cannot be read: No such file or directory\n"
 
 
 OPTIONS = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
 from metastyle.media import color
-from metastyle.media.color import keep_color, mix
+from metastyle.media.color import keep_color, match_color, mix
 
 RNG = np.random.default_rng(5)
 
@@ -134,3 +134,35 @@ def test_pictures_that_do_not_fit_together() -> None:
             keep_color(content, other)
         with pytest.raises(ValueError, match="differ"):
             mix(content, other, 0.5)
+
+
+def smooth(seed: int, size: tuple[int, int] = (60, 80)) -> NDArray[np.uint8]:
+    """Colours well inside the range, so that matching clips nothing."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(0, 9, (3, 3))
+    return (
+        np.rint(rng.normal(size=(*size, 3)) @ mixing + rng.uniform(100, 150, 3)).clip(0, 255).astype(np.uint8)
+    )
+
+
+def test_a_painting_in_the_photographs_colours() -> None:
+    painting, photo = smooth(1), smooth(2, (50, 30))
+    matched = match_color(painting, photo)
+    assert matched.shape == painting.shape and matched.dtype == np.uint8
+    for statistic in (lambda x: x.mean(axis=0), lambda x: np.cov(x.T)):
+        got, wanted = (statistic(p.reshape(-1, 3).astype(float)) for p in (matched, photo))
+        assert np.abs(got - wanted).max() < 0.02 * np.abs(wanted).max()
+    assert np.abs(match_color(painting, painting).astype(int) - painting).max() <= 1
+    deep = match_color(painting.astype(np.uint16) * 257, photo)
+    assert np.abs(deep / 257 - matched).max() <= 1
+
+
+def test_matching_grey_and_flat_pictures() -> None:
+    grey = np.repeat(smooth(3)[..., :1], 3, axis=2)
+    flat = np.full((20, 20, 3), 90, np.uint8)
+    assert np.ptp(match_color(smooth(1), grey).astype(int), axis=2).max() <= 12  # nearly grey
+    assert np.abs(match_color(smooth(1), flat).astype(int) - 90).max() <= 8
+    assert (
+        np.abs(match_color(flat, smooth(1)).reshape(-1, 3).mean(0) - smooth(1).reshape(-1, 3).mean(0)).max()
+        <= 1
+    )

@@ -11,6 +11,7 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "train": ("lightning_fabric",),
     "plot": ("matplotlib",),
+    "video": ("av",),
 }
 """The optional extras and the modules that they bring."""
 

@@ -43,6 +43,7 @@ def plan(
     overwrite: bool,
     shard: tuple[int, int] = (1, 1),
     not_photos: Sequence[Path] = (),
+    may_be_empty: bool = False,
 ) -> Plan:
     """Every job of a call, or an error that names what stands in its way.
 
@@ -54,6 +55,7 @@ def plan(
         style: the style's name in results' names.
         shard: (i, n) takes every n-th photograph from the i-th on, so that n workers share the work.
         not_photos: pictures that a folder may hold beside photographs: paintings and masks.
+        may_be_empty: a folder without pictures is no error.
 
     Raises:
         MetastyleError: nothing to do, a missing file, two results of one name, an existing result.
@@ -67,7 +69,7 @@ def plan(
     folder = _output_folder(output)
     jobs = [
         Job(p, (p.parent if folder is None or p == PIPE else folder) / result_name(p, style))
-        for p in _photographs(photos, style, not_photos)
+        for p in _photographs(photos, style, not_photos, may_be_empty)
     ]
     taken: dict[Path, Path] = {}
     for job in jobs:
@@ -168,7 +170,9 @@ def result_name(photo: Path, style: str) -> str:
     return f"{stem}-{style}{suffix if suffix.lower() in WRITABLE else '.png'}"
 
 
-def _photographs(given: Sequence[Path], style: str, not_photos: Sequence[Path]) -> list[Path]:
+def _photographs(
+    given: Sequence[Path], style: str, not_photos: Sequence[Path], may_be_empty: bool
+) -> list[Path]:
     from metastyle.media.images import list_pictures
 
     found: list[Path] = []
@@ -183,7 +187,7 @@ def _photographs(given: Sequence[Path], style: str, not_photos: Sequence[Path]) 
             # Results of an earlier call are not photographs, nor is the painting that lies beside them.
             results = {p.parent / result_name(p, style) for p in inside}
             inside = [p for p in inside if p not in results and not any(_same(p, q) for q in not_photos)]
-            if not inside:
+            if not inside and not may_be_empty:
                 raise MetastyleError(f"{path}: no pictures in this folder")
             found += inside
         else:

@@ -51,6 +51,26 @@ def _bytes_option(_: Any, tokens: Sequence[Any]) -> int:
 Bytes = Annotated[int, Parameter(converter=_bytes_option, metavar="SIZE")]
 
 
+def parse_time(text: str) -> float:
+    """``90``, ``1:30`` or ``0:01:30.5`` in seconds.
+
+    Raises:
+        ValueError: no time.
+    """
+    match = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?)", text.strip())
+    parts = [float(part) for part in match.groups(default="0")] if match else []
+    if not match or (match[2] is not None and parts[2] >= 60) or (match[1] is not None and parts[1] >= 60):
+        raise ValueError(f"'{text}' is not a time: write 90, 1:30 or 0:01:30.5")
+    return parts[0] * 3600 + parts[1] * 60 + parts[2]
+
+
+def _time_option(_: Any, tokens: Sequence[Any]) -> float:
+    return parse_time(tokens[0].value)
+
+
+Time = Annotated[float, Parameter(converter=_time_option, metavar="TIME")]
+
+
 @Parameter(name="*", group=COMMON)
 @dataclass(frozen=True)
 class Common:

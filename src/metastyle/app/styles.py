@@ -11,6 +11,9 @@ from metastyle.app.inputs import PIPE, STYLE_SUFFIX, check_is_file
 from metastyle.errors import MetastyleError
 from metastyle.weights.catalogue import builtin_names, builtin_path
 
+PHOTO = "photo"
+"""In place of a masked style: the photograph as it is."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -22,6 +25,10 @@ class Part:
     @property
     def is_style_file(self) -> bool:
         return self.path.suffix.lower() == STYLE_SUFFIX
+
+    @property
+    def is_painting(self) -> bool:
+        return not self.is_style_file
 
     @property
     def name(self) -> str:
@@ -52,6 +59,30 @@ def weights_of(parts: Sequence[Part]) -> list[float] | None:
 def mixture_name(parts: Sequence[Part]) -> str:
     """The mixture's name in results' names."""
     return "+".join(part.name for part in parts)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A style inside a mask; no part leaves the photograph as it was."""
+
+    mask: Path
+    part: Part | None
+
+
+def read_masks(texts: Sequence[str]) -> list[Masked]:
+    """``MASK=STYLE`` each, or ``MASK=photo``.
+
+    Raises:
+        MetastyleError: not of this form, no such mask or style.
+    """
+    masks = []
+    for text in texts:
+        mask, equals, style = text.rpartition("=")
+        if not (mask and equals and style):
+            raise MetastyleError(f"--mask is '{text}': use MASK=STYLE, such as sky.png=night, or MASK=photo")
+        check_is_file(Path(mask))
+        masks.append(Masked(Path(mask), None if style == PHOTO else read_parts([style])[0]))
+    return masks
 
 
 def parse_part(text: str) -> tuple[str, float | None]:

@@ -19,6 +19,7 @@ from metastyle.errors import MetastyleError
 if TYPE_CHECKING:
     from metastyle.api import Style
     from metastyle.core.adaptation import AdaptationStep
+    from metastyle.media.images import Picture
 
 PREVIEW_EVERY = 4.0
 """Seconds between two previews."""
@@ -51,10 +52,18 @@ class Taught:
 
 
 def obtain(
-    parts: Sequence[Part], learning: Learning, sources: Sources, device: str, display: Display
+    parts: Sequence[Part],
+    learning: Learning,
+    sources: Sources,
+    device: str,
+    display: Display,
+    match_color: Picture | None = None,
 ) -> Taught:
-    """The style of one part, or the mixture of several: style files are read, paintings learned."""
-    taught = [_obtain_one(part, learning, sources, device, display) for part in parts]
+    """The style of one part, or the mixture of several: style files are read, paintings learned.
+
+    ``match_color`` is a photograph whose colours paintings are given before they are learned.
+    """
+    taught = [_obtain_one(part, learning, sources, device, display, match_color) for part in parts]
     if len(taught) == 1:
         return taught[0]
     from metastyle import api
@@ -64,9 +73,16 @@ def obtain(
     return Taught(mixture, sum(t.seconds for t in taught) + time.perf_counter() - started, "mixed")
 
 
-def _obtain_one(part: Part, learning: Learning, sources: Sources, device: str, display: Display) -> Taught:
-    if not part.is_style_file:
-        return teach(part.path, learning, sources, device, display)
+def _obtain_one(
+    part: Part,
+    learning: Learning,
+    sources: Sources,
+    device: str,
+    display: Display,
+    match_color: Picture | None,
+) -> Taught:
+    if part.is_painting:
+        return teach(part.path, learning, sources, device, display, match_color=match_color)
     from metastyle import api
 
     started = time.perf_counter()
@@ -80,6 +96,7 @@ def teach(
     device: str,
     display: Display,
     on_step: Callable[[AdaptationStep], bool] = lambda step: True,
+    match_color: Picture | None = None,
 ) -> Taught:
     """Learn a painting, or remember it; ``on_step`` returns False to stop there."""
     from metastyle import api
@@ -99,6 +116,7 @@ def teach(
     style = api.adapt(
         read_pipe() if painting == PIPE else painting,
         contents=sources.content,
+        match_color=match_color,
         settings=settings,
         device=device,
         loss_network=sources.loss_network,

@@ -143,6 +143,20 @@ def blend(
     )
 
 
+def strengthen(style: S, base_parameters: Mapping[str, Tensor], strength: float) -> S:
+    """theta + strength (w - theta): beyond 1, further from the initialisation than adaptation went.
+
+    Args:
+        base_parameters: theta, from which ``style`` was adapted.
+        strength: 1 is the style as it is.
+    """
+    moved = {
+        name: base_parameters[name].detach() + strength * (w - base_parameters[name].detach())
+        for name, w in style.parameters.items()
+    }
+    return dataclasses.replace(style, parameters=moved)
+
+
 @functools.cache
 def parameter_shapes(kind: ParameterSet) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter that a style of this kind holds, in the network's order."""

@@ -1,4 +1,4 @@
-"""The photograph's colours with the stylised picture's light and dark, and mixtures of the two pictures.
+"""Keeping the photograph's colours, before adapting or after, and mixtures of two pictures.
 
 Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style Transfer" (2016), section 3:
 the luminance of the stylised picture with the photograph's colour. They take luminance from YIQ; here the
@@ -55,6 +55,28 @@ def keep_color(content: Samples, stylised: Samples) -> Samples:
         encoded = np.rint(_srgb_curve(_into_gamut(lab)) * top)
         out[row : row + _ROWS] = encoded.T.reshape(-1, *content.shape[1:])
     return out
+
+
+def match_color(painting: Samples, photo: Samples) -> Samples:
+    """The painting in the photograph's colours: with the mean and covariance of its sRGB values.
+
+    Gatys, Bethge, Hertzmann, Shechtman (2016), section 4: x -> A x + b with A = S_C^(1/2) S_S^(-1/2), their
+    "image analogies" form with symmetric square roots. To be adapted to instead of the painting; then strokes
+    keep the photograph's colours. Both (H, W, 3), uint8 or uint16; the result is like the painting.
+    """
+    x, wanted = (p.reshape(-1, 3) / np.float64(np.iinfo(p.dtype).max) for p in (painting, photo))
+    matrix = _root(np.cov(wanted.T), 0.5) @ _root(np.cov(x.T), -0.5)
+    matched = ((x - x.mean(axis=0)) @ matrix.T + wanted.mean(axis=0)).clip(0, 1)
+    out = np.empty_like(painting)
+    out[:] = np.rint(matched * np.iinfo(painting.dtype).max).reshape(painting.shape)
+    return out
+
+
+def _root(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """A symmetric positive matrix (3, 3) to a power; directions in which nothing varies are kept finite."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: NDArray[np.float64] = (vectors * np.maximum(values, 1e-5) ** power) @ vectors.T
+    return root
 
 
 def mix(content: Samples, stylised: Samples, strength: float) -> Samples:

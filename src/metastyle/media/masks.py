@@ -42,7 +42,7 @@ def fit_mask(mask: Picture, height: int, width: int, *, feather: float = FEATHER
     drawn = Image.fromarray(inside).resize((width, height), Image.Resampling.BILINEAR)
     if feather:
         drawn = drawn.filter(ImageFilter.GaussianBlur(feather * max(height, width)))
-    return np.asarray(drawn, dtype=np.float32) / 255
+    return np.asarray(drawn, dtype=np.float32) / np.float32(255)
 
 
 def lay_over(below: Samples, above: Samples, mask: Mask) -> Samples:

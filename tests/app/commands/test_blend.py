@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from metastyle import api
-from metastyle.app.commands.blend import parse_part
-from metastyle.errors import MetastyleError
 
 Run = Callable[..., Any]
 Draw = Callable[..., Path]
@@ -45,18 +45,35 @@ def test_what_cannot_be_mixed(two: tuple[Path, Path], run: Run, tmp_path: Path) 
         assert result.code == 2 and not out.exists()
         return str(result.err)
 
-    assert "night.safetensors has no weight" in message(f"{sea}:1", f"{night}")
-    assert "all blending weights are 0" in message(f"{sea}:0", f"{night}:0")
+    assert "night has no weight" in message(f"{sea}:1", f"{night}")
+    assert "all weights are 0" in message(f"{sea}:0", f"{night}:0")
     assert "cannot be read" in message(f"{sea}:1", "missing.safetensors:1")
     assert "use a number from 0" in message(f"{sea}:nan")
     assert "ends in .safetensors" in run("blend", sea, "-o", tmp_path / "mix.pt").err
 
 
-def test_parts() -> None:
-    assert parse_part("a.safetensors:0.3") == (Path("a.safetensors"), 0.3)
-    assert parse_part("a.safetensors") == (Path("a.safetensors"), None)
-    assert parse_part(r"C:\styles\a.safetensors") == (Path(r"C:\styles\a.safetensors"), None)
-    assert parse_part(r"C:\a.safetensors:2") == (Path(r"C:\a.safetensors"), 2.0)
-    for text in ("a:-1", "a:inf", "a:nan"):
-        with pytest.raises(MetastyleError, match="use a number from 0"):
-            parse_part(text)
+def test_a_strip(two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path) -> None:
+    sea, night = two
+    out = tmp_path / "strip.png"
+    result = run("blend", sea, night, "--strip", 3, "--photo", photo, "-o", out)
+    assert (result.code, result.out) == (0, f"{out}  3 pictures from sea to night\n")
+    strip = np.asarray(Image.open(out)).astype(int)
+    width = strip.shape[1] // 3
+    ends = [strip[:, :width], strip[:, -width:]]
+    middle = strip[:, width : 2 * width]
+    assert all(np.abs(middle - end).mean() < np.abs(ends[0] - ends[1]).mean() for end in ends)
+
+
+def test_strips_that_make_no_sense(two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path) -> None:
+    sea, night = two
+    out = tmp_path / "strip.png"
+
+    def message(*words: object) -> str:
+        result = run("blend", *words, "-o", out)
+        assert result.code == 2 and not out.exists()
+        return str(result.err)
+
+    assert "go together" in message(sea, night, "--strip", 3)
+    assert "give two, without weights" in message(f"{sea}:1", f"{night}:2", "--strip", 3, "--photo", photo)
+    assert "--strip is 1: use 2 to 50" in message(sea, night, "--strip", 1, "--photo", photo)
+    assert "give a style file" in message(photo, night)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from metastyle import api
+from metastyle.app.inputs import Job
 from metastyle.media import images
 
 Run = Callable[..., Any]
@@ -78,17 +79,87 @@ def test_nothing_is_learned_for_unreadable_photographs(
     assert result.code == 1 and "2 of 2 photographs could not be done" in result.err
 
 
-def test_an_existing_result_stops_everything_before_it_begins(
+def test_an_existing_result_of_one_photograph_stops_everything(
     style_file: Path, run: Run, tmp_path: Path, draw: Draw
 ) -> None:
+    photo = draw(tmp_path / "b.png")
+    (tmp_path / "b-plain.png").write_bytes(b"precious")
+    result = run("stylize", photo, "--style", style_file)
+    assert result.code == 2 and "b-plain.png exists: add --overwrite" in result.err
+    assert (tmp_path / "b-plain.png").read_bytes() == b"precious"
+
+
+def test_a_rerun_does_what_is_left(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
     a, b = draw(tmp_path / "a.png"), draw(tmp_path / "b.png")
     (tmp_path / "b-plain.png").write_bytes(b"precious")
-    result = run("stylize", a, b, "--style", style_file)
-    assert result.code == 2 and "b-plain.png exists: add --overwrite" in result.err
-    assert not (tmp_path / "a-plain.png").exists()
+    result = run("stylize", a, b, "--style", style_file, "--json")
+    assert result.code == 0
+    assert [one["photo"] for one in result.document["outputs"]] == [str(a)]
+    assert result.document["finished"] == [str(tmp_path / "b-plain.png")]
     assert (tmp_path / "b-plain.png").read_bytes() == b"precious"
     assert run("stylize", a, b, "--style", style_file, "--overwrite", "--quiet").code == 0
     assert images.open_picture(tmp_path / "b-plain.png").size == (40, 28)
+
+
+def test_two_shards_do_everything_once(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+    photos = [draw(tmp_path / "in" / f"{i}.png", i) for i in range(3)]
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    assert run("stylize", *photos, "--style", style_file, "-o", alone).code == 0
+    done = [
+        run("stylize", *photos, "--style", style_file, "-o", shared, "--shard", f"{i}/2", "--json").document
+        for i in (1, 2)
+    ]
+    assert [len(document["outputs"]) for document in done] == [2, 1]
+    for photo in photos:
+        name = f"{photo.stem}-plain.png"
+        assert (alone / name).read_bytes() == (shared / name).read_bytes()
+
+
+def test_mixtures_and_masks(style_file: Path, photo: Path, run: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "left.png"
+    inside = np.zeros((28, 40), np.uint8)
+    inside[:, :20] = 255
+    Image.fromarray(inside).save(mask)
+    out = tmp_path / "out.png"
+    style = f"{style_file}:0.4"
+    result = run(
+        "stylize",
+        photo,
+        "-s",
+        f"{style_file}:0.4",
+        "-s",
+        f"{style_file}:0.6",
+        "--mask",
+        f"{mask}=photo",
+        "-o",
+        out,
+    )
+    assert (result.code, result.err) == (0, "repainting: 100% photo.png\n")
+    before, after = (np.asarray(Image.open(p).convert("RGB")).astype(int) for p in (photo, out))
+    assert np.abs(before - after)[:, :8].max() <= 1 < np.abs(before - after)[:, -8:].max()
+    wide = tmp_path / "wide.png"
+    Image.fromarray(np.zeros((16, 80), np.uint8)).save(wide)
+    result = run("stylize", photo, "-s", style_file, "--mask", f"{wide}=photo", "-o", tmp_path / "no.png")
+    assert result.code == 2 and "a mask needs the picture's proportions" in result.err
+
+
+def test_watching(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    inbox.mkdir()
+
+    def arrivals(look: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:
+        assert not look() and not seen
+        draw(inbox / "late.png")
+        yield look()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("metastyle.app.commands.stylize.arrivals", arrivals)
+    result = run("stylize", inbox, "--style", style_file, "-o", out, "--watch", "--json")
+    assert result.code == 0 and (out / "late-plain.png").is_file()
+    result = run("stylize", inbox / "late.png", "--style", style_file, "--watch")
+    assert result.code == 2 and "--watch looks at folders" in result.err
 
 
 def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
@@ -108,7 +179,10 @@ def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--strength", "2"], "--strength is 2: use 0 to 1"),
+        (["--strength", "2.5"], "--strength is 2.5: use 0 to 2"),
+        (["--brush", "9"], "--brush is 9: use 0.25 to 8"),
+        (["--shard", "3/2"], "--shard is '3/2': use I/N"),
+        (["--mask", "nothing"], "use MASK=STYLE"),
         (["--size", "8"], "--size is 8: use 16 to 100000"),
         (["--steps", "-3"], "--steps is -3: use a whole number from 0 to 100000"),
         (["--max-memory", "1kB"], "--max-memory is 1000: use at least 1,000,000"),

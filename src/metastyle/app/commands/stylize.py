@@ -4,44 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from metastyle.app.errors import explain
-from metastyle.app.inputs import PIPE, Job, check_number, plan
+from metastyle.app.batch import Batch, Paint, arrivals
+from metastyle.app.inputs import PIPE, Job, Plan, check_number, is_single, parse_shard, plan
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources
-from metastyle.app.progress import Display, Speaker, complain, seconds
-from metastyle.app.teaching import Piped, check_style, obtain, read_pipe
+from metastyle.app.progress import Display, Speaker, complain
+from metastyle.app.styles import mixture_name, read_masks, read_parts
+from metastyle.app.teaching import Piped, obtain, read_pipe
 from metastyle.errors import MetastyleError
 
-if TYPE_CHECKING:
-    from metastyle.api import Style
-    from metastyle.media.images import Picture
-
 MAX_SIZE = 100_000
-
-
-@dataclass
-class _Outcome:
-    """What became of the photographs."""
-
-    written: list[dict[str, Any]] = field(default_factory=list)
-    failed: dict[Path, str] = field(default_factory=dict)
 
 
 def stylize(
     photos: Annotated[list[Path], Parameter(metavar="PHOTO...")],
     /,
     *,
-    style: Annotated[Path, Parameter(name=["--style", "-s"], metavar="PAINTING|STYLE")],
+    style: Annotated[list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]")],
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="PATH")] = None,
     size: Annotated[int | None, Parameter(metavar="PIXELS")] = None,
-    keep_color: Annotated[bool, FLAG] = False,
     strength: float = 1.0,
+    brush: float | None = None,
+    keep_color: Annotated[bool, FLAG] = False,
+    match_color: Annotated[bool, FLAG] = False,
+    mask: Annotated[list[str], Parameter(metavar="MASK=STYLE")] = [],  # noqa: B006 (never changed)
+    feather: float = 0.01,
     overwrite: Annotated[bool, FLAG] = False,
+    watch: Annotated[bool, FLAG] = False,
+    shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
     max_memory: Bytes | None = None,
     device: str = "auto",
     learning: Learning = Learning(),  # noqa: B008 (frozen)
@@ -50,8 +45,10 @@ def stylize(
 ) -> int:
     """Repaint photographs in the style of a painting.
 
-    A painting is learned first, once for all photographs, and remembered for
-    the next call. Results lie beside the photographs as PHOTO-STYLE.jpg.
+    STYLE is a painting (any picture), a style file made by 'metastyle adapt', or
+    a built-in style's name. A painting is learned first, once for all
+    photographs, and remembered for the next call. Results lie beside the
+    photographs as PHOTO-STYLE.jpg.
 
     For example:
 
@@ -59,88 +56,127 @@ def stylize(
         metastyle stylize photo.jpg --style painting.jpg -o new.png --size 1600
         metastyle stylize holiday/ --style painting.safetensors -o repainted/
         metastyle stylize photo.jpg --style painting.jpg --keep-color --strength 0.7
+        metastyle stylize photo.jpg --style sea.jpg:0.7 --style night.jpg:0.3
+        metastyle stylize photo.jpg --style sea.jpg --mask face.png=photo
+        metastyle stylize inbox/ --style painting.jpg -o done/ --watch
         cat photo.jpg | metastyle stylize - --style painting.jpg > new.png
 
     A photograph that cannot be read does not stop the others: it is listed at
-    the end, and the exit code is 1.
+    the end, and the exit code is 1. Of several photographs, those whose results
+    exist are finished already.
 
     Args:
-        photos: Photographs, folders of them, or - for stdin.
-        style: A painting (any picture), or a style file made by 'metastyle adapt'.
+        photos: Photographs, folders of them, patterns, or - for stdin.
+        style: What to paint with; several are mixed by their weights.
         output: A file name for one photograph (- for stdout, as PNG), a folder for several.
         size: Long edge of the result; without it, the photograph's own size.
+        strength: From 0, the photograph, to 1, the full style; up to 2 for more than that.
+        brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
         keep_color: Keep the photograph's colours, take only the painting's strokes and light.
-        strength: From 0, the photograph, to 1, the full style.
+        match_color: Give the painting the first photograph's colours before it is learned.
+        mask: Another style inside a mask (white or opaque there); 'photo' leaves it as it was.
+        feather: Softness of the masks' edges, as a share of the long edge.
         overwrite: Replace results that exist.
+        watch: Go on with photographs that arrive in the folders, until Ctrl-C.
+        shard: Do the I-th of N equal parts, so that N calls share the work.
         max_memory: Working memory for one picture; larger ones are done in strips, seamlessly.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
     check_number("--size", size, 16, MAX_SIZE)
-    check_number("--strength", strength, 0, 1)
-    check_style(style)
-    if style == PIPE and PIPE in photos:
+    check_number("--strength", strength, 0, 2)
+    check_number("--brush", brush, 0.25, 8)
+    check_number("--feather", feather, 0, 0.5)
+    part_of = (1, 1) if shard is None else parse_shard(shard)
+    parts, masks = read_parts(style), read_masks(mask)
+    if PIPE in [p.path for p in parts] and PIPE in photos:
         raise MetastyleError("- can be the photograph or the style, not both")
-    jobs = plan(photos, style, output, overwrite=overwrite)
-    if PIPE in [job.output for job in jobs]:
-        _check_stdout(jobs, common)
+    if match_color and not any(part.is_painting for part in parts):
+        raise MetastyleError(
+            "--match-color recolours a painting before it is learned: give --style a painting"
+        )
+    if watch and not all(photo.is_dir() for photo in photos):
+        raise MetastyleError("--watch looks at folders: give one or more, and nothing else")
+    name = mixture_name(parts)
+    not_photos = [part.path for part in parts] + [one.mask for one in masks]
+
+    def find(*, overwriting: bool) -> Plan:
+        return plan(
+            photos,
+            name,
+            output,
+            overwrite=overwriting,
+            shard=part_of,
+            not_photos=not_photos,
+            may_be_empty=watch,
+        )
+
+    planned = find(overwriting=overwrite)
+    to_stdout = PIPE in [job.output for job in planned.jobs]
+    if to_stdout:
+        _check_stdout(planned.jobs, common)
     learning.settings()
 
     from metastyle.core.hardware import pick_device
+    from metastyle.media.images import open_picture
     from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
     pick_device(device)
     check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
-    speaker = Speaker(common.json, common.quiet or PIPE in [job.output for job in jobs])
-    outcome = _Outcome()
-    piped = read_pipe() if PIPE in photos else Piped()
-    # Before a painting is learned for a minute: is there any photograph to use it on?
-    jobs = _without_unreadable(jobs, piped, outcome)
-    document: dict[str, Any] = {"command": "stylize"}
+    mask_pictures = [open_picture(one.mask) for one in masks]
+    document: dict[str, Any] = {"command": "stylize", "finished": planned.finished}
     with Display(common.quiet) as display:
-        if jobs:
-            taught = obtain(style, learning, sources, device, display)
+        piped = read_pipe() if PIPE in photos else Piped()
+        batch = Batch(piped, display, Speaker(common.json, common.quiet or to_stdout))
+        # Before a painting is learned for a minute: is there any photograph to use it on?
+        jobs = batch.readable(planned.jobs)
+        if planned.finished:
+            display.note(f"{len(planned.finished)} results were there already")
+        if jobs or watch:
+            colours = batch.open(jobs[0].photo) if match_color else None
+            taught = obtain(parts, learning, sources, device, display, colours)
+            others = [
+                obtain([one.part], learning, sources, device, display).style if one.part else None
+                for one in masks
+            ]
             document["style"] = taught.record()
-            what = "repainting" if len(jobs) == 1 else f"repainting {len(jobs)} photographs"
-            for index, job in enumerate(jobs):
-                progress = display.share(what, index, len(jobs), _name(job.photo))
-                progress(0.0)
-                try:
-                    record = _repaint(
-                        job,
-                        piped,
-                        taught.style,
-                        overwrite=overwrite,
-                        options={
-                            "size": size,
-                            "keep_color": keep_color,
-                            "strength": strength,
-                            "max_memory": max_memory,
-                            "device": device,
-                            "progress": progress,
-                        },
-                    )
-                except (MetastyleError, OSError) as error:
-                    outcome.failed[job.photo] = explain(error)[0]
-                    progress(1.0)
-                    continue
-                outcome.written.append(record)
-                speaker.line(_sentence(record))
-    several = len(photos) > 1 or photos[0].is_dir()
-    code = 0 if not outcome.failed else 1 if several else 2
+            look = {"size": size, "strength": strength, "brush": brush, "keep_color": keep_color}
+            paint = Paint(
+                taught.style,
+                list(zip(mask_pictures, others, strict=True)),
+                feather,
+                look | {"max_memory": max_memory, "device": device},
+            )
+            batch.repaint(jobs, paint, overwrite=overwrite)
+            if watch:
+                _watch(
+                    batch, paint, lambda: find(overwriting=False).jobs, {job.photo for job in planned.jobs}
+                )
+    several = watch or not is_single(photos)
+    code = 0 if not batch.failed else 1 if several else 2
     document |= {
-        "outputs": outcome.written,
-        "errors": [{"photo": p, "error": e} for p, e in outcome.failed.items()],
+        "outputs": batch.written,
+        "errors": [{"photo": p, "error": e} for p, e in batch.failed.items()],
         "seconds": round(time.perf_counter() - started, 3),
         "exit_code": code,
     }
-    speaker.document(document)
-    if several and outcome.failed:
-        total = len(outcome.failed) + len(outcome.written)
-        complain(f"{len(outcome.failed)} of {total} photographs could not be done:")
-    for problem in outcome.failed.values():
+    batch.speaker.document(document)
+    if several and batch.failed:
+        total = len(batch.failed) + len(batch.written)
+        complain(f"{len(batch.failed)} of {total} photographs could not be done:")
+    for problem in batch.failed.values():
         complain(problem)
     return code
+
+
+def _watch(batch: Batch, paint: Paint, look: Callable[[], list[Job]], seen: set[Path]) -> None:
+    """Until Ctrl-C. A photograph that is being repainted then is left out: results are written whole."""
+    batch.display.note("watching: Ctrl-C ends it")
+    try:
+        for arrived in arrivals(look, seen):
+            batch.repaint(arrived, paint, overwrite=False)
+    except KeyboardInterrupt:
+        batch.display.note("no longer watching")
 
 
 def _check_stdout(jobs: list[Job], common: Common) -> None:
@@ -150,58 +186,3 @@ def _check_stdout(jobs: list[Job], common: Common) -> None:
         raise MetastyleError("--json and the picture cannot both go to stdout: give -o FILE")
     if sys.stdout.isatty():
         raise MetastyleError("the picture would be written to the terminal: give -o FILE, or redirect stdout")
-
-
-def _open(photo: Path, piped: Piped) -> Picture:
-    from metastyle.media.images import open_picture
-
-    return open_picture(piped if photo == PIPE else photo)
-
-
-def _without_unreadable(jobs: list[Job], piped: Piped, outcome: _Outcome) -> list[Job]:
-    """Without the unreadable photographs that come first: one that can be read is enough to begin."""
-    for index, job in enumerate(jobs):
-        try:
-            _open(job.photo, piped)
-        except MetastyleError as error:
-            outcome.failed[job.photo] = str(error)
-        else:
-            return jobs[index:]
-    return []
-
-
-def _repaint(
-    job: Job, piped: Piped, style: Style, *, overwrite: bool, options: dict[str, Any]
-) -> dict[str, Any]:
-    from metastyle.media.images import save_picture
-
-    started = time.perf_counter()
-    result = style.render(_open(job.photo, piped), **options)
-    if job.output == PIPE:
-        # Through a file: what writes pictures also checks them, names them and keeps their profile.
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "result.png"
-            save_picture(result, file)
-            sys.stdout.buffer.write(file.read_bytes())
-            sys.stdout.buffer.flush()
-    else:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        save_picture(result, job.output, overwrite=overwrite)
-    height, width = result.pixels.shape[:2]
-    return {
-        "photo": job.photo,
-        "output": job.output,
-        "width": width,
-        "height": height,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-
-
-def _name(photo: Path) -> str:
-    return "photograph" if photo == PIPE else photo.name
-
-
-def _sentence(record: dict[str, Any]) -> str:
-    return f"{record['output']}  {record['width']}x{record['height']}  {seconds(record['seconds'])}"

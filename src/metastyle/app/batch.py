@@ -1,0 +1,139 @@
+"""Many photographs, one after the other: what each becomes, what failed, and which arrive meanwhile."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metastyle.app.errors import explain
+from metastyle.app.inputs import PIPE, Job
+from metastyle.app.progress import Display, Speaker, seconds
+from metastyle.app.teaching import Piped
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.api import Style
+    from metastyle.media.images import Picture
+
+WATCH_EVERY = 1.0
+"""Seconds between two looks at watched folders."""
+
+
+@dataclass(frozen=True)
+class Paint:
+    """What every photograph is repainted with: ``api.render_regions``'s arguments."""
+
+    background: Style | None
+    regions: list[tuple[Picture, Style | None]]
+    feather: float
+    options: dict[str, Any]
+
+
+@dataclass
+class Batch:
+    """Photographs being repainted, and what became of them."""
+
+    piped: Piped
+    display: Display
+    speaker: Speaker
+    written: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+
+    def readable(self, jobs: list[Job]) -> list[Job]:
+        """Without the unreadable photographs that come first: one that can be read is enough to begin."""
+        for index, job in enumerate(jobs):
+            try:
+                self.open(job.photo)
+            except MetastyleError as error:
+                self.failed[job.photo] = str(error)
+            else:
+                return jobs[index:]
+        return []
+
+    def repaint(self, jobs: list[Job], paint: Paint, *, overwrite: bool) -> None:
+        """Repaint them all; one that fails does not stop the others."""
+        what = "repainting" if len(jobs) == 1 else f"repainting {len(jobs)} photographs"
+        for index, job in enumerate(jobs):
+            name = "photograph" if job.photo == PIPE else job.photo.name
+            progress = self.display.share(what, index, len(jobs), name)
+            progress(0.0)
+            try:
+                record = self._repaint(job, paint, progress, overwrite)
+            except (MetastyleError, OSError) as error:
+                self.failed[job.photo] = explain(error)[0]
+                progress(1.0)
+                continue
+            self.written.append(record)
+            size = f"{record['width']}x{record['height']}"
+            self.speaker.line(f"{record['output']}  {size}  {seconds(record['seconds'])}")
+
+    def open(self, photo: Path) -> Picture:
+        from metastyle.media.images import open_picture
+
+        return open_picture(self.piped if photo == PIPE else photo)
+
+    def _repaint(
+        self, job: Job, paint: Paint, progress: Callable[[float], None], overwrite: bool
+    ) -> dict[str, Any]:
+        from metastyle import api
+        from metastyle.media.images import save_picture
+
+        started = time.perf_counter()
+        result = api.render_regions(
+            self.open(job.photo),
+            paint.background,
+            paint.regions,
+            paint.feather,
+            progress=progress,
+            **paint.options,
+        )
+        if job.output == PIPE:
+            # Through a file: what writes pictures also checks them, names them and keeps their profile.
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "result.png"
+                save_picture(result, file)
+                sys.stdout.buffer.write(file.read_bytes())
+                sys.stdout.buffer.flush()
+        else:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            save_picture(result, job.output, overwrite=overwrite)
+        height, width = result.pixels.shape[:2]
+        return {
+            "photo": job.photo,
+            "output": job.output,
+            "width": width,
+            "height": height,
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+
+
+def arrivals(look: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:
+    """Jobs for photographs that arrive in watched folders, for ever, and for those that change.
+
+    ``look`` lists what is to be done now. A file is taken when its size and time have stayed the same for
+    one interval, so that one which is still being copied is left alone; ``seen`` are done with already.
+    """
+    before = {path: _stamp(path) for path in seen}
+    taken = dict(before)
+    while True:
+        time.sleep(WATCH_EVERY)
+        jobs = look()
+        now = {job.photo: _stamp(job.photo) for job in jobs}
+        ready = [j for j in jobs if now[j.photo] == before.get(j.photo) != taken.get(j.photo)]
+        before = now
+        taken |= {job.photo: now[job.photo] for job in ready}
+        if ready:
+            yield ready
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:  # gone again
+        return None
+    return status.st_size, status.st_mtime_ns

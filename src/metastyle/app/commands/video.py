@@ -1,0 +1,324 @@
+"""``metastyle video``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from metastyle.app.errors import INTERRUPTED, explain
+from metastyle.app.extras import needs
+from metastyle.app.inputs import PIPE, check_is_file, check_number, check_output, check_picture_output
+from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Time
+from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
+from metastyle.app.styles import mixture_name, read_parts
+from metastyle.app.teaching import Taught, obtain
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.media.video import Clip
+    from metastyle.rendering.film import FilmJob
+    from metastyle.rendering.pace import Progress
+    from metastyle.rendering.painters import Painter
+
+MAX_SIZE = 16_384
+BY_DEFAULT = ".mp4"
+HOLDS_ALL = ".mkv"
+
+
+def video(
+    clip: Annotated[Path, Parameter(metavar="CLIP")],
+    /,
+    *,
+    style: Annotated[list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]")],
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="FILE")] = None,
+    size: Annotated[int | None, Parameter(metavar="PIXELS")] = None,
+    from_: Annotated[Time | None, Parameter(name="--from")] = None,
+    to: Time | None = None,
+    preview: Time | None = None,
+    strength: float = 1.0,
+    brush: float | None = None,
+    keep_color: Annotated[bool, FLAG] = False,
+    codec: str | None = None,
+    quality: int | None = None,
+    overwrite: Annotated[bool, FLAG] = False,
+    max_memory: Bytes | None = None,
+    device: str = "auto",
+    learning: Learning = Learning(),  # noqa: B008 (frozen)
+    sources: Sources = Sources(),  # noqa: B008
+    common: Common = Common(),  # noqa: B008
+) -> int:
+    """Repaint a film in the style of a painting.
+
+    Sound, subtitles, chapters and time stamps are kept. Ctrl-C leaves a film of
+    what is finished; the same command again goes on from there. The result lies
+    beside the clip as CLIP-STYLE.mp4 (.mkv where sound or subtitles need it).
+
+    For example:
+
+        metastyle video clip.mp4 --style painting.jpg
+        metastyle video clip.mov --style painting.safetensors -o new.mp4 --size 1280
+        metastyle video clip.mp4 --style painting.jpg --preview 0:12
+        metastyle video clip.mp4 --style painting.jpg --from 1:30 --to 1:45
+        metastyle video clip.mp4 --style painting.jpg --codec hevc --quality 20
+
+    Args:
+        clip: A film; any container and codec that FFmpeg reads.
+        style: What to paint with, as in 'metastyle stylize'; several are mixed by their weights.
+        output: The film (.mp4, .m4v, .mov, .mkv or .webm); with --preview, the picture.
+        size: Long edge of the result; without it, the clip's own size.
+        from_: Begin there: seconds, m:ss or h:mm:ss.
+        to: End before there.
+        preview: Repaint the frame shown at this time, as a picture; no film is written.
+        strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
+        brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
+        keep_color: Keep the clip's colours, take only the painting's strokes and light.
+        codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.
+        quality: Constant rate factor: less is better and larger; 1 to 51 (h264, hevc) or 63 (vp9, av1).
+        overwrite: Replace a result that exists, and unfinished work made with other options.
+        max_memory: Working memory for one frame; larger ones are done in strips, seamlessly.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    started = time.perf_counter()
+    check_number("--size", size, 16, MAX_SIZE)
+    check_number("--strength", strength, 0, 2)
+    check_number("--brush", brush, 0.25, 8)
+    if from_ is not None and to is not None and to <= from_:
+        raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
+    if clip == PIPE or output == PIPE:
+        raise MetastyleError("films are read from files and written to files: - is neither")
+    parts = read_parts(style)
+    check_is_file(clip)
+    learning.settings()
+    look = {"strength": strength, "brush": brush, "keep_color": keep_color}
+
+    with needs("video", "repainting films"):
+        from metastyle.core.hardware import pick_device
+        from metastyle.media.video import open_clip
+        from metastyle.media.video_encoding import choose_encoding
+        from metastyle.rendering.stylizer import SMALLEST_BUDGET
+
+        pick_device(device)
+        check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
+        opened = open_clip(clip)
+        _check_begin(opened, from_, preview)
+        name = mixture_name(parts)
+        out = output or _beside(opened, name, preview)
+        check_output(out, overwrite=overwrite)
+        if out.exists() and out.samefile(clip):
+            raise MetastyleError(f"{out} is the clip itself: choose another name with -o")
+        speaker = Speaker(common.json, common.quiet)
+        if preview is not None:
+            check_picture_output(out, overwrite=overwrite)
+            with Display(common.quiet) as display:
+                taught = obtain(parts, learning, sources, device, display)
+                painter = _painter(taught, device=device, max_memory=max_memory, **look)
+                record = _preview(opened, preview, out, painter, size, overwrite=overwrite)
+            return _conclude(record | {"output": out}, taught, speaker, started)
+
+        encoding = choose_encoding(out, codec, quality)
+        os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's chatter; errors only
+        with Display(common.quiet) as display, StopRequest() as stop:
+            taught = obtain(parts, learning, sources, device, display)
+            _announce(opened, size, display)
+            from metastyle.rendering.film import FilmJob
+
+            job = FilmJob(
+                opened,
+                out,
+                encoding,
+                identity={"style": _digest(taught, strength), **look},
+                long_edge=size,
+                begin=from_,
+                end=to,
+                overwrite=overwrite,
+            )
+            # The plan for a frame depends on the budget, and its rounding on the plan.
+            budget = job.parts.keep("max_memory", max_memory or _default_budget(device))
+            painter = _painter(taught, device=device, max_memory=max_memory or budget, **look)
+            record = _make(job, painter, display, stop)
+    return _conclude(record | {"output": out}, taught, speaker, started)
+
+
+def _painter(
+    taught: Taught,
+    *,
+    device: str,
+    max_memory: int | None,
+    strength: float,
+    brush: float | None,
+    keep_color: bool,
+) -> Painter:
+    """What every frame of the film goes through; made once for a film."""
+    from metastyle.rendering.painters import frame_by_frame
+
+    stylizer = taught.style.stylizer(device=device, max_memory=max_memory, strength=max(1.0, strength))
+    return frame_by_frame(stylizer, brush=brush, keep_color=keep_color, strength=min(1.0, strength))
+
+
+def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -> dict[str, Any]:
+    """Paint and join; interrupted, or failing half-way, keep what there is."""
+    if job.frames_before:
+        display.note(f"going on after {job.frames_before} frames that are finished")
+    last: Progress | None = None
+    error: BaseException | None = None
+    stop.armed = True
+    began = time.perf_counter()
+    try:
+        with closing(job.run(painter)) as run:
+            for last in run:
+                _show(last, display)
+                if stop.asked:
+                    break
+    except (MetastyleError, OSError, MemoryError, KeyboardInterrupt) as caught:
+        error = caught
+    stop.armed = False  # joining takes moments; Ctrl-C may end it at once
+    record: dict[str, Any] = {
+        "clip": job.clip.path,
+        "width": job.look.width,
+        "height": job.look.height,
+        "codec": job.encoding.codec,
+        "frames": last.frames if last else job.frames_before,
+        "frames_before": job.frames_before,
+        "film_seconds": round(last.seconds, 3) if last else None,
+        "frames_per_second": round((last.frames - job.frames_before) / (time.perf_counter() - began), 3)
+        if last
+        else None,
+        "notes": [],
+        "problem": None,
+        "interrupted": False,
+    }
+    if error is None and not stop.asked:
+        record["notes"] = job.finish()
+        record["problem"] = job.damage.sentence(job.clip.path)
+        return record
+    if error is not None and not isinstance(error, KeyboardInterrupt):
+        record["problem"] = explain(error)[0]
+    record["interrupted"] = True
+    try:
+        kept = job.rescue()
+    except (MetastyleError, OSError) as unkept:
+        # What is finished stays in the job's folder in any case.
+        display.note(explain(unkept)[0])
+        kept = None
+    record["kept"] = kept
+    return record
+
+
+def _preview(
+    clip: Clip, at: float, out: Path, painter: Painter, size: int | None, *, overwrite: bool
+) -> dict[str, Any]:
+    from metastyle.media.images import Picture, save_picture
+    from metastyle.media.video_frames import frame_at
+
+    frame = frame_at(clip, at, long_edge=size)
+    pixels = painter(frame.pixels)
+    save_picture(Picture(pixels=pixels), out, overwrite=overwrite)
+    height, width = pixels.shape[:2]
+    return {"clip": clip.path, "width": width, "height": height, "at": clip.seconds_at(frame.pts)}
+
+
+def _conclude(record: dict[str, Any], taught: Taught, speaker: Speaker, started: float) -> int:
+    interrupted, problem = record.pop("interrupted", False), record.pop("problem", None)
+    kept = record.pop("kept", None)
+    took = round(time.perf_counter() - started, 3)
+    code = 0
+    if interrupted:
+        code = INTERRUPTED if problem is None else 2
+        if kept is not None:
+            record["output"] = kept
+    elif problem is not None:
+        code = 1
+    speaker.document(
+        {
+            "command": "video",
+            "style": taught.record(),
+            "outputs": [] if interrupted and kept is None else [record],
+            "interrupted": interrupted,
+            "errors": [{"clip": record["clip"], "error": problem}] if problem else [],
+            "seconds": took,
+            "exit_code": code,
+        }
+    )
+    for note in record.get("notes", []):
+        complain(note)
+    if interrupted:
+        if problem:
+            complain(problem)
+        if kept is not None:
+            complain(
+                f"stopped after {record['frames']} frames: {kept} holds them;"
+                " the same command again goes on from there"
+            )
+        elif not problem:
+            complain("stopped before the first frame was finished")
+        return code
+    pace = f"  {record['frames_per_second']:.3g} frames/s" if record.get("frames_per_second") else ""
+    frames = f"  {record['frames']} frames" if "frames" in record else ""
+    speaker.line(f"{record['output']}  {record['width']}x{record['height']}{frames}{pace}  {seconds(took)}")
+    if problem:
+        complain(f"{problem}; {record['output']} holds what could be read")
+    return code
+
+
+def _show(progress: Progress, display: Display) -> None:
+    note = f"{progress.frames} frames  {progress.frames_per_second:.3g} frames/s"
+    if progress.seconds_left is not None:
+        note += f"  {seconds(progress.seconds_left)} left"
+    else:
+        note += f"  {seconds(progress.seconds)} of film"
+    display.update("repainting", progress.share or 0.0, note)
+
+
+def _announce(clip: Clip, size: int | None, display: Display) -> None:
+    """What will be otherwise than in the clip."""
+    if clip.hdr:
+        display.note(f"the clip is HDR ({clip.hdr}): the film will have standard dynamic range (BT.709)")
+    width, height = clip.scaled(size)
+    if width % 2 or height % 2:
+        display.note(
+            f"{width}x{height} becomes {width - width % 2}x{height - height % 2}:"
+            " films have even sides, so the last row or column is left out"
+        )
+
+
+def _check_begin(clip: Clip, begin: float | None, preview: float | None) -> None:
+    for option, value in (("--from", begin), ("--preview", preview)):
+        if value is not None and clip.seconds is not None and value >= clip.seconds:
+            raise MetastyleError(f"{option} is {value:g} s, and {clip.path} is {clip.seconds:.1f} s long")
+
+
+def _beside(clip: Clip, style: str, preview: float | None) -> Path:
+    """Where the result goes without -o: a container like the clip's, if its sound can go along."""
+    from metastyle.media.video_encoding import CONTAINERS
+    from metastyle.media.video_joining import holds_sound_of
+
+    stem = f"{clip.path.stem}-{style}"
+    if preview is not None:
+        minutes, rest = divmod(preview, 60)
+        return clip.path.with_name(f"{stem}-{minutes:.0f}m{rest:g}s.png")
+    own = clip.path.suffix.lower()
+    suffix = own if own in CONTAINERS else BY_DEFAULT
+    if not holds_sound_of(clip, suffix):
+        suffix = HOLDS_ALL
+    return clip.path.with_name(stem + suffix)
+
+
+def _digest(taught: Taught, strength: float) -> str:
+    """Of the numbers that the film is painted with."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, values in sorted(taught.style.network(max(1.0, strength)).state_dict().items()):
+        digest.update(name.encode() + values.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _default_budget(device: str) -> int:
+    from metastyle.core.hardware import pick_device
+    from metastyle.rendering.stylizer import default_budget
+
+    return default_budget(pick_device(device))
