@@ -17,6 +17,7 @@ from metastyle.app.commands.doctor import doctor
 from metastyle.app.commands.export import export
 from metastyle.app.commands.stylize import stylize
 from metastyle.app.commands.train import train
+from metastyle.app.commands.video import video
 from metastyle.app.commands.weights import weights
 from metastyle.app.errors import BROKEN_PIPE, explain
 from metastyle.app.inputs import PIPE
@@ -30,7 +31,17 @@ Teach it any painting in seconds, then it repaints your photographs.
 'metastyle COMMAND --help' shows what a command can do, with examples.
 """
 
-COMMANDS: tuple[Callable[..., int], ...] = (stylize, adapt, blend, export, train, bench, weights, doctor)
+COMMANDS: tuple[Callable[..., int], ...] = (
+    stylize,
+    video,
+    adapt,
+    blend,
+    export,
+    train,
+    bench,
+    weights,
+    doctor,
+)
 
 app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
 for position, command in enumerate(COMMANDS):

@@ -114,7 +114,7 @@ class FilmJob:
         self._failure: BaseException | None = None
         self._stop = threading.Event()
 
-    def run(self, painter: Painter) -> Iterator[Progress]:
+    def run(self, painter: Painter) -> Generator[Progress, None, None]:
         """Paint what is not finished yet. Closing the iterator stops after the current frame.
 
         Raises:

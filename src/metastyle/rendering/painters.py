@@ -9,6 +9,7 @@ import numpy as np
 
 from metastyle.media import color
 from metastyle.media.video import Pixels
+from metastyle.rendering.brush import render_with_brush
 from metastyle.rendering.stylizer import Stylizer
 
 
@@ -48,12 +49,17 @@ class FrameByFrame:
         pass
 
 
-def frame_by_frame(stylizer: Stylizer, *, keep_color: bool = False, strength: float = 1.0) -> Painter:
-    """The painter that does with every frame what ``Style.render`` does with a photograph."""
+def frame_by_frame(
+    stylizer: Stylizer, *, brush: float | None = None, keep_color: bool = False, strength: float = 1.0
+) -> Painter:
+    """The painter that does with every frame what ``Style.render`` does with a photograph.
+
+    strength: 0 to 1; for more than 1, the stylizer is made of a strengthened style.
+    """
     color.check_strength(strength)
 
     def paint(pixels: Pixels) -> Pixels:
-        painted = stylizer.render(pixels)
+        painted = render_with_brush(stylizer, pixels, brush)
         if keep_color:
             painted = color.keep_color(pixels, painted)
         return color.mix(pixels, painted, strength).astype(np.uint8, copy=False)

@@ -95,7 +95,7 @@ def video(
     parts = read_parts(style)
     check_is_file(clip)
     learning.settings()
-    look = {"strength": strength, "brush": brush, "keep_color": keep_color}
+    look: dict[str, Any] = {"strength": strength, "brush": brush, "keep_color": keep_color}
 
     with needs("video", "repainting films"):
         from metastyle.core.hardware import pick_device
