@@ -102,8 +102,10 @@ class Learning:
     """Side of the square contents, in pixels."""
     style_size: int = 512
     """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
-    parameters: Literal["all", "instance_norm"] = "all"
-    """What the steps move: everything, or only the 3,200 instance-norm parameters."""
+    parameters: Literal["all", "low_rank", "instance_norm"] = "all"
+    """What the steps move: everything, low-rank changes, or only the 3,200 instance-norm parameters."""
+    rank: int = 2
+    """Of low-rank changes."""
     content_weight: float = 1.0
     """alpha in the perceptual loss."""
     style_weight: float = 1e5
