@@ -35,7 +35,8 @@ particular to the command. Progress goes to stderr.
 def page() -> str:
     """The whole page."""
     sections = [_HEAD, _section("metastyle", [])]
-    sections += [_section(f"metastyle {command.__name__}", [command.__name__]) for command in COMMANDS]
+    names = [command.__name__.replace("_", "-") for command in COMMANDS]
+    sections += [_section(f"metastyle {name}", [name]) for name in names]
     return "\n".join(sections)
 
 

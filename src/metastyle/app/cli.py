@@ -17,6 +17,7 @@ from metastyle.app.commands.doctor import doctor
 from metastyle.app.commands.export import export
 from metastyle.app.commands.stylize import stylize
 from metastyle.app.commands.train import train
+from metastyle.app.commands.train_baseline import train_baseline
 from metastyle.app.commands.video import video
 from metastyle.app.commands.weights import weights
 from metastyle.app.errors import BROKEN_PIPE, explain
@@ -38,6 +39,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     blend,
     export,
     train,
+    train_baseline,
     bench,
     weights,
     doctor,
