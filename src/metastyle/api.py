@@ -139,7 +139,7 @@ class Style(core.Style):
         """
         initialisation, base = load_initialisation()
         style: core.Style = self
-        if self.kind == "instance_norm" or strength != 1:
+        if self.needs_base or strength != 1:
             style_file.check_base(self, base)
         if strength != 1:
             style = core.strengthen(self, dict(initialisation.network.named_parameters()), strength)
@@ -163,9 +163,9 @@ def load(path: str | Path) -> Style:
 
 def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) -> Style:
     """Mix styles: a convex combination of their parameters (the post, section 4.3), equal by default."""
-    kinds = {style.kind for style in styles}
     base = None
-    if len(kinds) > 1:
+    kinds = {style.kind for style in styles}
+    if kinds - {"all"} and kinds != {"instance_norm"}:
         initialisation, sha256 = load_initialisation()
         for style in styles:
             style_file.check_base(style, sha256)

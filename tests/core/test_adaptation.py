@@ -52,6 +52,26 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others(loss_ne
     assert first.curve != other.curve
 
 
+def test_low_rank_changes(loss_network: LossNetwork) -> None:
+    run = start(loss_network, parameters="low_rank", rank=3, steps=8, batch=5, learning_rate=1e-3)
+    before = run.parameters
+    totals = [step.total for step in run]
+    assert totals[-1] < 0.9 * totals[0]
+    after = run.parameters
+    for name in ("down1.weight", "residuals.3.conv2.weight", "out.weight"):
+        change = (after[name] - before[name]).flatten(1).double()
+        values = torch.linalg.svdvals(change)
+        assert values[2] > 0 and (values[3:] < 1e-4 * values[0]).all()
+    assert torch.equal(after["residuals.0.conv1.bias"], before["residuals.0.conv1.bias"])
+    moved = run.moved_parameters
+    assert moved["out.weight.up"].shape == (3, 3) and moved["out.weight.down"].shape == (3, 32 * 81)
+    torch.manual_seed(3)
+    photo = torch.rand(1, 3, 64, 64)
+    network = Initialisation().network
+    network.load_state_dict(after)
+    torch.testing.assert_close(run.render(photo), network(photo).detach(), atol=0.02, rtol=0)
+
+
 def test_only_the_instance_norm_parameters_move_when_asked(loss_network: LossNetwork) -> None:
     run = start(loss_network, parameters="instance_norm")
     before = run.parameters

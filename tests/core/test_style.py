@@ -148,7 +148,7 @@ def test_kinds_mix_when_the_base_is_known():
     torch.testing.assert_close(mixed.parameters["out.weight"], weight)
     scale = (whole.parameters["up1_norm.weight"] + part.parameters["up1_norm.weight"]) / 2
     torch.testing.assert_close(mixed.parameters["up1_norm.weight"], scale)
-    with pytest.raises(MetastyleError, match="'painting 2' holds instance-norm parameters only"):
+    with pytest.raises(MetastyleError, match="'painting 2' does not hold all parameters"):
         blend([whole, part])
 
 

@@ -14,7 +14,10 @@ from metastyle.weights.tensor_files import encode
 def make(kind="instance_norm", **changes):
     generator = torch.Generator().manual_seed(0)
     fields = {
-        "parameters": {n: torch.randn(s, generator=generator) for n, s in parameter_shapes(kind).items()},
+        "parameters": {
+            n: torch.randn(s, generator=generator)
+            for n, s in parameter_shapes(kind, 2 * (kind == "low_rank")).items()
+        },
         "kind": kind,
         "base": "ab" * 32,
         "painting": "Die große Welle",
@@ -25,7 +28,7 @@ def make(kind="instance_norm", **changes):
     return Style(**(fields | changes))
 
 
-@pytest.mark.parametrize("kind", ["all", "instance_norm"])
+@pytest.mark.parametrize("kind", ["all", "low_rank", "instance_norm"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_a_style_comes_back_as_it_was(tmp_path, kind, dtype):
     path, style = tmp_path / "s.safetensors", make(kind)
@@ -35,7 +38,7 @@ def test_a_style_comes_back_as_it_was(tmp_path, kind, dtype):
         assert getattr(loaded, field) == getattr(style, field)
     for name, parameter in style.parameters.items():
         assert torch.equal(loaded.parameters[name], parameter.to(dtype).float())
-    size = {"all": 1_679_235, "instance_norm": 3_200}[kind] * dtype.itemsize
+    size = {"all": 1_679_235, "low_rank": 40_303, "instance_norm": 3_200}[kind] * dtype.itemsize
     assert size < path.stat().st_size < size + 12_000
 
 

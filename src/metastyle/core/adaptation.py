@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
-from metastyle.core.bilevel import ParameterSet
 from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, perceptual_loss, style_target
+from metastyle.core.low_rank import LARGEST_RANK, RATE, expand, low_rank_start
 from metastyle.core.network import STRIDE, instance_norm_parameters
+from metastyle.core.style import StyleKind
 from metastyle.errors import MetastyleError
 
 
@@ -39,8 +41,10 @@ class AdaptationSettings:
     """Side of the square contents, in pixels."""
     style_size: int = 512
     """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
-    parameters: ParameterSet = "all"
-    """What the steps move: everything, or only the 3,200 instance-norm parameters."""
+    parameters: StyleKind = "all"
+    """What the steps move: everything, low-rank changes, or only the 3,200 instance-norm parameters."""
+    rank: int = 2
+    """Of low-rank changes."""
     content_weight: float = CONTENT_WEIGHT
     """alpha in the perceptual loss."""
     style_weight: float = STYLE_WEIGHT
@@ -68,8 +72,11 @@ class AdaptationSettings:
         number("learning_rate", lambda x: 0 < x <= 1, "a number above 0 and up to 1")
         number("content_weight", lambda x: 0 <= x < math.inf, "a number from 0")
         number("style_weight", lambda x: 0 <= x < math.inf, "a number from 0")
-        if self.parameters not in ("all", "instance_norm"):
-            raise MetastyleError(f"parameters is {self.parameters!r}: use 'all' or 'instance_norm'")
+        if self.parameters not in ("all", "low_rank", "instance_norm"):
+            raise MetastyleError(
+                f"parameters is {self.parameters!r}: use 'all', 'low_rank' or 'instance_norm'"
+            )
+        whole("rank", 1, LARGEST_RANK)
 
 
 @dataclass(frozen=True)
@@ -128,38 +135,44 @@ class Adaptation:
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )
             self._network.load_state_dict(initialisation.start(self._target))
-        everything = dict(self._network.named_parameters())
-        self._moved = everything if settings.parameters == "all" else instance_norm_parameters(self._network)
-        for name, parameter in everything.items():
-            parameter.requires_grad_(name in self._moved)
+        own: dict[str, Tensor] = dict(self._network.named_parameters())
+        self._moved = own
+        if settings.parameters == "instance_norm":
+            self._moved = dict(instance_norm_parameters(self._network))
+        elif settings.parameters == "low_rank":
+            generator = torch.Generator().manual_seed(settings.seed)
+            start = low_rank_start(self._network, settings.rank, generator)
+            self._moved = {name: p.to(self.device).requires_grad_() for name, p in start.items()}
+        for name, parameter in own.items():
+            parameter.requires_grad_(parameter is self._moved.get(name))
         self.curve: list[tuple[int, float, float, float]] = []
 
     @property
     def parameters(self) -> Parameters:
-        return {
-            name: p.detach().to("cpu", torch.float32, copy=True).contiguous()
-            for name, p in self._network.named_parameters()
-        }
+        """All of the network's."""
+        own = {name: p.detach() for name, p in self._network.named_parameters()}
+        return _on_cpu(own | self._changed())
 
     @property
     def moved_parameters(self) -> Parameters:
-        """Those of ``parameters`` that the steps move."""
-        return {name: p for name, p in self.parameters.items() if name in self._moved}
+        """What the steps move, as a style holds it."""
+        return _on_cpu(self._moved)
 
     def __len__(self) -> int:
         return self.settings.steps
 
     def __iter__(self) -> Iterator[AdaptationStep]:
         settings = self.settings
-        adam = torch.optim.Adam(self._moved.values(), lr=settings.learning_rate)
+        rate = settings.learning_rate * (RATE if settings.parameters == "low_rank" else 1.0)
+        adam = torch.optim.Adam(self._moved.values(), lr=rate)
         generator = torch.Generator().manual_seed(settings.seed)
         order = _endless_shuffle(len(self._contents), generator)
         started = time.perf_counter()
         for step in range(1, settings.steps + 1):
-            adam.param_groups[0]["lr"] = settings.learning_rate * cosine(step - 1, settings.steps)
+            adam.param_groups[0]["lr"] = rate * cosine(step - 1, settings.steps)
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
             with self._autocast():
-                pictures = self._network(self._contents[batch])
+                pictures = functional_call(self._network, self._changed(), (self._contents[batch],))
                 loss = perceptual_loss(
                     self._loss_network(pictures),
                     self._features[batch],
@@ -184,14 +197,26 @@ class Adaptation:
     def render(self, pictures: Tensor) -> Tensor:
         """Stylise (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
         with self._autocast():
-            rendered: Tensor = self._network(self._place(pictures))
+            rendered: Tensor = functional_call(self._network, self._changed(), (self._place(pictures),))
         return rendered.float().cpu()
+
+    def _changed(self) -> Parameters:
+        """What the network is called with in place of its own parameters: low-rank changes, applied."""
+        if self.settings.parameters != "low_rank":
+            return {}
+        return expand(self._moved, dict(self._network.named_parameters()))
 
     def _place(self, x: Tensor) -> Tensor:
         return x.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+
+def _on_cpu(parameters: Parameters) -> Parameters:
+    return {
+        name: p.detach().to("cpu", torch.float32, copy=True).contiguous() for name, p in parameters.items()
+    }
 
 
 def cosine(step: int, steps: int) -> float:

@@ -10,18 +10,24 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from metastyle.core.bilevel import ParameterSet
 from metastyle.core.initialisation import Parameters
+from metastyle.core.low_rank import LARGEST_RANK, expand, low_rank_shapes, rank_of
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
 from metastyle.errors import MetastyleError
 
 Curve = tuple[tuple[int, float, float, float], ...]
 """(step, total loss, content part, style part) of every step taken."""
+
+StyleKind = Literal["all", "low_rank", "instance_norm"]
+"""What a style holds: all parameters, low-rank changes of the convolutions, or only the instance norms.
+
+The first is whole in itself; the others are meaningful with the initialisation that they started from.
+"""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -36,9 +42,10 @@ class Style:
     """
 
     parameters: Parameters
-    """float32 on the CPU, by the network's own names: all 1,679,235, or the 3,200 of instance norm."""
-    kind: ParameterSet
-    """Which of the two."""
+    """float32 on the CPU, by the network's own names: all 1,679,235, the 3,200 of instance norm, or those and
+    the factors of ``core/low_rank.py``."""
+    kind: StyleKind
+    """Which of the three."""
     base: str
     """sha256 (``tensor_digest``) of the initialisation that was adapted."""
     painting: str
@@ -50,7 +57,7 @@ class Style:
     curve: Curve = ()
 
     def __post_init__(self) -> None:
-        shapes = parameter_shapes(self.kind)
+        shapes = parameter_shapes(self.kind, rank_of(self.parameters) if self.kind == "low_rank" else 0)
         missing, foreign = shapes.keys() - self.parameters.keys(), self.parameters.keys() - shapes.keys()
         if missing or foreign:
             what = f"lack {min(missing)}" if missing else f"have {min(foreign)!r}, which the network has not"
@@ -86,7 +93,13 @@ class Style:
 
     def full_parameters(self, network: TransformationNetwork) -> Parameters:
         """All parameters of the network: this style's, and ``network``'s for those that it did not move."""
-        return {name: p.detach() for name, p in network.named_parameters()} | self.parameters
+        base = {name: p.detach() for name, p in network.named_parameters()}
+        return base | expand(self.parameters, base)
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether the style is only meaningful with the initialisation that it started from."""
+        return self.kind != "all"
 
 
 S = TypeVar("S", bound=Style)
@@ -103,7 +116,7 @@ def blend(
     Args:
         styles: at least one, all adapted from the same base model.
         weights: one per style, from 0, not all 0; they are divided by their sum. None: equal parts.
-        base_parameters: theta in full, needed to mix a style of all parameters with one of instance norm.
+        base_parameters: theta in full, needed unless all styles hold all parameters, or all instance norms.
 
     Returns:
         A style of the first one's class, whose settings record the parents and their weights.
@@ -121,8 +134,9 @@ def blend(
                 f"'{style.painting}' was adapted from base model {style.base[:12]}, '{first.painting}' from"
                 f" {first.base[:12]}: only styles of one base model can be blended; adapt them again"
             )
-    kind: ParameterSet = "all" if any(style.kind == "all" for style in styles) else "instance_norm"
-    filled = [_filled(style, kind, base_parameters) for style in styles]
+    only_norms = all(style.kind == "instance_norm" for style in styles)
+    kind: StyleKind = "instance_norm" if only_norms else "all"
+    filled = [style.parameters if only_norms else _filled(style, base_parameters) for style in styles]
     mixture = {
         name: torch.stack([w * p[name] for w, p in zip(shares, filled, strict=True)]).sum(dim=0)
         for name in parameter_shapes(kind)
@@ -144,26 +158,29 @@ def blend(
 
 
 def strengthen(style: S, base_parameters: Mapping[str, Tensor], strength: float) -> S:
-    """theta + strength (w - theta): beyond 1, further from the initialisation than adaptation went.
+    """theta + strength (w - theta) as a style of all parameters.
 
     Args:
-        base_parameters: theta, from which ``style`` was adapted.
-        strength: 1 is the style as it is.
+        base_parameters: theta in full, from which ``style`` was adapted.
+        strength: 1 is the style as it is; beyond, it goes further from theta than adaptation went.
     """
-    moved = {
-        name: base_parameters[name].detach() + strength * (w - base_parameters[name].detach())
-        for name, w in style.parameters.items()
-    }
-    return dataclasses.replace(style, parameters=moved)
+    theta = {name: p.detach() for name, p in base_parameters.items()}
+    w = _filled(style, theta)
+    moved = {name: theta[name] + strength * (w[name] - theta[name]) for name in parameter_shapes("all")}
+    return dataclasses.replace(style, parameters=moved, kind="all")
 
 
 @functools.cache
-def parameter_shapes(kind: ParameterSet) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter that a style of this kind holds, in the network's order."""
-    if kind not in ("all", "instance_norm"):
-        raise MetastyleError(f"a style's kind is {kind!r}: use all or instance_norm")
+def parameter_shapes(kind: StyleKind, rank: int = 0) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every parameter that a style of this kind holds; ``rank`` for those of low rank."""
+    if kind not in ("all", "low_rank", "instance_norm"):
+        raise MetastyleError(f"a style's kind is {kind!r}: use all, low_rank or instance_norm")
     with torch.device("meta"):
         network = TransformationNetwork()
+    if kind == "low_rank":
+        if not 1 <= rank <= LARGEST_RANK:
+            raise MetastyleError(f"a style's rank is {rank}: use 1 to {LARGEST_RANK}")
+        return low_rank_shapes(network, rank)
     parameters = dict(network.named_parameters()) if kind == "all" else instance_norm_parameters(network)
     return {name: tuple(p.shape) for name, p in parameters.items()}
 
@@ -181,12 +198,13 @@ def _shares(weights: Sequence[float], count: int) -> list[float]:
     return [w / sum(scaled) for w in scaled]
 
 
-def _filled(style: Style, kind: ParameterSet, base: Mapping[str, Tensor] | None) -> Parameters:
-    if style.kind == kind:
+def _filled(style: Style, base: Mapping[str, Tensor] | None) -> Parameters:
+    """All parameters of ``style``."""
+    if not style.needs_base:
         return style.parameters
     if base is None:
         raise MetastyleError(
-            f"'{style.painting}' holds instance-norm parameters only: to blend it with a style of all"
-            " parameters, give the base model's"
+            f"'{style.painting}' does not hold all parameters: to blend it, give the base model's"
         )
-    return {name: p.detach().to("cpu", torch.float32) for name, p in base.items()} | style.parameters
+    theta = {name: p.detach().to("cpu", torch.float32) for name, p in base.items()}
+    return theta | expand(style.parameters, theta)

@@ -1,0 +1,76 @@
+"""Styles of low rank: how little has to change for a painting.
+
+Every convolution moves by a product of two thin matrices (Hu et al., "LoRA", 2022, equation 3),
+
+    W = W_theta + s U V,        U (O, r), V (r, I k k),
+
+beside the 3,200 instance-norm parameters and the last convolution's shift (the others' shifts are undone
+by the normalisation that follows). Rank 2 is 40,303 numbers, a fortieth of the network's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from metastyle.core.network import instance_norm_parameters
+
+SCALE = 4.0
+"""s: how far a product moves a convolution."""
+RATE = 5.0
+"""Adam's rate for these parameters, relative to the rate that suits all of them."""
+LARGEST_RANK = 64
+
+_UP, _DOWN = ".up", ".down"
+_SHIFT = "out.bias"
+
+
+def low_rank_shapes(network: nn.Module, rank: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of what a low-rank style of ``network`` holds: norms, factors, the last shift."""
+    shapes = {name: tuple(p.shape) for name, p in instance_norm_parameters(network).items()}
+    for name, weight in _convolutions(network).items():
+        shapes[name + _UP] = (weight.shape[0], rank)
+        shapes[name + _DOWN] = (rank, weight[0].numel())
+    return shapes | {_SHIFT: tuple(network.get_parameter(_SHIFT).shape)}
+
+
+def low_rank_start(network: nn.Module, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """What a low-rank adaptation starts from: ``network`` itself, since U is zero and V is random."""
+    own = dict(network.named_parameters())
+    start = {}
+    for name, shape in low_rank_shapes(network, rank).items():
+        if name.endswith(_UP):
+            start[name] = torch.zeros(shape)
+        elif name.endswith(_DOWN):
+            start[name] = torch.randn(shape, generator=generator) / math.sqrt(shape[1])
+        else:
+            start[name] = own[name].detach().cpu().clone()
+    return start
+
+
+def expand(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters that low-rank ones stand for, by the network's names; ``base`` is theta in full."""
+    full = {name: p for name, p in parameters.items() if not name.endswith((_UP, _DOWN))}
+    for name, up in parameters.items():
+        if name.endswith(_UP):
+            weight = base[name.removesuffix(_UP)]
+            down = parameters[name.removesuffix(_UP) + _DOWN]
+            full[name.removesuffix(_UP)] = weight + SCALE * (up @ down).view_as(weight)
+    return full
+
+
+def rank_of(parameters: Mapping[str, Tensor]) -> int:
+    """r, as the first factor's shape tells it; 0 where there is none."""
+    ups = (p for name, p in parameters.items() if name.endswith(_UP) and p.dim() == 2)
+    return next((p.shape[1] for p in ups), 0)
+
+
+def _convolutions(network: nn.Module) -> dict[str, Tensor]:
+    return {
+        f"{name}.weight": module.weight
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    }
