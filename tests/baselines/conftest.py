@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.baselines.vgg19 import Encoder
+from metastyle.core.loss_network import LossNetwork
 
 Draw = Callable[..., Tensor]
 
@@ -37,3 +41,36 @@ def draw() -> Draw:
         return (smooth + 0.1 * torch.rand(1, 3, height, width, generator=generator)).clamp(0, 1)
 
     return picture
+
+
+@pytest.fixture(scope="session")
+def features() -> LossNetwork:
+    """VGG-16 with random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = LossNetwork()
+        for parameter in network.parameters():
+            if parameter.dim() == 4:
+                torch.nn.init.kaiming_normal_(parameter)
+    return network
+
+
+def _pictures(folder: Path, count: int, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    folder.mkdir()
+    for k in range(count):
+        small = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((44 + k, 40), Image.Resampling.BICUBIC).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photographs."""
+    return _pictures(tmp_path_factory.mktemp("data") / "photos", 5, seed=1)
+
+
+@pytest.fixture(scope="session")
+def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of paintings."""
+    return _pictures(tmp_path_factory.mktemp("data") / "paintings", 4, seed=2)

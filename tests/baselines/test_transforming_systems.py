@@ -11,22 +11,11 @@ from metastyle.baselines.networks import repainting
 from metastyle.baselines.shen import MetaNetwork, Shen
 from metastyle.baselines.trained import save_trained
 from metastyle.core.adaptation import AdaptationSettings
-from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import style_target
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def features():
-    torch.manual_seed(1)
-    network = LossNetwork()
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            torch.nn.init.kaiming_normal_(parameter)
-    return network
 
 
 @pytest.fixture(scope="module")

@@ -192,6 +192,8 @@ class _Run:
     def __init__(self, settings: Settings, networks: Networks) -> None:
         self.settings, self.device = settings, pick_device(settings.device)
         self.output = Path(settings.output)
+        self.photos = find_pictures(settings.contents)  # before anything is fetched
+        self.paintings = [] if settings.part == JOHNSON else find_pictures(settings.styles)
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -211,11 +213,9 @@ class _Run:
 
     def _episodes(self) -> Episodes:
         s, asks_for = self.settings, self.lesson.asks_for
-        photos = find_pictures(s.contents)
-        paintings = [] if asks_for == "photos" else find_pictures(s.styles)
-        crops, described = (paintings, []) if asks_for == "paintings" else ([], paintings)
+        crops, described = (self.paintings, []) if asks_for == "paintings" else ([], self.paintings)
         # An episode's contents are then crops of paintings, its queries crops of photographs.
-        self.pictures = Split(crops, photos, described, [], [])
+        self.pictures = Split(crops, self.photos, described, [], [])
         batch = s.batch or self.lesson.batch
         data = DataConfig(
             s.contents, s.styles, s.crop, scale="random", mirror=True, style_side=(s.crop, s.crop)

@@ -43,9 +43,9 @@ def train_baseline(
 
     For example:
 
-        metastyle train-baseline wct-3 --content photos/ --style paintings/ --minutes 60
-        metastyle train-baseline johnson --content photos/ --style waves.jpg --minutes 60
-        metastyle train-baseline shen --content a/ --style b/ --iterations 100000 --device cuda
+        metastyle train-baseline wct-3 --content a/ --style b/ --minutes 60
+        metastyle train-baseline johnson --content a/ --style waves.jpg --minutes 60
+        metastyle train-baseline shen --content a/ --style b/ --iterations 90000
 
     Args:
         name: wct-1 to wct-5, style-swap, avatar-net, shen or johnson.
