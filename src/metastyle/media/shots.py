@@ -162,7 +162,8 @@ def _lost_correlation(a: _Thumbnail, b: _Thumbnail) -> float:
     """1 - the correlation at the best shift."""
     product = np.fft.irfft2(a.spectrum * np.conj(b.spectrum), a.shape[:2])
     noise = GRAIN * a.shape[0] * a.shape[1]
-    return 1.0 - min(1.0, (float(product.max()) + noise) / ((a.energy + b.energy) / 2 + noise))
+    energy = (a.energy + b.energy) / 2
+    return 1.0 - min(1.0, float((product.max() + noise) / (energy + noise)))
 
 
 def _alike(a: _Thumbnail, b: _Thumbnail) -> float:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from PIL import Image
 from metastyle.errors import MetastyleError
 from metastyle.media.decoding import Samples
 from metastyle.media.images import Picture, resize
-from metastyle.rendering.stylizer import SMALLEST_SIDE, Stylizer
+from metastyle.rendering.stylizer import SMALLEST_SIDE
 
 WORKING_EDGE = 1024
 """Long edge of the picture on which strokes of brush 1 are as large as the network paints them."""
@@ -33,6 +34,12 @@ SMALLEST_BRUSH, LARGEST_BRUSH = 0.25, 8.0
 
 _SHORTEST = 64
 _ROWS = 256
+
+
+class Renderer(Protocol):
+    """A ``Stylizer``, or what renders like one."""
+
+    def render(self, pixels: Samples, *, progress: Callable[[float], None] | None = None) -> Samples: ...
 
 
 def check_brush(brush: float | None) -> None:
@@ -55,7 +62,7 @@ def working_edge(height: int, width: int, brush: float | None) -> int:
 
 
 def render_with_brush(
-    stylizer: Stylizer,
+    stylizer: Renderer,
     pixels: Samples,
     brush: float | None = None,
     *,

@@ -58,10 +58,11 @@ class Stylizer:
         if max_memory is not None and (type(max_memory) is not int or max_memory < SMALLEST_BUDGET):
             raise MetastyleError(f"max_memory is {max_memory!r}: it is in bytes, at least {SMALLEST_BUDGET}")
         self.device = pick_device(device)
+        self.precision = precision
         self.dtype = PRECISIONS[precision]
         self.max_memory = max_memory if max_memory is not None else default_budget(self.device)
         with out_of_memory(self.device):
-            self._network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
+            self.network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
 
     def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
         """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
@@ -140,7 +141,7 @@ class Stylizer:
             strip_bytes=strip_bytes,
         )
         layers = self._transposed_layers if transposed else self._layers
-        return Rendering(self._network, layers, plan, progress), picture, transposed
+        return Rendering(self.network, layers, plan, progress), picture, transposed
 
     def _forward_fits(self, pixels: np.ndarray) -> bool:
         """Whether one plain forward pass is the way: on a GPU, in full precision, if memory allows."""
@@ -153,18 +154,18 @@ class Stylizer:
         scale = 1.0 if pictures.dtype == np.float32 else float(np.iinfo(pictures.dtype).max)
         with torch.inference_mode(), out_of_memory(self.device):
             x = torch.from_numpy(pictures.astype(np.float32)).to(self.device).permute(0, 3, 1, 2) / scale
-            y = self._network(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"))
+            y = self.network(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"))
             y = y[:, :, :height, :width].permute(0, 2, 3, 1)
             rounded = y if pictures.dtype == np.float32 else y * scale + 0.5
             return rounded.cpu().numpy().astype(pictures.dtype)  # type: ignore[no-any-return]
 
     @cached_property
     def _layers(self) -> Layers:
-        return Layers(self._network, self.dtype, transposed=False)
+        return Layers(self.network, self.dtype, transposed=False)
 
     @cached_property
     def _transposed_layers(self) -> Layers:
-        return Layers(self._network, self.dtype, transposed=True)
+        return Layers(self.network, self.dtype, transposed=True)
 
 
 def default_budget(device: torch.device) -> int:
