@@ -132,26 +132,30 @@ def test_a_trained_part_is_what_the_system_loads(settings, networks, tmp_path, e
 
 
 def test_decoders_begin_with_the_published_one(settings, networks):
-    begun = Decoder(2)
-    own = begun.conv2_1.weight.clone()
-    begin_with(begun, networks.decoder)
-    for name in ("conv2_1", "conv1_2", "conv1_1"):
-        assert torch.equal(begun.get_submodule(name).weight, networks.decoder.get_submodule(name).weight)
-    assert not torch.equal(begun.conv2_1.weight, own)
+    """But for the first convolution of another level's, which gets what the published one never saw."""
+    published = networks.decoder.state_dict()
+    for level, kept in ((2, ["conv2_1"]), (4, []), (5, ["conv5_1", "conv4_2", "conv4_3", "conv4_4"])):
+        begun = Decoder(level)
+        own = {name: t.clone() for name, t in begun.state_dict().items()}
+        begin_with(begun, networks.decoder)
+        for name, tensor in begun.state_dict().items():
+            expected = own if name.split(".")[0] in kept else published
+            assert torch.equal(tensor, expected[name])
     starts = []
     for folder, from_scratch in (("begun", False), ("scratch", True)):
         output = Path(settings().output, folder)
-        run(settings(iterations=1, rate=1e-9, from_scratch=from_scratch, output=str(output)), networks)
-        starts.append(load_state(output / "wct-1.state")[0]["model.conv1_1.weight"])
-    torch.testing.assert_close(starts[0], networks.decoder.conv1_1.weight.detach())
+        made = settings("wct-2", iterations=1, rate=1e-9, from_scratch=from_scratch, output=str(output))
+        run(made, networks)
+        starts.append(load_state(output / "wct-2.state")[0]["model.conv1_1.weight"])
+    torch.testing.assert_close(starts[0], published["conv1_1.weight"])
     assert (starts[1] - starts[0]).abs().max() > 1e-3
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings, networks):
     with torch.no_grad():
         networks.decoder.conv1_1.bias.fill_(torch.nan)
-    with pytest.raises(MetastyleError, match=r"loss of 'wct-1' became nan at iteration 1"):
-        run(settings(), networks)
+    with pytest.raises(MetastyleError, match=r"loss of 'wct-2' became nan at iteration 1"):
+        run(settings("wct-2"), networks)
 
 
 @pytest.mark.parametrize(

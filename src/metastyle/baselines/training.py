@@ -182,9 +182,18 @@ def new_lesson(settings: Settings, networks: Networks, device: torch.device) -> 
 
 
 def begin_with(decoder: Decoder, published: Decoder) -> None:
-    """Copy the convolutions that both decoders have in one shape."""
+    """Copy the convolutions that both decoders have in one shape.
+
+    Not the first one of another level's: what it gets are features of the encoder, and what the same
+    convolution of the published decoder gets are that decoder's own.
+    """
     own = decoder.state_dict()
-    shared = {n: t for n, t in published.state_dict().items() if n in own and own[n].shape == t.shape}
+    first = "" if decoder.level == published.level else f"conv{decoder.level}_1."
+    shared = {
+        name: t
+        for name, t in published.state_dict().items()
+        if name in own and own[name].shape == t.shape and not (first and name.startswith(first))
+    }
     decoder.load_state_dict(shared, strict=False)
 
 
