@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from cyclopts import App
 from rich.console import Console
 
 from metastyle.app.cli import COMMANDS, app
@@ -35,8 +36,13 @@ particular to the command. Progress goes to stderr.
 def page() -> str:
     """The whole page."""
     sections = [_HEAD, _section("metastyle", [])]
-    names = [command.__name__.replace("_", "-") for command in COMMANDS]
-    sections += [_section(f"metastyle {name}", [name]) for name in names]
+    for command in COMMANDS:
+        if isinstance(command, App):
+            name, inner = command.name[0], [n for n in command if not n.startswith("-")]
+            sections += [_section(f"metastyle {name} {n}", [name, n]) for n in inner]
+        else:
+            name = command.__name__.replace("_", "-")
+            sections.append(_section(f"metastyle {name}", [name]))
     return "\n".join(sections)
 
 

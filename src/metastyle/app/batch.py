@@ -63,53 +63,65 @@ class Batch:
             progress = self.display.share(what, index, len(jobs), name)
             progress(0.0)
             try:
-                record = self._repaint(job, paint, progress, overwrite)
+                record = repaint_one(job, self.open(job.photo), paint, progress, overwrite=overwrite)
             except (MetastyleError, OSError) as error:
                 self.failed[job.photo] = explain(error)[0]
                 progress(1.0)
                 continue
-            self.written.append(record)
-            size = f"{record['width']}x{record['height']}"
-            self.speaker.line(f"{record['output']}  {size}  {seconds(record['seconds'])}")
+            self._done(record)
+
+    def repaint_with_ray(self, jobs: list[Job], paint: Paint, workers: int, *, overwrite: bool) -> None:
+        """``repaint`` in ``workers`` processes of a Ray cluster, or of this machine."""
+        from metastyle.app.scale import repaint_all
+
+        what = f"repainting {len(jobs)} photographs with {workers} workers"
+        for count, result in enumerate(repaint_all(jobs, paint, workers, overwrite=overwrite), start=1):
+            if "error" in result:
+                self.failed[Path(result["photo"])] = result["error"]
+            else:
+                self._done(result)
+            self.display.update(what, count / len(jobs), Path(result["photo"]).name)
+
+    def _done(self, record: dict[str, Any]) -> None:
+        self.written.append(record)
+        size = f"{record['width']}x{record['height']}"
+        self.speaker.line(f"{record['output']}  {size}  {seconds(record['seconds'])}")
 
     def open(self, photo: Path) -> Picture:
         from metastyle.media.images import open_picture
 
         return open_picture(self.piped if photo == PIPE else photo)
 
-    def _repaint(
-        self, job: Job, paint: Paint, progress: Callable[[float], None], overwrite: bool
-    ) -> dict[str, Any]:
-        from metastyle import api
-        from metastyle.media.images import save_picture
 
-        started = time.perf_counter()
-        result = api.render_regions(
-            self.open(job.photo),
-            paint.background,
-            paint.regions,
-            paint.feather,
-            progress=progress,
-            **paint.options,
-        )
-        if job.output == PIPE:
-            # Through a file: what writes pictures also checks them, names them and keeps their profile.
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "result.png"
-                save_picture(result, file)
-                sys.stdout.buffer.write(file.read_bytes())
-                sys.stdout.buffer.flush()
-        else:
-            job.output.parent.mkdir(parents=True, exist_ok=True)
-            save_picture(result, job.output, overwrite=overwrite)
-        height, width = result.pixels.shape[:2]
-        return {
-            "photo": job.photo,
-            "output": job.output,
-            "width": width,
-            "height": height,
-            "seconds": round(time.perf_counter() - started, 3),
-        }
+def repaint_one(
+    job: Job, photo: Picture, paint: Paint, progress: Callable[[float], None] | None, *, overwrite: bool
+) -> dict[str, Any]:
+    """Repaint and write one photograph; what there is to say about it."""
+    from metastyle import api
+    from metastyle.media.images import save_picture
+
+    started = time.perf_counter()
+    result = api.render_regions(
+        photo, paint.background, paint.regions, paint.feather, progress=progress, **paint.options
+    )
+    if job.output == PIPE:
+        # Through a file: what writes pictures also checks them, names them and keeps their profile.
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "result.png"
+            save_picture(result, file)
+            sys.stdout.buffer.write(file.read_bytes())
+            sys.stdout.buffer.flush()
+    else:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        save_picture(result, job.output, overwrite=overwrite)
+    height, width = result.pixels.shape[:2]
+    return {
+        "photo": job.photo,
+        "output": job.output,
+        "width": width,
+        "height": height,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
 
 
 def arrivals(look: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:

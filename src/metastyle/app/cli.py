@@ -15,6 +15,7 @@ from metastyle.app.commands.bench import bench
 from metastyle.app.commands.blend import blend
 from metastyle.app.commands.doctor import doctor
 from metastyle.app.commands.export import export
+from metastyle.app.commands.styles import styles
 from metastyle.app.commands.stylize import stylize
 from metastyle.app.commands.train import train
 from metastyle.app.commands.train_baseline import train_baseline
@@ -32,11 +33,12 @@ Teach it any painting in seconds, then it repaints your photographs.
 'metastyle COMMAND --help' shows what a command can do, with examples.
 """
 
-COMMANDS: tuple[Callable[..., int], ...] = (
+COMMANDS: tuple[Callable[..., int] | App, ...] = (
     stylize,
     video,
     adapt,
     blend,
+    styles,
     export,
     train,
     train_baseline,
@@ -47,7 +49,11 @@ COMMANDS: tuple[Callable[..., int], ...] = (
 
 app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
 for position, command in enumerate(COMMANDS):
-    app.command(command, sort_key=position)
+    if isinstance(command, App):
+        command.sort_key = position
+        app.command(command)
+    else:
+        app.command(command, sort_key=position)
 app.register_install_completion_command(help="Set up completion for your shell.")
 
 

@@ -12,6 +12,9 @@ EXTRAS = {
     "train": ("lightning_fabric",),
     "plot": ("matplotlib",),
     "video": ("av",),
+    "flow": ("cv2",),
+    "bench": ("torchmetrics", "matplotlib"),
+    "scale": ("ray",),
 }
 """The optional extras and the modules that they bring."""
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalogue import builtin_names, builtin_path
+from metastyle.weights.catalogue import STYLES, builtin_names, builtin_path
 from metastyle.weights.style_file import load_style
+
+PHOTOGRAPH = STYLES / "photograph.jpg"
+"""Drawn by the project, to show styles on."""
 
 
 @dataclass(frozen=True)

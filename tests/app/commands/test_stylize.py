@@ -121,7 +121,6 @@ def test_mixtures_and_masks(style_file: Path, photo: Path, run: Run, tmp_path: P
     inside[:, :20] = 255
     Image.fromarray(inside).save(mask)
     out = tmp_path / "out.png"
-    style = f"{style_file}:0.4"
     result = run(
         "stylize",
         photo,

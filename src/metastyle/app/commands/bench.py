@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
+from metastyle.app.commands.bench_stillness import stillness
 from metastyle.app.extras import needs
 from metastyle.app.options import Common
 from metastyle.app.progress import Display, Speaker
@@ -16,12 +17,14 @@ from metastyle.errors import MetastyleError
 if TYPE_CHECKING:
     from metastyle.benchmark.adaptation import Variant
 
+bench = App(name="bench", help="Measure what this project claims.", help_format="plaintext")
+bench.command(stillness)
+
 _DEFAULT_VARIANTS = ("shipped:", "random: model=random")
 
 
-def bench(
-    what: Literal["adaptation"],
-    /,
+@bench.command
+def adaptation(
     *,
     content: Annotated[Path, Parameter(metavar="DIR")],
     style: Annotated[Path, Parameter(metavar="DIR")],
@@ -47,7 +50,6 @@ def bench(
         metastyle bench adaptation --content a/ --style b/ --variant "two: batch=2"
 
     Args:
-        what: What to measure.
         content: Folder of photographs to measure on.
         style: Folder of paintings to learn.
         train_content: Folder of photographs to learn on, for variants with contents=photos.
@@ -62,23 +64,23 @@ def bench(
     """
     with needs("plot", "the plot"):
         import matplotlib  # noqa: F401
-    from metastyle.benchmark import adaptation
+    from metastyle.benchmark import adaptation as benchmark
     from metastyle.weights.loss_network import load_loss_network
 
     variants = [parse_variant(text) for text in variant or _DEFAULT_VARIANTS]
     counts = parse_steps(steps)
     if train_content is None and any(v.contents == "photos" for v in variants):
         raise MetastyleError("contents=photos needs --train-content DIR, a folder of photographs to learn on")
-    style_paths, content_paths = adaptation.pictures(style, paintings), adaptation.pictures(content, photos)
+    style_paths, content_paths = benchmark.pictures(style, paintings), benchmark.pictures(content, photos)
     for folder, paths in ((style, style_paths), (content, content_paths)):
         if not paths:
             raise MetastyleError(f"{folder}: no pictures in this folder")
-    training = adaptation.pictures(train_content, 24) if train_content else []
+    training = benchmark.pictures(train_content, 24) if train_content else []
     total = len(variants) * len(style_paths) * len(counts)
     cells = []
     with Display(common.quiet) as display:
         loss_network = load_loss_network(progress=display.download)
-        for cell in adaptation.measure(
+        for cell in benchmark.measure(
             variants,
             style_paths,
             content_paths,
@@ -92,9 +94,9 @@ def bench(
             cells.append(cell)
             line = f"{cell.variant}, {cell.painting}, {cell.steps} steps: {cell.total:.2f}"
             display.update("measuring", min(1.0, len(cells) / total), line)
-    written = adaptation.table(cells)
+    written = benchmark.table(cells)
     (output / "table.md").write_text(written + "\n", encoding="utf-8")
-    adaptation.plot(cells, output / "plot.png")
+    benchmark.plot(cells, output / "plot.png")
     speaker = Speaker(common.json, common.quiet)
     outputs = [{"output": output / name} for name in ("results.json", "table.md", "plot.png")]
     speaker.document({"command": "bench", "outputs": outputs, "errors": [], "exit_code": 0})

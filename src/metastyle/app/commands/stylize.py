@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from metastyle.app.batch import Batch, Paint, arrivals
+from metastyle.app.extras import needs
 from metastyle.app.inputs import PIPE, Job, Plan, check_number, is_single, parse_shard, plan
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources
 from metastyle.app.progress import Display, Speaker, complain
@@ -37,6 +38,7 @@ def stylize(
     overwrite: Annotated[bool, FLAG] = False,
     watch: Annotated[bool, FLAG] = False,
     shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
+    workers: int | None = None,
     max_memory: Bytes | None = None,
     device: str = "auto",
     learning: Learning = Learning(),  # noqa: B008 (frozen)
@@ -79,6 +81,7 @@ def stylize(
         overwrite: Replace results that exist.
         watch: Go on with photographs that arrive in the folders, until Ctrl-C.
         shard: Do the I-th of N equal parts, so that N calls share the work.
+        workers: Share the work among so many processes of a Ray cluster, or of this machine.
         max_memory: Working memory for one picture; larger ones are done in strips, seamlessly.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -97,6 +100,12 @@ def stylize(
         )
     if watch and not all(photo.is_dir() for photo in photos):
         raise MetastyleError("--watch looks at folders: give one or more, and nothing else")
+    if workers is not None:
+        check_number("--workers", workers, 1, 10_000)
+        if watch or PIPE in photos:
+            raise MetastyleError("--workers does folders and lists: give it no --watch and no -")
+        with needs("scale", "--workers"):
+            import ray  # noqa: F401
     name = mixture_name(parts)
     not_photos = [part.path for part in parts] + [one.mask for one in masks]
 
@@ -147,7 +156,10 @@ def stylize(
                 feather,
                 look | {"max_memory": max_memory, "device": device},
             )
-            batch.repaint(jobs, paint, overwrite=overwrite)
+            if workers is None:
+                batch.repaint(jobs, paint, overwrite=overwrite)
+            else:
+                batch.repaint_with_ray(jobs, paint, workers, overwrite=overwrite)
             if watch:
                 _watch(
                     batch, paint, lambda: find(overwriting=False).jobs, {job.photo for job in planned.jobs}

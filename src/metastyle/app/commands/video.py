@@ -295,8 +295,8 @@ def _check_begin(clip: Clip, begin: float | None, preview: float | None) -> None
 
 def _beside(clip: Clip, style: str, preview: float | None) -> Path:
     """Where the result goes without -o: a container like the clip's, if its sound can go along."""
+    from metastyle.media.video_copying import holds_sound_of
     from metastyle.media.video_encoding import CONTAINERS
-    from metastyle.media.video_joining import holds_sound_of
 
     stem = f"{clip.path.stem}-{style}"
     if preview is not None:
