@@ -1,4 +1,4 @@
-"""A still painter follows shots and fades, comes back from flashes, and goes on from its state bit for bit."""
+"""A still painter follows shots and fades, forgets flashes, and goes on from its state bit for bit."""
 
 from __future__ import annotations
 

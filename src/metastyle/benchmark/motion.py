@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.media.images import open_picture
+from metastyle.media.images import open_picture, resize
 from metastyle.rendering.smoothing import Flow, warp
 
 Pixels = NDArray[Any]
@@ -45,6 +45,24 @@ class Clip:
     name: str
     frames: list[Pixels]
     steps: list[Step]
+
+
+def films_of(
+    wide: Path, passing: Path, *, count: int = 12, height: int = 160, width: int = 288
+) -> list[Clip]:
+    """A pan over the picture ``wide``, its fading in from black, and ``passing`` before its middle."""
+    background = resize(open_picture(wide), 9 * width // 4).pixels
+    top, left = ((n - m) // 2 for n, m in zip(background.shape, (height, width), strict=False))
+    if top < 0:
+        raise MetastyleError(f"{wide} is too wide: at {9 * width // 4} pixels it must be {height} high")
+    visitor_picture = resize(open_picture(passing), height * 7 // 8).pixels
+    panned = pan("pan", background, height=height, width=width, count=count)
+    middle = background[top : top + height, left : left + width]
+    return [
+        panned,
+        fade_in("fade", panned, over=count * 3 // 4),
+        visitor("visitor", middle, visitor_picture, count=count),
+    ]
 
 
 def read_flo(path: Path) -> Flow:
@@ -140,6 +158,13 @@ def pan(name: str, picture: Pixels, *, height: int, width: int, count: int) -> C
     return Clip(name, frames, [_shift(i, b - a, height, width) for i, (a, b) in _pairs(lefts)])
 
 
+def fade_in(name: str, clip: Clip, *, over: int) -> Clip:
+    """``clip``, brought up from black over so many frames."""
+    gains = [min(1.0, (i + 1) / over) for i in range(len(clip.frames))]
+    frames = [(f * g + 0.5).astype(np.uint8) for f, g in zip(clip.frames, gains, strict=True)]
+    return Clip(name, frames, clip.steps)
+
+
 def visitor(name: str, background: Pixels, object_: Pixels, *, count: int) -> Clip:
     """A resting camera before which a picture passes from right to left; only the background is compared."""
     height, width = background.shape[:2]
@@ -182,7 +207,7 @@ def _white(path: Path, like: Flow) -> Mask:
 def _reduced(step: Step, by: int) -> Step:
     if by == 1:
         return step
-    flow = _reduced_pixels(step.flow, by) / np.float32(by)
+    flow = (_reduced_pixels(step.flow, by) / by).astype(np.float32)
     share = _reduced_pixels(step.visible[..., None].astype(np.float32), by)[..., 0]
     return Step(step.first, flow, share > 0.999)
 
