@@ -109,4 +109,6 @@ def seconds_shown(path: Path) -> list[Fraction]:
 def sound_packets(path: Path, kind: str = "audio") -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
         stream = getattr(container.streams, "subtitles" if kind == "subtitle" else kind)[0]
-        return [(p.pts * p.time_base, bytes(p)) for p in container.demux(stream) if p.size and p.pts is not None]
+        return [
+            (p.pts * p.time_base, bytes(p)) for p in container.demux(stream) if p.size and p.pts is not None
+        ]

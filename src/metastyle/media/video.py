@@ -130,7 +130,7 @@ def open_clip(path: Path) -> Clip:
             "index": stream.index,
             "time_base": stream.time_base or Fraction(1, 90000),
             "origin": origin,
-            "rate": rate if 0 < rate <= 1000 else Fraction(25),
+            "rate": rate if Fraction(1, 60) <= rate <= 1000 else Fraction(25),
             "seconds": _declared_seconds(container, stream),
             "codec": stream.codec_context.name,
             "container": container.format.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -42,7 +42,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
         "h264": Codec("libx264", 18, 51, {"preset": "medium"}),
         "hevc": Codec("libx265", 22, 51, {"preset": "fast", "x265-params": "log-level=none"}, "hvc1"),
         "vp9": Codec("libvpx-vp9", 30, 63, {"b:v": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}),
-        "av1": Codec("libsvtav1", 28, 63, {"preset": "8"}),
+        "av1": Codec("libsvtav1", 28, 63, {"preset": "8", "chroma_sample_location": "left"}),
     }
 )
 """By the names that users know."""
@@ -147,7 +147,7 @@ class PieceWriter:
         self._path = path
         self._convert = VideoReformatter()
         self._shown: list[int] = []
-        self._coded: list[int] = []
+        self._packets: list[Any] = []
         self._end = 0
         codec = CODECS[encoding.codec]
         crf = encoding.quality if encoding.quality is not None else codec.quality
@@ -184,12 +184,17 @@ class PieceWriter:
         frame.pts, frame.duration, frame.time_base = pts - self._first, duration, look.time_base
         self._shown.append(pts)
         self._end = pts + duration
-        self._mux(self._stream.encode(frame))
+        self._packets += self._stream.encode(frame)
 
     def close(self) -> Piece:
         """Finish the file, and see that it is on the disk."""
         try:
-            self._mux(self._stream.encode(None))
+            self._packets += self._stream.encode(None)
+            coded = [packet.pts for packet in self._packets]
+            delay = _delay(coded)
+            for packet, dts in zip(self._packets, decoding_times(sorted(coded), delay), strict=False):
+                packet.dts = dts  # encoders' own are unusable for a handful of frames
+                self._container.mux(packet)
         finally:
             self._container.close()
         with self._path.open("rb+") as stream:
@@ -199,7 +204,7 @@ class PieceWriter:
             first=self._shown[0],
             last=self._shown[-1],
             end=self._end,
-            delay=_delay(self._coded),
+            delay=delay,
         )
 
     def abandon(self) -> None:
@@ -229,11 +234,6 @@ class PieceWriter:
         flat = np.concatenate([plane.ravel() for plane in planes]).astype(np.uint8, copy=False)
         return VideoFrame.from_ndarray(flat.reshape(-1, light.shape[1]), "yuv420p")
 
-    def _mux(self, packets: list[Any]) -> None:
-        for packet in packets:
-            self._coded.append(packet.pts)
-            self._container.mux(packet)
-
 
 def _halved(plane: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W) -> (H/2, W/2): means of two rows, and 1-2-1 filtered around every even column."""
@@ -244,6 +244,12 @@ def _halved(plane: NDArray[Any]) -> NDArray[np.uint8]:
     total[:, 0] += even[:, 0]
     halved: NDArray[np.uint8] = (total >> 3).astype(np.uint8)
     return halved
+
+
+def decoding_times(shown: Sequence[int], delay: int) -> list[int]:
+    """When packets are decoded, in order of decoding: the first ``delay`` ones before anything is shown."""
+    step = max(1, shown[-1] - shown[-2]) if len(shown) > 1 else 1
+    return [shown[0] - step * places for places in range(delay, 0, -1)] + list(shown)
 
 
 def _delay(coded: list[int]) -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from av.error import FFmpegError
+from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, Interpolation, VideoReformatter
 
@@ -25,7 +27,17 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-_LONGEST_GAP = 3600  # seconds without a frame: no film has that, a damaged time stamp does
+_LONGEST_GAP = 1800  # seconds without a frame: no film has that, a damaged time stamp does
+_SITELESS = {
+    "vp8",
+    "vp9",
+    "av1",
+    "libdav1d",
+    "libvpx",
+    "libvpx-vp9",
+    "libaom-av1",
+}  # say not where colour lies
+_MOST_TICKS = 2**31 - 1  # between two frames of an MP4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +74,14 @@ def read_frames(
     if clip.upright.transposed:
         width, height = height, width
     convert = VideoReformatter()
+    sited = _LeftSited() if clip.codec in _SITELESS else None
     for frame, pts, duration in _timed(clip, damage, begin if seek else None):
         if begin is not None and pts < begin:
             continue
         if end is not None and pts >= end:
             return
         rgb = convert.reformat(
-            frame,
+            frame if sited is None else sited(frame),
             width=width,
             height=height,
             format="rgb24",
@@ -103,6 +116,30 @@ def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Fra
         return next(one)
 
 
+class _LeftSited:
+    """Marks frames: colour lies at the left of each two by two pixels. libswscale would take the middle."""
+
+    def __init__(self) -> None:
+        self._layout: tuple[int, int, str] | None = None
+        self._graph = Graph()
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        layout = (frame.width, frame.height, frame.format.name)
+        if layout != self._layout:
+            self._layout, self._graph = layout, Graph()
+            self._graph.link_nodes(
+                self._graph.add_buffer(
+                    width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
+                ),
+                self._graph.add("setparams", "chroma_location=left"),
+                self._graph.add("buffersink"),
+            ).configure()
+        self._graph.push(frame)
+        marked = self._graph.pull()
+        assert isinstance(marked, VideoFrame)
+        return marked
+
+
 def _timed(
     clip: Clip, damage: Damage, begin: int | None
 ) -> Generator[tuple[VideoFrame, int, int], None, None]:
@@ -110,7 +147,7 @@ def _timed(
     if begin is not None and not _can_seek(clip, begin):
         begin = None
     nominal = max(1, round(1 / (clip.rate * clip.time_base)))
-    longest = int(_LONGEST_GAP / clip.time_base)
+    longest = min(int(_LONGEST_GAP / clip.time_base), _MOST_TICKS)
     last: int | None = None
     last_duration = nominal
     with opened(clip.path) as container:

@@ -5,9 +5,7 @@ Nothing is encoded here: packets are copied.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -15,20 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
 
 from metastyle.errors import MetastyleError
-from metastyle.media.encoding import one_line, replacing
+from metastyle.media.encoding import one_line, reason, replacing
 from metastyle.media.video import Clip
+from metastyle.media.video_copying import (
+    OF_THE_OLD_STREAM,
+    Healthy,
+    copied_packets,
+    copied_streams,
+    copy_chapters,
+    copy_tags,
+    kept_tags,
+)
 from metastyle.media.video_decoding import opened
 from metastyle.media.video_encoding import CODECS, CONTAINERS, Encoding, Piece
-
-_OF_THE_OLD_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_OF_THE_OLD_STREAM = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps"}
-_SEEK_MARGIN = 10.0  # seconds between a jump's target and what is wanted
 
 
 @dataclass(frozen=True)
@@ -67,44 +69,38 @@ def join(
     notes: list[str] = []
     zero = begin * clip.time_base if begin is not None else clip.origin
     limit = end * clip.time_base if end is not None else None
-    with (
-        replacing(output, overwrite=overwrite) as stream,
-        opened(clip.path) as source,
-        av.open(stream.name, "w", format=container_name, options=options) as film,
-    ):
-        _copy_tags(source, clip, film)
-        with opened(parts[0].path, ignore_editlist="1") as first:
-            pictures: Any = film.add_stream_from_template(first.streams.video[0], opaque=True)
-        pictures.time_base = clip.time_base
-        pictures.metadata.update(_kept(source.streams[clip.index].metadata, _OF_THE_OLD_STREAM))
-        tag = CODECS[encoding.codec].tag
-        if tag and container_name in ("mp4", "mov"):
-            pictures.codec_context.codec_tag = tag
-        copies = _copied_streams(source, clip, film, container_name, output.suffix, notes)
-        _copy_chapters(source, film, zero, limit)
-        film.start_encoding()
-        lost = _interleave(
-            film,
-            _picture_packets(parts, clip.time_base, zero, pictures),
-            _copied_packets(source, clip, copies, zero, limit, seek=begin is not None),
-        )
-    if lost:
-        notes.append(f"{lost} damaged packets of sound or subtitles are left out")
+    try:
+        with (
+            replacing(output, overwrite=overwrite) as stream,
+            opened(clip.path) as source,
+            av.open(stream.name, "w", format=container_name, options=options) as film,
+        ):
+            copy_tags(source, clip, film)
+            with opened(parts[0].path, ignore_editlist="1") as first:
+                pictures: Any = film.add_stream_from_template(first.streams.video[0], opaque=True)
+            pictures.time_base = clip.time_base
+            pictures.metadata.update(kept_tags(source.streams[clip.index].metadata, OF_THE_OLD_STREAM))
+            tag = CODECS[encoding.codec].tag
+            if tag and container_name in ("mp4", "mov"):
+                pictures.codec_context.codec_tag = tag
+            copies = copied_streams(source, clip, film, container_name, output.suffix, notes)
+            copy_chapters(source, film, zero, limit)
+            film.start_encoding()
+            healthy = Healthy(container_name, source, copies)
+            _interleave(
+                film,
+                _picture_packets(parts, clip, zero, pictures),
+                healthy.among(copied_packets(source, copies, zero, limit, seek=begin is not None)),
+            )
+    except FFmpegError as error:  # no OSError: that one ``replacing`` explains
+        raise MetastyleError(f"{one_line(output)} cannot be joined: {reason(error)}") from error
+    if healthy.lost:
+        notes.append(f"{healthy.lost} damaged packets of sound or subtitles are left out")
     return notes
 
 
-def holds_sound_of(clip: Clip, suffix: str) -> bool:
-    """Whether a container of this extension takes the clip's sound and subtitles as they are."""
-    with opened(clip.path) as source:
-        return all(
-            _can_hold(CONTAINERS[suffix][0], stream)
-            for stream in source.streams
-            if stream.type in ("audio", "subtitle")
-        )
-
-
 def _picture_packets(
-    parts: Sequence[Part], time_base: Fraction, zero: Fraction, stream: Any
+    parts: Sequence[Part], clip: Clip, zero: Fraction, stream: Any
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
     """Packets in order of decoding, with the time in seconds at which each is decoded.
 
@@ -112,9 +108,9 @@ def _picture_packets(
     are made anew for the whole: a packet is decoded when the frame ``delay`` places earlier is shown.
     """
     delay = max(part.piece.delay for part in parts)
-    first = parts[0].piece
-    step = max(1, (first.end - first.first) // first.frames)
-    decoded_at = [first.first - step * places for places in range(delay, 0, -1)]
+    time_base = clip.time_base
+    step = max(1, round(1 / (clip.rate * time_base)))
+    decoded_at = [parts[0].piece.first - step * places for places in range(delay, 0, -1)]
     extradata: bytes | None = None
     followers = [part.piece.first for part in parts[1:]] + [parts[-1].piece.end]
     for number, (part, follower) in enumerate(zip(parts, followers, strict=True)):
@@ -140,142 +136,18 @@ def _picture_packets(
                 yield (dts - offset) * time_base, packet
 
 
-def _copied_packets(
-    source: InputContainer,
-    clip: Clip,
-    copies: dict[int, Any],
-    zero: Fraction,
-    limit: Fraction | None,
-    *,
-    seek: bool,
-) -> Iterator[tuple[Fraction, Packet[Any]]]:
-    """The clip's other packets, as they come, shifted so that ``zero`` is the film's beginning."""
-    if not copies:
-        return
-    if seek:
-        with suppress(FFmpegError):  # some files can only be read from their beginning
-            source.seek(int(max(0.0, float(zero) - _SEEK_MARGIN) * 1e6))
-    last: dict[int, int] = {}
-    packets = source.demux([source.streams[index] for index in copies])
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError, ValueError):
-            return  # damage has been reported by whoever read the pictures
-        pts = packet.pts if packet.pts is not None else packet.dts
-        if not packet.size or pts is None or packet.time_base is None:
-            continue
-        seconds = pts * packet.time_base
-        if limit is not None and seconds >= limit:
-            if seconds > limit + Fraction(_SEEK_MARGIN):
-                return
-            continue
-        if seek and seconds < zero:
-            continue
-        dts = packet.dts if packet.dts is not None else pts
-        if dts < last.get(packet.stream_index, dts):
-            continue  # time runs backwards: no container holds that
-        last[packet.stream_index] = dts
-        offset = round(zero / packet.time_base)
-        packet.pts, packet.dts = pts - offset, dts - offset
-        decoded_at = (dts - offset) * packet.time_base
-        packet.stream = copies[packet.stream_index]
-        yield decoded_at, packet
-
-
 def _interleave(
     film: OutputContainer,
     pictures: Iterator[tuple[Fraction, Packet[Any]]],
     copies: Iterator[tuple[Fraction, Packet[Any]]],
-) -> int:
-    """Write both in the order of time; the number of copied packets that could not be written."""
-    lost = 0
+) -> None:
+    """Write both in the order of time."""
     waiting = next(pictures, None)
     for at, packet in copies:
         while waiting is not None and waiting[0] <= at:
             film.mux(waiting[1])
             waiting = next(pictures, None)
-        try:
-            film.mux(packet)
-        except OSError:
-            raise
-        except (FFmpegError, ValueError):
-            lost += 1
+        film.mux(packet)
     while waiting is not None:
         film.mux(waiting[1])
         waiting = next(pictures, None)
-    return lost
-
-
-def _copied_streams(
-    source: InputContainer,
-    clip: Clip,
-    film: OutputContainer,
-    container_name: str,
-    suffix: str,
-    notes: list[str],
-) -> dict[int, Any]:
-    """Streams of the film for those of the clip that it can hold, by the clip's index."""
-    copies: dict[int, Any] = {}
-    for stream in source.streams:
-        if stream.index == clip.index:
-            continue
-        what = _called(stream)
-        if stream.type not in ("audio", "subtitle", "attachment"):
-            notes.append(f"{what} is left out")
-        elif not _can_hold(container_name, stream):
-            better = "" if suffix == ".mkv" or not _can_hold("matroska", stream) else "; .mkv can"
-            notes.append(f"{what} is left out: {suffix} cannot hold it{better}")
-        else:
-            copy = film.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(_kept(stream.metadata, _OF_THE_OLD_STREAM))
-            copy.disposition = stream.disposition
-            if stream.type != "attachment":
-                copies[stream.index] = copy
-    return copies
-
-
-def _can_hold(container_name: str, stream: Any) -> bool:
-    """Tried out, because FFmpeg's answer to the question is not always right."""
-    try:
-        with av.open(io.BytesIO(), "w", format=container_name) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-    except (FFmpegError, ValueError, TypeError, NotImplementedError):
-        return False
-    return True
-
-
-def _called(stream: Any) -> str:
-    kind = {"audio": "sound", "subtitle": "the subtitles", "video": "a second video"}.get(
-        stream.type, stream.type
-    )
-    if stream.type == "video" and stream.disposition & Disposition.attached_pic:
-        kind = "the cover picture"
-    codec = stream.codec_context.name if stream.codec_context is not None else "of an unknown kind"
-    return f"stream {stream.index} ({kind}, {codec})"
-
-
-def _copy_tags(source: InputContainer, clip: Clip, film: OutputContainer) -> None:
-    film.metadata.update(_kept(source.metadata, _OF_THE_OLD_FILE))
-
-
-def _copy_chapters(
-    source: InputContainer, film: OutputContainer, zero: Fraction, limit: Fraction | None
-) -> None:
-    kept = []
-    for chapter in source.chapters():
-        unit = chapter["time_base"]
-        if unit is None:
-            continue
-        start, stop = chapter["start"] * unit - zero, chapter["end"] * unit - zero
-        if stop <= 0 or (limit is not None and start >= limit - zero):
-            continue
-        start, stop = max(start, Fraction()), stop if limit is None else min(stop, limit - zero)
-        kept.append(chapter | {"start": round(start / unit), "end": round(stop / unit)})
-    if kept:
-        film.set_chapters(kept)
-
-
-def _kept(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:
-    return {name: text for name, text in tags.items() if name.lower().split("-")[0] not in dropped}

@@ -120,6 +120,7 @@ class FilmJob:
         Raises:
             MetastyleError: nothing to paint, the disk is full, the clip has changed.
         """
+        self._begin_folder()
         if self.parts.finished:
             painter.restore(self.parts.state())
         self._stop.clear()
@@ -142,9 +143,10 @@ class FilmJob:
                     break
             writer.join()
             reader.join()
+            if not (self.parts.finished or self._partial):
+                self.parts.remove()
         self._raise_failure()
         if not self.parts.finished:
-            self.parts.remove()
             raise MetastyleError(f"{one_line(self.clip.path)} has no frame between --from and --to")
 
     def finish(self) -> list[str]:
@@ -265,6 +267,14 @@ class FilmJob:
             self._stop.set()
             if piece is not None:
                 piece.abandon()
+
+    def _begin_folder(self) -> None:
+        try:
+            self.parts.begin()
+        except OSError as error:
+            raise MetastyleError(
+                f"{one_line(self.parts.folder)} cannot be written: {reason(error)}"
+            ) from None
 
     def _take(self, inbox: queue.Queue[Any]) -> Any:
         """The next thing from the reader; its error is raised here."""

@@ -37,7 +37,7 @@ class Finished:
 
 
 class Parts:
-    """The folder of a job; made, or found and checked.
+    """The folder of a job: found and checked, or made by ``begin``.
 
     identity: what must be the same for two jobs to be one: anything that JSON can hold.
     fresh: whether parts of another job that lie there may be thrown away.
@@ -57,15 +57,20 @@ class Parts:
                 if not fresh:
                     raise MetastyleError(self._difference(found["identity"]))
                 shutil.rmtree(folder)
-                found = None
-            if found is None:
-                folder.mkdir(parents=True, exist_ok=True)
-                self._write_job()
-            else:
+            elif found is not None:
                 self._kept = found["kept"]
                 self.finished = self._read_parts()
         except OSError as error:
             raise MetastyleError(f"{one_line(folder)} cannot be used: {one_line(error.strerror)}") from None
+
+    def begin(self) -> None:
+        """Make the folder, before there is anything else to put into it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.folder.mkdir(exist_ok=True)
+        self._write_job()
 
     @property
     def current(self) -> Path:
@@ -84,7 +89,8 @@ class Parts:
         """What was kept under ``name`` when the job began; ``value`` is kept if that was nothing."""
         if name not in self._kept:
             self._kept[name] = value
-            self._write_job()
+            if self.folder.is_dir():
+                self._write_job()
         return self._kept[name]
 
     def add(self, piece: Piece, *, checksum: int, undecodable: int, misplaced: int, state: bytes) -> None:
