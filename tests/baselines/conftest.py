@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from metastyle.baselines.vgg19 import Encoder
 from metastyle.core.loss_network import LossNetwork
+from metastyle.weights.loss_network import UnreachableWeightsError
+from metastyle.weights.normalised_vgg19 import ADAIN_DECODER, VGG19, load_published
 
 Draw = Callable[..., Tensor]
 
@@ -28,6 +30,15 @@ def encoder() -> Encoder:
             if parameter.dim() == 4:
                 torch.nn.init.kaiming_normal_(parameter)
     return encoder
+
+
+@pytest.fixture(scope="session")
+def published() -> dict[str, dict[str, Tensor]]:
+    """The published weights, fetched into the user's cache where they are not there yet."""
+    try:
+        return {file.name: load_published(file) for file in (VGG19, ADAIN_DECODER)}
+    except UnreachableWeightsError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
