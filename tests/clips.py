@@ -40,14 +40,14 @@ def make_clip(
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
     colours: dict[str, int] | None = None,
-    subtitles: bool = False,
     pixel_aspect: Fraction | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write a film with a tone of as many seconds."""
     frames = moving(20) if frames is None else frames
     pts = [STEP * i for i in range(len(frames))] if pts is None else pts
     height, width = frames[0].shape[:2]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         container.metadata.update(metadata or {})
         video: Any = container.add_stream(codec, rate=Fraction(25), options=options or {"crf": "12"})
         video.width, video.height, video.pix_fmt = width, height, pixel_format
@@ -58,10 +58,7 @@ def make_clip(
             setattr(video.codec_context, name, value)
         audio: Any = None
         if sound is not None:
-            audio = container.add_stream(sound, rate=48000)
-        text: Any = container.add_stream("ass") if subtitles else None
-        if text is not None:
-            text.codec_context.subtitle_header = b"[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+            audio = container.add_stream(sound, rate=48000, bit_rate=128_000)
         for picture, at in zip(frames, pts, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format=pixel_format)
             frame.pts, frame.time_base = at, TIME_BASE

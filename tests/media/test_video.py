@@ -39,7 +39,7 @@ def test_frames_and_their_times(tmp_path: Path) -> None:
         [0.04 * i for i in range(20)], abs=1e-3
     )
     assert all(np.array_equal(f.pixels, p) for f, p in zip(frames, pictures, strict=True))
-    assert damage == Damage() and damage.sentence(clip.path) is None
+    assert damage == Damage(packets=20) and damage.sentence(clip.path) is None
 
 
 def test_varying_rate(tmp_path: Path) -> None:
@@ -237,3 +237,9 @@ def test_playlists_do_not_reach_other_places(tmp_path: Path) -> None:
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://localhost:9/a.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(MetastyleError, match=r"list.m3u8"):
         open_clip(path)
+
+
+def test_a_long_last_frame_is_no_damage(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", moving(6), pts=[0, 512, 1024, 1536, 2048, 300_000], sound=None)
+    list(read_frames(clip := open_clip(path), damage := Damage()))
+    assert damage.sentence(clip.path) is None

@@ -81,6 +81,8 @@ class Clip:
     """Frames per second, roughly where the rate varies."""
     seconds: float | None
     """Length as the file declares it; None where it does not."""
+    frames: int
+    """Their number as the file declares it; 0 where it does not."""
     codec: str
     pixel_format: str
     container: str
@@ -92,7 +94,8 @@ class Clip:
 
     def ticks(self, seconds: float | Fraction) -> int:
         """The first time stamp that is not before ``seconds`` after the film's beginning."""
-        return -int(-(Fraction(seconds) + self.origin) // self.time_base)
+        exact = Fraction(seconds).limit_denominator(1_000_000)  # 0.4 means 2/5, not the float next to it
+        return -int(-(exact + self.origin) // self.time_base)
 
     def seconds_at(self, ticks: int) -> float:
         """Seconds after the film's beginning."""
@@ -132,6 +135,7 @@ def open_clip(path: Path) -> Clip:
             "origin": origin,
             "rate": rate if Fraction(1, 60) <= rate <= 1000 else Fraction(25),
             "seconds": _declared_seconds(container, stream),
+            "frames": stream.frames if "mp4" in container.format.name else 0,  # AVI counts ticks
             "codec": stream.codec_context.name,
             "container": container.format.name,
         }

@@ -24,6 +24,8 @@ _DECODER_THREADS = 4
 class Damage:
     """What a clip turned out to lack while its frames were read."""
 
+    packets: int = 0
+    """Read since the beginning, or since a jump."""
     undecodable: int = 0
     misplaced: int = 0
     ends: str | None = None
@@ -83,6 +85,7 @@ def decoded(
             packet = None
         # The decoder still holds frames when the file ends; an empty packet asks for them.
         reading = packet is not None and packet.size > 0
+        damage.packets += reading
         try:
             yield from stream.codec_context.decode(packet if reading else None)
         except av.EOFError:

@@ -161,10 +161,13 @@ def _timed(
             duration = frame.duration if 0 < (frame.duration or 0) <= longest else nominal
             last, last_duration = pts, duration
             yield frame, pts, duration
-    if last is not None and clip.seconds is not None:
-        over = clip.seconds_at(last + last_duration) - clip.seconds_at(clip.ticks(0))
-        if over < clip.seconds - max(0.5, 3 * last_duration * float(clip.time_base)):
-            damage.ends = f"it ends after {over:.1f} of {clip.seconds:.1f} s"
+    if last is None or clip.seconds is None:
+        return
+    over = clip.seconds_at(last + last_duration)
+    early = over < clip.seconds - max(0.5, 3 * last_duration * float(clip.time_base))
+    # A number of frames tells more surely than the time: the last one may be shown for long.
+    if damage.packets < clip.frames if clip.frames and begin is None else early:
+        damage.ends = f"it ends after {over:.1f} of {clip.seconds:.1f} s"
 
 
 def _can_seek(clip: Clip, begin: int) -> bool:

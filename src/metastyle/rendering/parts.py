@@ -34,6 +34,8 @@ class Finished:
     undecodable: int
     misplaced: int
     """What the clip lacked up to there."""
+    has_state: bool
+    """Whether the painter remembers anything."""
 
 
 class Parts:
@@ -98,8 +100,9 @@ class Parts:
         number = len(self.finished)
         size = self.current.stat().st_size
         self.current.replace(self.path(number))
-        self._write(self._state_path(number), state)
-        finished = Finished(piece, size, checksum, undecodable, misplaced)
+        if state:
+            self._write(self._state_path(number), state)
+        finished = Finished(piece, size, checksum, undecodable, misplaced, bool(state))
         with (self.folder / "parts.jsonl").open("ab") as stream:
             # A line that a crash has left torn is ended, and then ignored for what it is.
             start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
@@ -107,12 +110,12 @@ class Parts:
             stream.flush()
             os.fsync(stream.fileno())
         self.finished.append(finished)
-        if number:
-            self._state_path(number - 1).unlink(missing_ok=True)
+        if number > 1:
+            self._state_path(number - 2).unlink(missing_ok=True)  # one more than needed is kept
 
     def state(self) -> bytes:
         """The painter's state after the last finished part."""
-        return self._state_path(len(self.finished) - 1).read_bytes()
+        return self._state_path(len(self.finished) - 1).read_bytes() if self.finished[-1].has_state else b""
 
     def remove(self) -> None:
         """The film is finished: nothing of this is needed any more."""
@@ -170,7 +173,7 @@ class Parts:
             if not path.is_file() or path.stat().st_size != entry.bytes:
                 break
             finished.append(entry)
-        while finished and not self._state_path(len(finished) - 1).is_file():
+        while finished and finished[-1].has_state and not self._state_path(len(finished) - 1).is_file():
             finished.pop()  # a painter cannot go on from a part whose state is gone
         if len(finished) < len(lines):
             records = (json.dumps(asdict(entry)).encode() + b"\n" for entry in finished)

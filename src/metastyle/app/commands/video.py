@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 16_384
 BY_DEFAULT = ".mp4"
-HOLDS_ALL = ".mkv"
+HOLDS_MOST = ".mkv"
 
 
 def video(
@@ -304,8 +304,8 @@ def _beside(clip: Clip, style: str, preview: float | None) -> Path:
         return clip.path.with_name(f"{stem}-{minutes:.0f}m{rest:g}s.png")
     own = clip.path.suffix.lower()
     suffix = own if own in CONTAINERS else BY_DEFAULT
-    if not holds_sound_of(clip, suffix):
-        suffix = HOLDS_ALL
+    if not holds_sound_of(clip, suffix) and holds_sound_of(clip, HOLDS_MOST):
+        suffix = HOLDS_MOST
     return clip.path.with_name(stem + suffix)
 
 
