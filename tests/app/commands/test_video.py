@@ -47,7 +47,7 @@ def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Pat
 
 
 def test_json_and_options(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "new.mkv"
+    out = tmp_path / "made" / "on" / "the" / "way" / "new.mkv"
     options = ["--size", "24", "--from", "0.04", "--to", "0:00.2", "--codec", "hevc", "--strength", "0"]
     result = run("video", clip, "--style", style_file, "-o", out, *options, "--json", "--quiet")
     assert (result.code, result.err) == (0, "")
@@ -74,8 +74,10 @@ def test_a_preview(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> No
 def test_portrait_odd_and_without_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
     path = make_clip(tmp_path / "odd.mp4", moving(3, (50, 34)), sound=None)
     turn(path, (0, 1, -1, 0))
-    assert run("video", path, "--style", style_file, "--quiet").code == 0
-    assert open_clip(tmp_path / "odd-plain.mp4").height == 50
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert run("video", path, "--style", style_file, "-o", folder, "--quiet").code == 0
+    assert open_clip(folder / "odd-plain.mp4").height == 50
     odd = make_clip(tmp_path / "b.mkv", moving(3, (33, 25)), codec="ffv1", pixel_format="bgr0", options={})
     result = run("video", odd, "--style", style_file)
     assert result.code == 0 and "33x25 becomes 32x24" in result.err

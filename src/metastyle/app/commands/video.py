@@ -70,7 +70,7 @@ def video(
     Args:
         clip: A film; any container and codec that FFmpeg reads.
         style: What to paint with, as in 'metastyle stylize'; several are mixed by their weights.
-        output: The film (.mp4, .m4v, .mov, .mkv or .webm); with --preview, the picture.
+        output: The film (.mp4, .m4v, .mov, .mkv or .webm) or a folder; with --preview, the picture.
         size: Long edge of the result; without it, the clip's own size.
         from_: Begin there: seconds, m:ss or h:mm:ss.
         to: End before there.
@@ -108,7 +108,9 @@ def video(
         opened = open_clip(clip)
         _check_begin(opened, from_, preview)
         name = mixture_name(parts)
-        out = output or _beside(opened, name, preview)
+        out = _beside(opened, name, preview) if output is None or output.is_dir() else output
+        if output is not None and output.is_dir():
+            out = output / out.name
         check_output(out, overwrite=overwrite)
         if out.exists() and out.samefile(clip):
             raise MetastyleError(f"{out} is the clip itself: choose another name with -o")
@@ -118,6 +120,7 @@ def video(
             with Display(common.quiet) as display:
                 taught = obtain(parts, learning, sources, device, display)
                 painter = _painter(taught, device=device, max_memory=max_memory, **look)
+                out.parent.mkdir(parents=True, exist_ok=True)
                 record = _preview(opened, preview, out, painter, size, overwrite=overwrite)
             return _conclude(record | {"output": out}, taught, speaker, started)
 
@@ -128,6 +131,7 @@ def video(
             _announce(opened, size, display)
             from metastyle.rendering.film import FilmJob
 
+            out.parent.mkdir(parents=True, exist_ok=True)
             job = FilmJob(
                 opened,
                 out,
