@@ -20,8 +20,11 @@ from metastyle.media import images
 from metastyle.media.video import open_clip
 from metastyle.media.video_decoding import Damage
 from metastyle.media.video_frames import read_frames
+from metastyle.rendering.film import FilmJob
 
 Run = Callable[..., Any]
+
+_DEFAULTS: dict[str, Any] = dict(FilmJob.__init__.__kwdefaults__ or {})
 
 
 @pytest.fixture
@@ -181,6 +184,32 @@ def test_a_painter_that_fails_keeps_what_there_is(
     assert len(shown(tmp_path / "clip-plain.mp4")) == 8
     left = {p.name for p in tmp_path.iterdir()} - {"cache"}
     assert left == {"clip.mp4", "clip-plain.mp4", style_file.name}
+
+
+def test_what_cannot_be_rescued_stays_in_its_folder(
+    clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metastyle.rendering import film, painters
+
+    real, count = painters.render_with_brush, 0
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 8:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
+    with monkeypatch.context() as patch:
+        patch.setattr(painters, "render_with_brush", failing)
+        patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_part": 3})
+        result = run("video", clip, "--style", style_file, "--quiet")
+    assert result.code == 130
+    first, second = result.err.splitlines()
+    assert "clip-plain.unfinished.mp4 already exists" in first
+    assert "stopped after 7 frames" in second and "clip-plain.mp4.parts holds them" in second
+    assert (tmp_path / "clip-plain.unfinished.mp4").read_bytes() == b"precious"
 
 
 @pytest.mark.slow

@@ -204,12 +204,13 @@ def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -
     if error is not None and not isinstance(error, KeyboardInterrupt):
         record["problem"] = explain(error)[0]
     record["interrupted"] = True
+    kept = None
     try:
         kept = job.rescue()
     except (MetastyleError, OSError) as unkept:
-        # What is finished stays in the job's folder in any case.
-        display.note(explain(unkept)[0])
-        kept = None
+        complain(explain(unkept)[0])
+    if kept is None and job.parts.finished:
+        kept = job.parts.folder
     record["kept"] = kept
     return record
 
@@ -260,7 +261,7 @@ def _conclude(record: dict[str, Any], taught: Taught, speaker: Speaker, started:
                 " the same command again goes on from there"
             )
         elif not problem:
-            complain("stopped before the first frame was finished")
+            complain("stopped before the first frame was painted")
         return code
     pace = f"  {record['frames_per_second']:.3g} frames/s" if record.get("frames_per_second") else ""
     frames = f"  {record['frames']} frames" if "frames" in record else ""
