@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,24 @@ import torch
 from PIL import Image
 
 from metastyle.app.cli import main
+from metastyle.baselines.adain import AdaIN
+from metastyle.baselines.vgg19 import Decoder, Encoder
 from metastyle.benchmark import stillness
 from metastyle.benchmark.motion import Clip, pan
-from metastyle.benchmark.stillness import FOLLOWING, OWN, Row, Speed, errors, measure, measure_speed, table
+from metastyle.benchmark.stillness import (
+    FOLLOWING,
+    OWN,
+    Row,
+    Speed,
+    adain_painter,
+    errors,
+    measure,
+    measure_speed,
+    paint,
+    table,
+)
 from metastyle.core.network import TransformationNetwork
+from metastyle.media.images import Picture
 from metastyle.media.synthetic import dead_leaves
 
 pytest.importorskip("cv2")
@@ -42,9 +57,9 @@ def test_errors_of_known_changes(clip: Clip) -> None:
 
 
 def test_every_way_is_measured_once_and_kept(
-    network: TransformationNetwork, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: TransformationNetwork, clip: Clip, tmp_path: Path
 ) -> None:
-    rows = list(measure({"random": network}, [clip], tmp_path))
+    rows = list(measure({"random": partial(paint, network)}, [clip], tmp_path))
     assert len(rows) == 9 and len({row.way for row in rows}) == 9
     by_way = {row.way: row for row in rows}
     assert by_way[OWN].departure == 0 < by_way[FOLLOWING].departure
@@ -52,12 +67,21 @@ def test_every_way_is_measured_once_and_kept(
     speeds = measure_speed(network, tmp_path, height=16, width=16, rounds=1)
     assert speeds[0].ratio == 1 and all(speed.seconds > 0 for speed in speeds)
 
-    def never(*_: object) -> None:
+    def never(*_: object) -> dict[str, list[np.ndarray]]:
         raise AssertionError("a finished clip was painted again")
 
-    monkeypatch.setattr(stillness, "paint", never)
-    assert list(measure({"random": network}, [clip], tmp_path)) == rows
+    assert list(measure({"random": never}, [clip], tmp_path)) == rows
     assert stillness.read(tmp_path / "results.json") == (rows, speeds)
+
+
+def test_adain_takes_part(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    system = AdaIN(Encoder(4).eval(), Decoder(4).eval())
+    monkeypatch.setattr(AdaIN, "load", lambda *_: system)
+    painter = adain_painter(Picture(pixels=clip.frames[0]), size=64)
+    (row,) = measure({"a": painter}, [clip], tmp_path)
+    assert row.way == "AdaIN, each frame's own" and row.departure == 0
+    painted = painter(clip.frames)[row.way]
+    assert painted[0].shape == clip.frames[0].shape and painted[0].dtype == np.uint8
 
 
 def test_the_table_averages_over_styles() -> None:

@@ -16,11 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import torch
 
+from metastyle.baselines.adain import AdaIN
 from metastyle.benchmark.motion import Clip, Pixels, Step
 from metastyle.core.network import TransformationNetwork
+from metastyle.media.images import Picture, from_tensor, resize, to_tensor
 from metastyle.rendering.frozen import FrozenStylizer, average
 from metastyle.rendering.frozen import measure as frame_statistics
 from metastyle.rendering.smoothing import Smoother, warp
@@ -31,6 +35,10 @@ from metastyle.weights.tensor_files import write_bytes
 SQUARE = 32
 SMOOTHINGS = (0.5, 0.7)
 OWN, FOLLOWING = "each frame's own", "following"
+
+
+Paint: TypeAlias = Callable[[Sequence[Pixels]], dict[str, list[Pixels]]]
+"""The frames of one shot -> results by the way they were painted; the first way is the ordinary one."""
 
 
 @dataclass(frozen=True)
@@ -115,24 +123,37 @@ def _step_errors(first: Pixels, second: Pixels, step: Step) -> tuple[float, floa
     return float(error), float(np.sqrt(np.square(means).mean())) if enough.any() else 0.0
 
 
-def measure(
-    networks: Mapping[str, TransformationNetwork], clips: Sequence[Clip], folder: Path
-) -> Iterator[Row]:
-    """Fill the table and yield its rows; what ``results.json`` holds already is not done again."""
+def adain_painter(painting: Picture, size: int = 512) -> Paint:
+    """AdaIN, whose statistics are each frame's own in another way: fed forward, never adapted."""
+    style = to_tensor(resize(painting, size).pixels)
+    stylise = AdaIN.load(torch.device("cpu")).prepare(style)
+
+    def painted(frames: Sequence[Pixels]) -> dict[str, list[Pixels]]:
+        return {"AdaIN, each frame's own": [from_tensor(stylise(to_tensor(frame))) for frame in frames]}
+
+    return painted
+
+
+def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) -> Iterator[Row]:
+    """Fill the table and yield its rows; what ``results.json`` holds already is not done again.
+
+    painters: by the style's name, what paints the frames of one shot in one or more ways.
+    """
     path = folder / "results.json"
     rows, speeds = read(path)
     yield from rows
     done = {(row.style, row.clip) for row in rows}
-    for style, network in networks.items():
+    for style, painter in painters.items():
         for clip in clips:
             if (style, clip.name) in done:
                 continue
             film = errors(clip.frames, clip.steps)
-            painted = paint(network, clip.frames)
+            painted = painter(clip.frames)
+            reference = np.asarray(next(iter(painted.values())), np.float32)
             for way, results in painted.items():
                 values = np.asarray(results, np.float32)
                 sharpness = float(np.abs(np.diff(values, axis=2)).mean())
-                departure = float(np.abs(values - np.asarray(painted[OWN], np.float32)).mean())
+                departure = float(np.abs(values - reference).mean())
                 error, drift = errors(results, clip.steps)
                 rows.append(Row(style, clip.name, way, error, drift, sharpness, departure, *film))
                 yield rows[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ def stillness(
     style: Annotated[list[Path], Parameter(metavar="STYLE", negative_iterable="")],
     sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
     picture: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
+    painting: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
     reduce: int = 1,
     rounds: int = 7,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/stillness"),
@@ -31,8 +33,7 @@ def stillness(
     For example:
 
         metastyle bench stillness --style s.safetensors --sequence alley_1/
-        metastyle bench stillness --style s.safetensors \\
-            --picture wide.jpg --picture passing.jpg
+        metastyle bench stillness --style night --sequence a/ --sequence b/
 
     Args:
         style: Style file; may be repeated.
@@ -40,6 +41,8 @@ def stillness(
             repeated.
         picture: Two pictures to make films of: a pan over the first, a fade, and
             the second passing before the first.
+        painting: Painting that AdaIN is measured with, beside the styles; may be
+            repeated.
         reduce: Make the sequences smaller by this whole factor.
         rounds: How often times are taken; 0 takes none.
         output: Folder for results.json and table.md.
@@ -49,6 +52,7 @@ def stillness(
     from metastyle import api
     from metastyle.benchmark import motion
     from metastyle.benchmark import stillness as benchmark
+    from metastyle.media.images import open_picture
 
     if reduce < 1 or rounds < 0:
         raise MetastyleError(f"--reduce {reduce} --rounds {rounds}: at least 1 and 0")
@@ -59,10 +63,15 @@ def stillness(
     if not clips:
         raise MetastyleError("nothing to measure on: give --sequence DIR, or --picture twice")
     networks = {path.stem: api.load(path).network() for path in style}
+    painters: dict[str, benchmark.Paint] = {
+        name: partial(benchmark.paint, network) for name, network in networks.items()
+    }
+    for path in painting or []:
+        painters[f"{path.stem} (AdaIN)"] = benchmark.adain_painter(open_picture(path))
     rows = []
-    total = len(networks) * len(clips) * 9  # ways
+    total = len(clips) * (9 * len(networks) + len(painting or []))  # ways
     with Display(common.quiet) as display:
-        for row in benchmark.measure(networks, clips, output):
+        for row in benchmark.measure(painters, clips, output):
             rows.append(row)
             line = f"{row.style}, {row.clip}, {row.way}: {row.error:.2f}"
             display.update("measuring", min(1.0, len(rows) / total), line)
