@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from clips import Pixels, make_clip, moving, seconds_shown, shown, sound_packets
 
+from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.media.video import open_clip
 from metastyle.media.video_decoding import Damage
@@ -23,6 +25,8 @@ from metastyle.media.video_frames import read_frames
 from metastyle.rendering.film import FilmJob
 from metastyle.rendering.pace import Progress
 from metastyle.rendering.painters import FrameByFrame, Painter
+from metastyle.rendering.still import StillPainter
+from metastyle.rendering.stylizer import Stylizer
 
 TESTS = Path(__file__).parents[1]
 
@@ -104,6 +108,20 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert job.frames_before == after // 7 * 7
     again = finish(job, painter())
     assert len(again) == 40 - after // 7 * 7
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_a_painter_with_a_long_memory_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    """Statistics that follow the film, a cut, and smoothing along the motion: all of it survives."""
+    pytest.importorskip("cv2", reason="smoothing needs OpenCV")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        stylizer = Stylizer(TransformationNetwork(), device="cpu", max_memory=1 << 28)
+    clip = make_clip(tmp_path / "cut.mp4", moving(8, (32, 24)) + moving(8, (32, 24), seed=4), sound=None)
+    finish(job_of(clip, tmp_path / "whole.mp4", frames_per_part=5), StillPainter(stylizer))
+    for after in (6, 12):
+        run_until(job_of(clip, tmp_path / "out.mp4", frames_per_part=5), after, StillPainter(stylizer))
+    finish(job_of(clip, tmp_path / "out.mp4", frames_per_part=5), StillPainter(stylizer))
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
