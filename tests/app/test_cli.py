@@ -20,7 +20,24 @@ from metastyle.app import cli
 from metastyle.errors import MetastyleError
 
 Run = Callable[..., Any]
-NAMES = [command.__name__ for command in cli.COMMANDS]
+
+
+def _commands() -> dict[str, Callable[..., Any]]:
+    """Every command, and every command's command, by what is typed."""
+    found: dict[str, Callable[..., Any]] = {}
+    for command in cli.COMMANDS:
+        if isinstance(command, App):
+            for inner in (name for name in command if not name.startswith("-")):
+                function = command[inner].default_command
+                assert function is not None
+                found[f"{command.name[0]} {inner}"] = function
+        else:
+            found[command.__name__.replace("_", "-")] = command
+    return found
+
+
+COMMANDS = _commands()
+NAMES = list(COMMANDS)
 
 
 def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -46,18 +63,21 @@ def test_help_comes_without_the_heavy_libraries() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_teaches_by_example(name: str, run: Run) -> None:
-    result = run(name, "--help")
+    result = run(*name.split(), "--help")
     assert result.code == 0 and result.err == ""
     examples = [line.strip() for line in result.out.splitlines() if f"metastyle {name}" in line][1:]
     assert len(examples) >= 2
     assert all(
-        len(line) <= 80 for line in (inspect.getdoc(getattr(cli, name)) or "").split("Args:")[0].splitlines()
+        len(line) <= 80 for line in (inspect.getdoc(COMMANDS[name]) or "").split("Args:")[0].splitlines()
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_explained(name: str) -> None:
-    arguments = cli.app[name].assemble_argument_collection(parse_docstring=True)
+    command = cli.app
+    for word in name.split():
+        command = command[word]
+    arguments = command.assemble_argument_collection(parse_docstring=True)
     shown = [argument for argument in arguments if argument.show]
     assert len(shown) >= 3
     assert [a.name for a in shown if not a.parameter.help] == []
@@ -65,20 +85,20 @@ def test_every_option_is_explained(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_example_is_understood(name: str) -> None:
-    lines = [line.strip() for line in (inspect.getdoc(getattr(cli, name)) or "").splitlines()]
+    lines = [line.strip() for line in (inspect.getdoc(COMMANDS[name]) or "").splitlines()]
     examples = [line.split("#")[0].split("|")[-1].split(">")[0].strip() for line in lines]
     examples = [line for line in examples if line.startswith(f"metastyle {name}")]
     assert len(examples) >= 2
     for example in examples:
         tokens = ["x" if token == "-" else token for token in shlex.split(example)[1:]]
         command, _, _ = cli.app.parse_args(tokens, exit_on_error=False, print_error=False)
-        assert command is getattr(cli, name)
+        assert command is COMMANDS[name]
 
 
 def test_overview(run: Run) -> None:
     result = run("--help")
     assert result.code == 0
-    assert all(f" {name} " in result.out for name in NAMES)
+    assert all(f" {name.split()[0]} " in result.out for name in NAMES)
     assert run().out == result.out
     assert run("--version").out == f"{metastyle.__version__}\n"
     assert "--install-completion" in result.out
@@ -93,7 +113,7 @@ def test_overview(run: Run) -> None:
             ["adapt", "a.jpg", "--steps", "many"],
             'for --steps: unable to convert "many" into int.',
         ),
-        (["adapt", "a.jpg", "--parameters", "some"], 'Choose from: "all", "instance_norm"'),
+        (["adapt", "a.jpg", "--parameters", "some"], 'Choose from: "all", "low_rank"'),
         (["stylize", "a.jpg", "--style", "b.jpg", "--max-memory", "1q"], "'1q' is not a size: write 2GB"),
         (["stylize", "a.jpg"], "stylize needs a style: add --style PAINTING"),
         (["stylize"], "metastyle stylize --help"),
@@ -183,7 +203,7 @@ WORDS = st.one_of(st.sampled_from(OPTIONS.split()), st.text(max_size=8))
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    command=st.sampled_from([name for name in NAMES if name not in ("doctor", "weights")]),
+    command=st.sampled_from([name for name in NAMES if name not in ("doctor", "weights", "styles")]),
     words=st.lists(WORDS, max_size=6),
 )
 def test_odd_arguments_never_end_in_a_traceback(
@@ -191,7 +211,7 @@ def test_odd_arguments_never_end_in_a_traceback(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    result = run(command, *words)
+    result = run(*command.split(), *words)
     wants_help = "--help" in words or "-h" in words
     assert result.code == (0 if wants_help else 2), result.err
     if not wants_help:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from metastyle.app.commands.bench_quality import quality
+from metastyle.app.commands.bench_speed import speed
 from metastyle.app.commands.bench_stillness import stillness
 from metastyle.app.extras import needs
 from metastyle.app.options import Common
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from metastyle.benchmark.adaptation import Variant
 
 bench = App(name="bench", help="Measure what this project claims.", help_format="plaintext")
+bench.command(speed)
+bench.command(quality)
 bench.command(stillness)
 
 _DEFAULT_VARIANTS = ("shipped:", "random: model=random")

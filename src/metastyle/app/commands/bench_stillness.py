@@ -33,7 +33,7 @@ def stillness(
     For example:
 
         metastyle bench stillness --style s.safetensors --sequence alley_1/
-        metastyle bench stillness --style night --sequence a/ --sequence b/
+        metastyle bench stillness --style s.safetensors --sequence a/ --sequence b/
 
     Args:
         style: Style file; may be repeated.

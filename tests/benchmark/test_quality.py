@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from metastyle.baselines.vgg19 import Encoder
+from metastyle.benchmark.quality import (
+    MEASURES,
+    REFERENCE,
+    Quality,
+    grid,
+    interval,
+    losses,
+    measure,
+    read,
+    table,
+)
+from metastyle.core.loss_network import LossNetwork
+from metastyle.errors import MetastyleError
+from metastyle.media.synthetic import dead_leaves
+
+CPU = torch.device("cpu")
+
+
+class Brightening:
+    parameters, styles = 0, "any"
+
+    def __init__(self, device: torch.device, amount: float = 0.1, name: str = "brightening") -> None:
+        self.amount, self.name, self.prepared = amount, name, 0
+
+    def prepare(self, style: Tensor) -> Any:
+        return lambda photo: photo + self.amount
+
+
+def broken(device: torch.device) -> Brightening:
+    raise MetastyleError("its weights are missing")
+
+
+@pytest.fixture(scope="module")
+def networks() -> tuple[LossNetwork, Encoder]:
+    torch.manual_seed(0)
+    return LossNetwork(), Encoder()
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Tensor]:
+    return [torch.from_numpy(p)[None] for p in dead_leaves(4, 176, 0)]
+
+
+def test_a_picture_is_nearest_to_itself(networks: Any, pictures: list[Tensor]) -> None:
+    photo, style = pictures[:2]
+    kept = dict(zip(MEASURES, losses(photo, photo, style, *networks), strict=True))
+    copied = dict(zip(MEASURES, losses(style, photo, style, *networks), strict=True))
+    assert kept["content"] == kept["other_content"] == 0 and kept["structure"] == pytest.approx(1)
+    assert copied["style"] == copied["other_style"] == 0 and copied["structure"] < 0.5
+    assert kept["total"] == pytest.approx(kept["content"] + kept["style"])
+    assert kept["style"] > 0 and kept["other_style"] > 0 and copied["content"] > 0
+
+
+def test_what_is_measured_is_kept(networks: Any, pictures: list[Tensor], tmp_path: Path) -> None:
+    photos = {"a": pictures[0], "b": pictures[1]}
+    paintings = {"x": pictures[2], "y": pictures[3]}
+    calls: list[float] = []
+
+    def make(device: torch.device) -> Brightening:
+        calls.append(0)
+        return Brightening(device, 0.1, REFERENCE)
+
+    methods: dict[str, Any] = {"ref": make, "broken": broken, "none": lambda d: Brightening(d, 0.0)}
+    first = list(measure(methods, paintings, photos, tmp_path, *networks, CPU))
+    assert len(first) == 12 and len(calls) == 1
+    assert [c.error for c in first if c.method == "broken"] == ["its weights are missing"] * 4
+    assert all(c.structure == pytest.approx(1, abs=1e-3) for c in first if c.method == "none")
+    assert len(read(tmp_path / "quality.json")) == 8
+    again = list(measure(methods, paintings, photos, tmp_path, *networks, CPU))
+    assert len(calls) == 1 and sum(not c.error for c in again) == 8
+    more = dict(photos, c=pictures[2])
+    assert len(list(measure(methods, paintings, more, tmp_path, *networks, CPU))) == 18 and len(calls) == 2
+    written = table(first)
+    assert (
+        f"| {REFERENCE} | 4 | 1 (1–1) |" in written and "| broken | 0 | its weights are missing |" in written
+    )
+    shown = grid(first, photos, paintings, tmp_path)
+    assert shown.shape[1] > 4 * 256 and shown.dtype == np.uint8
+
+
+def test_intervals() -> None:
+    rng = np.random.default_rng(0)
+    low, high = (
+        float(x) for x in interval(list(rng.normal(10, 2, 400))).split("(")[1].rstrip(")").split("–")
+    )
+    assert 9.5 < low < 10 < high < 10.5 and (high - low) == pytest.approx(2 * 1.96 * 2 / 20, rel=0.3)
+    assert interval([]) == "" and interval([3.0]) == "3 (3–3)"
+    assert Quality("m", "m", "p", "q").error == ""
