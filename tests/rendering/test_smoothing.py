@@ -68,7 +68,7 @@ def test_equal_results_stay_as_they_are(smoother: Smoother, scenes: list[np.ndar
 
 def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MetastyleError, match=r"metastyle\[flow\]"):
+    with pytest.raises(MetastyleError, match=r"metastyle\[video\]"):
         Smoother()
 
 

@@ -11,8 +11,7 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "train": ("lightning_fabric",),
     "plot": ("matplotlib",),
-    "video": ("av",),
-    "flow": ("cv2",),
+    "video": ("av", "cv2"),
     "bench": ("torchmetrics", "matplotlib"),
     "scale": ("ray",),
 }

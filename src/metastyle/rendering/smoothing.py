@@ -56,7 +56,7 @@ class Smoother:
 
     share: how much of the earlier result goes into the new one where it can be trusted: 0 to below 1.
 
-    Raises MetastyleError for a share out of range, or if the extra ``flow`` is not installed.
+    Raises MetastyleError for a share out of range, or if the extra ``video`` is not installed.
     """
 
     def __init__(self, share: float = 0.5) -> None:
@@ -66,7 +66,7 @@ class Smoother:
             import cv2
         except ImportError:
             raise MetastyleError(
-                'smoothing needs OpenCV: pip install "metastyle[flow]", or smoothing of 0'
+                'smoothing needs OpenCV: pip install "metastyle[video]", or smoothing of 0'
             ) from None
         self._cv2: Any = cv2
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
-    result = run("video", clip, "--style", style_file, "--quality", "1")
+    result = run("video", clip, "--style", style_file, "--quality", "1", "--frame-by-frame")
     assert result.code == 0 and result.err.count("\n") == 1
     assert result.err.startswith("repainting: 100% 8 frames")
     out = tmp_path / "clip-plain.mp4"
@@ -47,6 +48,20 @@ def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Pat
         assert np.abs(two.pixels - expected).mean() < 9  # a random network's noise, in 4:2:0
         assert np.abs(two.pixels - one.pixels.astype(int)).mean() > 20
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == []
+
+
+def test_films_are_still_by_default(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    def restlessness(name: str, *options: str) -> float:
+        out = tmp_path / name
+        assert (
+            run("video", clip, "-s", style_file, "-o", out, "--quality", "1", "--quiet", *options).code == 0
+        )
+        frames = [frame.pixels.astype(int) for frame in read_frames(open_clip(out), Damage())]
+        return float(np.mean([np.abs(b - a).mean() for a, b in pairwise(frames)]))
+
+    default = restlessness("default.mp4")
+    assert default < restlessness("unsmoothed.mp4", "--smoothing", "0")
+    assert default < restlessness("each.mp4", "--frame-by-frame")
 
 
 def test_json_and_options(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
@@ -161,9 +176,9 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(style_file: Path, run: Run, 
 def test_a_painter_that_fails_keeps_what_there_is(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metastyle.rendering import painters
+    from metastyle.rendering import still
 
-    real, count = painters.render_with_brush, 0
+    real, count = still.render_with_brush, 0
 
     def failing(*arguments: Any) -> Any:
         nonlocal count
@@ -173,7 +188,7 @@ def test_a_painter_that_fails_keeps_what_there_is(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(painters, "render_with_brush", failing)
+        patch.setattr(still, "render_with_brush", failing)
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 2
     first, second = result.err.splitlines()
@@ -189,9 +204,9 @@ def test_a_painter_that_fails_keeps_what_there_is(
 def test_what_cannot_be_rescued_stays_in_its_folder(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metastyle.rendering import film, painters
+    from metastyle.rendering import film, still
 
-    real, count = painters.render_with_brush, 0
+    real, count = still.render_with_brush, 0
 
     def failing(*arguments: Any) -> Any:
         nonlocal count
@@ -202,7 +217,7 @@ def test_what_cannot_be_rescued_stays_in_its_folder(
 
     (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
     with monkeypatch.context() as patch:
-        patch.setattr(painters, "render_with_brush", failing)
+        patch.setattr(still, "render_with_brush", failing)
         patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_part": 3})
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 130

@@ -47,7 +47,7 @@ def stillness(
         rounds: How often times are taken; 0 takes none.
         output: Folder for results.json and table.md.
     """
-    with needs("flow", "smoothing"):
+    with needs("video", "smoothing"):
         import cv2  # noqa: F401
     from metastyle import api
     from metastyle.benchmark import motion

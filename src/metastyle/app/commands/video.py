@@ -44,6 +44,8 @@ def video(
     strength: float = 1.0,
     brush: float | None = None,
     keep_color: Annotated[bool, FLAG] = False,
+    smoothing: float = 0.5,
+    frame_by_frame: Annotated[bool, FLAG] = False,
     codec: str | None = None,
     quality: int | None = None,
     overwrite: Annotated[bool, FLAG] = False,
@@ -78,6 +80,8 @@ def video(
         strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
         keep_color: Keep the clip's colours, take only the painting's strokes and light.
+        smoothing: How much of each frame comes from the one before, moved along; 0 to 0.9.
+        frame_by_frame: Paint every frame for itself: sharper, and it flickers.
         codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.
         quality: Constant rate factor: less is better and larger; 1 to 51 (h264, hevc) or 63 (vp9, av1).
         overwrite: Replace a result that exists, and unfinished work made with other options.
@@ -88,6 +92,7 @@ def video(
     check_number("--size", size, 16, MAX_SIZE)
     check_number("--strength", strength, 0, 2)
     check_number("--brush", brush, 0.25, 8)
+    check_number("--smoothing", smoothing, 0, 0.9)
     if from_ is not None and to is not None and to <= from_:
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
     if clip == PIPE or output == PIPE:
@@ -96,6 +101,7 @@ def video(
     check_is_file(clip)
     learning.settings()
     look: dict[str, Any] = {"strength": strength, "brush": brush, "keep_color": keep_color}
+    motion: dict[str, Any] = {"smoothing": smoothing, "frame_by_frame": frame_by_frame}
 
     with needs("video", "repainting films"):
         from metastyle.core.hardware import pick_device
@@ -119,7 +125,7 @@ def video(
             check_picture_output(out, overwrite=overwrite)
             with Display(common.quiet) as display:
                 taught = obtain(parts, learning, sources, device, display)
-                painter = _painter(taught, device=device, max_memory=max_memory, **look)
+                painter = _painter(taught, device=device, max_memory=max_memory, **look, frame_by_frame=True)
                 out.parent.mkdir(parents=True, exist_ok=True)
                 record = _preview(opened, preview, out, painter, size, overwrite=overwrite)
             return _conclude(record | {"output": out}, taught, speaker, started)
@@ -136,7 +142,7 @@ def video(
                 opened,
                 out,
                 encoding,
-                identity={"style": _digest(taught, strength), **look},
+                identity={"style": _digest(taught, strength), **look, **motion},
                 long_edge=size,
                 begin=from_,
                 end=to,
@@ -144,7 +150,7 @@ def video(
             )
             # The plan for a frame depends on the budget, and its rounding on the plan.
             budget = job.parts.keep("max_memory", max_memory or _default_budget(device))
-            painter = _painter(taught, device=device, max_memory=max_memory or budget, **look)
+            painter = _painter(taught, device=device, max_memory=max_memory or budget, **look, **motion)
             record = _make(job, painter, display, stop)
     return _conclude(record | {"output": out}, taught, speaker, started)
 
@@ -157,12 +163,17 @@ def _painter(
     strength: float,
     brush: float | None,
     keep_color: bool,
+    smoothing: float = 0.0,
+    frame_by_frame: bool = False,
 ) -> Painter:
     """What every frame of the film goes through; made once for a film."""
-    from metastyle.rendering.painters import frame_by_frame
+    from metastyle.rendering import painters, still
 
     stylizer = taught.style.stylizer(device=device, max_memory=max_memory, strength=max(1.0, strength))
-    return frame_by_frame(stylizer, brush=brush, keep_color=keep_color, strength=min(1.0, strength))
+    look: dict[str, Any] = {"brush": brush, "keep_color": keep_color, "strength": min(1.0, strength)}
+    if frame_by_frame:
+        return painters.frame_by_frame(stylizer, **look)
+    return still.StillPainter(stylizer, still.StillnessSettings(smoothing=smoothing), **look)
 
 
 def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -> dict[str, Any]:
