@@ -10,6 +10,7 @@ from metastyle.baselines.lessons import (
     OneStyleLearning,
     Reconstruction,
     SwapInversion,
+    fit_last_convolution,
     moment_loss,
     total_variation,
 )
@@ -118,3 +119,20 @@ def test_total_variation():
     ramp = torch.arange(6.0).expand(1, 3, 5, 6)
     torch.testing.assert_close(total_variation(ramp), torch.tensor(1.0))
     torch.testing.assert_close(total_variation(2 * ramp.transpose(2, 3)), torch.tensor(2.0))
+
+
+def test_the_last_convolution_begins_with_least_squares(encoder, batch):
+    """At level 1 the decoder is linear: no other weights give the pictures back better."""
+    torch.manual_seed(0)
+    decoder = Decoder(1)
+    lesson = Reconstruction(encoder, decoder)
+    before = lesson.losses(batch)["pixels"].item()
+    fit_last_convolution(encoder, decoder, [torch.cat([batch.photos, batch.paintings])])
+    fitted_loss = lesson.losses(batch)["pixels"].item()
+    assert fitted_loss < 0.05 * before
+    weights = decoder.conv1_1.weight.detach().clone()
+    for seed in range(5):
+        step = torch.randn(weights.shape, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            decoder.conv1_1.weight.copy_(weights + 1e-3 * step)
+        assert lesson.losses(batch)["pixels"].item() > fitted_loss

@@ -172,6 +172,32 @@ class OneStyleLearning:
         return {"content": loss.content, "style": loss.style}
 
 
+@torch.no_grad()
+def fit_last_convolution(encoder: Encoder, decoder: Decoder, pictures: Sequence[Tensor]) -> None:
+    """Begin ``conv1_1`` with the least-squares solution of "give these pictures back", the rest as it is.
+
+    The features of a level differ in size by two orders of magnitude and many of them say the same, which
+    makes the last, linear step slow to learn by gradients. At level 1 there is nothing else to learn.
+    ``pictures`` are batches (B, 3, n, n), n a multiple of 16.
+    """
+    layer = f"relu{decoder.level}_1"
+    last: nn.Conv2d = decoder.conv1_1  # type: ignore[assignment]
+    size = last.weight[0].numel() + 1
+    square = torch.zeros(size, size, dtype=torch.float64, device=last.weight.device)
+    product = square.new_zeros(size, 3)
+    for batch in pictures:
+        hidden = decoder.before_last(encoder(batch, [layer])[layer])
+        patches = F.unfold(F.pad(hidden, (1, 1, 1, 1), mode="reflect"), 3).double()  # (B, 9 C, places)
+        x = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1)
+        square += (x @ x.transpose(1, 2)).sum(dim=0)
+        product += (x @ batch.flatten(2).double().transpose(1, 2)).sum(dim=0)
+    square.diagonal().add_(1e-4 * square.diagonal().mean())
+    solution = torch.linalg.solve(square, product).T.float()
+    last.weight.copy_(solution[:, :-1].view_as(last.weight))
+    assert last.bias is not None
+    last.bias.copy_(solution[:, -1])
+
+
 def moment_loss(features: Sequence[Tensor], statistics: Tensor) -> Tensor:
     """Squared errors of channel means and deviations, means over channels, summed over layers.
 

@@ -6,8 +6,9 @@ trained inverse network turns them into a picture (section 3.2), where
 
     F = argmin_f sum_{H in N}  |Phi(f(H)) - H|^2 + lambda TV(f(H))                               (eq. 4)
 
-and N holds features of pictures as well as swapped ones. Deviations: the inverse network starts from the
-tail of AdaIN's published decoder. The table's 1.48M parameters are not reproduced by any published variant;
+and N holds features of pictures as well as swapped ones. Deviations: the inverse network has no
+normalisation, and starts from the tail of AdaIN's published decoder, its last convolution from a
+least-squares fit. The table's 1.48M parameters are not reproduced by any published variant;
 the definition has 1,110,403.
 """
 

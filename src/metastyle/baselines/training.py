@@ -30,6 +30,7 @@ from metastyle.baselines.lessons import (
     OneStyleLearning,
     Reconstruction,
     SwapInversion,
+    fit_last_convolution,
 )
 from metastyle.baselines.shen import PART as SHEN
 from metastyle.baselines.shen import MetaNetwork
@@ -38,13 +39,13 @@ from metastyle.baselines.trained import save_trained, trained_path
 from metastyle.baselines.vgg19 import Decoder, Encoder
 from metastyle.baselines.wct import LEVELS
 from metastyle.baselines.wct import part as wct_part
-from metastyle.core.hardware import compute_dtype, pick_device
+from metastyle.core.hardware import pick_device
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.errors import MetastyleError
 from metastyle.media.images import open_picture, resize, to_tensor
 from metastyle.training.config import DataConfig, OptimiserConfig
-from metastyle.training.data import Episode, Episodes, Painting, Split, stream
+from metastyle.training.data import Episode, Episodes, Painting, Request, Split, stream
 from metastyle.training.events import Finished, Saved, Started
 from metastyle.training.interrupt import Interrupt
 from metastyle.training.schedule import progress_of, rate_factor
@@ -66,6 +67,7 @@ PARTS = (*(wct_part(level) for level in reversed(LEVELS)), STYLE_SWAP, AVATAR_NE
 PAINTING_SIZE = 512
 """Longer edge of Johnson et al.'s painting."""
 _WARM_UP = 0.01
+_SHOWN = 8  # batches that a decoder's last convolution is fitted to at the start
 _MAY_CHANGE = {"contents", "styles", "output", "iterations", "minutes", "device", "workers", "save_minutes"}
 
 
@@ -208,7 +210,6 @@ class _Run:
         except OSError as error:
             raise MetastyleError(f"{self.output}: this folder cannot be made: {error.strerror}") from None
         self.part, self.lesson = new_lesson(settings, networks, self.device)
-        self.dtype = compute_dtype(self.device)
         self.learned = self.lesson.learned.train()
         self.parameters = dict(self.learned.named_parameters())
         self.rate = settings.rate or self.lesson.rate
@@ -219,6 +220,10 @@ class _Run:
         self.losses: dict[str, float] = {}
         if self.state_path.exists():
             self._restore()
+        elif isinstance(self.lesson, Reconstruction | SwapInversion) and not settings.from_scratch:
+            shown = (self.episodes[Request(index, settings.crop)] for index in range(_SHOWN))
+            pictures = [torch.cat([self._place(e.queries), self._place(e.contents)]) for e in shown]
+            fit_last_convolution(self.lesson.encoder, self.lesson.learned, pictures)
 
     def _episodes(self) -> Episodes:
         s, asks_for = self.settings, self.lesson.asks_for
@@ -268,9 +273,8 @@ class _Run:
         self.adam.param_groups[0]["lr"] = self.rate * rate_factor("cosine", self._progress(), _WARM_UP)
         targets = [self._target(painting) for painting in episode.paintings]
         batch = Batch(self._place(episode.queries), self._place(episode.contents), targets)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            losses = self.lesson.losses(batch)
-            total = torch.stack(list(losses.values())).sum()
+        losses = self.lesson.losses(batch)  # in float32: bfloat16 was no faster, and decoders need the bits
+        total = torch.stack(list(losses.values())).sum()
         if not total.isfinite():
             raise MetastyleError(
                 f"the loss of '{self.part}' became {total.item()} at iteration {self.iteration + 1}: "

@@ -5,7 +5,8 @@ features themselves, decode (section 3.3). Each decoder was trained alone to giv
 
     L = |I_o - I_i|^2 + lambda |Phi(I_o) - Phi(I_i)|^2,  lambda = 1                              (eq. 1)
 
-Deviations: decoders start from the tail of AdaIN's published decoder and learn on paintings too.
+Deviations: decoders start from the tail of AdaIN's published decoder, their last convolution from a
+least-squares fit, and they learn on paintings too.
 """
 
 from __future__ import annotations
