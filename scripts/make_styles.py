@@ -19,7 +19,7 @@ from metastyle.weights.catalogue import STYLES
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "paintings"
 
-SETTINGS = metastyle.AdaptationSettings(steps=200, parameters="low_rank", rank=2)
+SETTINGS = metastyle.AdaptationSettings(steps=100, parameters="low_rank", rank=2)
 """What is shipped: see docs/styles.md for the measurement behind it."""
 
 OURS = "MIT, as the project: drawn by its own code"
