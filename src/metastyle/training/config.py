@@ -83,6 +83,8 @@ class ObjectiveConfig:
     and deviation: from there a style does not begin by losing the content."""
     style_ramp: float = 0.0
     """Share of the run, after that, over which beta rises from a tenth of its value to all of it."""
+    peak_weight: float = 0.0
+    """Weight of the penalty on spikes (``peaks.py``), which show as blots."""
     normalise_styles: bool = False
     """Divide each painting's loss by the style loss that untouched photographs have for it."""
 
@@ -282,6 +284,7 @@ def check(config: TrainingConfig, origin: str = "configuration") -> None:
     )
     need(0 <= objective.content_weight < math.inf, "objective.content_weight", "a number from 0")
     need(0 < objective.style_weight < math.inf, "objective.style_weight", "a number above 0")
+    need(0 <= objective.peak_weight < math.inf, "objective.peak_weight", "a number from 0")
     need(optimiser.styles >= 1, "optimiser.styles", "1 or more")
     need(optimiser.contents >= 1, "optimiser.contents", "1 or more")
     need(optimiser.queries >= 1, "optimiser.queries", "1 or more")

@@ -19,6 +19,7 @@ from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
 from metastyle.training.config import TrainingConfig
 from metastyle.training.normalisation import PhotoGrams
+from metastyle.training.peaks import PeakPenalty
 from metastyle.training.schedule import average_decay, rate_factor, style_weight_factor
 from metastyle.training.state import adam_steps, adam_tensors, prefixed, restore_adam, under
 
@@ -66,6 +67,7 @@ class Learner:
         ]
         self.adam = torch.optim.Adam(groups, lr=config.optimiser.rate)
         self.average = copy.deepcopy(initialisation) if config.optimiser.average else initialisation
+        self.peaks = PeakPenalty(initialisation.network) if objective.peak_weight else None
         self.photos: PhotoGrams | None = None
         self.rate = 0.0
         self.skipped = self.skipped_running = 0
@@ -99,7 +101,7 @@ class Learner:
         with self.fabric.autocast():
             pictures = self.initialisation.network(photos)
         loss = F.mse_loss(pictures.float(), wanted)
-        self.fabric.backward(loss)
+        self.fabric.backward(self._without_peaks(loss, 1))
         return [loss.item(), loss.item(), 0.0], self._clip()
 
     def gradient(
@@ -119,11 +121,17 @@ class Learner:
             more = first + size < len(targets)
             with self.fabric.no_backward_sync(self.wrapped, enabled=more):
                 loss = self.wrapped(contents, group, queries, self._scales(group))
-                self.fabric.backward(loss.total * share)
+                self.fabric.backward(self._without_peaks(loss.total, self.objective.inner_steps + 1) * share)
             losses += torch.stack(loss).detach() * share
         if self.fabric.world_size > 1:
             losses = self.fabric.all_reduce(losses, reduce_op="mean")
         return losses.tolist(), self._clip()
+
+    def _without_peaks(self, loss: Tensor, passes: int) -> Tensor:
+        """``loss`` and, where it is asked for, the penalty on spikes in the pictures that led to it."""
+        if self.peaks is None:
+            return loss
+        return loss + self.config.objective.peak_weight * self.peaks.collect(passes)
 
     def _clip(self) -> float:
         clip = self.config.optimiser.clip

@@ -1,0 +1,57 @@
+"""Against spikes: places where nearly all channels are extreme at once.
+
+Instance normalisation divides by statistics of the whole picture, and a network can learn to steer them
+through one place that it makes extreme in most channels; that place shows as a blot (Karras et al.,
+"Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, section 2, found the same). With z the
+normalised input of a layer's affine map and e = mean over channels of z^2, which is 1 on average over the
+picture, the penalty is
+
+    mean over places of max(0, e / 8 - 1)^2,
+
+averaged over the instance-norm layers from the residual blocks on, where spikes arise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from metastyle.core.network import TransformationNetwork
+
+ALLOWED = 8.0
+"""Energy of a place, relative to the picture's mean, that costs nothing; spikes have 50 to 400."""
+_EPSILON = 1e-5  # as in torch's instance normalisation
+
+
+class PeakPenalty:
+    """Watches ``network`` from now on; ``collect`` gives the penalty of what has passed since then."""
+
+    def __init__(self, network: TransformationNetwork) -> None:
+        self._seen: list[Tensor] = []
+        self._layers = 0
+        for name, module in network.named_modules():
+            if isinstance(module, nn.InstanceNorm2d) and not name.startswith("down"):
+                module.register_forward_pre_hook(self._look)
+                self._layers += 1
+
+    def collect(self, passes: int = 1) -> Tensor:
+        """The mean over layers and over every ``passes``-th pass, a differentiable scalar.
+
+        A painting takes T + 1 passes, of which the last is the outer level's; the graphs of the others may be
+        gone.
+        """
+        seen = [self._seen[i : i + self._layers] for i in range(0, len(self._seen), self._layers)]
+        penalty = torch.stack([one for layers in seen[passes - 1 :: passes] for one in layers]).mean()
+        self._seen.clear()
+        return penalty
+
+    def _look(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if torch.is_grad_enabled():
+            self._seen.append(peak_penalty(inputs[0]))
+
+
+def peak_penalty(x: Tensor) -> Tensor:
+    """The penalty of one layer's input (B, C, H, W)."""
+    variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0, keepdim=True)
+    energy = ((x.float() - mean).square() / (variance + _EPSILON)).mean(dim=1)
+    return torch.relu(energy / ALLOWED - 1).square().mean()
