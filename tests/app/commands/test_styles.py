@@ -10,6 +10,7 @@ from PIL import Image
 from metastyle.app.commands import styles as command
 from metastyle.weights.catalogue import builtin_names
 from metastyle.weights.gallery import Artwork, artworks
+from metastyle.weights.initialisation import SHIPPED
 
 Run = Callable[..., Any]
 
@@ -20,6 +21,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> list[Artwork]:
     few = artworks()[:3]
     monkeypatch.setattr("metastyle.weights.gallery.artworks", lambda: few)
     monkeypatch.setattr(command, "GALLERY_SIZE", 64)
+    monkeypatch.setattr("metastyle.weights.initialisation.SHIPPED", SHIPPED)  # theirs, not the tests' own
     return few
 
 
