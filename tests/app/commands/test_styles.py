@@ -48,7 +48,8 @@ def test_a_page(run: Run, three: list[Artwork], photo: Path, tmp_path: Path) -> 
 def test_a_sheet(run: Run, three: list[Artwork], tmp_path: Path) -> None:
     sheet = tmp_path / "gallery.png"
     assert run("styles", "--gallery", sheet, "--quiet").code == 0
-    width, height = Image.open(sheet).size
+    with Image.open(sheet) as drawn:
+        width, height = drawn.size
     assert width > 3 * height / 2
 
 
