@@ -74,9 +74,9 @@ def loop(clip: Path, output: Path, paint: Callable[[np.ndarray], np.ndarray]) ->
         container.mux(stream.encode())
 
 
-def ways(style: Style, folder: Path) -> dict[str, Callable[[Path, Path], None]]:
+def ways(style: Style, folder: Path, threads: int) -> dict[str, Callable[[Path, Path], None]]:
     export_onnx(style.network(), folder / "style.onnx")
-    engine = OnnxStylizer(folder / "style.onnx")
+    engine = OnnxStylizer(folder / "style.onnx", threads=threads)
     stylizer = style.stylizer()
     no_smoothing = StillnessSettings(smoothing=0)
     return {
@@ -105,7 +105,7 @@ def main() -> None:
     best: dict[tuple[str, str], float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table = ways(style, folder)
+        table = ways(style, folder, arguments.threads or 0)
         for size, (width, height, frames) in SIZES.items():
             draw_clip(folder / f"{size}.mp4", width, height, frames)
         for _ in track(range(arguments.rounds), "measuring"):
