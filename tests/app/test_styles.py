@@ -61,6 +61,7 @@ def test_what_is_no_style(tmp_path: Path, draw: Draw) -> None:
         return str(caught.value)
 
     assert "neither a file nor one of the" in message("no-such-style")
+    assert "did you mean starry-night?" in message("stary-night")
     assert "missing.jpg: cannot be read" in message(str(tmp_path / "missing.jpg"))
     assert "is a folder" in message(str(tmp_path))
     assert "sea has no weight" in message(f"{painting}:1", str(painting))

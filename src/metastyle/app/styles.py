@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from metastyle.app.inputs import PIPE, STYLE_SUFFIX, check_is_file
@@ -116,8 +117,9 @@ def _located(text: str) -> Part:
     if builtin is None and path.suffix:
         check_is_file(path)  # says that there is no such file
     if builtin is None:
+        near = get_close_matches(name.lower(), builtin_names(), n=1)
         raise MetastyleError(
-            f"'{name}' is neither a file nor one of the {len(builtin_names())} built-in styles:"
-            " 'metastyle styles' lists them"
+            f"'{name}' is neither a file nor one of the {len(builtin_names())} built-in styles: "
+            + (f"did you mean {near[0]}?" if near else "'metastyle styles' lists them")
         )
     return Part(builtin, weight)

@@ -26,14 +26,16 @@ def stylize(
     photos: Annotated[list[Path], Parameter(metavar="PHOTO...")],
     /,
     *,
-    style: Annotated[list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]")],
+    style: Annotated[
+        list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
+    ],
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="PATH")] = None,
     size: Annotated[int | None, Parameter(metavar="PIXELS")] = None,
     strength: float = 1.0,
     brush: float | None = None,
     keep_color: Annotated[bool, FLAG] = False,
     match_color: Annotated[bool, FLAG] = False,
-    mask: Annotated[list[str], Parameter(metavar="MASK=STYLE")] = [],  # noqa: B006 (never changed)
+    mask: Annotated[list[str], Parameter(metavar="MASK=STYLE", negative_iterable="")] = [],  # noqa: B006 (never changed)
     feather: float = 0.01,
     overwrite: Annotated[bool, FLAG] = False,
     watch: Annotated[bool, FLAG] = False,

@@ -35,7 +35,9 @@ def video(
     clip: Annotated[Path, Parameter(metavar="CLIP")],
     /,
     *,
-    style: Annotated[list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]")],
+    style: Annotated[
+        list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
+    ],
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="FILE")] = None,
     size: Annotated[int | None, Parameter(metavar="PIXELS")] = None,
     from_: Annotated[Time | None, Parameter(name="--from")] = None,
