@@ -241,3 +241,12 @@ def test_the_real_thing_through_pipes(
         timeout=120,
     )
     assert done.returncode == 2 and b"cannot both go to stdout" in done.stderr
+
+
+def test_colours_of_a_first_photograph_and_watching_exclude_each_other(
+    painting: Path, run: Run, tmp_path: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    result = run("stylize", inbox, "--style", painting, "-o", tmp_path / "out", "--watch", "--match-color")
+    assert result.code == 2 and "not with --watch" in result.err

@@ -21,11 +21,26 @@ from metastyle.media import images
 from metastyle.media.video import open_clip
 from metastyle.media.video_decoding import Damage
 from metastyle.media.video_frames import read_frames
+from metastyle.rendering import film, still
 from metastyle.rendering.film import FilmJob
 
 Run = Callable[..., Any]
 
 _DEFAULTS: dict[str, Any] = dict(FilmJob.__init__.__kwdefaults__ or {})
+
+
+def _failing_at(frame: int, error: BaseException) -> Callable[..., Any]:
+    """``render_with_brush`` that raises ``error`` when it is called for the ``frame``-th time."""
+    real, count = still.render_with_brush, 0
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == frame:
+            raise error
+        return real(*arguments)
+
+    return failing
 
 
 @pytest.fixture
@@ -176,19 +191,8 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(style_file: Path, run: Run, 
 def test_a_painter_that_fails_keeps_what_there_is(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metastyle.rendering import still
-
-    real, count = still.render_with_brush, 0
-
-    def failing(*arguments: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == 5:
-            raise MemoryError
-        return real(*arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(still, "render_with_brush", failing)
+        patch.setattr(still, "render_with_brush", _failing_at(5, MemoryError()))
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 2
     first, second = result.err.splitlines()
@@ -204,20 +208,9 @@ def test_a_painter_that_fails_keeps_what_there_is(
 def test_what_cannot_be_rescued_stays_in_its_folder(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metastyle.rendering import film, still
-
-    real, count = still.render_with_brush, 0
-
-    def failing(*arguments: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == 8:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
     (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
     with monkeypatch.context() as patch:
-        patch.setattr(still, "render_with_brush", failing)
+        patch.setattr(still, "render_with_brush", _failing_at(8, KeyboardInterrupt()))
         patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_part": 3})
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 130

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from metastyle.app.batch import Batch, Paint, arrivals
 from metastyle.app.extras import needs
-from metastyle.app.inputs import PIPE, Job, Plan, check_number, is_single, parse_shard, plan
+from metastyle.app.inputs import PIPE, Job, Plan, check_look, check_number, is_single, parse_shard, plan
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources
 from metastyle.app.progress import Display, Speaker, complain
 from metastyle.app.styles import mixture_name, read_masks, read_parts
@@ -88,9 +88,7 @@ def stylize(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
-    check_number("--size", size, 16, MAX_SIZE)
-    check_number("--strength", strength, 0, 2)
-    check_number("--brush", brush, 0.25, 8)
+    check_look(size, MAX_SIZE, strength, brush)
     check_number("--feather", feather, 0, 0.5)
     part_of = (1, 1) if shard is None else parse_shard(shard)
     parts, masks = read_parts(style), read_masks(mask)
@@ -102,6 +100,8 @@ def stylize(
         )
     if watch and not all(photo.is_dir() for photo in photos):
         raise MetastyleError("--watch looks at folders: give one or more, and nothing else")
+    if watch and match_color:
+        raise MetastyleError("--match-color needs a first photograph before it begins: not with --watch")
     if workers is not None:
         check_number("--workers", workers, 1, 10_000)
         if watch or PIPE in photos:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metastyle.app.errors import INTERRUPTED
 from metastyle.app.extras import needs
 from metastyle.app.options import Common
-from metastyle.app.progress import Display, Speaker, complain, seconds
+from metastyle.app.progress import Display, Speaker, seconds
+from metastyle.app.trainings import conclude
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -114,21 +114,6 @@ def _conclude(events: Sequence[TrainingEvent], speaker: Speaker) -> int:
     last = events[-1] if events else None
     if not isinstance(last, kinds.Finished):
         return 0  # not the first of several processes: that one speaks
-    code = INTERRUPTED if last.reason == "stopped" else 0
     validated = [e for e in events if isinstance(e, kinds.Validated)]
-    speaker.document(
-        {
-            "command": "train",
-            "outputs": [{"output": last.initialisation}],
-            "iterations": last.iteration,
-            "seconds": round(last.seconds, 3),
-            "interrupted": last.reason == "stopped",
-            "validation": [{"iteration": e.iteration, "total": e.total} for e in validated],
-            "errors": [],
-            "exit_code": code,
-        }
-    )
-    speaker.line(f"{last.initialisation}  {last.iteration} iterations  {seconds(last.seconds)}")
-    if code:
-        complain("stopped; the same command again goes on from here")
-    return code
+    totals = [{"iteration": e.iteration, "total": e.total} for e in validated]
+    return conclude("train", last, speaker, validation=totals)

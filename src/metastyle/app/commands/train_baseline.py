@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.app.errors import INTERRUPTED
 from metastyle.app.options import FLAG, Common
-from metastyle.app.progress import Display, Speaker, complain, seconds
+from metastyle.app.progress import Display, Speaker, seconds
+from metastyle.app.trainings import conclude
 
 if TYPE_CHECKING:
     from metastyle.baselines.training import Event
@@ -90,24 +90,7 @@ def train_baseline(
                 losses = last.losses
             _show(last, display)
     assert isinstance(last, Finished)
-    code = INTERRUPTED if last.reason == "stopped" else 0
-    speaker = Speaker(common.json, common.quiet)
-    speaker.document(
-        {
-            "command": "train-baseline",
-            "outputs": [{"output": last.initialisation}],
-            "iterations": last.iteration,
-            "seconds": round(last.seconds, 3),
-            "interrupted": last.reason == "stopped",
-            "losses": losses,
-            "errors": [],
-            "exit_code": code,
-        }
-    )
-    speaker.line(f"{last.initialisation}  {last.iteration} iterations  {seconds(last.seconds)}")
-    if code:
-        complain("stopped; the same command again goes on from here")
-    return code
+    return conclude("train-baseline", last, Speaker(common.json, common.quiet), losses=losses)
 
 
 def _show(event: Event, display: Display) -> None:

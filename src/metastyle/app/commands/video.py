@@ -13,7 +13,14 @@ from cyclopts import Parameter
 
 from metastyle.app.errors import INTERRUPTED, explain
 from metastyle.app.extras import needs
-from metastyle.app.inputs import PIPE, check_is_file, check_number, check_output, check_picture_output
+from metastyle.app.inputs import (
+    PIPE,
+    check_is_file,
+    check_look,
+    check_number,
+    check_output,
+    check_picture_output,
+)
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Time
 from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
 from metastyle.app.styles import mixture_name, read_parts
@@ -91,9 +98,7 @@ def video(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
-    check_number("--size", size, 16, MAX_SIZE)
-    check_number("--strength", strength, 0, 2)
-    check_number("--brush", brush, 0.25, 8)
+    check_look(size, MAX_SIZE, strength, brush)
     check_number("--smoothing", smoothing, 0, 0.9)
     if from_ is not None and to is not None and to <= from_:
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
