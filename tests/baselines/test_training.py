@@ -14,8 +14,17 @@ from metastyle.baselines.johnson import TrainedJohnson
 from metastyle.baselines.shen import MetaNetwork
 from metastyle.baselines.style_swap import StyleSwap
 from metastyle.baselines.trained import load_trained, read_settings
-from metastyle.baselines.training import PARTS, Networks, Settings, Step, begin_with, train
+from metastyle.baselines.training import (
+    PARTS,
+    Networks,
+    Settings,
+    Step,
+    begin_with,
+    begin_with_initialisation,
+    train,
+)
 from metastyle.baselines.vgg19 import Decoder, Encoder
+from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.errors import MetastyleError
 from metastyle.media.images import open_picture, to_tensor
 from metastyle.training.events import Finished, Saved, Started
@@ -35,7 +44,7 @@ def settings(photos, paintings, tmp_path):
 @pytest.fixture
 def networks(encoder, features):
     torch.manual_seed(3)
-    return Networks(encoder, features, Decoder(4))
+    return Networks(encoder, features, Decoder(4), Initialisation(predictor=StylePredictor()))
 
 
 def run(settings, networks, stop_at=None):
@@ -149,6 +158,25 @@ def test_decoders_begin_with_the_published_one(settings, networks):
         starts.append(load_state(output / "wct-2.state")[0]["model.conv1_2.weight"])
     torch.testing.assert_close(starts[0], published["conv1_2.weight"])
     assert (starts[1] - starts[0]).abs().max() > 1e-3
+
+
+def test_shen_et_al_begin_with_theta_whatever_the_painting():
+    """And with hidden units that see statistics as the predictor does: standardised."""
+    torch.manual_seed(5)
+    theta = Initialisation(predictor=StylePredictor())
+    theta.predictor.mean.uniform_(1, 9)
+    theta.predictor.std.uniform_(0.1, 5)
+    meta, plain = MetaNetwork(width=2), MetaNetwork(width=2)
+    plain.load_state_dict(meta.state_dict())
+    begin_with_initialisation(meta, theta)
+    statistics = torch.rand(2, 1920) * 9
+    for one in statistics:
+        found = meta(one)
+        for layer in (*meta.generated, "down1", "out"):
+            for name in (f"{layer}.weight", f"{layer}.bias"):
+                torch.testing.assert_close(found[name], theta.network.get_parameter(name))
+    standardised = (statistics - theta.predictor.mean) / theta.predictor.std
+    torch.testing.assert_close(meta.hidden(statistics), plain.hidden(standardised), rtol=1e-3, atol=1e-4)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings, networks):

@@ -169,3 +169,23 @@ def test_the_predictor_has_a_rate_of_its_own_and_the_style_weight_rises(config: 
     assert predictor["lr"] == pytest.approx(0.25 * network["lr"]) and network["lr"] == made.rate
     content, style = made.objective.weights
     assert (content, style) == (1.0, pytest.approx(0.55e5))
+
+
+def test_step_sizes_have_a_rate_of_their_own(config: Configure, vgg: Any) -> None:
+    made = a_learner(
+        config(
+            objective__inner_steps=1,
+            objective__learn_step_sizes=True,
+            objective__step_size=1e-3,
+            optimiser__step_size_rate=50.0,
+            optimiser__schedule="constant",
+            optimiser__rate=1e-3,
+        ),
+        vgg,
+    )
+    made.set_rates(0.5)
+    _, norm = made.gradient(*data(vgg, 1))
+    assert made.update(1, norm)
+    # Adam's first step is its rate in every entry that has a gradient.
+    moved = made.objective.log_step_sizes.detach() - torch.tensor(1e-3).log()
+    assert moved.abs().max().item() == pytest.approx(0.05, rel=1e-3)

@@ -11,7 +11,9 @@ those to its filters and biases. The first and the last convolution are learned 
 normalisation has no parameters.
 
 Deviations: the transformation network is ``core.network``'s, as in the table (nearest-neighbour upsampling,
-sigmoid at the end), and every batch has another painting, not every twentieth. The published number counts
+sigmoid at the end), every batch has another painting, not every twentieth, and training begins at the
+shipped theta's filters, the same for all paintings, on standardised statistics (``train-baseline shen
+--from-scratch`` begins with random numbers). The published number counts
 the 14 convolutions' own filters too, 1,660,448 numbers that are always overwritten: they are not kept.
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metastyle.baselines.adain import load_decoder
 from metastyle.baselines.avatar_net import PART as AVATAR_NET
@@ -40,6 +40,7 @@ from metastyle.baselines.vgg19 import Decoder, Encoder
 from metastyle.baselines.wct import LEVELS
 from metastyle.baselines.wct import part as wct_part
 from metastyle.core.hardware import pick_device
+from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.errors import MetastyleError
@@ -60,6 +61,7 @@ from metastyle.training.state import (
     under,
 )
 from metastyle.training.targets import TargetCache, rounded, save_target
+from metastyle.weights.initialisation import load_initialisation
 from metastyle.weights.loss_network import load_loss_network
 
 PARTS = (*(wct_part(level) for level in reversed(LEVELS)), STYLE_SWAP, AVATAR_NET, SHEN, JOHNSON)
@@ -92,7 +94,7 @@ class Settings:
     rate: float | None = None
     """Adam's rate, which falls along a cosine; None takes the published one."""
     from_scratch: bool = False
-    """Begin decoders with random numbers instead of AdaIN's published decoder."""
+    """Begin with random numbers: decoders instead of AdaIN's published one, Shen et al. instead of theta."""
     seed: int = 0
     device: str = "auto"
     workers: int = 2
@@ -145,6 +147,8 @@ class Networks:
     loss_network: LossNetwork | None = None
     decoder: Decoder | None = None
     """AdaIN's, where decoders begin."""
+    initialisation: Initialisation | None = None
+    """theta and Psi, where Shen et al.'s network begins; with a predictor."""
 
 
 def train(settings: Settings, networks: Networks | None = None) -> Iterator[Event]:
@@ -167,7 +171,10 @@ def new_lesson(settings: Settings, networks: Networks, device: torch.device) -> 
         if part in (SHEN, JOHNSON):
             loss_network = (networks.loss_network or load_loss_network()).to(device)
             if part == SHEN:
-                return part, MetaLearning(loss_network, MetaNetwork().to(device))
+                meta = MetaNetwork()
+                if not settings.from_scratch:
+                    begin_with_initialisation(meta, networks.initialisation or load_initialisation()[0])
+                return part, MetaLearning(loss_network, meta.to(device))
             painting = to_tensor(resize(open_picture(settings.styles), PAINTING_SIZE).pixels).to(device)
             return f"{part}-{Path(settings.styles).stem}", OneStyleLearning(
                 loss_network, OneStyle().to(device), painting
@@ -199,6 +206,24 @@ def begin_with(decoder: Decoder, published: Decoder) -> None:
     decoder.load_state_dict(shared, strict=False)
 
 
+def begin_with_initialisation(meta: MetaNetwork, initialisation: Initialisation) -> None:
+    """Begin at theta's filters, whatever the painting, and with hidden units that see standardised statistics.
+
+    The linear maps begin at zero, as Psi's does: what depends on the painting is learned from there.
+    """
+    theta = initialisation.network.state_dict()
+    meta.load_state_dict({n: t for n, t in theta.items() if n.split(".")[0] in ("down1", "out")}, strict=False)
+    predictor = initialisation.predictor
+    with torch.no_grad():
+        for name, linear in zip(meta.generated, meta.maps, strict=True):
+            assert isinstance(linear, nn.Linear)
+            linear.weight.zero_()
+            linear.bias.copy_(torch.cat([theta[f"{name}.weight"].flatten(), theta[f"{name}.bias"]]))
+        if predictor is not None:
+            meta.hidden.weight.div_(predictor.std)
+            meta.hidden.bias.sub_(meta.hidden.weight @ predictor.mean)
+
+
 class _Run:
     def __init__(self, settings: Settings, networks: Networks) -> None:
         self.settings, self.device = settings, pick_device(settings.device)
@@ -213,7 +238,7 @@ class _Run:
         self.learned = self.lesson.learned.train()
         self.parameters = dict(self.learned.named_parameters())
         self.rate = settings.rate or self.lesson.rate
-        self.adam = torch.optim.Adam(self.parameters.values(), lr=self.rate)
+        self.adam = torch.optim.Adam(self.parameters.values(), lr=self.rate, fused=True)
         self.state_path = self.output / f"{self.part}.state"
         self.episodes = self._episodes()
         self.iteration, self.seconds = 0, 0.0

@@ -106,6 +106,9 @@ class OptimiserConfig:
     predictor_rate: float = 1.0
     """Rate of the predictor relative to ``rate``: each of its outputs sums over 128 hidden units, so the
     same rate moves an instance-norm parameter many times as far."""
+    step_size_rate: float = 1.0
+    """Rate of the logarithms of learned step sizes relative to ``rate``. Adam moves a logarithm by its rate at
+    most: at 8e-4 a step size changes by half in 500 iterations, so short runs need 50 or so."""
     schedule: Literal["paper", "cosine", "constant"] = "paper"
     """rate / (1 + 2.5 p), half a cosine to 0, or constant, p being progress; at 100,000 iterations the
     first is the paper's 1 / (1 + 2.5e-5 iteration)."""
@@ -294,6 +297,7 @@ def check(config: TrainingConfig, origin: str = "configuration") -> None:
         "1 or more",
     )
     need(0 < optimiser.rate < 1, "optimiser.rate", "a number above 0 and below 1")
+    need(optimiser.step_size_rate > 0, "optimiser.step_size_rate", "a number above 0")
     need(0 <= optimiser.warm_up < 1, "optimiser.warm_up", "a share from 0 and below 1")
     need(optimiser.clip is None or optimiser.clip > 0, "optimiser.clip", "a number above 0")
     need(0 <= optimiser.average < 1, "optimiser.average", "0, or a decay below 1 such as 0.999")

@@ -59,12 +59,15 @@ class Learner:
             style_weight=objective.style_weight,
         ).to(fabric.device)
         self.parameters = {n: p for n, p in self.objective.named_parameters() if p.requires_grad}
-        predicting = "initialisation.predictor."
-        groups = [
-            {"params": [p for n, p in self.parameters.items() if n.startswith(predicting) == inside]}
-            | {"factor": config.optimiser.predictor_rate if inside else 1.0}
-            for inside in ((False, True) if initialisation.predictor is not None else (False,))
-        ]
+        factors = {"log_step_sizes": config.optimiser.step_size_rate}
+        factors |= dict.fromkeys(
+            [n for n in self.parameters if n.startswith("initialisation.predictor.")],
+            config.optimiser.predictor_rate,
+        )
+        by_factor: dict[float, list[torch.nn.Parameter]] = {}
+        for name, parameter in self.parameters.items():
+            by_factor.setdefault(factors.get(name, 1.0), []).append(parameter)
+        groups = [{"params": members, "factor": factor} for factor, members in by_factor.items()]
         self.adam = torch.optim.Adam(groups, lr=config.optimiser.rate)
         self.average = copy.deepcopy(initialisation) if config.optimiser.average else initialisation
         self.peaks = PeakPenalty(initialisation.network) if objective.peak_weight else None

@@ -57,7 +57,8 @@ def train_baseline(
         crop: Side of the squares that are cut out of pictures, a multiple of 16.
         batch: Photographs in a batch; without it, the published number.
         rate: Adam's rate at the start; without it, the published one.
-        from_scratch: Begin a decoder with random numbers instead of AdaIN's published decoder.
+        from_scratch: Begin with random numbers, not with AdaIN's published decoder (shen: not with
+            the shipped model's filters).
         seed: Of everything random.
         workers: Processes that decode pictures; they do not change the result.
         save_minutes: Minutes between saved states.
