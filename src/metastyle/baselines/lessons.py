@@ -142,7 +142,9 @@ class MetaLearning:
         with torch.no_grad():
             wanted = self.loss_network(batch.photos, ["relu3_3"])["relu3_3"]
         for target in batch.targets:
-            found = functional_call(self._form, self.learned(target.statistics), (batch.photos,))
+            with torch.autocast(batch.photos.device.type, enabled=False):  # 217M weights stay as they are
+                parameters = self.learned(target.statistics)
+            found = functional_call(self._form, parameters, (batch.photos,)).float()
             features = self.loss_network(found)
             content = content + content_loss(features["relu3_3"], wanted)
             style = style + 50 * moment_loss([features[n] for n in STYLE_LAYERS], target.statistics)

@@ -39,7 +39,7 @@ from metastyle.baselines.trained import save_trained, trained_path
 from metastyle.baselines.vgg19 import Decoder, Encoder
 from metastyle.baselines.wct import LEVELS
 from metastyle.baselines.wct import part as wct_part
-from metastyle.core.hardware import pick_device
+from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
@@ -49,6 +49,7 @@ from metastyle.training.config import DataConfig, OptimiserConfig
 from metastyle.training.data import Episode, Episodes, Painting, Request, Split, stream
 from metastyle.training.events import Finished, Saved, Started
 from metastyle.training.interrupt import Interrupt
+from metastyle.training.preparation import loss_network_for
 from metastyle.training.schedule import progress_of, rate_factor
 from metastyle.training.sources import find_pictures
 from metastyle.training.state import (
@@ -169,16 +170,17 @@ def new_lesson(settings: Settings, networks: Networks, device: torch.device) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         if part in (SHEN, JOHNSON):
-            loss_network = (networks.loss_network or load_loss_network()).to(device)
+            loss_network = networks.loss_network or load_loss_network()
+            loss_network = loss_network_for(loss_network, compute_dtype(device)).to(device)
             if part == SHEN:
                 meta = MetaNetwork()
                 if not settings.from_scratch:
                     begin_with_initialisation(meta, networks.initialisation or load_initialisation()[0])
                 return part, MetaLearning(loss_network, meta.to(device))
             painting = to_tensor(resize(open_picture(settings.styles), PAINTING_SIZE).pixels).to(device)
-            return f"{part}-{Path(settings.styles).stem}", OneStyleLearning(
-                loss_network, OneStyle().to(device), painting
-            )
+            with _autocast(device, compute_dtype(device)):
+                learning = OneStyleLearning(loss_network, OneStyle().to(device), painting)
+            return f"{part}-{Path(settings.styles).stem}", learning
         level = {STYLE_SWAP: 3, AVATAR_NET: 4}.get(part) or int(part[-1])
         decoder = Hourglass() if part == AVATAR_NET else Decoder(level)
     if not settings.from_scratch:
@@ -237,6 +239,9 @@ class _Run:
         self.part, self.lesson = new_lesson(settings, networks, self.device)
         self.learned = self.lesson.learned.train()
         self.parameters = dict(self.learned.named_parameters())
+        # Decoders learn in float32: bfloat16 was no faster for them, and they need the bits.
+        through_vgg16 = isinstance(self.lesson, MetaLearning | OneStyleLearning)
+        self.dtype = compute_dtype(self.device) if through_vgg16 else torch.float32
         self.rate = settings.rate or self.lesson.rate
         self.adam = torch.optim.Adam(self.parameters.values(), lr=self.rate, fused=True)
         self.state_path = self.output / f"{self.part}.state"
@@ -298,7 +303,8 @@ class _Run:
         self.adam.param_groups[0]["lr"] = self.rate * rate_factor("cosine", self._progress(), _WARM_UP)
         targets = [self._target(painting) for painting in episode.paintings]
         batch = Batch(self._place(episode.queries), self._place(episode.contents), targets)
-        losses = self.lesson.losses(batch)  # in float32: bfloat16 was no faster, and decoders need the bits
+        with _autocast(self.device, self.dtype):
+            losses = self.lesson.losses(batch)
         total = torch.stack(list(losses.values())).sum()
         if not total.isfinite():
             raise MetastyleError(
@@ -322,7 +328,8 @@ class _Run:
         if target is None:
             assert painting.pixels is not None
             assert isinstance(self.lesson, MetaLearning)
-            target = rounded(style_target(self.lesson.loss_network, self._place(painting.pixels)))
+            with _autocast(self.device, self.dtype):
+                target = rounded(style_target(self.lesson.loss_network, self._place(painting.pixels)))
             save_target(painting.cached, target)
         return StyleTarget(tuple(g.to(self.device) for g in target.grams), target.statistics.to(self.device))
 
@@ -369,3 +376,7 @@ class _Run:
         restore_adam(self.adam, self.parameters, tensors, numbers["adam_steps"])
         self.iteration, self.seconds = numbers["iteration"], numbers["seconds"]
         self.losses = numbers["losses"]
+
+
+def _autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -123,7 +123,8 @@ class _Run:
         self.output = Path(config.run.output)
         self.state_path = self.output / "state.safetensors"
         self.pictures = split(config.data, config.objective.inner_steps)
-        self.vgg = loss_network_for(loss_network, config.run.precision).to(self.device)
+        dtype = torch.bfloat16 if config.run.precision == "bfloat16" else torch.float32
+        self.vgg = loss_network_for(loss_network, dtype).to(self.device)
         cache = Path(config.data.cache) if config.data.cache else self.output / "cache"
         digest = tensor_digest(loss_network.state_dict())
         self.cache = TargetCache(cache / f"styles-{digest[:12]}-{config.run.precision}")
