@@ -2,17 +2,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from metastyle.benchmark import adaptation
-from metastyle.benchmark.adaptation import Cell, Variant, measure, pictures, plot, read, square, table, write
-from metastyle.core.adaptation import AdaptationSettings
+from metastyle.benchmark.adaptation import (
+    Cell,
+    Failure,
+    Variant,
+    evaluate,
+    measure,
+    measure_references,
+    pictures,
+    plot,
+    read,
+    square,
+    table,
+    write,
+)
+from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.loss_network import LossNetwork
-from metastyle.media.images import open_picture
+from metastyle.core.losses import style_target
+from metastyle.errors import MetastyleError
+from metastyle.media.images import open_picture, to_tensor
 
 SETTINGS = AdaptationSettings(size=64, style_size=64, batch=1)
 
@@ -55,6 +72,88 @@ def test_every_cell_is_measured_once_and_kept(folder: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(adaptation, "Adaptation", never)
     assert run(folder, variants) == first
+
+
+def test_a_constant_rate_is_measured_along_one_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+
+    class Counted(Adaptation):
+        def __init__(self, *arguments: Any) -> None:
+            runs.append(arguments[4].steps)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(adaptation, "Adaptation", Counted)
+    constant = replace(SETTINGS, schedule="constant")
+    cells = run(folder, [Variant("along", "random", settings=constant)])
+    assert [c.steps for c in cells] == [0, 2] and runs == [2]
+    assert cells[0].seconds <= cells[1].seconds
+
+    photos, paintings = pictures(folder / "photos", 2), pictures(folder / "paintings", 1)
+    more = measure(
+        [Variant("along", "random", settings=constant)],
+        paintings,
+        photos,
+        [],
+        LossNetwork(),
+        folder / "out",
+        steps=(0, 2, 3),
+        size=64,
+        device="cpu",
+    )
+    assert [c.steps for c in more] == [0, 2, 3] and runs == [2, 3]
+
+
+class Copying:
+    """Shows the painting's mean colour; knows only bright paintings."""
+
+    name, parameters, styles = "copying", 0, "any"
+
+    def __init__(self, device: torch.device) -> None:
+        pass
+
+    def prepare(self, style: Tensor) -> Any:
+        if style.mean() < 0.1:
+            raise MetastyleError("this painting is too dark")
+        return lambda photo: style.mean((2, 3), keepdim=True).expand_as(photo)
+
+
+def test_references_are_measured_on_the_same_photographs(folder: Path) -> None:
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(folder / "paintings" / "0.png")
+    photos, paintings = pictures(folder / "photos", 2), pictures(folder / "paintings", 2)
+    network = LossNetwork()
+
+    def found() -> list[Cell | Failure]:
+        return list(
+            measure_references(
+                {"copying": Copying},
+                paintings,
+                photos,
+                network,
+                folder / "out",
+                size=64,
+                style_size=96,
+                device="cpu",
+            )
+        )
+
+    failure, cell = first = found()
+    assert failure == Failure("copying", "0", "this painting is too dark")
+    assert isinstance(cell, Cell) and cell.steps is None and cell.total > 0
+    style = to_tensor(open_picture(paintings[1]).pixels)
+    unseen = torch.cat([square(open_picture(path), 64) for path in photos])
+    painted = style.mean((2, 3), keepdim=True).expand(1, 3, 64, 64)
+    expected = evaluate(lambda _: painted, network, unseen, style_target(network, style))
+    assert (cell.total, cell.content, cell.style) == pytest.approx(expected)
+    assert found() == first  # the cell as it was, its seconds included
+
+
+def test_references_have_a_table_of_their_own() -> None:
+    cells = [Cell("ours", p, n, t, 0.0, t, 0.1) for p, n, t in [("a", 0, 8.0), ("b", 0, 2.0), ("a", 5, 5.0)]]
+    assert "reference" not in table(cells)
+    written = table([*cells, Cell("gatys", "a", None, 4.0, 0.0, 4.0, 9.0)])
+    assert "| ours | 4.00 | 5.00 |" in written  # both paintings
+    assert "On the 1 paintings" in written and "| ours | 8.00 | 5.00 |" in written
+    assert "| gatys | 4.00 |" in written
 
 
 def test_the_table_averages_geometrically(tmp_path: Path) -> None:

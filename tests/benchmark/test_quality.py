@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from metastyle.baselines.vgg19 import Encoder
+from metastyle.benchmark.motion import pan
 from metastyle.benchmark.quality import (
     MEASURES,
     REFERENCE,
+    Film,
     Quality,
-    grid,
     interval,
     losses,
     measure,
     read,
+    read_films,
     table,
 )
 from metastyle.core.loss_network import LossNetwork
@@ -35,6 +37,12 @@ class Brightening:
 
     def prepare(self, style: Tensor) -> Any:
         return lambda photo: photo + self.amount
+
+
+def cells(found: Any) -> list[Quality]:
+    every = list(found)
+    assert all(isinstance(cell, Quality) for cell in every)
+    return every
 
 
 def broken(device: torch.device) -> Brightening:
@@ -72,21 +80,48 @@ def test_what_is_measured_is_kept(networks: Any, pictures: list[Tensor], tmp_pat
         return Brightening(device, 0.1, REFERENCE)
 
     methods: dict[str, Any] = {"ref": make, "broken": broken, "none": lambda d: Brightening(d, 0.0)}
-    first = list(measure(methods, paintings, photos, tmp_path, *networks, CPU))
+    first = cells(measure(methods, paintings, photos, tmp_path, *networks, CPU))
     assert len(first) == 12 and len(calls) == 1
     assert [c.error for c in first if c.method == "broken"] == ["its weights are missing"] * 4
     assert all(c.structure == pytest.approx(1, abs=1e-3) for c in first if c.method == "none")
     assert len(read(tmp_path / "quality.json")) == 8
-    again = list(measure(methods, paintings, photos, tmp_path, *networks, CPU))
-    assert len(calls) == 1 and sum(not c.error for c in again) == 8
+    again = cells(measure(methods, paintings, photos, tmp_path, *networks, CPU))
+    assert len(calls) == 1 and again == first
     more = dict(photos, c=pictures[2])
     assert len(list(measure(methods, paintings, more, tmp_path, *networks, CPU))) == 18 and len(calls) == 2
     written = table(first)
     assert (
         f"| {REFERENCE} | 4 | 1 (1–1) |" in written and "| broken | 0 | its weights are missing |" in written
     )
-    shown = grid(first, photos, paintings, tmp_path)
-    assert shown.shape[1] > 4 * 256 and shown.dtype == np.uint8
+
+
+def test_films_are_measured_frame_by_frame(networks: Any, pictures: list[Tensor], tmp_path: Path) -> None:
+    wide = (pictures[0][0].permute(1, 2, 0) * 255).byte().numpy()
+    clip = pan("a pan", wide, height=64, width=96, count=3)
+
+    class Restless(Brightening):
+        def prepare(self, style: Tensor) -> Any:
+            self.prepared += 1
+            return lambda photo: photo + 0.1 * self.turn()
+
+        def turn(self) -> int:
+            self.amount += 1
+            return int(self.amount) % 2
+
+    methods: dict[str, Any] = {
+        "none": lambda d: Brightening(d, 0.0),
+        "restless": lambda d: Restless(d, 0),
+        "broken": broken,
+    }
+    arguments = methods, {"x": pictures[2]}, {}, tmp_path, *networks, CPU, [clip]
+    still, restless, failed = found = list(measure(*arguments))
+    assert isinstance(still, Film) and isinstance(restless, Film) and isinstance(failed, Film)
+    assert still.clip == "a pan" and still.flicker == pytest.approx(still.own, abs=0.01) and still.own < 0.1
+    assert 15 < restless.flicker < 0.1 * 255 + 1  # less where it was bright before
+    assert failed.error == "its weights are missing" and np.isnan(failed.flicker)
+    assert list(measure(*arguments))[:2] == found[:2] == read_films(tmp_path / "films.json")
+    written = table([Quality(m, m, "x", "a", *[1.0] * 6) for m in ("none", "restless")], [still, restless])
+    assert "| flicker |" in written and "films themselves: a pan 0.0." in written
 
 
 def test_intervals() -> None:
@@ -95,5 +130,6 @@ def test_intervals() -> None:
         float(x) for x in interval(list(rng.normal(10, 2, 400))).split("(")[1].rstrip(")").split("–")
     )
     assert 9.5 < low < 10 < high < 10.5 and (high - low) == pytest.approx(2 * 1.96 * 2 / 20, rel=0.3)
+    assert interval([0.5, 2.0], geometric=True).startswith("1 (0.5")
     assert interval([]) == "" and interval([3.0]) == "3 (3–3)"
     assert Quality("m", "m", "p", "q").error == ""

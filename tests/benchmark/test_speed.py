@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metastyle.benchmark import speed
-from metastyle.benchmark.speed import Speed, measure, table
+from metastyle.benchmark.speed import Speed, duration, measure, published_ratio, table
 from metastyle.benchmark.systems import maker
 from metastyle.errors import MetastyleError
 
@@ -87,6 +87,26 @@ def test_who_fails_fails_alone() -> None:
     assert cells["hungry", 128].error == "not enough memory" and not cells["hungry", 64].error
     assert not cells["well", 128].error
     assert "not enough memory" in table(rows)
+
+
+def test_the_posts_times_stand_beside_ours_as_ratios() -> None:
+    assert published_ratio("MetaStyle, 60 steps", 256) == "1.07"
+    assert published_ratio("Gatys et al.", 512) == "1853"
+    assert published_ratio("Mine", 256) == ""
+    rows = [Speed("a", "Johnson et al.", 512, 0.5, 0.4, 0.6, 3), Speed("b", "AdaIN", 512, 1.0, 1.0, 1.0, 3)]
+    head, _, one, other = table(rows).splitlines()
+    assert head.count("post's ratio") == 1
+    assert "| 1.00 | 1.00 |" in one and "| 2.00 | 2.19 |" in other
+
+
+def test_what_a_style_cost_earlier_counts() -> None:
+    class Loaded(Sleeper):
+        earlier = 480.0
+
+    row = run({"loaded": lambda d: Loaded(d, 0.001)}, rounds=1)[0]
+    assert row.prepare is not None and 480 < row.prepare < 481
+    assert "| 8 min |" in table([row])
+    assert (duration(0.31), duration(45.2)) == ("0.3 s", "45 s")
 
 
 def test_who_takes_long_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,9 @@ class Learning:
     steps: int = 60
     """Adam steps; 0 keeps the predicted start."""
     learning_rate: float = 1e-3
-    """Adam's rate at the first step; it falls to zero along a half cosine."""
+    """Adam's rate at the first step."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: int = 1
     """Contents per step."""
     size: Annotated[int, Parameter(name="--content-size")] = 192

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from metastyle.baselines.networks import repainting
 from metastyle.baselines.protocol import Stylise
-from metastyle.baselines.trained import SHIPPED, load_trained
+from metastyle.baselines.trained import SHIPPED, load_trained, read_settings
 from metastyle.baselines.vgg19 import count
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.initialisation import Initialisation
@@ -103,27 +103,32 @@ class TrainedJohnson:
     name = "Johnson et al."
     styles = "1"
 
-    def __init__(self, device: torch.device, networks: Sequence[OneStyle]) -> None:
+    def __init__(
+        self, device: torch.device, networks: Sequence[OneStyle], seconds: Sequence[float] | None = None
+    ) -> None:
+        """``seconds``: how long each network was trained."""
         self.device, self.networks = device, networks
+        self.seconds = [0.0] * len(networks) if seconds is None else seconds
+        self.earlier = 0.0
         with torch.device("meta"):
             self.parameters = count(TransformationNetwork())
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None) -> TrainedJohnson:
-        """All such files of ``weights``, a folder, or of the package."""
-        folder = SHIPPED if weights is None else weights
-        parts = sorted(path.stem for path in folder.glob(f"{PART}-*.safetensors"))
-        if not parts:
+        """All such files of ``weights``, a folder, and of the package."""
+        folders = [SHIPPED] if weights is None else [weights, SHIPPED]
+        paths = {path.stem: path for f in reversed(folders) for path in f.glob(f"{PART}-*.safetensors")}
+        if not paths:
             raise MetastyleError(
-                f"{folder}: no network of Johnson et al. has been trained: "
-                f"metastyle train-baseline {PART} --content DIR --style PAINTING -o {folder}"
+                f"{folders[0]}: no network of Johnson et al. has been trained: "
+                f"metastyle train-baseline {PART} --content DIR --style PAINTING -o {folders[0]}"
             )
         networks = []
-        for part in parts:
+        for part, path in sorted(paths.items()):
             with torch.device("meta"):
                 network = OneStyle()
-            networks.append(load_trained(network, part, folder))
-        return cls(device, networks)
+            networks.append(load_trained(network, part, path.parent))
+        return cls(device, networks, [read_settings(path)["seconds"] for _, path in sorted(paths.items())])
 
     def prepare(self, style: Tensor) -> Stylise:
         """Find the network that was trained for this painting.
@@ -131,8 +136,9 @@ class TrainedJohnson:
         Raises:
             MetastyleError: there is none.
         """
-        for candidate in self.networks:
+        for candidate, seconds in zip(self.networks, self.seconds, strict=True):
             if candidate.shows(style):
+                self.earlier = seconds
                 return repainting(candidate.network, self.device)
         raise MetastyleError(
             f"none of {len(self.networks)} networks of Johnson et al. was trained for this painting: "

@@ -1,27 +1,35 @@
 """The eight systems of Table 1 by the names that commands know, each as its paper has it.
 
-What is needed beyond the device has a default here; whoever wants another number of steps calls the class.
+What is needed beyond the device has a default here. Those that take ``weights``, a folder that
+``train-baseline`` wrote to, look there first and then in the package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from metastyle.baselines.adain import AdaIN
 from metastyle.baselines.avatar_net import AvatarNet
 from metastyle.baselines.gatys import Gatys
-from metastyle.baselines.johnson import Johnson
+from metastyle.baselines.johnson import Johnson, TrainedJohnson
 from metastyle.baselines.metastyle import MetaStyle
 from metastyle.baselines.protocol import System
 from metastyle.baselines.shen import Shen
 from metastyle.baselines.style_swap import StyleSwap
 from metastyle.baselines.wct import WCT
 
-SYSTEMS: dict[str, Callable[[torch.device], System]] = {
+
+def johnson(device: torch.device, weights: Path | None = None, steps: int | None = None) -> System:
+    """The network that was trained for a painting; with ``steps``, one is trained on the spot."""
+    return TrainedJohnson.load(device, weights) if steps is None else Johnson.load(device, steps=steps)
+
+
+SYSTEMS: dict[str, Callable[..., System]] = {
     "gatys": Gatys.load,
-    "johnson": Johnson.load,
+    "johnson": johnson,
     "wct": WCT.load,
     "adain": AdaIN.load,
     "shen": Shen.load,
@@ -29,4 +37,7 @@ SYSTEMS: dict[str, Callable[[torch.device], System]] = {
     "style-swap": StyleSwap.load,
     "metastyle": MetaStyle,
 }
-"""Calling one loads its weights, and raises MetastyleError where they are missing."""
+"""Calling one with a device loads its weights, and raises MetastyleError where they are missing."""
+
+ROWS = (*SYSTEMS, "metastyle steps=200")
+"""What a comparison shows unless it is told otherwise: the eight, and ours with the paper's longest run."""

@@ -51,10 +51,14 @@ def save_trained(module: nn.Module, part: str, path: Path, settings: dict[str, A
 def load_trained(module: M, part: str, folder: Path | None = None) -> M:
     """Fill a module (which may be on the meta device) with trained numbers; float32 on the CPU, frozen.
 
+    They are looked for in ``folder``, and then in the package.
+
     Raises:
         MetastyleError: nobody has trained it, or the file is damaged or another part's.
     """
     path = trained_path(part, folder)
+    if not path.is_file() and trained_path(part).is_file():
+        path = trained_path(part)
     if not path.is_file():
         raise MetastyleError(
             f"{path}: the weights of '{part}' have not been trained: "

@@ -209,12 +209,14 @@ def begin_with(decoder: Decoder, published: Decoder) -> None:
 
 
 def begin_with_initialisation(meta: MetaNetwork, initialisation: Initialisation) -> None:
-    """Begin at theta's filters, whatever the painting, and with hidden units that see standardised statistics.
+    """Begin at theta's filters for every painting, with hidden units that see standardised statistics.
 
     The linear maps begin at zero, as Psi's does: what depends on the painting is learned from there.
     """
     theta = initialisation.network.state_dict()
-    meta.load_state_dict({n: t for n, t in theta.items() if n.split(".")[0] in ("down1", "out")}, strict=False)
+    meta.load_state_dict(
+        {n: t for n, t in theta.items() if n.split(".")[0] in ("down1", "out")}, strict=False
+    )
     predictor = initialisation.predictor
     with torch.no_grad():
         for name, linear in zip(meta.generated, meta.maps, strict=True):

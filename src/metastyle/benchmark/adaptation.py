@@ -1,8 +1,9 @@
 """How fast a painting is learned: loss on unseen photographs against adaptation steps, and against seconds.
 
 A variant is a start, a source of contents and settings; each is adapted to each painting and then
-measured on photographs that it has not seen. Every number of steps is a run of its own, because a
-user who asks for ten steps gets ten steps' learning-rate schedule. Finished cells are kept in
+measured on photographs that it has not seen. Where the rate falls, every number of steps is a run of its
+own, because a user who asks for ten steps gets ten steps' schedule; where it is constant, one run is measured
+along its way. References are other systems' losses on the same photographs. Finished cells are kept in
 ``results.json``, so an interrupted measurement goes on where it stopped.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -20,10 +21,13 @@ import torch
 from torch import Tensor
 
 from metastyle.api import content_pool
+from metastyle.benchmark.systems import Maker
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.hardware import pick_device
 from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
+from metastyle.errors import MetastyleError
 from metastyle.media.images import Picture, list_pictures, open_picture, resize, to_tensor
 from metastyle.weights.initialisation import load_initialisation
 from metastyle.weights.tensor_files import write_bytes
@@ -55,11 +59,21 @@ class Cell:
 
     variant: str
     painting: str
-    steps: int
+    steps: int | None
+    """None for a reference, which takes no steps of this kind."""
     total: float
     content: float
     style: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a reference has no cell for a painting."""
+
+    reference: str
+    painting: str
+    error: str
 
 
 def measure(
@@ -78,46 +92,100 @@ def measure(
 
     Photographs are measured at ``size`` x ``size`` in float32; paintings as each variant's settings say.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     done = {key(c): c for c in read(results)}
     yield from done.values()
     pool = [open_picture(path) for path in training_photos]
-    unseen = torch.cat([square(open_picture(path), size) for path in photos])
     own = [open_picture(path) for path in photos]
+    unseen = torch.cat([square(picture, size) for picture in own])
     for painting in paintings:
         picture = open_picture(painting)
         for variant in variants:
+            missing = sorted(n for n in set(steps) if (variant.name, painting.stem, n) not in done)
+            constant = variant.settings.schedule == "constant"
+            if not missing:
+                continue
             style = to_tensor(resize(picture, variant.settings.style_size).pixels)
             target = style_target(loss_network, style)
-            for count in steps:
-                cell = (variant.name, painting.stem, count)
-                if cell in done:
-                    continue
-                settings = replace(variant.settings, steps=count)
+            for counts in [missing] if constant else [[n] for n in missing]:
+                settings = replace(variant.settings, steps=counts[-1])
                 contents = content_pool(
                     {"synthetic": [], "photos": pool, "self": own}[variant.contents], settings
                 )
                 run = Adaptation(variant.start(), loss_network, style, contents, settings, device)
+                for count, seconds in _pauses(run, counts):
+                    losses = evaluate(run.render, loss_network, unseen, target)
+                    cell = Cell(variant.name, painting.stem, count, *losses, seconds)
+                    done[key(cell)] = cell
+                    write(results, list(done.values()))
+                    yield cell
+
+
+def measure_references(
+    methods: Mapping[str, Maker],
+    paintings: Sequence[Path],
+    photos: Sequence[Path],
+    loss_network: LossNetwork,
+    folder: Path,
+    *,
+    size: int = 256,
+    style_size: int = 512,
+    device: str = "auto",
+) -> Iterator[Cell | Failure]:
+    """What other systems reach on the same photographs; finished cells are not measured again.
+
+    A system that cannot do a painting has a ``Failure`` there.
+    """
+    results, where = folder / "results.json", pick_device(device)
+    done = {key(c): c for c in read(results)}
+    unseen = torch.cat([square(open_picture(path), size) for path in photos])
+    for method, make in methods.items():
+        for painting in paintings:
+            known = done.get((method, painting.stem, None))
+            if known is not None:
+                yield known
+                continue
+            style = to_tensor(resize(open_picture(painting), style_size).pixels)
+            try:
                 started = time.perf_counter()
-                for _ in run:
-                    pass
-                seconds = time.perf_counter() - started
-                losses = evaluate(run, loss_network, unseen, target)
-                done[cell] = Cell(*cell, *losses, seconds)
-                write(results, list(done.values()))
-                yield done[cell]
+                stylise = make(where).prepare(style.to(where))
+                losses = evaluate(
+                    lambda photo, stylise=stylise: stylise(photo.to(where)).cpu(),  # type: ignore[misc]
+                    loss_network,
+                    unseen,
+                    style_target(loss_network, style),
+                )
+            except (MetastyleError, RuntimeError, MemoryError) as error:
+                yield Failure(method, painting.stem, " ".join(str(error).split()))
+                continue
+            cell = Cell(method, painting.stem, None, *losses, time.perf_counter() - started)
+            done[key(cell)] = cell
+            write(results, list(done.values()))
+            yield cell
 
 
-@torch.no_grad()
+def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float]]:
+    """Stop a run after each of ``counts`` steps (ascending); the seconds are those of the steps alone."""
+    steps, taken, seconds = iter(run), 0, 0.0
+    for count in counts:
+        started = time.perf_counter()
+        for _ in range(count - taken):
+            next(steps)
+        taken = count
+        seconds += time.perf_counter() - started
+        yield count, seconds
+
+
 def evaluate(
-    run: Adaptation, loss_network: LossNetwork, photos: Tensor, target: StyleTarget
+    render: Callable[[Tensor], Tensor], loss_network: LossNetwork, photos: Tensor, target: StyleTarget
 ) -> tuple[float, float, float]:
-    """Total, content and style loss of the adapted network, averaged over ``photos`` one by one."""
+    """Total, content and style loss of what ``render`` makes of ``photos``, averaged over them."""
     losses = []
     for photo in torch.split(photos, 1):
-        features = loss_network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
-        losses.append(torch.stack(perceptual_loss(loss_network(run.render(photo)), features, target)))
+        picture = render(photo)
+        with torch.no_grad():
+            features = loss_network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
+            losses.append(torch.stack(perceptual_loss(loss_network(picture), features, target)))
     total, content, style = torch.stack(losses).mean(dim=0).tolist()
     return total, content, style
 
@@ -130,7 +198,7 @@ def square(picture: Picture, size: int) -> Tensor:
     return reduced[:, :, top : top + size, left : left + size]
 
 
-def key(cell: Cell) -> tuple[str, str, int]:
+def key(cell: Cell) -> tuple[str, str, int | None]:
     return (cell.variant, cell.painting, cell.steps)
 
 
@@ -140,6 +208,7 @@ def read(path: Path) -> list[Cell]:
 
 def write(path: Path, cells: Sequence[Cell]) -> None:
     """Whole or not at all: an interrupted measurement is taken up from this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json.dumps([asdict(cell) for cell in cells], indent=1).encode(), overwrite=True)
 
 
@@ -147,13 +216,29 @@ def table(cells: Sequence[Cell]) -> str:
     """Markdown: a row for each variant, the geometric mean over paintings of the total loss at each step.
 
     Losses of different paintings differ by two orders of magnitude; a geometric mean lets each count alike.
+    Where there are references, a second table is about the paintings that all of them have.
     """
-    steps = sorted({c.steps for c in cells})
+    lines = _rows([c for c in cells if c.steps is not None])
+    references = [c for c in cells if c.steps is None]
+    if references:
+        common = set.intersection(
+            *({c.painting for c in references if c.variant == name} for name in _names(references))
+        )
+        inside = [c for c in cells if c.painting in common]
+        lines += ["", f"On the {len(common)} paintings that the references have:", ""]
+        lines += _rows(inside)
+        lines += ["", f"| reference |{' loss |' * (len(common) > 0)}", f"|---|{'---|' * (len(common) > 0)}"]
+        lines += [f"| {name} | {_mean(inside, name, None):.2f} |" for name in _names(references) if common]
+    return "\n".join(lines)
+
+
+def _rows(cells: Sequence[Cell]) -> list[str]:
+    steps = sorted({c.steps for c in cells if c.steps is not None})
     lines = ["| variant | " + " | ".join(f"{s} steps" for s in steps) + " |", "|---" * (len(steps) + 1) + "|"]
-    for name in dict.fromkeys(c.variant for c in cells):
+    for name in _names([c for c in cells if c.steps is not None]):
         row = [_mean(cells, name, s) for s in steps]
         lines.append(f"| {name} | " + " | ".join("" if v is None else f"{v:.2f}" for v in row) + " |")
-    return "\n".join(lines)
+    return lines
 
 
 def plot(cells: Sequence[Cell], path: Path) -> None:
@@ -162,8 +247,8 @@ def plot(cells: Sequence[Cell], path: Path) -> None:
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    steps = sorted({c.steps for c in cells})
-    for name in dict.fromkeys(c.variant for c in cells):
+    steps = sorted({c.steps for c in cells if c.steps is not None})
+    for name in _names([c for c in cells if c.steps is not None]):
         points = [(max(s, 0.5), v) for s in steps if (v := _mean(cells, name, s)) is not None]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
     axes.set(
@@ -176,12 +261,20 @@ def plot(cells: Sequence[Cell], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _mean(cells: Sequence[Cell], name: str, steps: int) -> float | None:
+def _names(cells: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(c.variant for c in cells))
+
+
+def _mean(cells: Sequence[Cell], name: str, steps: int | None) -> float | None:
     values = [c.total for c in cells if (c.variant, c.steps) == (name, steps)]
     return float(np.exp(np.mean(np.log(values)))) if values else None
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
     """``count`` pictures of a folder, spread evenly over its sorted names."""
-    paths = list_pictures(folder)
+    return spread(list_pictures(folder), count)
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """``count`` of ``paths``, evenly spaced."""
     return [paths[i * len(paths) // count] for i in range(min(count, len(paths)))]

@@ -1,14 +1,13 @@
-"""How good systems' pictures are, by losses that they were trained for and by others.
+"""How good systems' pictures are, by losses that they were trained for and by others, and how still films.
 
-Every system repaints every photograph in every painting's style. Pictures are kept, so that they can be
-looked at, and so that an interrupted measurement goes on where it stopped.
+Systems repaint photographs and the frames of films (``pictures``); what is measured is what was kept of that,
+in 8 bits. Results are kept, too: an interrupted measurement goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,14 +18,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
-from metastyle.baselines.protocol import System
 from metastyle.baselines.vgg19 import Encoder
+from metastyle.benchmark.motion import Clip
+from metastyle.benchmark.pictures import Painted, repaint
+from metastyle.benchmark.stillness import errors
 from metastyle.benchmark.systems import Maker
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
-from metastyle.errors import MetastyleError
-from metastyle.media.images import Picture, eight_bits, from_tensor, open_picture, save_picture
-from metastyle.media.sheet import sheet
+from metastyle.media.images import open_picture, to_tensor
 from metastyle.weights.tensor_files import write_bytes
 
 OTHER_CONTENT = "relu4_1"
@@ -61,6 +60,21 @@ class Quality:
 MEASURES = ("total", "content", "style", "other_content", "other_style", "structure")
 
 
+@dataclass(frozen=True)
+class Film:
+    """One film in the style of one painting by one system, frame by frame."""
+
+    method: str
+    name: str
+    painting: str
+    clip: str
+    flicker: float = math.nan
+    """Root mean square difference of neighbouring frames along the true motion, in 8-bit levels."""
+    own: float = math.nan
+    """The same of the film before it was painted."""
+    error: str = ""
+
+
 def measure(
     methods: Mapping[str, Maker],
     paintings: Mapping[str, Tensor],
@@ -69,47 +83,57 @@ def measure(
     loss_network: LossNetwork,
     encoder: Encoder,
     device: torch.device,
-) -> Iterator[Quality]:
-    """Repaint and measure; yields every cell, those measured earlier first.
+    clips: Sequence[Clip] = (),
+) -> Iterator[Quality | Film]:
+    """Repaint and measure; yields a ``Quality`` for every photograph and a ``Film`` for every clip.
 
     Paintings (1, 3, H, W) and photographs (1, 3, H, W) with sides of at least 176, in [0, 1], by name.
-    Results lie in ``folder``: quality.json and pictures/METHOD/PAINTING/PHOTO.png.
+    Results lie in ``folder``: quality.json, films.json, and the pictures.
     """
-    results = folder / "quality.json"
-    done = {_key(cell): cell for cell in read(results)}
-    yield from done.values()
-    for method, make in methods.items():
-        system: System | None = None
-        for painting, style in paintings.items():
-            missing = [name for name in photos if (method, painting, name) not in done]
-            if not missing:
-                continue
-            cells: list[Quality] = []
-            try:
-                system = system or make(device)
-                stylise = system.prepare(style.to(device))
-                for name in missing:
-                    with torch.no_grad():
-                        picture = stylise(photos[name].to(device)).cpu().clamp(0, 1)
-                    path = picture_path(folder, method, painting, name)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True)
-                    found = losses(picture, photos[name], style, loss_network, encoder)
-                    facts = dict(zip(MEASURES, found, strict=True))
-                    cells.append(Quality(method, system.name, painting, name, **facts))  # type: ignore[arg-type]
-            except (MetastyleError, RuntimeError, MemoryError) as error:
-                why = " ".join(str(error).split()) or type(error).__name__
-                reached = {cell.photo for cell in cells}
-                failed = [
-                    Quality(method, method, painting, n, error=why) for n in missing if n not in reached
-                ]
-                yield from failed  # not kept: the next call tries again
-            for cell in cells:
-                done[_key(cell)] = cell
-            folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps([asdict(cell) for cell in done.values()], indent=1)
-            write_bytes(results, text.encode(), overwrite=True)
-            yield from cells
+    results, films = folder / "quality.json", folder / "films.json"
+    done = {(c.method, c.painting, c.photo): c for c in read(results)}
+    still = {(f.method, f.painting, f.clip): f for f in read_films(films)}
+    frames = {_frame(clip, i): to_tensor(x) for clip in clips for i, x in enumerate(clip.frames)}
+    last = {_frame(clip, len(clip.frames) - 1): clip for clip in clips}
+    painted_frames: list[Painted] = []
+    for one in repaint(methods, paintings, {**photos, **frames}, folder, device):
+        if one.photo in photos:
+            cell = done.get((one.method, one.painting, one.photo))
+            if one.error:
+                cell = Quality(one.method, one.name, one.painting, one.photo, error=one.error)
+            elif cell is None:
+                picture = to_tensor(open_picture(one.path).pixels)
+                found = losses(picture, photos[one.photo], paintings[one.painting], loss_network, encoder)
+                facts = dict(zip(MEASURES, found, strict=True))
+                cell = Quality(one.method, one.name, one.painting, one.photo, error="", **facts)
+                done[one.method, one.painting, one.photo] = cell
+                _write(results, list(done.values()))
+            yield cell
+            continue
+        painted_frames.append(one)
+        clip = last.get(one.photo)
+        if clip is not None:
+            film = still.get((one.method, one.painting, clip.name))
+            if film is None:
+                film = _film(clip, painted_frames)
+                if not film.error:
+                    still[one.method, one.painting, clip.name] = film
+                    _write(films, list(still.values()))
+            painted_frames = []
+            yield film
+
+
+def _film(clip: Clip, painted: Sequence[Painted]) -> Film:
+    one = painted[-1]
+    failed = next((p.error for p in painted if p.error), "")
+    if failed:
+        return Film(one.method, one.name, one.painting, clip.name, error=failed)
+    flicker, _ = errors([open_picture(p.path).pixels for p in painted], clip.steps)
+    return Film(one.method, one.name, one.painting, clip.name, flicker, errors(clip.frames, clip.steps)[0])
+
+
+def _frame(clip: Clip, index: int) -> str:
+    return f"{clip.name}-{index:04}"
 
 
 @torch.no_grad()
@@ -132,68 +156,53 @@ def losses(
 
 def read(path: Path) -> list[Quality]:
     """Cells of an earlier measurement."""
-    return [Quality(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    return [Quality(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
-def picture_path(folder: Path, method: str, painting: str, photo: str) -> Path:
-    """Where a system's picture lies."""
-    return folder / "pictures" / re.sub(r"[^\w=.-]+", "_", method) / painting / f"{photo}.png"
+def read_films(path: Path) -> list[Film]:
+    """Films of an earlier measurement."""
+    return [Film(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
-def table(cells: Sequence[Quality], seed: int = 0) -> str:
-    """Markdown: means over pairs with 95 % bootstrap intervals; the total relative to Gatys et al., too."""
+def _write(path: Path, rows: Sequence[Quality] | Sequence[Film]) -> None:
+    write_bytes(path, json.dumps([asdict(row) for row in rows], indent=1).encode(), overwrite=True)
+
+
+def table(cells: Sequence[Quality], films: Sequence[Film] = (), seed: int = 0) -> str:
+    """Markdown: means over pairs with 95 % bootstrap intervals; the total relative to Gatys et al., too.
+
+    Ratios to Gatys are of single pairs, and their mean is geometric: half and double even out.
+    """
     good = [cell for cell in cells if not cell.error]
     base = {(c.painting, c.photo): c.total for c in good if c.name == REFERENCE}
-    lines = [
-        f"| system | pairs | total / {REFERENCE} | {' | '.join(MEASURES).replace('other', 'VGG-19')} |",
-        "|---" * (len(MEASURES) + 3) + "|",
-    ]
+    head = ["system", "pairs", f"total / {REFERENCE}", *(m.replace("other_", "VGG-19 ") for m in MEASURES)]
+    head += ["flicker"] if films else []
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for method in dict.fromkeys(cell.method for cell in cells):
         own = [cell for cell in good if cell.method == method]
         if not own:
             error = next(cell.error for cell in cells if cell.method == method)
-            lines.append(f"| {method} | 0 | {error} |" + " |" * len(MEASURES))
+            lines.append(f"| {method} | 0 | {error} |" + " |" * (len(head) - 3))
             continue
         ratios = [c.total / base[c.painting, c.photo] for c in own if (c.painting, c.photo) in base]
-        columns = [ratios, *([getattr(c, name) for c in own] for name in MEASURES)]
-        written = " | ".join(interval(values, seed) for values in columns)
-        lines.append(f"| {own[0].name} | {len(own)} | {written} |")
+        written = [interval(ratios, seed, geometric=True)]
+        written += [interval([getattr(c, name) for c in own], seed) for name in MEASURES]
+        if films:
+            written.append(interval([f.flicker for f in films if f.method == method and not f.error], seed))
+        lines.append(f"| {own[0].name} | {len(own)} | {' | '.join(written)} |")
+    if films:
+        own_flicker = {f.clip: f.own for f in films if not f.error}
+        described = ", ".join(f"{clip} {flicker:.1f}" for clip, flicker in own_flicker.items())
+        lines += ["", f"Flicker of the films themselves: {described}."]
     return "\n".join(lines)
 
 
-def interval(values: Sequence[float], seed: int = 0) -> str:
+def interval(values: Sequence[float], seed: int = 0, *, geometric: bool = False) -> str:
     """``mean (low–high)`` with a 95 % bootstrap interval."""
     if not values:
         return ""
-    sample = np.asarray(values)
-    rng = np.random.default_rng(seed)
-    means = rng.choice(sample, (1000, len(sample))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return f"{sample.mean():.3g} ({low:.3g}–{high:.3g})"
-
-
-def grid(
-    cells: Sequence[Quality], photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor], folder: Path
-) -> np.ndarray:
-    """The post's Figure 1: for each (photograph, painting) a row, for each system a column; (H, W, 3) uint8.
-
-    Row i shows photograph i in the style of painting i.
-    """
-    names = {cell.method: cell.name for cell in cells if not cell.error}
-    rows, labels = [], []
-    for photo, painting in zip(photos, paintings, strict=False):
-        row: list[np.ndarray | None] = [_pixels(photos[photo]), _pixels(paintings[painting])]
-        for method in names:
-            path = picture_path(folder, method, painting, photo)
-            row.append(eight_bits(open_picture(path).pixels) if path.exists() else None)
-        rows.append(row)
-        labels.append(["photograph", "style", *names.values()] if len(rows) == 1 else [])
-    return sheet(rows, labels, cell=256)
-
-
-def _pixels(x: Tensor) -> np.ndarray:
-    return eight_bits(from_tensor(x))
-
-
-def _key(cell: Quality) -> tuple[str, str, str]:
-    return cell.method, cell.painting, cell.photo
+    sample = np.log(values) if geometric else np.asarray(values)
+    means = np.random.default_rng(seed).choice(sample, (1000, len(sample))).mean(axis=1)
+    found = [sample.mean(), *np.percentile(means, [2.5, 97.5])]
+    mean, low, high = np.exp(found) if geometric else found
+    return f"{mean:.3g} ({low:.3g}–{high:.3g})"

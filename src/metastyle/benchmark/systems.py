@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,10 @@ from metastyle.errors import MetastyleError
 Maker = Callable[[torch.device], System]
 
 
-def maker(text: str) -> Maker:
+def maker(text: str, weights: Path | None = None) -> Maker:
     """``adain``, ``metastyle steps=200`` or ``package.module:Class key=value``, as a callable of the device.
+
+    ``weights``, a folder of trained weights, goes to those systems that ask for one.
 
     Values are numbers, true or false in Python's spelling, or text. A module is looked for in the current
     folder, too.
@@ -35,6 +38,8 @@ def maker(text: str) -> Maker:
             raise MetastyleError(f"--method {text}: write NAME key=value key=value")
         changes[key] = _value(value)
     make = SYSTEMS.get(name) or _imported(name)
+    if weights is not None and "weights" in inspect.signature(make).parameters:
+        changes["weights"] = weights
 
     def call(device: torch.device) -> System:
         try:

@@ -2,7 +2,8 @@
 
 The post, section 3: "we post update our model [...] for only a limited number of steps". The
 steps are Adam's, on the perceptual loss of a small pool of contents. Two deviations: the
-learning rate falls along a cosine, and content features are computed once for the whole pool.
+learning rate falls along a cosine unless ``schedule`` is constant, and content features are computed
+once for the whole pool.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -34,7 +36,9 @@ class AdaptationSettings:
     steps: int = 60
     """Adam steps; 0 keeps the predicted start."""
     learning_rate: float = 1e-3
-    """Adam's rate at the first step; it falls to zero along a half cosine."""
+    """Adam's rate at the first step."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: int = 1
     """Contents per step."""
     size: int = 192
@@ -72,6 +76,8 @@ class AdaptationSettings:
         number("learning_rate", lambda x: 0 < x <= 1, "a number above 0 and up to 1")
         number("content_weight", lambda x: 0 <= x < math.inf, "a number from 0")
         number("style_weight", lambda x: 0 <= x < math.inf, "a number from 0")
+        if self.schedule not in ("cosine", "constant"):
+            raise MetastyleError(f"schedule is {self.schedule!r}: use 'cosine' or 'constant'")
         if self.parameters not in ("all", "low_rank", "instance_norm"):
             raise MetastyleError(
                 f"parameters is {self.parameters!r}: use 'all', 'low_rank' or 'instance_norm'"
@@ -169,7 +175,8 @@ class Adaptation:
         order = _endless_shuffle(len(self._contents), generator)
         started = time.perf_counter()
         for step in range(1, settings.steps + 1):
-            adam.param_groups[0]["lr"] = rate * cosine(step - 1, settings.steps)
+            if settings.schedule == "cosine":
+                adam.param_groups[0]["lr"] = rate * cosine(step - 1, settings.steps)
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
             with self._autocast():
                 pictures = functional_call(self._network, self._changed(), (self._contents[batch],))

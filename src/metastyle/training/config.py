@@ -107,8 +107,8 @@ class OptimiserConfig:
     """Rate of the predictor relative to ``rate``: each of its outputs sums over 128 hidden units, so the
     same rate moves an instance-norm parameter many times as far."""
     step_size_rate: float = 1.0
-    """Rate of the logarithms of learned step sizes relative to ``rate``. Adam moves a logarithm by its rate at
-    most: at 8e-4 a step size changes by half in 500 iterations, so short runs need 50 or so."""
+    """Rate of the logarithms of learned step sizes relative to ``rate``. Adam moves a logarithm by about its
+    rate: at 8e-4 a step size grows by half in 500 iterations, so short runs need 50 or so."""
     schedule: Literal["paper", "cosine", "constant"] = "paper"
     """rate / (1 + 2.5 p), half a cosine to 0, or constant, p being progress; at 100,000 iterations the
     first is the paper's 1 / (1 + 2.5e-5 iteration)."""

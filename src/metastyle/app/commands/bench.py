@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from metastyle.app.commands.bench_grid import grid
 from metastyle.app.commands.bench_quality import quality
 from metastyle.app.commands.bench_speed import speed
 from metastyle.app.commands.bench_stillness import stillness
 from metastyle.app.extras import needs
 from metastyle.app.options import Common
-from metastyle.app.progress import Display, Speaker
+from metastyle.app.progress import Display, Speaker, complain
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 bench = App(name="bench", help="Measure what this project claims.", help_format="plaintext")
 bench.command(speed)
 bench.command(quality)
+bench.command(grid)
 bench.command(stillness)
 
 _DEFAULT_VARIANTS = ("shipped:", "random: model=random")
@@ -38,6 +41,9 @@ def adaptation(
     photos: int = 16,
     paintings: int = 12,
     measure_size: int = 256,
+    reference: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
+    reference_paintings: int = 4,
+    weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench"),
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
@@ -52,6 +58,7 @@ def adaptation(
         metastyle bench adaptation --content photos/ --style paintings/
         metastyle bench adaptation --content a/ --style b/ --variant "m: model=m.st"
         metastyle bench adaptation --content a/ --style b/ --variant "two: batch=2"
+        metastyle bench adaptation --content a/ --style b/ --reference gatys
 
     Args:
         content: Folder of photographs to measure on.
@@ -59,16 +66,22 @@ def adaptation(
         train_content: Folder of photographs to learn on, for variants with contents=photos.
         variant: A line of the table: its name, then model=shipped|random|FILE,
             contents=synthetic|photos|self, or any adaptation setting; may be repeated.
-        steps: The numbers of steps to measure at; each is a run of its own.
+        steps: The numbers of steps to measure at; each is a run of its own unless the
+            variant has schedule=constant, where one run is measured along its way.
         photos: How many photographs of the folder, spread evenly over its names.
         paintings: How many paintings, likewise.
         measure_size: Side of the squares that are measured, in pixels.
+        reference: Another system to measure on the same photographs, with its settings, such
+            as "gatys iterations=100" or "johnson"; may be repeated.
+        reference_paintings: How many of the paintings, spread evenly, references are measured on.
+        weights: Folder of weights that train-baseline made, for references.
         output: Folder for results.json, table.md and plot.png.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     with needs("plot", "the plot"):
         import matplotlib  # noqa: F401
     from metastyle.benchmark import adaptation as benchmark
+    from metastyle.benchmark.systems import maker
     from metastyle.weights.loss_network import load_loss_network
 
     variants = [parse_variant(text) for text in variant or _DEFAULT_VARIANTS]
@@ -81,10 +94,12 @@ def adaptation(
             raise MetastyleError(f"{folder}: no pictures in this folder")
     training = benchmark.pictures(train_content, 24) if train_content else []
     total = len(variants) * len(style_paths) * len(counts)
-    cells = []
+    references = {text: maker(text, weights) for text in reference or ()}
+    cells: list[benchmark.Cell] = []
+    failures = []
     with Display(common.quiet) as display:
         loss_network = load_loss_network(progress=display.download)
-        for cell in benchmark.measure(
+        measured = benchmark.measure(
             variants,
             style_paths,
             content_paths,
@@ -94,18 +109,33 @@ def adaptation(
             steps=counts,
             size=measure_size,
             device=device,
-        ):
+        )
+        for cell in measured:
+            if cell.steps is None:
+                continue  # an earlier measurement's reference; those that were asked for come below
             cells.append(cell)
             line = f"{cell.variant}, {cell.painting}, {cell.steps} steps: {cell.total:.2f}"
             display.update("measuring", min(1.0, len(cells) / total), line)
+        some = benchmark.spread(style_paths, reference_paintings)
+        others = benchmark.measure_references(
+            references, some, content_paths, loss_network, output, size=measure_size, device=device
+        )
+        for number, found in enumerate(others, 1):
+            if isinstance(found, benchmark.Failure):
+                failures.append(dataclasses.asdict(found))
+            else:
+                cells.append(found)
+            display.update("measuring references", number / (len(some) * len(references)))
     written = benchmark.table(cells)
     (output / "table.md").write_text(written + "\n", encoding="utf-8")
     benchmark.plot(cells, output / "plot.png")
-    speaker = Speaker(common.json, common.quiet)
+    speaker, code = Speaker(common.json, common.quiet), 1 if failures else 0
     outputs = [{"output": output / name} for name in ("results.json", "table.md", "plot.png")]
-    speaker.document({"command": "bench", "outputs": outputs, "errors": [], "exit_code": 0})
+    speaker.document({"command": "bench", "outputs": outputs, "errors": failures, "exit_code": code})
     speaker.line(written)
-    return 0
+    for failure in failures:
+        complain(f"{failure['reference']}, {failure['painting']}: {failure['error']}")
+    return code
 
 
 def parse_variant(text: str) -> Variant:

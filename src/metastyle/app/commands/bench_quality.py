@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from metastyle.app.comparison import makers, read_pairs
 from metastyle.app.extras import needs
 from metastyle.app.inputs import check_number
 from metastyle.app.options import Common
 from metastyle.app.progress import Display, Speaker
-from metastyle.errors import MetastyleError
 
 
 def quality(
@@ -19,9 +19,13 @@ def quality(
     content: Annotated[Path, Parameter(metavar="DIR")],
     style: Annotated[Path, Parameter(metavar="DIR")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
+    sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
     photos: int = 8,
     paintings: int = 6,
     size: int = 256,
+    style_size: int = 512,
+    reduce: int = 1,
+    weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/quality"),
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
@@ -29,9 +33,9 @@ def quality(
     """Measure how good the eight systems' pictures are, and show them side by side.
 
     Losses under VGG-16 and VGG-19, structure kept, the loss relative to Gatys'
-    optimum, each with a 95 % interval; and a grid of pictures. What is measured is
-    kept: the same command goes on where it stopped. A system that fails says so,
-    and the exit code is 1.
+    optimum, each with a 95 % interval; flicker on films; and a grid of pictures.
+    What is painted and measured is kept: the same command goes on where it stopped.
+    A system that fails says so, and the exit code is 1.
 
     For example:
 
@@ -44,53 +48,67 @@ def quality(
         style: Folder of paintings.
         method: A system and its settings, such as "metastyle steps=200", or your own as
             package.module:Class; may be repeated. Without it, all eight.
+        sequence: Folder of a film in Sintel's format (clean/, flow/, occlusions/), whose
+            flicker is measured; may be repeated.
         photos: How many photographs of the folder, spread evenly over its names.
         paintings: How many paintings, likewise.
-        size: Side of the squares that photographs are cut to; paintings get this long edge.
-        output: Folder for quality.json, quality.md, grid.png and the pictures.
+        size: Side of the squares that photographs are cut to.
+        style_size: Long edge of the paintings.
+        reduce: Make the films smaller by this whole factor.
+        weights: Folder of weights that train-baseline made; looked into before the package.
+        output: Folder for quality.json, films.json, quality.md, grid.png and the pictures.
         device: auto, cpu, cuda or cuda:N.
     """
     check_number("--size", size, 176, 2048)
-    check_number("--photos", photos, 1, 10_000)
-    check_number("--paintings", paintings, 1, 10_000)
+    check_number("--reduce", reduce, 1, 64)
     with needs("bench", "bench quality"):
         import torchmetrics  # noqa: F401
 
-    from metastyle.baselines.systems import SYSTEMS
     from metastyle.baselines.vgg19 import Encoder
-    from metastyle.benchmark.adaptation import pictures, square
-    from metastyle.benchmark.quality import Quality, grid, measure, table
-    from metastyle.benchmark.systems import maker
+    from metastyle.benchmark.motion import read_sequence
+    from metastyle.benchmark.pictures import Painted, grid, picture_path
+    from metastyle.benchmark.quality import Film, Quality, measure, table
     from metastyle.core.hardware import pick_device
-    from metastyle.media.images import Picture, open_picture, resize, save_picture, to_tensor
+    from metastyle.media.images import Picture, save_picture
     from metastyle.weights.loss_network import load_loss_network
     from metastyle.weights.tensor_files import write_bytes
 
-    methods = {text: maker(text) for text in method or SYSTEMS}
+    methods = makers(method, weights)
     where = pick_device(device)
-    photo_paths, painting_paths = pictures(content, photos), pictures(style, paintings)
-    for folder, paths in ((content, photo_paths), (style, painting_paths)):
-        if not paths:
-            raise MetastyleError(f"{folder}: no pictures in this folder")
-    squares = {path.stem: square(open_picture(path), size) for path in photo_paths}
-    styles = {path.stem: to_tensor(resize(open_picture(path), size).pixels) for path in painting_paths}
+    squares, styles = read_pairs(content, style, photos, paintings, size, style_size, output)
+    clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
     cells: list[Quality] = []
+    films: list[Film] = []
     with Display(common.quiet) as display:
         loss_network = load_loss_network(progress=display.download)
         encoder = Encoder.load(progress=display.download)
-        total = len(methods) * len(squares) * len(styles)
-        for cell in measure(methods, styles, squares, output, loss_network, encoder, where):
-            if cell.method in methods and cell.painting in styles and cell.photo in squares:
+        total = len(methods) * len(styles) * (len(squares) + len(clips))
+        found = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
+        for number, cell in enumerate(found, 1):
+            if isinstance(cell, Quality):
                 cells.append(cell)
-            line = f"{cell.name}, {cell.painting}, {cell.photo}"
-            display.update("measuring", min(1.0, len(cells) / total), line)
-    written = table(cells)
-    output.mkdir(parents=True, exist_ok=True)
+                what = cell.photo
+            else:
+                films.append(cell)
+                what = cell.clip
+            display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {what}")
+    written = table(cells, films)
     write_bytes(output / "quality.md", (written + "\n").encode(), overwrite=True)
-    save_picture(Picture(pixels=grid(cells, squares, styles, output)), output / "grid.png", overwrite=True)
-    errors = [
-        {"method": m, "error": e} for m, e in dict.fromkeys((c.method, c.error) for c in cells if c.error)
+    painted = [
+        Painted(
+            c.method,
+            c.name,
+            c.painting,
+            c.photo,
+            picture_path(output, c.method, c.painting, c.photo),
+            c.error,
+        )
+        for c in cells
     ]
+    shown = grid(painted, squares, styles)
+    save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
+    failed = dict.fromkeys((c.method, c.error) for some in (cells, films) for c in some if c.error)
+    errors = [{"method": m, "error": e} for m, e in failed]
     code = 1 if errors else 0
     speaker = Speaker(common.json, common.quiet)
     outputs = [{"output": output / name} for name in ("quality.json", "quality.md", "grid.png")]

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from metastyle.app.comparison import makers
 from metastyle.app.inputs import check_is_file, check_number
 from metastyle.app.options import FLAG, Common
 from metastyle.app.progress import Display, Speaker
@@ -23,6 +24,7 @@ def speed(
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
     size: Annotated[list[int] | None, Parameter(metavar="PIXELS", negative_iterable="")] = None,
     rounds: int = 5,
+    weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/speed"),
     overwrite: Annotated[bool, FLAG] = False,
     device: str = "auto",
@@ -46,6 +48,7 @@ def speed(
             package.module:Class; may be repeated. Without it, all eight.
         size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
         rounds: How often each repaints; the median counts.
+        weights: Folder of weights that train-baseline made; looked into before the package.
         output: Folder for speed.json and speed.md.
         overwrite: Replace results that lie there.
         device: auto, cpu, cuda or cuda:N.
@@ -61,14 +64,12 @@ def speed(
 
     import torch
 
-    from metastyle.baselines.systems import SYSTEMS
     from metastyle.benchmark.speed import Speed, measure, table
-    from metastyle.benchmark.systems import maker
     from metastyle.core.hardware import pick_device
     from metastyle.media.images import open_picture, resize, to_tensor
     from metastyle.weights.tensor_files import write_bytes
 
-    methods = {text: maker(text) for text in method or SYSTEMS}
+    methods = makers(method, weights)
     where = pick_device(device)
     painting = to_tensor(resize(open_picture(style), 512).pixels)
     photo = to_tensor(open_picture(content).pixels)
