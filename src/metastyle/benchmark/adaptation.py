@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
 import torch
@@ -241,8 +241,8 @@ def _rows(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def plot(cells: Sequence[Cell], path: Path) -> None:
-    """Loss against steps, one line a variant, both axes logarithmic (0 steps drawn at 0.5)."""
+def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
+    """Loss against steps, one line a variant, both axes logarithmic, 0 drawn at 0.5. An open file gets SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -258,7 +258,10 @@ def plot(cells: Sequence[Cell], path: Path) -> None:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=120)
+    if isinstance(file, Path):
+        figure.savefig(file, dpi=120)
+    else:
+        figure.savefig(file, format="svg", metadata={"Date": None})
 
 
 def _names(cells: Sequence[Cell]) -> list[str]:

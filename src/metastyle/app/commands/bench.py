@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from cyclopts import App, Parameter
 
 from metastyle.app.commands.bench_grid import grid
 from metastyle.app.commands.bench_quality import quality
+from metastyle.app.commands.bench_report import report
 from metastyle.app.commands.bench_speed import speed
 from metastyle.app.commands.bench_stillness import stillness
 from metastyle.app.extras import needs
@@ -25,6 +27,7 @@ bench = App(name="bench", help="Measure what this project claims.", help_format=
 bench.command(speed)
 bench.command(quality)
 bench.command(grid)
+bench.command(report)
 bench.command(stillness)
 
 _DEFAULT_VARIANTS = ("shipped:", "random: model=random")
@@ -44,7 +47,7 @@ def adaptation(
     reference: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
     reference_paintings: int = 4,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench"),
+    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/adaptation"),
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
@@ -81,7 +84,9 @@ def adaptation(
     with needs("plot", "the plot"):
         import matplotlib  # noqa: F401
     from metastyle.benchmark import adaptation as benchmark
+    from metastyle.benchmark.provenance import note
     from metastyle.benchmark.systems import maker
+    from metastyle.core.hardware import pick_device
     from metastyle.weights.loss_network import load_loss_network
 
     variants = [parse_variant(text) for text in variant or _DEFAULT_VARIANTS]
@@ -127,6 +132,7 @@ def adaptation(
                 cells.append(found)
             display.update("measuring references", number / (len(some) * len(references)))
     written = benchmark.table(cells)
+    note(output, sys.argv[1:], pick_device(device))
     (output / "table.md").write_text(written + "\n", encoding="utf-8")
     benchmark.plot(cells, output / "plot.png")
     speaker, code = Speaker(common.json, common.quiet), 1 if failures else 0

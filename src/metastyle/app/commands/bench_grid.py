@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +58,7 @@ def grid(
     check_number("--size", size, 64, 4096)
 
     from metastyle.benchmark import pictures
+    from metastyle.benchmark.provenance import note
     from metastyle.core.hardware import pick_device
     from metastyle.media.images import Picture, save_picture
 
@@ -73,6 +75,7 @@ def grid(
                 painted.append(one)
                 display.update("painting", len(painted) / total, f"{one.name}, {one.painting}, {one.photo}")
     shown = pictures.grid(painted, squares, styles)
+    note(output, sys.argv[1:], where)
     save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
     failed = dict.fromkeys((one.method, one.error) for one in painted if one.error)
     errors = [{"method": m, "error": e} for m, e in failed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,7 @@ def quality(
     from metastyle.baselines.vgg19 import Encoder
     from metastyle.benchmark.motion import read_sequence
     from metastyle.benchmark.pictures import Painted, grid, picture_path
+    from metastyle.benchmark.provenance import note
     from metastyle.benchmark.quality import Film, Quality, measure, table
     from metastyle.core.hardware import pick_device
     from metastyle.media.images import Picture, save_picture
@@ -93,6 +95,7 @@ def quality(
                 what = cell.clip
             display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {what}")
     written = table(cells, films)
+    note(output, sys.argv[1:], where)
     write_bytes(output / "quality.md", (written + "\n").encode(), overwrite=True)
     painted = [
         Painted(

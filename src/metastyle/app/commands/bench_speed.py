@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -62,8 +62,7 @@ def speed(
     if (output / "speed.json").exists() and not overwrite:
         raise MetastyleError(f"{output / 'speed.json'} exists: add --overwrite, or choose another -o")
 
-    import torch
-
+    from metastyle.benchmark.provenance import note
     from metastyle.benchmark.speed import Speed, measure, table
     from metastyle.core.hardware import pick_device
     from metastyle.media.images import open_picture, resize, to_tensor
@@ -81,15 +80,10 @@ def speed(
                 rows.append(said)
             else:
                 display.update("measuring", min(1.0, count / steps), said)
-    machine = (
-        f"{platform.machine()}, {torch.get_num_threads()} threads"
-        if where.type == "cpu"
-        else (torch.cuda.get_device_name(where) if where.type == "cuda" else where.type)
-    )
-    record = {"device": str(where), "machine": machine, "torch": torch.__version__}
     written = table(rows)
+    note(output, sys.argv[1:], where)
     output.mkdir(parents=True, exist_ok=True)
-    document = json.dumps(record | {"rows": [asdict(row) for row in rows]}, indent=1)
+    document = json.dumps({"rows": [asdict(row) for row in rows]}, indent=1)
     write_bytes(output / "speed.json", document.encode(), overwrite=True)
     write_bytes(output / "speed.md", (written + "\n").encode(), overwrite=True)
     errors = [{"method": r.method, "size": r.size, "error": r.error} for r in rows if r.error]
