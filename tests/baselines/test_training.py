@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metastyle.baselines import training
+from metastyle.baselines.avatar_net import Hourglass
 from metastyle.baselines.johnson import TrainedJohnson
 from metastyle.baselines.shen import MetaNetwork
 from metastyle.baselines.style_swap import StyleSwap
@@ -158,6 +159,17 @@ def test_decoders_begin_with_the_published_one(settings, networks):
         starts.append(load_state(output / "wct-2.state")[0]["model.conv1_2.weight"])
     torch.testing.assert_close(starts[0], published["conv1_2.weight"])
     assert (starts[1] - starts[0]).abs().max() > 1e-3
+
+
+def test_the_hourglass_begins_as_the_published_decoder(networks):
+    """Without a style at its skips it gives the same pictures."""
+    hourglass = Hourglass()
+    begin_with(hourglass, networks.decoder)
+    features = torch.rand(1, 512, 4, 5)
+    found, expected = hourglass(features), networks.decoder(features)
+    inside = (..., slice(3, -3), slice(3, -3))  # the 7 x 7 convolution reflects at another border
+    torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-5)
+    assert found.shape == expected.shape
 
 
 def test_shen_et_al_begin_with_theta_whatever_the_painting():

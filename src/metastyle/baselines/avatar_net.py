@@ -6,7 +6,7 @@ by the style's most similar ones, and the result is coloured like the style. An 
 the way AdaIN gives its features the moments of the style's at relu3_1, relu2_1 and relu1_1. The hourglass
 was trained to give pictures back, each being its own style.
 
-Deviations: the decoder starts from AdaIN's published one, and its patches lie inside the picture, where the
+Deviations: the decoder starts as AdaIN's published one, and its patches lie inside the picture, where the
 published code reflects the content at the border. The paper's count holds VGG-19 with its three fully
 connected layers, 123.6M parameters that no picture ever passes: they are counted (``counts``), not kept.
 """

@@ -206,6 +206,16 @@ def begin_with(decoder: Decoder, published: Decoder) -> None:
         if name in own and own[name].shape == t.shape and not (first and name.startswith(first))
     }
     decoder.load_state_dict(shared, strict=False)
+    if isinstance(decoder, Hourglass):
+        # Its two last convolutions begin as one: what conv1_1 gets is never negative, so identity and ReLU
+        # pass it on, and the published 3 x 3 convolution to the picture is the middle of the 7 x 7 one.
+        last = published.state_dict()
+        with torch.no_grad():
+            for parameter in (*decoder.conv1_1.parameters(), *decoder.output.parameters()):
+                parameter.zero_()
+            nn.init.dirac_(decoder.conv1_1.weight)
+            decoder.output.weight[:, :, 2:5, 2:5] = last["conv1_1.weight"]
+            decoder.output.load_state_dict({"bias": last["conv1_1.bias"]}, strict=False)
 
 
 def begin_with_initialisation(meta: MetaNetwork, initialisation: Initialisation) -> None:

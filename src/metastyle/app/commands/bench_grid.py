@@ -40,7 +40,7 @@ def grid(
     For example:
 
         metastyle bench grid --content photos/ --style paintings/
-        metastyle bench grid --content a.jpg --style b.jpg --method adain --method metastyle
+        metastyle bench grid --content a.jpg --style b.jpg --method adain
 
     Args:
         content: Folder of photographs, or one.

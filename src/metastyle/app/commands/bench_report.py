@@ -20,7 +20,7 @@ def report(
 ) -> int:
     """Put what the other benchmarks measured on one page, with plots.
 
-    Reads speed/, quality/, adaptation/ and grid/ of a folder, each where it is there,
+    Reads speed/, quality/, adaptation/ and grid/ of a folder, those it has,
     and writes report.html, one file with everything inside, and report.md.
 
     For example:
