@@ -114,7 +114,7 @@ def measure(
                 )
                 run = Adaptation(variant.start(), loss_network, style, contents, settings, device)
                 for count, seconds in _pauses(run, counts):
-                    losses = evaluate(run.render, loss_network, unseen, target, batch=8)
+                    losses = evaluate(run.render, loss_network, unseen, target)
                     cell = Cell(variant.name, painting.stem, count, *losses, seconds)
                     done[key(cell)] = cell
                     write(results, list(done.values()))
@@ -177,21 +177,16 @@ def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float
 
 
 def evaluate(
-    render: Callable[[Tensor], Tensor],
-    loss_network: LossNetwork,
-    photos: Tensor,
-    target: StyleTarget,
-    batch: int = 1,
+    render: Callable[[Tensor], Tensor], loss_network: LossNetwork, photos: Tensor, target: StyleTarget
 ) -> tuple[float, float, float]:
     """Total, content and style loss of what ``render`` makes of ``photos``, averaged over them."""
-    losses = torch.zeros(3)
-    for some in torch.split(photos, batch):
-        pictures = render(some)
+    losses = []
+    for photo in torch.split(photos, 1):
+        picture = render(photo)
         with torch.no_grad():
-            features = loss_network(some, [CONTENT_LAYER])[CONTENT_LAYER]
-            found = perceptual_loss(loss_network(pictures), features, target)
-            losses += torch.stack(found) * (len(some) / len(photos))
-    total, content, style = losses.tolist()
+            features = loss_network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
+            losses.append(torch.stack(perceptual_loss(loss_network(picture), features, target)))
+    total, content, style = torch.stack(losses).mean(dim=0).tolist()
     return total, content, style
 
 
@@ -247,7 +242,7 @@ def _rows(cells: Sequence[Cell]) -> list[str]:
 
 
 def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
-    """Loss against steps, one line a variant, both axes logarithmic, 0 drawn at 0.5. A stream gets SVG."""
+    """Loss against steps, one line a variant, both axes logarithmic, 0 drawn at 0.5. An open file gets SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
