@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from metastyle.baselines import trained
 from metastyle.baselines.trained import load_trained, read_settings, save_trained, trained_path
 from metastyle.errors import MetastyleError
 
@@ -53,3 +54,15 @@ def test_numbers_that_float16_cannot_hold_are_refused(tmp_path):
     with pytest.raises(MetastyleError, match="weight does not fit float16"):
         save_trained(module, "part", trained_path("part", tmp_path), {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_in_the_folder_comes_from_the_package(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "SHIPPED", tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    loaded = load_trained(nn.Linear(3, 2), "part", elsewhere)
+    torch.testing.assert_close(loaded.weight, saved.weight, atol=1e-3, rtol=1e-3)
+    other = nn.Linear(3, 2)
+    elsewhere.mkdir()
+    save_trained(other, "part", trained_path("part", elsewhere), {})
+    nearer = load_trained(nn.Linear(3, 2), "part", elsewhere)
+    torch.testing.assert_close(nearer.weight, other.weight, atol=1e-3, rtol=1e-3)

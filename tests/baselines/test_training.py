@@ -132,6 +132,7 @@ def test_a_trained_network_of_johnson_et_al_is_found_by_its_painting(
     system = TrainedJohnson.load(torch.device("cpu"), tmp_path / "run")
     picture = to_tensor(open_picture(painting).pixels)
     assert system.prepare(picture)(picture).shape == picture.shape
+    assert system.earlier == read_settings(tmp_path / "run" / "johnson-1.safetensors")["seconds"]
 
 
 def test_a_trained_part_is_what_the_system_loads(settings, networks, tmp_path, encoder, draw, monkeypatch):

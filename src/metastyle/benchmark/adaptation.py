@@ -242,7 +242,7 @@ def _rows(cells: Sequence[Cell]) -> list[str]:
 
 
 def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
-    """Loss against steps, one line a variant, both axes logarithmic, 0 drawn at 0.5. An open file gets SVG."""
+    """Loss against steps, one line a variant, on logarithmic axes, 0 drawn at 0.5. Streams get SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
