@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from metastyle.app.cli import main
 from metastyle.app.commands.bench import parse_steps, parse_variant
+from metastyle.baselines.vgg19 import Encoder
 from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
@@ -58,3 +60,69 @@ def test_it_writes_a_table_a_plot_and_the_numbers(
     assert "| tiny |" in outputs[1].read_text()
     assert main([*arguments[:-1], "both: contents=photos"]) == 2
     assert "--train-content" in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two photographs, two paintings, and a module with a system that darkens and one that fails."""
+    for seed, name in enumerate(("photos", "paintings")):
+        (tmp_path / name).mkdir()
+        for index in range(2):
+            noise = np.random.default_rng(9 * seed + index).integers(0, 256, (6, 7, 3), np.uint8)
+            Image.fromarray(noise).resize((200, 180)).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "dark_for_a_test.py").write_text(
+        "class Dark:\n"
+        "    name, parameters, styles = 'Dark', 0, 'any'\n"
+        "    def __init__(self, device, share=0.5):\n"
+        "        self.share = share\n"
+        "    def prepare(self, style):\n"
+        "        return lambda photo: photo * self.share\n"
+        "class Broken(Dark):\n"
+        "    def prepare(self, style):\n"
+        "        raise RuntimeError('out of memory')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "grid", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += ["--style-size", "64", "-o", "out", "--device", "cpu", "--json", "--quiet"]
+    systems = ["--method", "dark_for_a_test:Dark", "--method", "dark_for_a_test:Broken"]
+    assert main([*arguments, *systems]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["errors"] == [{"method": "dark_for_a_test:Broken", "error": "out of memory"}]
+    with Image.open(said["outputs"][0]["output"]) as shown:
+        assert shown.width == 3 * 264 + 8  # photograph, painting, one system
+    painted = sorted(path.stem for path in (folders / "out" / "pictures").rglob("*.png"))
+    assert painted == ["0", "1"]  # each photograph in one painting only
+    assert main([*arguments, *systems[:2]]) == 0
+    capsys.readouterr()
+    arguments[arguments.index("64")] = "96"
+    assert main(arguments) == 2
+    assert "holds pictures with size 64, not 96" in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+
+
+def test_from_measurements_to_a_report(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network, encoder = LossNetwork(), Encoder(5)
+    monkeypatch.setattr("metastyle.weights.loss_network.load_loss_network", lambda **_: network)
+    monkeypatch.setattr(Encoder, "load", lambda **_: encoder)
+    common = ["--device", "cpu", "--json", "--quiet"]
+    for share in ("0.5", "0.9"):
+        common += ["--method", f"dark_for_a_test:Dark share={share}"]
+    pictures = ["--content", "photos", "--style", "paintings", "--size", "176", "--style-size", "64"]
+    assert main(["bench", "quality", *pictures, "--photos", "1", *common]) == 0
+    single = ["--content", "photos/0.png", "--style", "paintings/0.png", "--size", "64", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["metastyle", "bench", "speed", *single, *common])
+    assert main() == 0
+    capsys.readouterr()
+    assert main(["bench", "report", "--json", "--quiet"]) == 0
+    outputs = [Path(o["output"]) for o in json.loads(capsys.readouterr().out)["outputs"]]
+    written = outputs[1].read_text(encoding="utf-8")
+    assert written.count("| Dark | 2 |") == 2 and "most structure kept: Dark (" in written
+    assert "metastyle bench speed --content 0.png" in written and str(folders) not in written
+    assert main(["bench", "report", "nowhere", "--quiet"]) == 2
+    assert "nowhere: holds no measurements" in capsys.readouterr().err

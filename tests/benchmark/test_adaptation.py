@@ -21,6 +21,7 @@ from metastyle.benchmark.adaptation import (
     pictures,
     plot,
     read,
+    spread,
     square,
     table,
     write,
@@ -167,6 +168,13 @@ def test_the_table_averages_geometrically(tmp_path: Path) -> None:
     plot(cells, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] > 400
+
+
+def test_pictures_are_spread_over_the_names() -> None:
+    paths = [Path(f"{n}.png") for n in range(7)]
+    assert [p.stem for p in spread(paths, 3)] == ["0", "2", "4"]
+    assert spread(paths, 7) == spread(paths, 9) == paths
+    assert spread([], 3) == []
 
 
 def test_photographs_are_cut_to_their_middle_square(folder: Path) -> None:

@@ -279,5 +279,6 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 def spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """``count`` of ``paths``, evenly spaced."""
-    return [paths[i * len(paths) // count] for i in range(min(count, len(paths)))]
+    """``count`` of ``paths``, evenly spaced, or all of them where there are fewer."""
+    count = min(count, len(paths))
+    return [paths[i * len(paths) // count] for i in range(count)]
