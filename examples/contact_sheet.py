@@ -1,6 +1,7 @@
-"""A contact sheet: photographs down, paintings across, each learned once with the default settings.
+"""A contact sheet: photographs down, paintings across, each learned with the default settings.
 
 python examples/contact_sheet.py                       # the project's own pictures -> out/sheet.jpg
+python examples/contact_sheet.py --paintings examples/paintings/night.jpg --steps 0 10 20 100 200
 python examples/contact_sheet.py --photos DIR --paintings DIR -o mine.jpg
 """
 
@@ -37,21 +38,25 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/sheet.jpg"))
     parser.add_argument("--cell", type=int, default=360, help="pixels of a picture's long edge on the sheet")
     parser.add_argument("--size", type=int, default=720, help="long edge at which photographs are repainted")
-    parser.add_argument("--steps", type=int, default=None)
+    parser.add_argument("--steps", type=int, nargs="+", default=[metastyle.AdaptationSettings().steps])
     arguments = parser.parse_args()
 
     photos, paintings = pictures(arguments.photos), pictures(arguments.paintings)
-    changes = {} if arguments.steps is None else {"steps": arguments.steps}
     columns = [[np.asarray(Image.open(path).convert("RGB")) for path in photos]]
-    for painting in track(paintings, description="learning and repainting"):
-        style = metastyle.adapt(painting, **changes)
+    header, labels = [None], [""]
+    learned = [(painting, steps) for painting in paintings for steps in arguments.steps]
+    for painting, steps in track(learned, description="learning and repainting"):
+        style = metastyle.adapt(painting, steps=steps)
         columns.append(
             [np.asarray(style.stylize(path, size=arguments.size).convert("RGB")) for path in photos]
         )
-    header = [None, *(np.asarray(Image.open(path).convert("RGB")) for path in paintings)]
+        header.append(np.asarray(Image.open(painting).convert("RGB")))
+        labels.append(f"{painting.stem}, {steps} steps")
     rows = [header, *map(list, zip(*columns, strict=True))]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet(rows, cell=arguments.cell)).save(arguments.output, quality=88)
+    Image.fromarray(sheet(rows, [labels, *([] for _ in photos)], cell=arguments.cell)).save(
+        arguments.output, quality=88
+    )
     print(arguments.output)
 
 
