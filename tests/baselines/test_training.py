@@ -10,20 +10,12 @@ import pytest
 import torch
 
 from metastyle.baselines import training
-from metastyle.baselines.avatar_net import Hourglass
+from metastyle.baselines.beginnings import begin_with
 from metastyle.baselines.johnson import TrainedJohnson
 from metastyle.baselines.shen import MetaNetwork
 from metastyle.baselines.style_swap import StyleSwap
 from metastyle.baselines.trained import load_trained, read_settings
-from metastyle.baselines.training import (
-    PARTS,
-    Networks,
-    Settings,
-    Step,
-    begin_with,
-    begin_with_initialisation,
-    train,
-)
+from metastyle.baselines.training import PARTS, Networks, Settings, Step, train
 from metastyle.baselines.vgg19 import Decoder, Encoder
 from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.errors import MetastyleError
@@ -160,36 +152,6 @@ def test_decoders_begin_with_the_published_one(settings, networks):
         starts.append(load_state(output / "wct-2.state")[0]["model.conv1_2.weight"])
     torch.testing.assert_close(starts[0], published["conv1_2.weight"])
     assert (starts[1] - starts[0]).abs().max() > 1e-3
-
-
-def test_the_hourglass_begins_as_the_published_decoder(networks):
-    """Without a style at its skips it gives the same pictures."""
-    hourglass = Hourglass()
-    begin_with(hourglass, networks.decoder)
-    features = torch.rand(1, 512, 4, 5)
-    found, expected = hourglass(features), networks.decoder(features)
-    inside = (..., slice(3, -3), slice(3, -3))  # the 7 x 7 convolution reflects at another border
-    torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-5)
-    assert found.shape == expected.shape
-
-
-def test_shen_et_al_begin_with_theta_whatever_the_painting():
-    """And with hidden units that see statistics as the predictor does: standardised."""
-    torch.manual_seed(5)
-    theta = Initialisation(predictor=StylePredictor())
-    theta.predictor.mean.uniform_(1, 9)
-    theta.predictor.std.uniform_(0.1, 5)
-    meta, plain = MetaNetwork(width=2), MetaNetwork(width=2)
-    plain.load_state_dict(meta.state_dict())
-    begin_with_initialisation(meta, theta)
-    statistics = torch.rand(2, 1920) * 9
-    for one in statistics:
-        found = meta(one)
-        for layer in (*meta.generated, "down1", "out"):
-            for name in (f"{layer}.weight", f"{layer}.bias"):
-                torch.testing.assert_close(found[name], theta.network.get_parameter(name))
-    standardised = (statistics - theta.predictor.mean) / theta.predictor.std
-    torch.testing.assert_close(meta.hidden(statistics), plain.hidden(standardised), rtol=1e-3, atol=1e-4)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings, networks):
