@@ -125,10 +125,10 @@ def test_what_is_missing_is_left_out(folder: Path, tmp_path: Path) -> None:
 
 def test_commands_are_kept_without_places(tmp_path: Path) -> None:
     cpu = torch.device("cpu")
-    provenance.note(tmp_path, ["bench", "x", "--method", "a b=1", "-o", "/tmp/o"], cpu, seed=0)
+    provenance.note(tmp_path, ["bench", "x", "--method", "a b=/z/c.st d=1", "-o", "/tmp/o"], cpu, seed=0)
     provenance.note(tmp_path, ["bench", "y"], cpu)
-    provenance.note(tmp_path, ["bench", "x", "--method", "a b=1", "-o", "/elsewhere/o"], cpu, seed=0)
+    provenance.note(tmp_path, ["bench", "x", "--method", "a b=c.st d=1", "-o", "../o"], cpu, seed=0)
     about = provenance.read(tmp_path)
-    assert about["commands"] == ["metastyle bench y", 'metastyle bench x --method "a b=1" -o o']
+    assert about["commands"] == ["metastyle bench y", "metastyle bench x --method 'a b=c.st d=1' -o o"]
     assert about["seed"] == 0 and "thread" in about["machine"]
     assert provenance.read(tmp_path / "nowhere") == {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import re
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -60,5 +62,5 @@ def _processor() -> str:
 
 
 def _shown(argument: str) -> str:
-    name = Path(argument).name if "/" in argument else argument
-    return f'"{name}"' if " " in name or not name else name
+    """With the last names of paths, wherever they stand in it, and in quotes if a shell wants them."""
+    return shlex.quote(re.sub(r"[^\s=]*/([^\s=/]+)", r"\1", argument))
