@@ -69,7 +69,8 @@ from metastyle.weights.loss_network import load_loss_network
 PARTS = (*(wct_part(level) for level in reversed(LEVELS)), STYLE_SWAP, AVATAR_NET, SHEN, JOHNSON)
 """What can be trained."""
 PAINTING_SIZE = 512
-"""Longer edge of Johnson et al.'s painting."""
+"""Longer edge of Johnson et al.'s painting, and the most that a described one has."""
+_SIDES = (384, 384)  # shorter side of described paintings: as paintings of PAINTING_SIZE usually have it
 _WARM_UP = 0.01
 _SHOWN = 8  # batches that a decoder's last convolution is fitted to at the start
 _MAY_CHANGE = {"contents", "styles", "output", "iterations", "minutes", "device", "workers", "save_minutes"}
@@ -229,7 +230,13 @@ class _Run:
         self.pictures = Split(crops, self.photos, described, [], [])
         batch = s.batch or self.lesson.batch
         data = DataConfig(
-            s.contents, s.styles, s.crop, scale="random", mirror=True, style_side=(s.crop, s.crop)
+            s.contents,
+            s.styles,
+            s.crop,
+            scale="random",
+            mirror=True,
+            style_side=_SIDES,
+            style_cap=PAINTING_SIZE,
         )
         sizes = OptimiserConfig(styles=1 if described else 0, contents=batch, queries=batch)
         cache = TargetCache(self.output / "cache" / "styles")
