@@ -100,7 +100,10 @@ def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
     arguments[arguments.index("64")] = "96"
     assert main(arguments) == 2
-    assert "holds pictures with size 64, not 96" in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+    assert (
+        "results of another photograph '0' (64x64, this one is 96x96)"
+        in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+    )
 
 
 def test_from_measurements_to_a_report(
@@ -122,7 +125,8 @@ def test_from_measurements_to_a_report(
     assert main(["bench", "report", "--json", "--quiet"]) == 0
     outputs = [Path(o["output"]) for o in json.loads(capsys.readouterr().out)["outputs"]]
     written = outputs[1].read_text(encoding="utf-8")
-    assert written.count("| Dark | 2 |") == 2 and "most structure kept: Dark (" in written
+    assert "| dark_for_a_test:Dark share=0.5 | 2 |" in written
+    assert "most structure kept: dark_for_a_test:Dark share=0.9 (" in written
     assert "metastyle bench speed --content 0.png" in written and str(folders) not in written
     assert main(["bench", "report", "nowhere", "--quiet"]) == 2
     assert "nowhere: holds no measurements" in capsys.readouterr().err

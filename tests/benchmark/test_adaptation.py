@@ -153,8 +153,16 @@ def test_references_have_a_table_of_their_own() -> None:
     assert "reference" not in table(cells)
     written = table([*cells, Cell("gatys", "a", None, 4.0, 0.0, 4.0, 9.0)])
     assert "| ours | 4.00 | 5.00 |" in written  # both paintings
-    assert "On the 1 paintings" in written and "| ours | 8.00 | 5.00 |" in written
+    assert "references have (1)" in written and "| ours | 8.00 | 5.00 |" in written
     assert "| gatys | 4.00 |" in written
+    apart = [*cells, *(Cell(m, p, None, 4.0, 0.0, 4.0, 9.0) for m, p in (("gatys", "a"), ("johnson", "b")))]
+    assert "references" not in table(apart)  # no painting has both
+
+
+def test_another_variant_of_the_same_name_is_refused(folder: Path) -> None:
+    run(folder, [Variant("mine", "random", settings=SETTINGS)])
+    with pytest.raises(MetastyleError, match="'mine' was measured there with another variant"):
+        run(folder, [Variant("mine", "random", settings=replace(SETTINGS, learning_rate=0.5))])
 
 
 def test_the_table_averages_geometrically(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metastyle.benchmark.pictures import grid, picture_path, repaint, same_pictures
+from metastyle.benchmark.pictures import escaped, grid, picture_path, repaint, unique_names
 from metastyle.errors import MetastyleError
 from metastyle.media.images import open_picture, to_tensor
 
@@ -53,11 +53,39 @@ def test_what_is_there_is_not_painted_again(pairs: Any, tmp_path: Path) -> None:
     assert picture_path(tmp_path, "tint x=1", "red", "a") == alone[0].path
 
 
-def test_pictures_of_other_sizes_do_not_mix(tmp_path: Path) -> None:
-    same_pictures(tmp_path, size=64, style_size=32)
-    same_pictures(tmp_path, size=64, style_size=32)
-    with pytest.raises(MetastyleError, match=r"holds pictures with size 64, not 96: use another -o"):
-        same_pictures(tmp_path, size=96, style_size=32)
+def test_results_of_other_pictures_do_not_mix(pairs: Any, tmp_path: Path) -> None:
+    list(repaint({"tint": Tinting}, *pairs, tmp_path, CPU))
+    paintings, photos = pairs
+    smaller = dict(photos, a=photos["a"][:, :, ::2])
+    with pytest.raises(MetastyleError, match=r"another photograph 'a' \(32x24, this one is 32x12\)"):
+        list(repaint({"tint": Tinting}, paintings, smaller, tmp_path, CPU))
+    other = dict(paintings, red=1 - paintings["red"])
+    with pytest.raises(MetastyleError, match="another painting 'red'"):
+        list(repaint({"tint": Tinting}, other, photos, tmp_path, CPU))
+    more = dict(photos, b=torch.rand(1, 3, 24, 32))
+    assert len(list(repaint({"tint": Tinting}, paintings, more, tmp_path, CPU))) == 6
+
+
+@pytest.mark.parametrize("fault", ["shape", "key"])
+def test_whatever_a_system_does_the_others_go_on(fault: str, pairs: Any, tmp_path: Path) -> None:
+    class Faulty(Tinting):
+        def prepare(self, style: Tensor) -> Any:
+            if fault == "key":
+                raise KeyError("/home/me/weights/w.st")
+            return lambda photo: torch.zeros(1, 3, 40, 40)
+
+    painted = list(repaint({"faulty": Faulty, "tint": Tinting}, *pairs, tmp_path, CPU))
+    assert [p.error for p in painted if p.method == "tint"] == ["", "nothing to see"] * 2
+    expected = (
+        "'w.st'" if fault == "key" else "made a picture of shape (1, 3, 40, 40) of one of (1, 3, 24, 32)"
+    )
+    assert {p.error for p in painted if p.method == "faulty"} == {expected}
+    assert not picture_path(tmp_path, "faulty", "red", "a").exists()
+
+
+def test_names() -> None:
+    assert unique_names({"a": "A", "b": "B", "b x=1": "B"}) == {"a": "A", "b": "b", "b x=1": "b x=1"}
+    assert escaped("a|b") == "a\\|b"
 
 
 def test_the_grid_pairs_photographs_and_paintings(pairs: Any, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from metastyle.benchmark.quality import (
     Film,
     Quality,
     interval,
-    losses,
+    losses_for,
     measure,
     read,
     read_films,
+    relative_losses,
     table,
 )
 from metastyle.core.loss_network import LossNetwork
@@ -62,8 +63,9 @@ def pictures() -> list[Tensor]:
 
 def test_a_picture_is_nearest_to_itself(networks: Any, pictures: list[Tensor]) -> None:
     photo, style = pictures[:2]
-    kept = dict(zip(MEASURES, losses(photo, photo, style, *networks), strict=True))
-    copied = dict(zip(MEASURES, losses(style, photo, style, *networks), strict=True))
+    losses = losses_for(style, *networks, CPU)
+    kept = dict(zip(MEASURES, losses(photo, photo), strict=True))
+    copied = dict(zip(MEASURES, losses(style, photo), strict=True))
     assert kept["content"] == kept["other_content"] == 0 and kept["structure"] == pytest.approx(1)
     assert copied["style"] == copied["other_style"] == 0 and copied["structure"] < 0.5
     assert kept["total"] == pytest.approx(kept["content"] + kept["style"])
@@ -120,16 +122,47 @@ def test_films_are_measured_frame_by_frame(networks: Any, pictures: list[Tensor]
     assert 15 < restless.flicker < 0.1 * 255 + 1  # less where it was bright before
     assert failed.error == "its weights are missing" and np.isnan(failed.flicker)
     assert list(measure(*arguments))[:2] == found[:2] == read_films(tmp_path / "films.json")
-    written = table([Quality(m, m, "x", "a", *[1.0] * 6) for m in ("none", "restless")], [still, restless])
+    written = table(
+        [Quality(m, m, "any", "x", "a", *[1.0] * 6) for m in ("none", "restless")], [still, restless]
+    )
     assert "| flicker |" in written and "films themselves: a pan 0.0." in written
 
 
-def test_intervals() -> None:
+def test_intervals_draw_paintings_and_photographs_not_pairs() -> None:
     rng = np.random.default_rng(0)
-    low, high = (
-        float(x) for x in interval(list(rng.normal(10, 2, 400))).split("(")[1].rstrip(")").split("–")
-    )
-    assert 9.5 < low < 10 < high < 10.5 and (high - low) == pytest.approx(2 * 1.96 * 2 / 20, rel=0.3)
-    assert interval([0.5, 2.0], geometric=True).startswith("1 (0.5")
-    assert interval([]) == "" and interval([3.0]) == "3 (3–3)"
-    assert Quality("m", "m", "p", "q").error == ""
+    values = {(f"s{i}", f"p{j}"): float(rng.normal(10, 2)) for i in range(20) for j in range(20)}
+    low, high = _ends(interval(values))
+    assert low <= 10 <= high and 1 < (high - low) / (2 * 1.96 * 2 / 20) < 2  # errs on the wide side
+    offsets = rng.normal(0, 2, 20)  # pairs of one painting are alike: 400 pairs say no more than 20
+    alike = {pair: value + float(offsets[int(pair[0][1:])]) for pair, value in values.items()}
+    low, high = _ends(interval(alike))
+    assert (high - low) == pytest.approx(2 * 1.96 * offsets.std() / 20**0.5, rel=0.4)
+    assert interval({("a", "p"): 0.5, ("b", "p"): 2.0}, geometric=True) == "1"  # one photograph: no interval
+    assert interval({}) == "" and interval({("a", "p"): 3.0}) == "3"
+    assert interval({("a", "p"): 1.0, ("b", "q"): 1.0}) == "1 (1–1)"  # pairs that are missing do not count
+
+
+def _ends(text: str) -> tuple[float, float]:
+    low, high = text.split("(")[1].rstrip(")").split("–")
+    return float(low), float(high)
+
+
+def test_systems_of_one_name_are_told_apart_and_the_first_gatys_is_the_reference() -> None:
+    cells = [
+        Quality(method, REFERENCE, "any", "x", "a", total, *[1.0] * 5)
+        for method, total in [("gatys", 2.0), ("gatys objective=vgg19", 6.0)]
+    ]
+    assert relative_losses(cells)["gatys objective=vgg19"] == {("x", "a"): 3.0}
+    written = table([*cells, Quality("m|n", "m|n", "", "x", "a", error="a|b")])
+    assert "| gatys objective=vgg19 | 1 | 3 |" in written and "| m\\|n | 0 | a\\|b |" in written
+
+
+def test_films_and_photographs_of_one_name_are_refused(
+    networks: Any, pictures: list[Tensor], tmp_path: Path
+) -> None:
+    wide = (pictures[0][0].permute(1, 2, 0) * 255).byte().numpy()
+    clip = pan("pan", wide, height=64, width=96, count=2)
+    photos = {"pan-0001": pictures[1]}
+    for arguments in (({}, [clip, clip]), (photos, [clip])):
+        with pytest.raises(MetastyleError, match="have the same name"):
+            list(measure({}, {"x": pictures[2]}, arguments[0], tmp_path, *networks, CPU, arguments[1]))

@@ -92,7 +92,7 @@ def test_who_fails_fails_alone() -> None:
 def test_the_posts_times_stand_beside_ours_as_ratios() -> None:
     assert published_ratio("MetaStyle, 60 steps", 256) == "1.07"
     assert published_ratio("Gatys et al.", 512) == "1853"
-    assert published_ratio("Mine", 256) == ""
+    assert published_ratio("Mine", 256) == published_ratio("AdaIN-mine", 256) == ""
     rows = [Speed("a", "Johnson et al.", 512, 0.5, 0.4, 0.6, 3), Speed("b", "AdaIN", 512, 1.0, 1.0, 1.0, 3)]
     head, _, one, other = table(rows).splitlines()
     assert head.count("post's ratio") == 1
@@ -107,6 +107,15 @@ def test_what_a_style_cost_earlier_counts() -> None:
     assert row.prepare is not None and 480 < row.prepare < 481
     assert "| 8 min |" in table([row])
     assert (duration(0.31), duration(45.2)) == ("0.3 s", "45 s")
+
+
+def test_a_system_that_returns_another_shape_fails_alone() -> None:
+    class Larger(Sleeper):
+        def prepare(self, style: Tensor) -> Any:
+            return lambda photo: torch.zeros(1, 3, 200, 200)
+
+    rows = run({"larger": Larger, "well": lambda d: Sleeper(d, 0.001)}, rounds=1)
+    assert "made a picture of shape" in rows[0].error and not rows[2].error
 
 
 def test_who_takes_long_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from metastyle.benchmark.systems import maker
+from metastyle.errors import MetastyleError
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmark.md"
 
@@ -42,6 +43,10 @@ def test_weights_go_to_those_who_ask_for_them(tmp_path: Path, monkeypatch: pytes
     )
     monkeypatch.chdir(tmp_path)
     cpu, folder = torch.device("cpu"), tmp_path / "weights"
+    with pytest.raises(MetastyleError, match="no such folder of trained weights"):
+        maker("two_for_a_test:Asks", folder)
+    folder.mkdir()
+    assert maker("two_for_a_test:Asks weights=weights", tmp_path)(cpu).weights == Path("weights")  # type: ignore[attr-defined]
     assert maker("two_for_a_test:Asks", folder)(cpu).weights == folder  # type: ignore[attr-defined]
     assert maker("two_for_a_test:Asks")(cpu).weights is None  # type: ignore[attr-defined]
     assert maker("two_for_a_test:Other", folder)(cpu).name == "Other"

@@ -90,6 +90,19 @@ def test_it_can_be_stopped_after_any_step_and_keeps_what_it_has(loss_network: Lo
     assert taken[-1].seconds_left >= 0
 
 
+def test_under_a_constant_rate_a_shorter_run_is_the_beginning_of_a_longer_one(
+    loss_network: LossNetwork,
+) -> None:
+    short, long = (start(loss_network, steps=n, schedule="constant") for n in (2, 4))
+    falling = start(loss_network, steps=4)
+    for run in (short, long, falling):
+        list(run)
+    assert long.curve[:2] == short.curve and long.curve[1] == falling.curve[1]  # one step is alike
+    assert long.curve[2] != falling.curve[2]
+    with pytest.raises(MetastyleError, match="schedule is 'linear': use 'cosine' or 'constant'"):
+        start(loss_network, schedule="linear")
+
+
 def test_zero_steps_keep_the_predicted_start(loss_network: LossNetwork) -> None:
     run = start(loss_network, steps=0)
     before = run.parameters

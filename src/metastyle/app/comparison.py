@@ -24,14 +24,13 @@ def makers(method: list[str] | None, weights: Path | None) -> Mapping[str, Maker
 
 
 def read_pairs(
-    content: Path, style: Path, photos: int, paintings: int, size: int, style_size: int, output: Path
+    content: Path, style: Path, photos: int, paintings: int, size: int, style_size: int
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Photographs as squares and paintings, by name; ``output`` may hold no pictures of other sizes."""
+    """Photographs as squares and paintings, by name."""
     check_number("--style-size", style_size, 64, 4096)
     check_number("--photos", photos, 1, 10_000)
     check_number("--paintings", paintings, 1, 10_000)
     from metastyle.benchmark.adaptation import pictures, square
-    from metastyle.benchmark.pictures import same_pictures
     from metastyle.media.images import open_picture, resize, to_tensor
 
     found = []
@@ -44,7 +43,6 @@ def read_pairs(
                 f"{where}: two pictures have the same name but for the extension: rename one"
             )
         found.append(paths)
-    same_pictures(output, size=size, style_size=style_size)
     squares = {path.stem: square(open_picture(path), size) for path in found[0]}
     styles = {path.stem: to_tensor(resize(open_picture(path), style_size).pixels) for path in found[1]}
     return squares, styles

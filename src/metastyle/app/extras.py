@@ -12,7 +12,7 @@ EXTRAS = {
     "train": ("lightning_fabric",),
     "plot": ("matplotlib",),
     "video": ("av", "cv2"),
-    "bench": ("torchmetrics", "matplotlib"),
+    "bench": ("torchmetrics", "matplotlib", "markdown_it"),
     "scale": ("ray",),
 }
 """The optional extras and the modules that they bring."""

@@ -7,6 +7,7 @@ goes on. What an iteration sees is a function of the seed and its number.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -158,7 +159,7 @@ def train(settings: Settings, networks: Networks | None = None) -> Iterator[Even
     """Train one part; a state found in the output folder is gone on from.
 
     SIGTERM or Ctrl-C end the run after the iteration under way, with everything saved. Networks that are
-    passed in are moved to the device.
+    passed in are moved to the device, but for VGG-16, which is copied.
 
     Raises:
         MetastyleError: no pictures, no published weights, another run's state, a loss that is not finite.
@@ -214,6 +215,10 @@ class _Run:
         self.adam = torch.optim.Adam(self.parameters.values(), lr=self.rate, fused=True)
         self.state_path = self.output / f"{self.part}.state"
         self.episodes = self._episodes()
+        self.digest = self.pictures.digest
+        if settings.part == JOHNSON:  # the painting is not one of many
+            painting = hashlib.sha256(Path(settings.styles).read_bytes()).hexdigest()
+            self.digest = hashlib.sha256(f"{self.digest} {painting}".encode()).hexdigest()
         self.iteration, self.seconds = 0, 0.0
         self.losses: dict[str, float] = {}
         if self.state_path.exists():
@@ -239,7 +244,8 @@ class _Run:
             style_cap=PAINTING_SIZE,
         )
         sizes = OptimiserConfig(styles=1 if described else 0, contents=batch, queries=batch)
-        cache = TargetCache(self.output / "cache" / "styles")
+        precision = str(compute_dtype(self.device)).removeprefix("torch.")
+        cache = TargetCache(self.output / "cache" / f"styles-{precision}")
         return Episodes(self.pictures, data, sizes, s.seed, cache, self.output / "cache" / "photos")
 
     def events(self) -> Iterator[Event]:
@@ -314,7 +320,7 @@ class _Run:
         tensors = prefixed("model", self.learned.state_dict()) | adam_tensors(self.adam, self.parameters)
         numbers: dict[str, Any] = {
             "settings": dataclasses.asdict(self.settings),
-            "pictures": self.pictures.digest,
+            "pictures": self.digest,
             "iteration": self.iteration,
             "seconds": self.seconds,
             "losses": self.losses,
@@ -341,7 +347,7 @@ class _Run:
                     f"{self.state_path}: this run has {name} = {then!r}, not {value!r}: "
                     "go on with that, or use another output folder"
                 )
-        if numbers["pictures"] != self.pictures.digest:
+        if numbers["pictures"] != self.digest:
             raise MetastyleError(
                 f"{self.state_path}: the pictures have changed since this run began: "
                 "restore them, or use another output folder"

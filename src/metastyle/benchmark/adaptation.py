@@ -9,18 +9,20 @@ along its way. References are other systems' losses on the same photographs. Fin
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from metastyle.api import content_pool
+from metastyle.api import POOL, content_pool
+from metastyle.benchmark.pictures import apply, escaped, sentence
 from metastyle.benchmark.systems import Maker
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.hardware import pick_device
@@ -93,6 +95,8 @@ def measure(
     Photographs are measured at ``size`` x ``size`` in float32; paintings as each variant's settings say.
     """
     results = folder / "results.json"
+    for variant in variants:
+        _check_same(folder, variant.name, {"size": size, "variant": asdict(variant)}, photos)
     done = {key(c): c for c in read(results)}
     yield from done.values()
     pool = [open_picture(path) for path in training_photos]
@@ -109,8 +113,10 @@ def measure(
             target = style_target(loss_network, style)
             for counts in [missing] if constant else [[n] for n in missing]:
                 settings = replace(variant.settings, steps=counts[-1])
+                # Of a run that is measured along its way, the pool must not depend on where it ends.
+                sized = replace(settings, steps=POOL) if constant else settings
                 contents = content_pool(
-                    {"synthetic": [], "photos": pool, "self": own}[variant.contents], settings
+                    {"synthetic": [], "photos": pool, "self": own}[variant.contents], sized
                 )
                 run = Adaptation(variant.start(), loss_network, style, contents, settings, device)
                 for count, seconds in _pauses(run, counts):
@@ -137,6 +143,8 @@ def measure_references(
     A system that cannot do a painting has a ``Failure`` there.
     """
     results, where = folder / "results.json", pick_device(device)
+    for method in methods:
+        _check_same(folder, method, {"size": size, "style_size": style_size}, photos)
     done = {key(c): c for c in read(results)}
     unseen = torch.cat([square(open_picture(path), size) for path in photos])
     for method, make in methods.items():
@@ -150,18 +158,40 @@ def measure_references(
                 started = time.perf_counter()
                 stylise = make(where).prepare(style.to(where))
                 losses = evaluate(
-                    lambda photo, stylise=stylise: stylise(photo.to(where)).cpu(),  # type: ignore[misc]
+                    lambda photo, stylise=stylise: apply(stylise, photo.to(where)).cpu(),  # type: ignore[misc]
                     loss_network,
                     unseen,
                     style_target(loss_network, style),
                 )
-            except (MetastyleError, RuntimeError, MemoryError) as error:
-                yield Failure(method, painting.stem, " ".join(str(error).split()))
+            except Exception as error:  # whatever a system does, the others are measured
+                yield Failure(method, painting.stem, sentence(error))
                 continue
             cell = Cell(method, painting.stem, None, *losses, time.perf_counter() - started)
             done[key(cell)] = cell
             write(results, list(done.values()))
             yield cell
+
+
+def _check_same(folder: Path, name: str, facts: dict[str, Any], photos: Sequence[Path]) -> None:
+    """Cells of one name are of one variant and the same photographs: what made.json knows of it.
+
+    Raises:
+        MetastyleError: ``folder`` holds other ones.
+    """
+    path = folder / "made.json"
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    names = hashlib.sha256("\n".join(path.name for path in photos).encode()).hexdigest()[:16]
+    facts = facts | {"photographs": f"{len(photos)}, {names}"}
+    if "variant" in facts:  # where a model lies does not matter
+        facts["variant"] = facts["variant"] | {"model": Path(facts["variant"]["model"]).name}
+    then = made.setdefault(name, facts)
+    if then != facts:
+        differing = next(k for k in facts if then.get(k) != facts[k])
+        raise MetastyleError(
+            f"{folder}: '{name}' was measured there with another {differing}: use another -o, or another name"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)
 
 
 def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float]]:
@@ -225,10 +255,10 @@ def table(cells: Sequence[Cell]) -> str:
             *({c.painting for c in references if c.variant == name} for name in _names(references))
         )
         inside = [c for c in cells if c.painting in common]
-        lines += ["", f"On the {len(common)} paintings that the references have:", ""]
-        lines += _rows(inside)
-        lines += ["", f"| reference |{' loss |' * (len(common) > 0)}", f"|---|{'---|' * (len(common) > 0)}"]
-        lines += [f"| {name} | {_mean(inside, name, None):.2f} |" for name in _names(references) if common]
+        if inside:
+            lines += ["", f"On the paintings that all references have ({len(common)}):", "", *_rows(inside)]
+            lines += ["", "| reference | loss |", "|---|---|"]
+            lines += [f"| {escaped(n)} | {_mean(inside, n, None):.2f} |" for n in _names(references)]
     return "\n".join(lines)
 
 
@@ -236,8 +266,8 @@ def _rows(cells: Sequence[Cell]) -> list[str]:
     steps = sorted({c.steps for c in cells if c.steps is not None})
     lines = ["| variant | " + " | ".join(f"{s} steps" for s in steps) + " |", "|---" * (len(steps) + 1) + "|"]
     for name in _names([c for c in cells if c.steps is not None]):
-        row = [_mean(cells, name, s) for s in steps]
-        lines.append(f"| {name} | " + " | ".join("" if v is None else f"{v:.2f}" for v in row) + " |")
+        row = ["" if (v := _mean(cells, name, s)) is None else f"{v:.2f}" for s in steps]
+        lines.append(f"| {escaped(name)} | {' | '.join(row)} |")
     return lines
 
 

@@ -1,11 +1,12 @@
 """Every system repaints every picture in every painting's style; results are kept as PNG files.
 
 What is there is not painted again, so that an interrupted comparison goes on where it stopped, and what is
-measured is what can be looked at.
+measured is what can be looked at. Weights are not looked into: after more training, use another folder.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from metastyle.baselines.protocol import Stylise, System
 from metastyle.benchmark.systems import Maker
 from metastyle.errors import MetastyleError
 from metastyle.media.images import Picture, eight_bits, from_tensor, open_picture, save_picture
@@ -29,29 +31,12 @@ class Painted:
     method: str
     name: str
     """The system's own; the method where it could not be made."""
+    styles: str
+    """``1`` or ``any``; empty where it could not be made."""
     painting: str
     photo: str
     path: Path
     error: str = ""
-
-
-def same_pictures(folder: Path, **facts: object) -> None:
-    """Note what the pictures of ``folder`` are made from (sizes); other pictures may not join them.
-
-    Raises:
-        MetastyleError: it holds pictures made otherwise.
-    """
-    path = folder / "pictures" / "made.json"
-    if path.exists():
-        then = json.loads(path.read_text(encoding="utf-8"))
-        for name, value in facts.items():
-            if then.get(name) != value:
-                raise MetastyleError(
-                    f"{folder}: holds pictures with {name} {then.get(name)}, not {value}: use another -o"
-                )
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(facts).encode(), overwrite=True)
 
 
 def repaint(
@@ -65,35 +50,70 @@ def repaint(
 
     Paintings and photographs (1, 3, H, W) in [0, 1], by name. Pictures lie in
     ``folder``/pictures/METHOD/PAINTING/PHOTO.png. A system that fails at a painting fails there alone.
+
+    Raises:
+        MetastyleError: ``folder`` holds pictures of other photographs or paintings of these names.
     """
+    _check_same(folder, paintings, photos)
     for method, make in methods.items():
         about = folder / "pictures" / _file_name(method) / "system.json"
-        name = json.loads(about.read_text(encoding="utf-8"))["name"] if about.exists() else method
-        system = None
+        name, styles = method, ""
+        if about.exists():
+            name, styles = json.loads(about.read_text(encoding="utf-8"))
+        system: System | None = None
         for painting, style in paintings.items():
-            stylise, error = None, ""
+            stylise: Stylise | None = None
+            error = ""
             for photo, pixels in photos.items():
                 path = picture_path(folder, method, painting, photo)
                 if not path.exists() and not error:
                     try:
                         if system is None:
                             system = make(device)
-                            name = system.name
+                            name, styles = system.name, system.styles
                             about.parent.mkdir(parents=True, exist_ok=True)
-                            write_bytes(about, json.dumps({"name": name}).encode(), overwrite=True)
+                            write_bytes(about, json.dumps([name, styles]).encode(), overwrite=True)
                         stylise = stylise or system.prepare(style.to(device))
-                        with torch.no_grad():
-                            picture = stylise(pixels.to(device)).cpu().clamp(0, 1)
+                        picture = apply(stylise, pixels.to(device)).cpu()
                         path.parent.mkdir(parents=True, exist_ok=True)
                         save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True)
-                    except (MetastyleError, RuntimeError, MemoryError) as failure:
-                        error = " ".join(str(failure).split()) or type(failure).__name__
-                yield Painted(method, name, painting, photo, path, "" if path.exists() else error)
+                    except Exception as failure:  # whatever a system does, the others are compared
+                        error = sentence(failure)
+                yield Painted(method, name, styles, painting, photo, path, "" if path.exists() else error)
+
+
+@torch.no_grad()
+def apply(stylise: Stylise, photo: Tensor) -> Tensor:
+    """One picture, in [0, 1].
+
+    Raises:
+        MetastyleError: it has another shape than the photograph.
+    """
+    picture = stylise(photo)
+    if picture.shape != photo.shape:
+        raise MetastyleError(f"made a picture of shape {tuple(picture.shape)} of one of {tuple(photo.shape)}")
+    return picture.clamp(0, 1)
+
+
+def sentence(error: Exception) -> str:
+    """What a cell says about a failure: one line, without the places of files."""
+    return re.sub(r"/(?:[^\s/:]+/)+", "", " ".join(str(error).split())) or type(error).__name__
 
 
 def picture_path(folder: Path, method: str, painting: str, photo: str) -> Path:
     """Where a system's picture lies."""
     return folder / "pictures" / _file_name(method) / painting / f"{photo}.png"
+
+
+def unique_names(named: Mapping[str, str]) -> dict[str, str]:
+    """By method, the system's name, or the method itself where several systems have one name."""
+    names = list(named.values())
+    return {method: name if names.count(name) == 1 else method for method, name in named.items()}
+
+
+def escaped(text: str) -> str:
+    """Text as a Markdown table takes it."""
+    return text.replace("|", "\\|")
 
 
 def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> Pixels:
@@ -102,11 +122,10 @@ def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Ma
     Row i shows photograph i in the style of painting i; the shorter list is gone through again. What could
     not be painted stays empty.
     """
-    names = {one.method: one.name for one in painted if not one.error}
+    names = unique_names({one.method: one.name for one in painted if not one.error})
     paths = {(one.method, one.painting, one.photo): one.path for one in painted if not one.error}
     rows: list[list[Pixels | None]] = []
-    for index in range(max(len(photos), len(paintings))):
-        photo, painting = (list(some)[index % len(some)] for some in (photos, paintings))
+    for photo, painting in pairs(photos, paintings):
         row: list[Pixels | None] = [_pixels(photos[photo]), _pixels(paintings[painting])]
         for method in names:
             path = paths.get((method, painting, photo))
@@ -114,6 +133,30 @@ def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Ma
         rows.append(row)
     labels = [["photograph", "style", *names.values()], *([] for _ in rows[1:])]
     return sheet(rows, labels, cell=256)
+
+
+def pairs(photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """The grid's rows."""
+    rows = range(max(len(photos), len(paintings)))
+    return [(list(photos)[i % len(photos)], list(paintings)[i % len(paintings)]) for i in rows]
+
+
+def _check_same(folder: Path, paintings: Mapping[str, Tensor], photos: Mapping[str, Tensor]) -> None:
+    """Pictures of a folder are of the photographs and paintings that its made.json knows by their digests."""
+    path = folder / "pictures" / "made.json"
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for kind, some in (("painting", paintings), ("photograph", photos)):
+        for name, picture in some.items():
+            digest = hashlib.sha256(eight_bits(from_tensor(picture)).tobytes()).hexdigest()
+            digest = f"{picture.shape[3]}x{picture.shape[2]} {digest[:32]}"
+            then = made.setdefault(kind, {}).setdefault(name, digest)
+            if then != digest:
+                raise MetastyleError(
+                    f"{folder}: holds results of another {kind} '{name}' ({then.split()[0]}, this one is "
+                    f"{digest.split()[0]}): use another -o"
+                )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)
 
 
 def _pixels(x: Tensor) -> Pixels:

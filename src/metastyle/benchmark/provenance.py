@@ -16,31 +16,30 @@ import torch
 from metastyle.weights.tensor_files import write_bytes
 
 
-def note(folder: Path, arguments: Sequence[str], device: torch.device, **facts: Any) -> None:
-    """Write down how the figures in ``folder`` are made; commands that made them earlier stay.
+def note(folder: Path, arguments: Sequence[str], device: torch.device, *, anew: bool = False) -> None:
+    """Write down how the figures in ``folder`` are made, beside what made those that are there already.
 
     arguments: of the command line after ``metastyle``. Of paths only the names are kept: where things lie on
     one machine is nobody's business.
+    anew: the figures replace the earlier ones.
     """
-    path = folder / "about.json"
-    command = " ".join(["metastyle", *map(_shown, arguments)])
-    commands = read(folder).get("commands", [])
-    about = {
-        "commands": [*(c for c in commands if c != command), command],
+    folder.mkdir(parents=True, exist_ok=True)  # before the command is read: it is a path in it, too
+    run = {
+        "command": " ".join(["metastyle", *map(_shown, arguments)]),
         "machine": machine(device),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "metastyle": version("metastyle"),
-        **facts,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode(), overwrite=True)
+    runs = [] if anew else [other for other in read(folder) if other != run]
+    text = json.dumps([*runs, run], indent=1, ensure_ascii=False) + "\n"
+    write_bytes(folder / "about.json", text.encode(), overwrite=True)
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """What was noted, or nothing."""
+def read(folder: Path) -> list[dict[str, Any]]:
+    """What was noted, the latest last."""
     path = folder / "about.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return found
 
 
@@ -62,5 +61,9 @@ def _processor() -> str:
 
 
 def _shown(argument: str) -> str:
-    """With the last names of paths, wherever they stand in it, and in quotes if a shell wants them."""
-    return shlex.quote(re.sub(r"[^\s=]*/([^\s=/]+)", r"\1", argument))
+    """In quotes if a shell wants them; of paths that exist, alone or behind ``key=``, the last name."""
+    if Path(argument).exists():
+        return shlex.quote(Path(argument).resolve().name)
+    words = [re.split(r"(?<==)", word, maxsplit=1) for word in argument.split(" ")]
+    named = [[*w[:-1], Path(w[-1]).name if "/" in w[-1] and Path(w[-1]).exists() else w[-1]] for w in words]
+    return shlex.quote(" ".join("".join(w) for w in named))

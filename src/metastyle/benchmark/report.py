@@ -20,10 +20,12 @@ import numpy as np
 from PIL import Image
 
 from metastyle.benchmark import adaptation, provenance, quality, speed
+from metastyle.benchmark.pictures import unique_names
 from metastyle.errors import MetastyleError
 from metastyle.media.images import eight_bits, open_picture
 from metastyle.weights.tensor_files import write_bytes
 
+_LARGEST = 4096  # pixels of the grid's long edge inside the page
 TITLE = "Eight systems of style transfer, side by side"
 
 
@@ -36,8 +38,8 @@ class Findings:
     films: list[quality.Film]
     steps: list[adaptation.Cell]
     grid: Path | None
-    about: dict[str, dict[str, Any]]
-    """By measurement: speed, quality, adaptation, grid."""
+    about: dict[str, list[dict[str, Any]]]
+    """By measurement (speed, quality, adaptation, grid), the runs that made it."""
 
 
 def read(folder: Path) -> Findings:
@@ -73,14 +75,14 @@ def write(folder: Path, found: Findings) -> list[Path]:
     """report.html, one file with everything inside, report.md, and the plots that the latter shows."""
     plots = draw(found)
     written = []
+    markdown = page(found, list(plots))
     for name, svg in plots.items():
         written.append(folder / f"{name}.svg")
         write_bytes(written[-1], svg.encode(), overwrite=True)
-    markdown = folder / "report.md"
-    write_bytes(markdown, page(found, list(plots)).encode(), overwrite=True)
-    whole = folder / "report.html"
-    write_bytes(whole, self_contained(page(found, list(plots)), plots, folder).encode(), overwrite=True)
-    return [whole, markdown, *written]
+    files = [folder / "report.html", folder / "report.md"]
+    write_bytes(files[0], self_contained(markdown, plots, folder).encode(), overwrite=True)
+    write_bytes(files[1], markdown.encode(), overwrite=True)
+    return [*files, *written]
 
 
 def page(found: Findings, plots: Sequence[str]) -> str:
@@ -98,6 +100,7 @@ def page(found: Findings, plots: Sequence[str]) -> str:
             parts += [f"![{_ALTERNATIVE[name]}]({name}.svg)", ""]
     if found.steps:
         parts += ["## Loss against adaptation steps", "", adaptation.table(found.steps), ""]
+    if "steps_plot" in plots:
         parts += [f"![{_ALTERNATIVE['steps_plot']}](steps_plot.svg)", ""]
     if found.grid:
         parts += [
@@ -106,18 +109,27 @@ def page(found: Findings, plots: Sequence[str]) -> str:
             "![photographs, paintings, and every system's picture](grid/grid.png)",
             "",
         ]
-    parts += ["## How it was measured", "", "Everything random is seeded with 0.", ""]
-    for name, about in found.about.items():
-        parts += [
-            f"{name.capitalize()}: {about['machine']}, Python {about['python']}, torch {about['torch']}, "
-            f"metastyle {about['metastyle']}.",
-            "",
-            "```sh",
-            *about["commands"],
-            "```",
-            "",
-        ]
+    parts += [
+        "## How it was measured",
+        "",
+        "Seeds are 0 unless a command says otherwise.",
+        "",
+    ]
+    for name, runs in found.about.items():
+        for place, some in _by_place(runs).items():
+            parts += [f"{name.capitalize()}: {place}.", "", "```sh", *some, "```", ""]
     return "\n".join(parts)
+
+
+def _by_place(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Commands by machine and versions."""
+    places: dict[str, list[str]] = {}
+    for run in runs:
+        place = (
+            f"{run['machine']}, Python {run['python']}, torch {run['torch']}, metastyle {run['metastyle']}"
+        )
+        places.setdefault(place, []).append(run["command"])
+    return places
 
 
 _QUALITY_NOTE = (
@@ -146,56 +158,108 @@ def _speed_note(found: Findings) -> str:
 
 
 def winners(found: Findings) -> list[str]:
-    """One sentence for each measure: the best system, the best network that takes any style, and ours."""
-    any_style = {row.method for row in found.speeds if row.styles == "any"}
-    names = {c.method: c.name for c in found.cells if not c.error}
-    names |= {r.method: r.name for r in found.speeds if not r.error}
+    """One sentence for each measure: the best, the best of those that take any style, and ours.
+
+    Systems are compared on what all of them did; who did only some of it is left out and named. Times within
+    each other's spread are no difference.
+    """
+    every: list[quality.Quality | quality.Film | speed.Speed] = [*found.cells, *found.films, *found.speeds]
+    names = unique_names({row.method: row.name for row in every if not row.error})
+    free = {row.method for row in every if row.styles == "any" and row.name != quality.REFERENCE}
     lines = []
-    for what, scores, lower in _scores(found):
-        order = sorted(scores, key=lambda m: scores[m], reverse=not lower)
-        if not order:
+    for score in _scores(found):
+        if len(score.values) < 2:
             continue
-        line = f"{what}: {names[order[0]]} ({scores[order[0]]:.3g})"
-        free = [m for m in order if m in any_style and names[m] != quality.REFERENCE]
-        if free and free[0] != order[0]:
-            line += f"; of the networks that take any style {names[free[0]]} ({scores[free[0]]:.3g})"
-        second = [m for m in order if not names[m].startswith("MetaStyle")]
+        order = sorted(score.values, key=lambda m: score.values[m], reverse=score.more_is_better)
+        first = _group(order, score)
+        line = f"{score.what}: {_listed(first, score, names)}"
+        others = [m for m in order if m in free]
+        if others and not free & set(first):
+            line += f"; of the networks that take any style {_listed(_group(others, score), score, names)}"
+            first += _group(others, score)
         ours = [m for m in order if names[m].startswith("MetaStyle")]
-        if ours and second and ours[0] not in (order[0], *free[:1]):
-            line += f"; {names[ours[0]]}: {scores[ours[0]]:.3g}"
+        if ours and not set(ours) & set(first):
+            line += f"; {_listed(ours[:1], score, names)}"
+        if score.left_out:
+            left_out = ", ".join(names.get(m, m) for m in score.left_out)
+            line += f" (without {left_out}: not measured on all pairs)"
         lines.append(line + ".")
     return lines
 
 
-def _scores(found: Findings) -> list[tuple[str, dict[str, float], bool]]:
-    """What is measured, each method's mean, and whether lower is better."""
-    scores: list[tuple[str, dict[str, float], bool]] = []
+@dataclass(frozen=True)
+class _Score:
+    what: str
+    values: dict[str, float]
+    """By method."""
+    more_is_better: bool = False
+    close: dict[str, float] | None = None
+    """By method, the smallest value that noise may explain."""
+    left_out: tuple[str, ...] = ()
+
+
+def _group(order: Sequence[str], score: _Score) -> list[str]:
+    """The first of an order, and those that noise does not tell from it."""
+    best = score.values[order[0]]
+    return [m for m in order if m == order[0] or (score.close is not None and score.close[m] <= best)]
+
+
+def _listed(methods: Sequence[str], score: _Score, names: Mapping[str, str]) -> str:
+    return " and ".join(f"{names[m]} ({score.values[m]:.3g})" for m in methods)
+
+
+def _scores(found: Findings) -> list[_Score]:
+    scores = []
     for size in sorted({row.size for row in found.speeds}):
-        taken = {r.method: r.seconds for r in found.speeds if r.size == size and r.seconds is not None}
-        scores.append((f"fastest at {size}², in seconds", taken, True))
+        rows = [r for r in found.speeds if r.size == size and r.seconds is not None]
+        taken = {r.method: r.seconds or 0.0 for r in rows}
+        close = {r.method: r.fastest or 0.0 for r in rows}
+        scores.append(_Score(f"fastest at {size}², in seconds", taken, close=close))
     good = [c for c in found.cells if not c.error]
+    relative = quality.relative_losses(good)
+    if relative:
+        what = f"lowest perceptual loss under VGG-16, relative to {quality.REFERENCE}"
+        scores.append(_common(what, relative, geometric=True))
     for measure, what in (
-        ("total", "lowest perceptual loss under VGG-16"),
         ("other_style", "lowest style loss under VGG-19"),
         ("other_content", "lowest content loss under VGG-19"),
         ("structure", "most structure kept"),
     ):
-        by: dict[str, list[float]] = {}
-        for cell in good:
-            by.setdefault(cell.method, []).append(getattr(cell, measure))
-        scores.append((what, {m: float(np.mean(v)) for m, v in by.items()}, measure != "structure"))
-    flicker: dict[str, list[float]] = {}
+        by: dict[str, dict[tuple[str, str], float]] = {}
+        for c in good:
+            by.setdefault(c.method, {})[c.painting, c.photo] = getattr(c, measure)
+        scores.append(_common(what, by, more_is_better=measure == "structure"))
+    flicker: dict[str, dict[tuple[str, str], float]] = {}
     for film in found.films:
         if not film.error:
-            flicker.setdefault(film.method, []).append(film.flicker)
-    scores.append(("least flicker", {m: float(np.mean(v)) for m, v in flicker.items()}, True))
+            flicker.setdefault(film.method, {})[film.painting, film.clip] = film.flicker
+    scores.append(_common("least flicker", flicker))
     return scores
+
+
+def _common(
+    what: str,
+    by: Mapping[str, Mapping[tuple[str, str], float]],
+    *,
+    more_is_better: bool = False,
+    geometric: bool = False,
+) -> _Score:
+    """Means over the pairs that most systems have, of the systems that have them all."""
+    finite = {m: {p: v for p, v in values.items() if math.isfinite(v)} for m, values in by.items()}
+    pairs = max((set(values) for values in finite.values()), key=len, default=set())
+    whole = {m: values for m, values in finite.items() if pairs and pairs <= set(values)}
+    means = {}
+    for method, values in whole.items():
+        some = np.array([values[pair] for pair in pairs])
+        means[method] = float(np.exp(np.log(some).mean()) if geometric else some.mean())
+    return _Score(what, means, more_is_better, left_out=tuple(m for m in finite if m not in whole))
 
 
 def draw(found: Findings) -> dict[str, str]:
     """The plots as SVG, by name; those whose figures are there."""
     plots = {}
-    relative = relative_loss(found.cells)
+    losses = quality.relative_losses([c for c in found.cells if not c.error])
+    relative = _common("", losses, geometric=True).values
     smallest = min((row.size for row in found.speeds), default=0)
     rows = {r.method: r for r in found.speeds if r.size == smallest and r.seconds is not None}
     points = [(rows[m], loss) for m, loss in relative.items() if m in rows]
@@ -207,17 +271,6 @@ def draw(found: Findings) -> dict[str, str]:
     if any(c.steps is not None for c in found.steps):
         plots["steps_plot"] = _svg(lambda file: adaptation.plot(found.steps, file))
     return plots
-
-
-def relative_loss(cells: Sequence[quality.Quality]) -> dict[str, float]:
-    """By method, the geometric mean over pairs of the total loss relative to Gatys et al.'s."""
-    good = [c for c in cells if not c.error]
-    base = {(c.painting, c.photo): c.total for c in good if c.name == quality.REFERENCE}
-    logs: dict[str, list[float]] = {}
-    for c in good:
-        if (c.painting, c.photo) in base:
-            logs.setdefault(c.method, []).append(math.log(c.total / base[c.painting, c.photo]))
-    return {method: math.exp(float(np.mean(values))) for method, values in logs.items()}
 
 
 def _scatter(points: Sequence[tuple[str, float, float]], label: str) -> str:
@@ -265,7 +318,9 @@ def self_contained(markdown: str, plots: Mapping[str, str], folder: Path) -> str
 
 def _webp(path: Path) -> str:
     file = io.BytesIO()
-    Image.fromarray(eight_bits(open_picture(path).pixels)).save(file, "WEBP", quality=80)
+    picture = Image.fromarray(eight_bits(open_picture(path).pixels))
+    picture.thumbnail((_LARGEST, _LARGEST))
+    picture.save(file, "WEBP", quality=80)
     return base64.b64encode(file.getvalue()).decode()
 
 

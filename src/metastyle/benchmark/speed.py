@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.baselines.protocol import Stylise
+from metastyle.benchmark.pictures import apply, escaped, sentence, unique_names
 from metastyle.benchmark.systems import Maker
-from metastyle.errors import MetastyleError
 
 PUBLISHED = {
     "Gatys et al.": (7.7428, 27.0517),
@@ -89,8 +89,8 @@ def measure(
         yield f"preparing {method}"
         try:
             prepared[method] = _prepare(make, style.to(device), device)
-        except (MetastyleError, RuntimeError, MemoryError) as error:
-            failed[method] = _sentence(error)
+        except Exception as error:  # whatever a system does, the others are measured
+            failed[method] = sentence(error)
     times: dict[tuple[str, int], list[float]] = {}
     memory: dict[tuple[str, int], int] = {}
     trouble: dict[tuple[str, int], str] = {}
@@ -112,8 +112,8 @@ def measure(
                             taken.append(warm)
                     else:
                         taken.append(_seconds(one.stylise, x, device))
-                except (MetastyleError, RuntimeError, MemoryError) as error:
-                    trouble[cell] = _sentence(error)
+                except Exception as error:  # whatever a system does, the others are measured
+                    trouble[cell] = sentence(error)
     for method in methods:
         for size in sizes:
             if method in failed:
@@ -153,12 +153,16 @@ def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
         head += [f"{size}²", f"ratio {size}²", *(["post's ratio"] if size in (256, 512) else [])]
         head += [f"memory {size}²"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    base = {row.size: row.seconds for row in rows if row.name == reference}
-    for method in dict.fromkeys(row.method for row in rows):
+    base: dict[int, float | None] = {}
+    for row in rows:
+        if row.name == reference:
+            base.setdefault(row.size, row.seconds)  # the first of several
+    names = unique_names({row.method: row.name for row in rows})
+    for method, name in names.items():
         own = {row.size: row for row in rows if row.method == method}
         first = own[sizes[0]]
         cells = [
-            first.name,
+            escaped(name),
             "" if first.parameters is None else f"{first.parameters / 1e6:.2f}M",
             first.styles,
             "" if first.prepare is None else duration(first.prepare),
@@ -188,14 +192,14 @@ def times(ratio: float) -> str:
 
 def _times(row: Speed) -> str:
     if row.seconds is None:
-        return row.error
+        return escaped(row.error)
     return f"{row.seconds:.3g} s ({row.fastest:.3g}–{row.slowest:.3g})"
 
 
 def published_ratio(name: str, size: int, reference: str = "Johnson et al.") -> str:
     """The post's ratio to ``reference`` at 256 or 512, as the table writes it; empty where it has none."""
     which = (256, 512).index(size)
-    own = next((times for system, times in PUBLISHED.items() if name.startswith(system)), None)
+    own = PUBLISHED.get(name.split(",")[0])
     return "" if own is None else times(own[which] / PUBLISHED[reference][which])
 
 
@@ -208,23 +212,27 @@ def _prepare(make: Maker, style: Tensor, device: torch.device) -> _Prepared:
     return _Prepared(system.name, stylise, seconds, system.parameters, system.styles)
 
 
-@torch.no_grad()
 def _seconds(stylise: Stylise, photo: Tensor, device: torch.device) -> float:
     if device.type == "cuda":  # the device's own clock: Python's part between two pictures does not count
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        begin.record()
-        stylise(photo)
-        end.record()
-        end.synchronize()
+        with torch.cuda.device(device):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            begin.record()
+            apply(stylise, photo)
+            end.record()
+            end.synchronize()
         return begin.elapsed_time(end) / 1000  # type: ignore[no-any-return]
+    _wait(device)
     started = time.perf_counter()
-    stylise(photo)
+    apply(stylise, photo)
+    _wait(device)
     return time.perf_counter() - started
 
 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 @contextmanager
@@ -251,7 +259,3 @@ def _watching(device: torch.device) -> Iterator[list[int]]:
     finally:
         done.set()
         thread.join()
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

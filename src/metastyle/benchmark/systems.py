@@ -39,7 +39,11 @@ def maker(text: str, weights: Path | None = None) -> Maker:
         changes[key] = _value(value)
     make = SYSTEMS.get(name) or _imported(name)
     if weights is not None and "weights" in inspect.signature(make).parameters:
-        changes["weights"] = weights
+        changes.setdefault("weights", weights)
+    if "weights" in changes:
+        changes["weights"] = Path(changes["weights"])
+        if not changes["weights"].is_dir():
+            raise MetastyleError(f"{changes['weights']}: no such folder of trained weights")
 
     def call(device: torch.device) -> System:
         try:

@@ -67,10 +67,13 @@ def restore_adam(
     steps: dict[str, float],
 ) -> None:
     """Put the moments back, in the memory layout that Adam itself would have given them."""
+    fused = {p for group in adam.param_groups if group.get("fused") for p in group["params"]}
     for name, parameter in named.items():
         if f"first.{name}" in tensors:
+            # Fused kernels count steps on the parameter's device, the others on the CPU.
+            device = parameter.device if parameter in fused else "cpu"
             adam.state[parameter] = {
-                "step": torch.tensor(steps[name], dtype=torch.float32),
+                "step": torch.tensor(steps[name], dtype=torch.float32, device=device),
                 "exp_avg": torch.empty_like(parameter).copy_(tensors[f"first.{name}"]).detach(),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"second.{name}"]).detach(),
             }

@@ -281,10 +281,10 @@ class _Run:
         self.broken, self.window, self.curve = set(numbers["broken"]), numbers["window"], numbers["curve"]
 
     def _check_same_run(self, numbers: dict[str, Any]) -> None:
-        before = numbers["config"]
+        before, defaults = numbers["config"], to_values(TrainingConfig())
         for section, values in to_values(self.config).items():
             for key, value in values.items():
-                then = before[section].get(key)
+                then = before[section].get(key, defaults[section][key])  # a setting that came later
                 if key not in _FREE_TO_CHANGE.get(section, ()) and then != value:
                     raise MetastyleError(
                         f"{self.state_path}: this run has {section}.{key} = {then!r}, not {value!r}: "

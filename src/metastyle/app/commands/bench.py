@@ -16,6 +16,7 @@ from metastyle.app.commands.bench_report import report
 from metastyle.app.commands.bench_speed import speed
 from metastyle.app.commands.bench_stillness import stillness
 from metastyle.app.extras import needs
+from metastyle.app.inputs import check_number
 from metastyle.app.options import Common
 from metastyle.app.progress import Display, Speaker, complain
 from metastyle.errors import MetastyleError
@@ -89,6 +90,7 @@ def adaptation(
     from metastyle.core.hardware import pick_device
     from metastyle.weights.loss_network import load_loss_network
 
+    check_number("--reference-paintings", reference_paintings, 1, 10_000)
     variants = [parse_variant(text) for text in variant or _DEFAULT_VARIANTS]
     counts = parse_steps(steps)
     if train_content is None and any(v.contents == "photos" for v in variants):
@@ -99,6 +101,7 @@ def adaptation(
             raise MetastyleError(f"{folder}: no pictures in this folder")
     training = benchmark.pictures(train_content, 24) if train_content else []
     total = len(variants) * len(style_paths) * len(counts)
+    note(output, sys.argv[1:], pick_device(device))
     references = {text: maker(text, weights) for text in reference or ()}
     cells: list[benchmark.Cell] = []
     failures = []
@@ -132,7 +135,6 @@ def adaptation(
                 cells.append(found)
             display.update("measuring references", number / (len(some) * len(references)))
     written = benchmark.table(cells)
-    note(output, sys.argv[1:], pick_device(device))
     (output / "table.md").write_text(written + "\n", encoding="utf-8")
     benchmark.plot(cells, output / "plot.png")
     speaker, code = Speaker(common.json, common.quiet), 1 if failures else 0

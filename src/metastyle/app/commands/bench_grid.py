@@ -46,7 +46,8 @@ def grid(
         content: Folder of photographs, or one.
         style: Folder of paintings, or one; row i has photograph i and painting i.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all eight.
+            package.module:Class; may be repeated. Without it, all eight,
+            and MetaStyle with 200 steps.
         photos: How many photographs of the folder, spread evenly over its names.
         paintings: How many paintings, likewise.
         size: Side of the squares that photographs are cut to.
@@ -63,19 +64,18 @@ def grid(
     from metastyle.media.images import Picture, save_picture
 
     methods, where = makers(method, weights), pick_device(device)
-    squares, styles = read_pairs(content, style, photos, paintings, size, style_size, output)
-    rows = max(len(squares), len(styles))
+    squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
+    note(output, sys.argv[1:], where)
+    rows = pictures.pairs(squares, styles)
     painted: list[Painted] = []
     with Display(common.quiet) as display:
-        total = rows * len(methods)
-        for index in range(rows):
-            photo, painting = list(squares)[index % len(squares)], list(styles)[index % len(styles)]
-            pair = {painting: styles[painting]}, {photo: squares[photo]}
-            for one in pictures.repaint(methods, *pair, output, where):
+        total = len(set(rows)) * len(methods)
+        for painting, style_picture in styles.items():
+            some = {photo: squares[photo] for photo, other in rows if other == painting}
+            for one in pictures.repaint(methods, {painting: style_picture}, some, output, where):
                 painted.append(one)
                 display.update("painting", len(painted) / total, f"{one.name}, {one.painting}, {one.photo}")
     shown = pictures.grid(painted, squares, styles)
-    note(output, sys.argv[1:], where)
     save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
     failed = dict.fromkeys((one.method, one.error) for one in painted if one.error)
     errors = [{"method": m, "error": e} for m, e in failed]

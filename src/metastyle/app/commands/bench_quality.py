@@ -12,7 +12,7 @@ from metastyle.app.comparison import makers, read_pairs
 from metastyle.app.extras import needs
 from metastyle.app.inputs import check_number
 from metastyle.app.options import Common
-from metastyle.app.progress import Display, Speaker
+from metastyle.app.progress import Display, Speaker, complain
 
 
 def quality(
@@ -48,7 +48,8 @@ def quality(
         content: Folder of photographs.
         style: Folder of paintings.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all eight.
+            package.module:Class; may be repeated. Without it, all eight,
+            and MetaStyle with 200 steps.
         sequence: Folder of a film in Sintel's format (clean/, flow/, occlusions/), whose
             flicker is measured; may be repeated.
         photos: How many photographs of the folder, spread evenly over its names.
@@ -77,13 +78,14 @@ def quality(
 
     methods = makers(method, weights)
     where = pick_device(device)
-    squares, styles = read_pairs(content, style, photos, paintings, size, style_size, output)
+    squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
+    note(output, sys.argv[1:], where)
     clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
     cells: list[Quality] = []
     films: list[Film] = []
     with Display(common.quiet) as display:
-        loss_network = load_loss_network(progress=display.download)
-        encoder = Encoder.load(progress=display.download)
+        loss_network = load_loss_network(progress=display.download).to(where)
+        encoder = Encoder.load(progress=display.download).to(where)
         total = len(methods) * len(styles) * (len(squares) + len(clips))
         found = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
         for number, cell in enumerate(found, 1):
@@ -95,12 +97,12 @@ def quality(
                 what = cell.clip
             display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {what}")
     written = table(cells, films)
-    note(output, sys.argv[1:], where)
     write_bytes(output / "quality.md", (written + "\n").encode(), overwrite=True)
     painted = [
         Painted(
             c.method,
             c.name,
+            c.styles,
             c.painting,
             c.photo,
             picture_path(output, c.method, c.painting, c.photo),
@@ -114,7 +116,10 @@ def quality(
     errors = [{"method": m, "error": e} for m, e in failed]
     code = 1 if errors else 0
     speaker = Speaker(common.json, common.quiet)
-    outputs = [{"output": output / name} for name in ("quality.json", "quality.md", "grid.png")]
+    names = ("quality.json", *(["films.json"] if clips else []), "quality.md", "grid.png")
+    outputs = [{"output": output / name} for name in names]
     speaker.document({"command": "bench quality", "outputs": outputs, "errors": errors, "exit_code": code})
     speaker.line(written)
+    for error in errors:
+        complain(f"{error['method']}: {error['error']}")
     return code

@@ -45,7 +45,8 @@ def speed(
         content: The photograph that is repainted.
         style: The painting.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all eight.
+            package.module:Class; may be repeated. Without it, all eight,
+            and MetaStyle with 200 steps.
         size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
         rounds: How often each repaints; the median counts.
         weights: Folder of weights that train-baseline made; looked into before the package.
@@ -81,7 +82,7 @@ def speed(
             else:
                 display.update("measuring", min(1.0, count / steps), said)
     written = table(rows)
-    note(output, sys.argv[1:], where)
+    note(output, sys.argv[1:], where, anew=True)
     output.mkdir(parents=True, exist_ok=True)
     document = json.dumps({"rows": [asdict(row) for row in rows]}, indent=1)
     write_bytes(output / "speed.json", document.encode(), overwrite=True)
