@@ -85,6 +85,28 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_references_that_fail_are_said(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = LossNetwork()
+    monkeypatch.setattr("metastyle.weights.loss_network.load_loss_network", lambda **_: network)
+    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--measure-size", "64"]
+    arguments += ["--steps", "0,1", "--variant", "tiny: model=random size=64 style_size=64 schedule=constant"]
+    arguments += ["--reference", "dark_for_a_test:Dark", "--reference-paintings", "1", "-o", "out", "--json"]
+    assert main([*arguments, "--reference", "dark_for_a_test:Broken"]) == 1
+    said = capsys.readouterr()
+    failure = {"reference": "dark_for_a_test:Broken", "painting": "0", "error": "out of memory"}
+    assert json.loads(said.out)["errors"] == [failure]
+    assert "dark_for_a_test:Broken, 0: out of memory" in said.err
+    assert main(arguments) == 0
+    assert "| dark_for_a_test:Dark | " in (folders / "out" / "table.md").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main([*arguments, "--weights", "wieghts"]) == 0  # nobody asks for them
+    assert main([*arguments, "--reference", "wct", "--weights", "wieghts"]) == 2
+    assert "wieghts: no such folder of trained weights" in capsys.readouterr().err
+
+
 def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["bench", "grid", "--content", "photos", "--style", "paintings", "--size", "64"]
     arguments += ["--style-size", "64", "-o", "out", "--device", "cpu", "--json", "--quiet"]
