@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metastyle.baselines.avatar_net import Hourglass
+from metastyle.baselines.avatar_net import BOTTLENECK, SKIPS, Hourglass
 from metastyle.baselines.johnson import OneStyle, thumbnail
 from metastyle.baselines.lessons import (
     Batch,
@@ -10,6 +10,7 @@ from metastyle.baselines.lessons import (
     OneStyleLearning,
     Reconstruction,
     SwapInversion,
+    calibrate_skips,
     fit_last_convolution,
     moment_loss,
     total_variation,
@@ -136,3 +137,17 @@ def test_the_last_convolution_begins_with_least_squares(encoder, batch):
         with torch.no_grad():
             decoder.conv1_1.weight.copy_(weights + 1e-3 * step)
         assert lesson.losses(batch)["pixels"].item() > fitted_loss
+
+
+def test_calibrated_skips_of_one_picture_change_nothing(encoder, draw):
+    """With the moments that it was calibrated to, the hourglass decodes as it did without skips."""
+    torch.manual_seed(0)
+    hourglass, picture = Hourglass(), draw(5)
+    features = encoder(picture, [*SKIPS, BOTTLENECK])
+    with torch.no_grad():
+        expected = hourglass(features[BOTTLENECK])
+        before = hourglass.decode(features[BOTTLENECK], features)
+        calibrate_skips(encoder, hourglass, [picture])
+        found = hourglass.decode(features[BOTTLENECK], features)
+    # Channels that hardly vary in the encoder are not scaled all the way.
+    assert (found - expected).abs().mean() < 0.02 * (before - expected).abs().mean()

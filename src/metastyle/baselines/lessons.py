@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from metastyle.baselines.adain import adain
 from metastyle.baselines.avatar_net import BOTTLENECK, SKIPS, Hourglass
 from metastyle.baselines.johnson import OneStyle, thumbnail
 from metastyle.baselines.patches import swap
 from metastyle.baselines.shen import MetaNetwork
 from metastyle.baselines.style_swap import LAYER as SWAP_LAYER
 from metastyle.baselines.style_swap import PATCH as SWAP_PATCH
-from metastyle.baselines.vgg19 import Decoder, Encoder
+from metastyle.baselines.vgg19 import Decoder, Encoder, moments
 from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import StyleTarget, content_loss, perceptual_loss, style_target
 from metastyle.core.network import TransformationNetwork
@@ -198,6 +200,39 @@ def fit_last_convolution(encoder: Encoder, decoder: Decoder, pictures: Sequence[
     last.weight.copy_(solution[:, :-1].view_as(last.weight))
     assert last.bias is not None
     last.bias.copy_(solution[:, -1])
+
+
+@torch.no_grad()
+def calibrate_skips(encoder: Encoder, hourglass: Hourglass, pictures: Sequence[Tensor]) -> None:
+    """Let the convolutions behind Avatar-Net's skips undo, on average, what AdaIN does there.
+
+    At a skip the decoder's features get the moments of the encoder's. A decoder that never had skips has
+    other moments there: x becomes (x - m) s'/s + m', and the next convolution takes that back.
+    ``pictures`` are batches (B, 3, n, n), each its own style.
+    """
+    for number, layer in enumerate(SKIPS):
+        found = []
+        for batch in pictures:
+            features = encoder(batch, [*SKIPS, BOTTLENECK])
+            seen: list[Tensor] = []
+            at = {skip: partial(_with_moments_of, features[skip]) for skip in SKIPS[:number]}
+            hourglass.before_last(features[BOTTLENECK], at | {layer: partial(_noted, seen)})
+            found.append([m.mean(dim=0) for m in (*moments(seen[0]), *moments(features[layer]))])
+        own_mean, own_std, mean, std = (torch.stack(some).mean(dim=0) for some in zip(*found, strict=True))
+        scale = own_std / std.clamp_min(0.1 * std.mean())  # (C, 1, 1)
+        behind: nn.Conv2d = hourglass.get_submodule(layer.replace("relu", "conv"))  # type: ignore[assignment]
+        assert behind.bias is not None
+        behind.bias += (behind.weight * (own_mean - scale * mean)).sum(dim=(1, 2, 3))
+        behind.weight *= scale
+
+
+def _with_moments_of(style: Tensor, features: Tensor) -> Tensor:
+    return adain(features, *moments(style))
+
+
+def _noted(seen: list[Tensor], features: Tensor) -> Tensor:
+    seen.append(features)
+    return features
 
 
 def moment_loss(features: Sequence[Tensor], statistics: Tensor) -> Tensor:

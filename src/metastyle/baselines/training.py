@@ -32,6 +32,7 @@ from metastyle.baselines.lessons import (
     OneStyleLearning,
     Reconstruction,
     SwapInversion,
+    calibrate_skips,
     fit_last_convolution,
 )
 from metastyle.baselines.shen import PART as SHEN
@@ -73,7 +74,7 @@ PAINTING_SIZE = 512
 """Longer edge of Johnson et al.'s painting, and the most that a described one has."""
 _SIDES = (384, 384)  # shorter side of described paintings: as paintings of PAINTING_SIZE usually have it
 _WARM_UP = 0.01
-_SHOWN = 8  # batches that a decoder's last convolution is fitted to at the start
+_SHOWN = 8  # batches that decoders are fitted to at the start
 _MAY_CHANGE = {"contents", "styles", "output", "iterations", "minutes", "device", "workers", "save_minutes"}
 
 
@@ -223,10 +224,13 @@ class _Run:
         self.losses: dict[str, float] = {}
         if self.state_path.exists():
             self._restore()
-        elif isinstance(self.lesson, Reconstruction | SwapInversion) and not settings.from_scratch:
+        elif settings.part not in (SHEN, JOHNSON) and not settings.from_scratch:
             shown = (self.episodes[Request(index, settings.crop)] for index in range(_SHOWN))
             pictures = [torch.cat([self._place(e.queries), self._place(e.contents)]) for e in shown]
-            fit_last_convolution(self.lesson.encoder, self.lesson.learned, pictures)
+            if isinstance(self.lesson, HourglassReconstruction):
+                calibrate_skips(self.lesson.encoder, self.lesson.learned, pictures)
+            elif isinstance(self.lesson, Reconstruction | SwapInversion):
+                fit_last_convolution(self.lesson.encoder, self.lesson.learned, pictures)
 
     def _episodes(self) -> Episodes:
         s, asks_for = self.settings, self.lesson.asks_for
