@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from metastyle.baselines import trained
 from metastyle.baselines.avatar_net import SKIPS, AvatarNet, Hourglass, decorate
 from metastyle.baselines.patches import swap
 from metastyle.baselines.style_swap import StyleSwap
@@ -48,7 +49,8 @@ def test_pictures_keep_their_size_and_take_after_the_style(system, draw):
     assert system.parameters > 1e6 and system.styles == "any"
 
 
-def test_missing_weights_are_said_with_the_command_that_makes_them(tmp_path):
+def test_missing_weights_are_said_with_the_command_that_makes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "SHIPPED", tmp_path / "nothing came with the package")
     for kind, part in ((WCT, "wct-5"), (StyleSwap, "style-swap"), (AvatarNet, "avatar-net")):
         with pytest.raises(MetastyleError, match=f"metastyle train-baseline {part} .* -o {tmp_path}"):
             kind.load(torch.device("cpu"), tmp_path)
