@@ -128,7 +128,9 @@ class TrainedJohnson:
             with torch.device("meta"):
                 network = OneStyle()
             networks.append(load_trained(network, part, path.parent))
-        return cls(device, networks, [read_settings(path)["seconds"] for _, path in sorted(paths.items())])
+        return cls(
+            device, networks, [read_settings(path).get("seconds", 0.0) for _, path in sorted(paths.items())]
+        )
 
     def prepare(self, style: Tensor) -> Stylise:
         """Find the network that was trained for this painting.
