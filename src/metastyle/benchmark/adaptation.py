@@ -274,6 +274,7 @@ def _rows(cells: Sequence[Cell]) -> list[str]:
 def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
     """Loss against steps, one line a variant, on logarithmic axes, 0 drawn at 0.5. Streams get SVG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, ScalarFormatter
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -285,6 +286,8 @@ def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
         xscale="log", yscale="log", xlabel="adaptation steps", ylabel="perceptual loss on unseen photographs"
     )
     axes.set_xticks([max(s, 0.5) for s in steps], [str(s) for s in steps])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
