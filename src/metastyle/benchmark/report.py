@@ -153,8 +153,8 @@ def _speed_note(found: Findings) -> str:
     return (
         f"Systems in turns in one process; median of {spread} rounds, fastest and slowest in brackets. "
         "*ratio* is to Johnson et al., *post's ratio* that of the post's Table 1. *preparation* is "
-        "what one style costs once: adapting, training, encoding. *memory* is what the process took beyond what it held "
-        "already: where freed memory was used again, the figure is too low."
+        "what one style costs once: adapting, training, encoding. *memory* is what the process took "
+        "beyond what it held already: where freed memory was used again, the figure is too low."
     )
 
 
