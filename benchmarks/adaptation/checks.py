@@ -1,7 +1,7 @@
 """Two small figures that the page quotes, printed.
 
-python benchmarks/adaptation/checks.py inner --photos FILE FILE --paintings FILE ...    one inner step's gain
-python benchmarks/adaptation/checks.py gatys --photos FILE --paintings FILE             L-BFGS's loss by evaluations
+python benchmarks/adaptation/checks.py inner --photos FILE FILE --paintings FILE ...    an inner step
+python benchmarks/adaptation/checks.py gatys --photos FILE --paintings FILE             L-BFGS
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZE, STYLE_SIZE = 96, 512
 
 
 def inner(photos: Tensor, paintings: list[Path]) -> None:
-    """The loss of the shipped start on ``photos`` after one plain gradient step on them, relative to before."""
+    """The loss of the shipped start on ``photos`` after one plain gradient step, relative to before."""
     loss_network, (initialisation, _) = load_loss_network(), load_initialisation()
     print("| painting | before |", " | ".join(f"δ = {d:g}" for d in DELTAS), "|")
     for path in paintings:
