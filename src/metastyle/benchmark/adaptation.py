@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from metastyle.api import POOL, content_pool
+from metastyle.baselines.protocol import System
 from metastyle.benchmark.pictures import apply, escaped, sentence
 from metastyle.benchmark.systems import Maker
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
@@ -148,6 +149,7 @@ def measure_references(
     done = {key(c): c for c in read(results)}
     unseen = torch.cat([square(open_picture(path), size) for path in photos])
     for method, make in methods.items():
+        system: System | None = None
         for painting in paintings:
             known = done.get((method, painting.stem, None))
             if known is not None:
@@ -156,7 +158,8 @@ def measure_references(
             style = to_tensor(resize(open_picture(painting), style_size).pixels)
             try:
                 started = time.perf_counter()
-                stylise = make(where).prepare(style.to(where))
+                system = system or make(where)
+                stylise = system.prepare(style.to(where))
                 losses = evaluate(
                     lambda photo, stylise=stylise: apply(stylise, photo.to(where)).cpu(),  # type: ignore[misc]
                     loss_network,

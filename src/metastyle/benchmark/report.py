@@ -25,6 +25,7 @@ from metastyle.errors import MetastyleError
 from metastyle.media.images import eight_bits, open_picture
 from metastyle.weights.tensor_files import write_bytes
 
+_MARKERS = "osD^vPX<>"
 _LARGEST = 4096  # pixels of the grid's long edge inside the page
 TITLE = "Eight systems of style transfer, side by side"
 
@@ -276,16 +277,20 @@ def draw(found: Findings) -> dict[str, str]:
 
 def _scatter(points: Sequence[tuple[str, float, float]], label: str) -> str:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for index, (name, x, y) in enumerate(points):
+    for index, (name, x, y) in enumerate(points):  # names in a legend: beside the points they would overlap
         ours = name.startswith("MetaStyle")
-        axes.plot(x, y, "o", color="#c2410c" if ours else "#334155", markersize=8 if ours else 6)
-        offset = (6, 6 if index % 2 else -12)
-        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", fontsize=9)
+        marker, size = ("*", 14) if ours else (_MARKERS[index % len(_MARKERS)], 7)
+        axes.plot(x, y, marker, color=f"C{index % 10}", markersize=size, linestyle="none", label=name)
+    figure.legend(loc="outside right center")
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="perceptual loss / Gatys et al.")
-    axes.margins(x=0.25, y=0.15)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.margins(x=0.1, y=0.1)
     axes.grid(alpha=0.3)
     return _svg(lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
 
