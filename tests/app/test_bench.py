@@ -103,7 +103,9 @@ def test_references_that_fail_are_said(
     assert "| dark_for_a_test:Dark | " in (folders / "out" / "table.md").read_text(encoding="utf-8")
     capsys.readouterr()
     assert main([*arguments, "--weights", "wieghts"]) == 0  # nobody asks for them
+    arguments[arguments.index("out")] = "another"
     assert main([*arguments, "--reference", "wct", "--weights", "wieghts"]) == 2
+    assert not (folders / "another").exists()
     assert "wieghts: no such folder of trained weights" in capsys.readouterr().err
 
 

@@ -155,3 +155,12 @@ def test_commands_are_kept_without_places(tmp_path: Path) -> None:
     provenance.note(out, ["bench", "y"], cpu, anew=True)
     assert [run["command"] for run in provenance.read(out)] == ["metastyle bench y"]
     assert provenance.read(tmp_path / "nowhere") == []
+
+
+def test_a_command_without_any_result_is_not_noted(tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    assert list(provenance.noting([], tmp_path / "o", ["bench", "x"], cpu)) == []
+    assert not (tmp_path / "o").exists()
+    results = provenance.noting(iter("ab"), tmp_path / "o", ["bench", "x"], cpu)
+    assert next(results) == "a" and len(provenance.read(tmp_path / "o")) == 1
+    assert list(results) == ["b"] and len(provenance.read(tmp_path / "o")) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,3 +46,9 @@ def read_pairs(
     squares = {path.stem: square(open_picture(path), size) for path in found[0]}
     styles = {path.stem: to_tensor(resize(open_picture(path), style_size).pixels) for path in found[1]}
     return squares, styles
+
+
+def failures(rows: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """What methods failed with, each failure once; of ``rows``, errors are empty where all went well."""
+    failed = dict.fromkeys((method, error) for method, error in rows if error)
+    return [{"method": method, "error": error} for method, error in failed]

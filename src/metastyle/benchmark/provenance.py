@@ -6,14 +6,16 @@ import json
 import platform
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from metastyle.weights.tensor_files import write_bytes
+
+_T = TypeVar("_T")
 
 
 def note(folder: Path, arguments: Sequence[str], device: torch.device, *, anew: bool = False) -> None:
@@ -34,6 +36,16 @@ def note(folder: Path, arguments: Sequence[str], device: torch.device, *, anew: 
     runs = [] if anew else [other for other in read(folder) if other != run]
     text = json.dumps([*runs, run], indent=1, ensure_ascii=False) + "\n"
     write_bytes(folder / "about.json", text.encode(), overwrite=True)
+
+
+def noting(
+    results: Iterable[_T], folder: Path, arguments: Sequence[str], device: torch.device
+) -> Iterator[_T]:
+    """``results`` as they come; the first one is noted, so that a refused command leaves nothing behind."""
+    for number, result in enumerate(results):
+        if number == 0:
+            note(folder, arguments, device)
+        yield result
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ def adaptation(
     with needs("plot", "the plot"):
         import matplotlib  # noqa: F401
     from metastyle.benchmark import adaptation as benchmark
-    from metastyle.benchmark.provenance import note
+    from metastyle.benchmark.provenance import noting
     from metastyle.benchmark.systems import maker
     from metastyle.core.hardware import pick_device
     from metastyle.weights.loss_network import load_loss_network
@@ -101,7 +101,6 @@ def adaptation(
             raise MetastyleError(f"{folder}: no pictures in this folder")
     training = benchmark.pictures(train_content, 24) if train_content else []
     total = len(variants) * len(style_paths) * len(counts)
-    note(output, sys.argv[1:], pick_device(device))
     references = {text: maker(text, weights) for text in reference or ()}
     cells: list[benchmark.Cell] = []
     failures = []
@@ -118,7 +117,7 @@ def adaptation(
             size=measure_size,
             device=device,
         )
-        for cell in measured:
+        for cell in noting(measured, output, sys.argv[1:], pick_device(device)):
             if cell.steps is None:
                 continue  # an earlier measurement's reference; those that were asked for come below
             cells.append(cell)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.app.comparison import makers, read_pairs
+from metastyle.app.comparison import failures, makers, read_pairs
 from metastyle.app.inputs import check_number
 from metastyle.app.options import Common
 from metastyle.app.progress import Display, Speaker, complain
@@ -59,26 +59,25 @@ def grid(
     check_number("--size", size, 64, 4096)
 
     from metastyle.benchmark import pictures
-    from metastyle.benchmark.provenance import note
+    from metastyle.benchmark.provenance import noting
     from metastyle.core.hardware import pick_device
     from metastyle.media.images import Picture, save_picture
 
     methods, where = makers(method, weights), pick_device(device)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
-    note(output, sys.argv[1:], where)
     rows = pictures.pairs(squares, styles)
     painted: list[Painted] = []
     with Display(common.quiet) as display:
         total = len(set(rows)) * len(methods)
         for painting, style_picture in styles.items():
             some = {photo: squares[photo] for photo, other in rows if other == painting}
-            for one in pictures.repaint(methods, {painting: style_picture}, some, output, where):
+            found = pictures.repaint(methods, {painting: style_picture}, some, output, where)
+            for one in noting(found, output, sys.argv[1:], where):
                 painted.append(one)
                 display.update("painting", len(painted) / total, f"{one.name}, {one.painting}, {one.photo}")
     shown = pictures.grid(painted, squares, styles)
     save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
-    failed = dict.fromkeys((one.method, one.error) for one in painted if one.error)
-    errors = [{"method": m, "error": e} for m, e in failed]
+    errors = failures((one.method, one.error) for one in painted)
     code = 1 if errors else 0
     speaker = Speaker(common.json, common.quiet)
     outputs = [{"output": output / "grid.png"}]

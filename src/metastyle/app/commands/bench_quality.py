@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from metastyle.app.comparison import makers, read_pairs
+from metastyle.app.comparison import failures, makers, read_pairs
 from metastyle.app.extras import needs
 from metastyle.app.inputs import check_number
 from metastyle.app.options import Common
@@ -69,7 +69,7 @@ def quality(
     from metastyle.baselines.vgg19 import Encoder
     from metastyle.benchmark.motion import read_sequence
     from metastyle.benchmark.pictures import Painted, grid, picture_path
-    from metastyle.benchmark.provenance import note
+    from metastyle.benchmark.provenance import noting
     from metastyle.benchmark.quality import Film, Quality, measure, table
     from metastyle.core.hardware import pick_device
     from metastyle.media.images import Picture, save_picture
@@ -79,7 +79,6 @@ def quality(
     methods = makers(method, weights)
     where = pick_device(device)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
-    note(output, sys.argv[1:], where)
     clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
     cells: list[Quality] = []
     films: list[Film] = []
@@ -88,7 +87,7 @@ def quality(
         encoder = Encoder.load(progress=display.download).to(where)
         total = len(methods) * len(styles) * (len(squares) + len(clips))
         found = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
-        for number, cell in enumerate(found, 1):
+        for number, cell in enumerate(noting(found, output, sys.argv[1:], where), 1):
             if isinstance(cell, Quality):
                 cells.append(cell)
                 what = cell.photo
@@ -112,8 +111,7 @@ def quality(
     ]
     shown = grid(painted, squares, styles)
     save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
-    failed = dict.fromkeys((c.method, c.error) for some in (cells, films) for c in some if c.error)
-    errors = [{"method": m, "error": e} for m, e in failed]
+    errors = failures([*((c.method, c.error) for c in cells), *((f.method, f.error) for f in films)])
     code = 1 if errors else 0
     speaker = Speaker(common.json, common.quiet)
     names = ("quality.json", *(["films.json"] if clips else []), "quality.md", "grid.png")
