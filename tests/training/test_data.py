@@ -186,3 +186,29 @@ def test_a_painting_has_one_size_within_the_range_and_the_cap(styles: Path, tmp_
         assert min(shape) >= 16 and max(shape) <= 28
         sides.add(min(shape))
     assert len(sides) > 2
+
+
+def test_views_are_further_paintings_within_range_and_cap(styles: Path, tmp_path: Path) -> None:
+    config, entry = DataConfig(style_side=(32, 40), style_cap=44), find_pictures(styles)[0]
+    views = [painting(entry, config, TargetCache(tmp_path), number) for number in range(4)]
+    assert len({view.cached for view in views}) == 4
+    assert views[0].cached == painting(entry, config, TargetCache(tmp_path)).cached
+    for number, view in enumerate(views):
+        again = painting(entry, config, TargetCache(tmp_path), number)
+        assert view.pixels is not None and again.pixels is not None
+        assert torch.equal(view.pixels, again.pixels)
+        assert max(view.pixels.shape[2:]) <= 44
+        assert min(view.pixels.shape[2:]) >= 16  # half of the smallest side
+
+
+def test_all_views_are_seen_and_as_many_are_mixed_as_asked_for(config: Configure, tmp_path: Path) -> None:
+    made = config(data__style_views=3, data__mix_styles=0.5, optimiser__styles=8)
+    row = episodes(made, tmp_path)
+    seen = [painting for index in range(40) for painting in row[Request(index, 16)].paintings]
+    plain = episodes(config(optimiser__styles=8), tmp_path)
+    paintings = {p.name for index in range(10) for p in plain[Request(index, 16)].paintings}
+    assert len({p.cached for p in seen}) == 3 * len(paintings)
+    mixed = [p for p in seen if p.beside is not None]
+    assert 0.4 < len(mixed) / len(seen) < 0.6
+    assert 0.35 < np.mean([p.share for p in mixed]) < 0.65
+    assert all(p.share == 1 for p in seen if p.beside is None)

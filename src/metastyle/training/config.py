@@ -44,6 +44,10 @@ class DataConfig:
     """Shorter side of a painting: one number from this range, fixed for each painting by its name."""
     style_cap: int | None = None
     """Centre crop that a painting may not exceed, per side; none keeps it whole."""
+    style_views: int = 1
+    """Paintings made of each one: itself, and cut-outs of it in other colours and sizes (``views.py``)."""
+    mix_styles: float = 0.0
+    """Share of the paintings that come as one with another beside them, in any proportion."""
     held_out_contents: int = 16
     """Photographs kept for validation, chosen by a hash of their names."""
     held_out_styles: int = 8
@@ -268,6 +272,8 @@ def check(config: TrainingConfig, origin: str = "configuration") -> None:
     low, high = data.style_side
     need(16 <= low <= high <= 4096, "data.style_side", "[low, high] with 16 <= low <= high <= 4096")
     need(data.style_cap is None or data.style_cap >= 16, "data.style_cap", "16 or more")
+    need(1 <= data.style_views <= 1000, "data.style_views", "1 to 1000")
+    need(0 <= data.mix_styles <= 1, "data.mix_styles", "0 to 1")
     need(data.held_out_contents >= 1, "data.held_out_contents", "1 or more")
     need(data.held_out_styles >= 1, "data.held_out_styles", "1 or more")
     need(0 < data.inner_share < 1, "data.inner_share", "a share between 0 and 1")

@@ -11,7 +11,7 @@ import hashlib
 import io
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,8 @@ from metastyle.media.images import eight_bits, open_picture
 from metastyle.training.config import DataConfig, OptimiserConfig
 from metastyle.training.sources import Entry, find_pictures
 from metastyle.training.targets import TargetCache, load_target
+from metastyle.training.views import Pixels, view
 from metastyle.weights.tensor_files import write_bytes
-
-Pixels = NDArray[np.uint8]
 
 _INNER, _OUTER, _STYLES, _CUTS = range(4)  # independent streams of random numbers
 _ATTEMPTS = 100
@@ -92,6 +91,10 @@ class Painting:
     target: StyleTarget | None
     pixels: Tensor | None
     """(1, 3, H, W) uint8."""
+    beside: Painting | None = None
+    """Another one that covers the rest of the picture."""
+    share: float = 1.0
+    """Of the picture that this one covers."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +186,15 @@ class Episodes(Dataset[Episode]):
     def _cut(self, crop: int, entry: Entry, rng: np.random.Generator) -> Tensor:
         return cut(photograph(entry, self.data.photo_cache, self.photo_folder), crop, self.data, rng)
 
-    def _painting(self, entry: Entry, _: np.random.Generator) -> Painting:
-        return painting(entry, self.data, self.cache)
+    def _painting(self, entry: Entry, rng: np.random.Generator) -> Painting:
+        first = self._seen(entry, rng)
+        if not rng.random() < self.data.mix_styles:
+            return first
+        other = self.pictures.styles[int(rng.integers(len(self.pictures.styles)))]
+        return replace(first, beside=self._seen(other, rng), share=rng.uniform())
+
+    def _seen(self, entry: Entry, rng: np.random.Generator) -> Painting:
+        return painting(entry, self.data, self.cache, int(rng.integers(self.data.style_views)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -246,23 +256,33 @@ def centre(pixels: Pixels, crop: int) -> Tensor:
     return _tensor(_resize(pixels, (crop, crop), (left, top, left + side, top + side)))
 
 
-def painting(entry: Entry, config: DataConfig, cache: TargetCache) -> Painting:
-    """A painting at its own shorter side, capped; decoded only if its target is not cached."""
+def painting(entry: Entry, config: DataConfig, cache: TargetCache, number: int = 0) -> Painting:
+    """A painting at its own shorter side, capped, or a view of it; decoded only where no target is cached."""
     low, high = config.style_side
-    side = low + int(entry.rank, 16) % (high - low + 1)
+    rank = int(entry.rank, 16)
+    seen = view(rank, number, (low, high)) if number else None
+    side = seen.side if seen else low + rank % (high - low + 1)
     data = entry.read()
-    cached = cache.path(data, f"shorter side {side}, cap {config.style_cap}")
+    cached = cache.path(data, f"{seen or f'shorter side {side}'}, cap {config.style_cap}")
     target = load_target(cached)
     if target is not None:
         return Painting(entry.name, cached, target, None)
     pixels = decode(data, entry.name)
     height, width = pixels.shape[:2]
     scale = side / min(height, width)
-    cap = config.style_cap or max(round(height * scale), round(width * scale))
-    kept = min(round(width * scale), cap), min(round(height * scale), cap)
-    left, top = (width - kept[0] / scale) / 2, (height - kept[1] / scale) / 2
-    box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
-    return Painting(entry.name, cached, None, _tensor(_resize(pixels, kept, box))[None])
+    part, across, down = (seen.part, seen.left, seen.top) if seen else (1.0, 0.5, 0.5)
+    whole = round(part * width * scale), round(part * height * scale)
+    cap = config.style_cap or max(whole)
+    kept = min(whole[0], cap), min(whole[1], cap)
+    left, top = across * (width - kept[0] / scale), down * (height - kept[1] / scale)
+    box = (
+        max(0.0, left),
+        max(0.0, top),
+        min(width, left + kept[0] / scale),
+        min(height, top + kept[1] / scale),
+    )
+    resized = _resize(pixels, kept, box)
+    return Painting(entry.name, cached, None, _tensor(seen.coloured(resized) if seen else resized)[None])
 
 
 def _resize(pixels: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> Pixels:

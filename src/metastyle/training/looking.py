@@ -14,7 +14,7 @@ from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss
 from metastyle.media.images import eight_bits, from_tensor
 from metastyle.media.sheet import sheet
-from metastyle.training.data import Pixels
+from metastyle.training.views import Pixels
 
 _COLUMNS, _PAINTINGS = 4, 6
 

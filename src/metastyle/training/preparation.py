@@ -17,11 +17,12 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, gram_matrix
 from metastyle.errors import MetastyleError
 from metastyle.training.config import DataConfig, TrainingConfig
-from metastyle.training.data import Painting, Pixels, centre, cut, decode, painting, photograph
+from metastyle.training.data import Painting, centre, cut, decode, painting, photograph
 from metastyle.training.events import Preparing
 from metastyle.training.normalisation import PhotoGrams
 from metastyle.training.sources import Entry
 from metastyle.training.targets import TargetCache
+from metastyle.training.views import Pixels
 from metastyle.weights.initialisation import load_initialisation
 
 PHOTOS = 48

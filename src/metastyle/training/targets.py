@@ -50,6 +50,23 @@ def save_target(path: Path, target: StyleTarget) -> None:
     write_bytes(path, encode(_pack(target), {}), overwrite=True)
 
 
+def side_by_side(one: StyleTarget, other: StyleTarget, share: float) -> StyleTarget:
+    """The target of a picture of which ``one`` covers ``share`` (0 to 1) and ``other`` the rest.
+
+    Gram matrices and raw moments are averages over places: they mix as the areas do, but for the seam.
+    """
+
+    def mixed(a: Tensor, b: Tensor) -> Tensor:
+        return share * a + (1 - share) * b
+
+    (mean, deviation), (mean2, deviation2) = one.statistics.chunk(2), other.statistics.chunk(2)
+    means = mixed(mean, mean2)
+    squares = mixed(mean.square() + deviation.square(), mean2.square() + deviation2.square())
+    deviations = (squares - means.square()).clamp(min=0).sqrt()
+    grams = tuple(mixed(a, b) for a, b in zip(one.grams, other.grams, strict=True))
+    return StyleTarget(grams, torch.cat([means, deviations]))
+
+
 def _pack(target: StyleTarget) -> dict[str, Tensor]:
     packed = {"statistics": target.statistics.half()}
     for layer, gram in enumerate(target.grams):

@@ -48,7 +48,7 @@ from metastyle.training.preparation import (
 )
 from metastyle.training.schedule import progress_of
 from metastyle.training.state import load_state, save_state
-from metastyle.training.targets import TargetCache, rounded, save_target
+from metastyle.training.targets import TargetCache, rounded, save_target, side_by_side
 from metastyle.weights.initialisation import save_initialisation
 from metastyle.weights.loss_network import load_loss_network
 from metastyle.weights.tensor_files import tensor_digest, write_bytes
@@ -181,14 +181,21 @@ class _Run:
         return pictures.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
 
     def _target(self, painting: Painting) -> StyleTarget:
-        """What the loss needs to know of a painting; computed and cached if it is seen for the first time."""
+        """What the loss needs to know of a painting."""
+        target = self._described(painting)
+        if painting.beside is not None:
+            target = side_by_side(target, self._described(painting.beside), painting.share)
+        return StyleTarget(tuple(g.to(self.device) for g in target.grams), target.statistics.to(self.device))
+
+    def _described(self, painting: Painting) -> StyleTarget:
+        """The target of one painting; computed and cached if it is seen for the first time."""
         target = painting.target
         if target is None:
             assert painting.pixels is not None
             with self.fabric.autocast():
                 target = rounded(style_target(self.vgg, self._place(painting.pixels)))
             save_target(painting.cached, target)
-        return StyleTarget(tuple(g.to(self.device) for g in target.grams), target.statistics.to(self.device))
+        return target
 
     # ---- one step
 

@@ -1,0 +1,62 @@
+"""More paintings out of each painting: cut-outs of it in other colours and sizes.
+
+A predicted start has to do for palettes that no training painting has. Every view is a painting of its own,
+with its own Gram matrices; which one it is depends on the painting's name and the view's number alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+# Orthonormal directions of chroma: across and along yellow-blue, both free of grey.
+_CHROMA = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])
+
+
+@dataclass(frozen=True)
+class View:
+    """How a painting is cut and coloured."""
+
+    side: int
+    """Shorter side of the whole painting, in pixels."""
+    part: float
+    """Share of each edge that is kept."""
+    left: float
+    """Where the part begins: 0 is left or top, 1 right or bottom."""
+    top: float
+    turn: float
+    """Angle by which colours turn around the grey axis, in radians."""
+    saturation: float
+    gamma: float
+
+    def __str__(self) -> str:
+        numbers = (self.part, self.left, self.top, self.turn, self.saturation, self.gamma)
+        return f"side {self.side}, view " + " ".join(f"{x:.6f}" for x in numbers)
+
+    def coloured(self, pixels: Pixels) -> Pixels:
+        """(H, W, 3) sRGB: hue turned and saturation scaled at the same luma, then a gamma."""
+        colour = pixels / 255.0
+        luma = (colour @ _LUMA)[..., None]
+        a, b = np.moveaxis((colour - luma) @ _CHROMA.T, -1, 0) * self.saturation
+        cos, sin = math.cos(self.turn), math.sin(self.turn)
+        turned = np.stack([cos * a - sin * b, sin * a + cos * b], axis=-1) @ _CHROMA
+        turned += luma - (turned @ _LUMA)[..., None]
+        return np.round(255 * turned.clip(0, 1) ** self.gamma).astype(np.uint8)
+
+
+def view(rank: int, number: int, sides: tuple[int, int]) -> View:
+    """View ``number`` (from 1) of the painting that ``rank`` identifies; its side lies in ``sides``."""
+    rng = np.random.default_rng((rank, number))
+    part, left, top = rng.uniform(0.5, 1), rng.uniform(), rng.uniform()
+    turn, saturation, gamma = (
+        rng.uniform(-math.pi, math.pi),
+        rng.uniform(0.4, 1.6),
+        math.exp(rng.normal(0, 0.3)),
+    )
+    return View(int(rng.integers(sides[0], sides[1] + 1)), part, left, top, turn, saturation, gamma)
