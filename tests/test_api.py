@@ -20,7 +20,7 @@ from metastyle import api
 from metastyle.core.loss_network import LossNetwork
 from metastyle.weights.initialisation import load_initialisation
 
-QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "device": "cpu"}
+QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.manual_seed(0)
     network = LossNetwork()
     monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: network)
-    monkeypatch.setattr(api, "POOL", 3)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -260,3 +259,12 @@ def test_blending_is_convex_and_mixes_kinds() -> None:
 def test_an_unknown_setting_lists_the_known_ones() -> None:
     with pytest.raises(metastyle.MetastyleError, match="no setting 'step': use one of steps"):
         metastyle.adapt(pixels(), step=3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "pool", "contents"),
+    [(60, 1, 24, 24), (5, 2, 24, 10), (0, 1, 24, 1), (40, 4, 100, 100)],
+)
+def test_pool_has_no_more_contents_than_steps_need(steps: int, batch: int, pool: int, contents: int) -> None:
+    settings = AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
+    assert api.content_pool([], settings).shape == (contents, 3, 64, 64)

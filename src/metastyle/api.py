@@ -39,8 +39,6 @@ Arrays are (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point in [0
 
 STRONGEST = 2.0
 """Largest strength."""
-POOL = 24
-"""Contents that one adaptation draws from."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -209,7 +207,7 @@ def adapt(
         matched = color.match_color(style_picture.pixels, read_picture(match_color).pixels)
         style_picture = dataclasses.replace(style_picture, pixels=matched)
     initialisation, base = load_initialisation()
-    photos = _photos(contents)
+    photos = _photos(contents, settings.pool)
     name, digest = _name(painting), _digest([style_picture])
     key = style_file.cache_key(
         painting=digest,
@@ -346,7 +344,7 @@ def settings_from(settings: AdaptationSettings | None, changes: dict[str, Any]) 
 
 def content_pool(photos: Sequence[images.Picture], settings: AdaptationSettings) -> Tensor:
     """The contents of one adaptation: crops of ``photos``, or procedural pictures where there are none."""
-    count = max(1, min(POOL, settings.steps * settings.batch))
+    count = max(1, min(settings.pool, settings.steps * settings.batch))
     if photos:
         return contents.photo_pool(photos, count, settings.size, settings.seed)
     return contents.synthetic_pool(count, settings.size, settings.seed)
@@ -407,11 +405,11 @@ def _like(source: Any, picture: images.Picture) -> Any:
     return images.to_pil(picture)
 
 
-def _photos(given: Source | Iterable[Source] | None) -> list[images.Picture]:
+def _photos(given: Source | Iterable[Source] | None, most: int) -> list[images.Picture]:
     if given is None:
         return []
     if isinstance(given, str | Path) and Path(given).is_dir():
-        paths = images.list_pictures(Path(given))[:POOL]
+        paths = images.list_pictures(Path(given))[:most]
         if not paths:
             raise MetastyleError(f"{given}: no pictures in this folder to learn on")
         return [images.open_picture(path) for path in paths]

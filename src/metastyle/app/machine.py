@@ -14,7 +14,6 @@ import psutil
 import torch
 
 import metastyle
-from metastyle.api import POOL
 from metastyle.app.extras import EXTRAS
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.hardware import compute_dtype, pick_device
@@ -85,7 +84,7 @@ def _setup_seconds(settings: AdaptationSettings, device: str) -> tuple[float, Ad
     """Seconds from a painting to the first step, and an adaptation that is ready for it."""
     painting = torch.rand(1, 3, settings.style_size, settings.style_size)
     loss_network, initialisation = LossNetwork(), Initialisation()
-    contents = min(POOL, settings.steps * settings.batch)
+    contents = min(settings.pool, settings.steps * settings.batch)
     started = time.perf_counter()
     pool = synthetic_pool(_DRAWN, settings.size, settings.seed)
     drawing = (time.perf_counter() - started) * contents / _DRAWN

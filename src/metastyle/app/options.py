@@ -100,6 +100,8 @@ class Learning:
     """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: int = 1
     """Contents per step."""
+    pool: int = 24
+    """Contents that the steps draw from; fewer where the steps do not need as many."""
     size: Annotated[int, Parameter(name="--content-size")] = 192
     """Side of the square contents, in pixels."""
     style_size: int = 512

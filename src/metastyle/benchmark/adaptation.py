@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metastyle.api import POOL, content_pool
+from metastyle.api import content_pool
 from metastyle.baselines.protocol import System
 from metastyle.benchmark.pictures import apply, escaped, sentence
 from metastyle.benchmark.systems import Maker
@@ -100,7 +100,6 @@ def measure(
         _check_same(folder, variant.name, {"size": size, "variant": asdict(variant)}, photos)
     done = {key(c): c for c in read(results)}
     yield from done.values()
-    pool = [open_picture(path) for path in training_photos]
     own = [open_picture(path) for path in photos]
     unseen = torch.cat([square(picture, size) for picture in own])
     for painting in paintings:
@@ -115,10 +114,12 @@ def measure(
             for counts in [missing] if constant else [[n] for n in missing]:
                 settings = replace(variant.settings, steps=counts[-1])
                 # Of a run that is measured along its way, the pool must not depend on where it ends.
-                sized = replace(settings, steps=POOL) if constant else settings
-                contents = content_pool(
-                    {"synthetic": [], "photos": pool, "self": own}[variant.contents], sized
-                )
+                sized = replace(settings, steps=settings.pool) if constant else settings
+                if variant.contents == "photos":
+                    learned = [open_picture(path) for path in spread(training_photos, settings.pool)]
+                else:
+                    learned = {"synthetic": [], "self": own}[variant.contents]
+                contents = content_pool(learned, sized)
                 run = Adaptation(variant.start(), loss_network, style, contents, settings, device)
                 for count, seconds in _pauses(run, counts):
                     losses = evaluate(run.render, loss_network, unseen, target)

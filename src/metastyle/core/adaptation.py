@@ -41,6 +41,8 @@ class AdaptationSettings:
     """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: int = 1
     """Contents per step."""
+    pool: int = 24
+    """Contents that the steps draw from; fewer where the steps do not need as many."""
     size: int = 192
     """Side of the square contents, in pixels."""
     style_size: int = 512
@@ -70,6 +72,7 @@ class AdaptationSettings:
 
         whole("steps", 0, 100_000)
         whole("batch", 1, 64)
+        whole("pool", 1, 1000)
         whole("size", 64, 1024, multiple=STRIDE)
         whole("style_size", 64, 4096)
         whole("seed", 0, 2**63 - 1)

@@ -88,6 +88,7 @@ def adaptation(
     from metastyle.benchmark.provenance import noting
     from metastyle.benchmark.systems import maker
     from metastyle.core.hardware import pick_device
+    from metastyle.media.images import list_pictures
     from metastyle.weights.loss_network import load_loss_network
 
     check_number("--reference-paintings", reference_paintings, 1, 10_000)
@@ -99,7 +100,7 @@ def adaptation(
     for folder, paths in ((style, style_paths), (content, content_paths)):
         if not paths:
             raise MetastyleError(f"{folder}: no pictures in this folder")
-    training = benchmark.pictures(train_content, 24) if train_content else []
+    training = list_pictures(train_content) if train_content else []
     total = len(variants) * len(style_paths) * len(counts)
     references = {text: maker(text, weights) for text in reference or ()}
     cells: list[benchmark.Cell] = []
