@@ -266,5 +266,5 @@ def test_an_unknown_setting_lists_the_known_ones() -> None:
     [(60, 1, 24, 24), (5, 2, 24, 10), (0, 1, 24, 1), (40, 4, 100, 100)],
 )
 def test_pool_has_no_more_contents_than_steps_need(steps: int, batch: int, pool: int, contents: int) -> None:
-    settings = AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
+    settings = metastyle.AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
     assert api.content_pool([], settings).shape == (contents, 3, 64, 64)
