@@ -9,6 +9,7 @@ along its way. References are other systems' losses on the same photographs. Fin
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
@@ -101,6 +102,11 @@ def measure(
     done = {key(c): c for c in read(results)}
     yield from done.values()
     own = [open_picture(path) for path in photos]
+
+    @functools.cache
+    def training(count: int) -> list[Picture]:
+        return [open_picture(path) for path in spread(training_photos, count)]
+
     unseen = torch.cat([square(picture, size) for picture in own])
     for painting in paintings:
         picture = open_picture(painting)
@@ -116,7 +122,7 @@ def measure(
                 # Of a run that is measured along its way, the pool must not depend on where it ends.
                 sized = replace(settings, steps=settings.pool) if constant else settings
                 if variant.contents == "photos":
-                    learned = [open_picture(path) for path in spread(training_photos, settings.pool)]
+                    learned = training(settings.pool)
                 else:
                     learned = {"synthetic": [], "self": own}[variant.contents]
                 contents = content_pool(learned, sized)
