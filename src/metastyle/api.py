@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from metastyle.core import style as core
-from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep
+from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, default_settings
+from metastyle.core.hardware import pick_device
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.media import color, contents, images
@@ -192,7 +193,8 @@ def adapt(
         painting: the style picture.
         contents: photographs, or a folder of them, to learn on; None takes procedural pictures.
         match_color: a photograph whose colours the painting is given before it is learned.
-        settings: how to learn; ``changes`` replace single fields of it: ``steps=200, seed=1``.
+        settings: how to learn, None for what suits the device; ``changes`` replace single fields of it:
+            ``steps=200, seed=1``.
         loss_network: a file with VGG-16's weights; None finds or fetches them.
         cache: folder that remembers finished adaptations; None remembers nothing.
         weights_cache: folder for fetched weights; None is the user's cache folder.
@@ -201,7 +203,7 @@ def adapt(
     Raises:
         MetastyleError: a picture cannot be read, a setting is out of range, or weights cannot be had.
     """
-    settings = settings_from(settings, changes)
+    settings = settings_from(settings or default_settings(pick_device(device)), changes)
     style_picture = images.resize(read_picture(painting), settings.style_size)
     if match_color is not None:
         matched = color.match_color(style_picture.pixels, read_picture(match_color).pixels)
@@ -333,21 +335,20 @@ def render_regions(
     return dataclasses.replace(picture, pixels=pixels)
 
 
-def settings_from(settings: AdaptationSettings | None, changes: dict[str, Any]) -> AdaptationSettings:
-    """``settings`` (the default ones for None) with single fields changed; an unknown name is an error."""
+def settings_from(settings: AdaptationSettings, changes: dict[str, Any]) -> AdaptationSettings:
+    """``settings`` with single fields changed; an unknown name is an error."""
     known = [field.name for field in dataclasses.fields(AdaptationSettings)]
     for name in changes:
         if name not in known:
             raise MetastyleError(f"adaptation has no setting '{name}': use one of {', '.join(known)}")
-    return dataclasses.replace(settings or AdaptationSettings(), **changes)
+    return dataclasses.replace(settings, **changes)
 
 
 def content_pool(photos: Sequence[images.Picture], settings: AdaptationSettings) -> Tensor:
     """The contents of one adaptation: crops of ``photos``, or procedural pictures where there are none."""
-    count = max(1, min(settings.pool, settings.steps * settings.batch))
     if photos:
-        return contents.photo_pool(photos, count, settings.size, settings.seed)
-    return contents.synthetic_pool(count, settings.size, settings.seed)
+        return contents.photo_pool(photos, settings.contents, settings.size, settings.seed)
+    return contents.synthetic_pool(settings.contents, settings.size, settings.seed)
 
 
 def read_picture(source: Source) -> images.Picture:

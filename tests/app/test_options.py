@@ -5,11 +5,13 @@ import dataclasses
 import inspect
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metastyle.app.options import Learning, option_name, parse_bytes
-from metastyle.core.adaptation import AdaptationSettings
+from metastyle.core import hardware
+from metastyle.core.adaptation import AdaptationSettings, default_settings
 from metastyle.errors import MetastyleError
 
 
@@ -63,15 +65,29 @@ def _documentation(cls: type) -> dict[str, str]:
 
 def test_options_are_the_settings_of_the_library() -> None:
     ours, theirs = dataclasses.fields(Learning), dataclasses.fields(AdaptationSettings)
-    assert [(f.name, f.default) for f in ours] == [(f.name, f.default) for f in theirs]
-    assert _documentation(Learning) == _documentation(AdaptationSettings)
-    assert Learning().settings() == AdaptationSettings()
-    assert Learning(steps=7, size=128).settings() == AdaptationSettings(steps=7, size=128)
+    assert [f.name for f in ours] == [f.name for f in theirs]
+    documentation = {name: text.split(" [default")[0] for name, text in _documentation(Learning).items()}
+    assert documentation == _documentation(AdaptationSettings)
+    assert Learning().settings("cpu") == AdaptationSettings()
+    assert Learning(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
+
+
+def test_what_depends_on_the_device_is_documented_and_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = (dataclasses.asdict(default_settings(torch.device(name))) for name in ("cpu", "cuda"))
+    differing = {name for name in cpu if cpu[name] != gpu[name]}
+    assert differing == {f.name for f in dataclasses.fields(Learning) if f.default is None}
+    for name in differing:
+        assert f"[default: {cpu[name]}; {gpu[name]} on a CUDA GPU]" in _documentation(Learning)[name]
+    monkeypatch.setattr(hardware, "pick_device", torch.device)
+    assert Learning().settings("cuda") == AdaptationSettings(**gpu)
+    assert Learning(steps=60, batch=1, pool=24).settings("cuda") == AdaptationSettings()
+    for field, value in ((f, f.default) for f in dataclasses.fields(Learning) if f.default is not None):
+        assert value == getattr(AdaptationSettings(), field.name)
 
 
 def test_errors_name_the_option() -> None:
     with pytest.raises(MetastyleError, match=r"^--content-size is 65: use a multiple of 4"):
-        Learning(size=65).settings()
+        Learning(size=65).settings("cpu")
     with pytest.raises(MetastyleError, match=r"^--learning-rate is nan: "):
-        Learning(learning_rate=float("nan")).settings()
+        Learning(learning_rate=float("nan")).settings("cpu")
     assert option_name("style_size") == "--style-size"

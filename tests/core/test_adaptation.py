@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metastyle.core.adaptation import Adaptation, AdaptationSettings, cosine
+from metastyle.core.adaptation import Adaptation, AdaptationSettings, default_settings, rate_factor
 from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import instance_norm_parameters
@@ -142,12 +144,38 @@ def test_a_diverging_loss_says_what_to_do(loss_network: LossNetwork) -> None:
         list(run)
 
 
-@given(st.integers(1, 1000), st.data())
+@given(st.integers(2, 1000), st.integers(0, 50), st.data())
 @settings(deadline=None)
-def test_the_cosine_falls_from_one_towards_zero(steps: int, data: st.DataObject) -> None:
-    step = data.draw(st.integers(0, steps - 1))
-    assert cosine(0, steps) == 1
-    assert 0 <= cosine(step + 1, steps) < cosine(step, steps) <= 1
+def test_the_rate_rises_linearly_then_falls_along_a_cosine(
+    steps: int, warm_up: int, data: st.DataObject
+) -> None:
+    cosine, constant = (
+        AdaptationSettings(steps=steps, warm_up=warm_up, schedule=schedule)
+        for schedule in ("cosine", "constant")
+    )
+    step = data.draw(st.integers(1, steps - 1))
+    assert rate_factor(step, constant) == (step / warm_up if step < warm_up else 1)
+    fall = [rate_factor(n, cosine) / rate_factor(n, constant) for n in (1, step, step + 1, steps)]
+    assert fall[0] == 1 and 0 < fall[3] <= fall[2] < fall[1] <= 1
+    assert fall[1] == pytest.approx(0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
+
+
+def test_the_rate_is_what_adam_moves_by(loss_network: LossNetwork) -> None:
+    def first_move(**changes: Any) -> float:
+        run = start(loss_network, steps=1, learning_rate=1e-3, **changes)
+        before = run.parameters
+        list(run)
+        return max(float((p - before[name]).abs().max()) for name, p in run.parameters.items())
+
+    assert first_move(warm_up=0) == pytest.approx(1e-3, rel=0.01)  # Adam's first update: the rate, everywhere
+    assert first_move(warm_up=10) == pytest.approx(1e-4, rel=0.01)
+
+
+def test_defaults_follow_the_device() -> None:
+    for name in ("cpu", "mps"):
+        assert default_settings(torch.device(name)) == AdaptationSettings()
+    on_gpu = default_settings(torch.device("cuda:1"))
+    assert on_gpu.steps > AdaptationSettings().steps and on_gpu.batch > AdaptationSettings().batch
 
 
 @pytest.mark.parametrize(

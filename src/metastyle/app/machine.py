@@ -15,7 +15,7 @@ import torch
 
 import metastyle
 from metastyle.app.extras import EXTRAS
-from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.adaptation import Adaptation, AdaptationSettings, default_settings
 from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import LossNetwork
@@ -62,7 +62,7 @@ def measure(device: str = "auto", progress: Callable[[float], None] = lambda sha
     Runs some steps and one picture for real, on random weights: the arithmetic is the same. The first of
     each is not counted. Bounded by time, so that a slow machine measures fewer steps.
     """
-    settings = AdaptationSettings()
+    settings = default_settings(pick_device(device))
     setup, adaptation = _setup_seconds(settings, device)
     progress(0.5)
     step = _step_seconds(adaptation)
@@ -84,14 +84,12 @@ def _setup_seconds(settings: AdaptationSettings, device: str) -> tuple[float, Ad
     """Seconds from a painting to the first step, and an adaptation that is ready for it."""
     painting = torch.rand(1, 3, settings.style_size, settings.style_size)
     loss_network, initialisation = LossNetwork(), Initialisation()
-    contents = min(settings.pool, settings.steps * settings.batch)
     started = time.perf_counter()
     pool = synthetic_pool(_DRAWN, settings.size, settings.seed)
-    drawing = (time.perf_counter() - started) * contents / _DRAWN
+    drawing = (time.perf_counter() - started) * settings.contents / _DRAWN
     started = time.perf_counter()
-    adaptation = Adaptation(
-        initialisation, loss_network, painting, pool.repeat(contents // _DRAWN, 1, 1, 1), settings, device
-    )
+    contents = pool.repeat(settings.contents // _DRAWN, 1, 1, 1)
+    adaptation = Adaptation(initialisation, loss_network, painting, contents, settings, device)
     return drawing + time.perf_counter() - started, adaptation
 
 

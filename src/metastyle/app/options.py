@@ -92,16 +92,18 @@ class Learning:
     ``size`` is called ``--content-size`` here, because ``--size`` is the size of the result.
     """
 
-    steps: int = 60
-    """Adam steps; 0 keeps the predicted start."""
+    steps: int | None = None
+    """Adam steps; 0 keeps the predicted start. [default: 60; 200 on a CUDA GPU]"""
     learning_rate: float = 1e-3
-    """Adam's rate at the first step."""
+    """Adam's highest rate."""
+    warm_up: int = 10
+    """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
-    batch: int = 1
-    """Contents per step."""
-    pool: int = 24
-    """Contents that the steps draw from; fewer where the steps do not need as many."""
+    batch: int | None = None
+    """Contents per step. [default: 1; 4 on a CUDA GPU]"""
+    pool: int | None = None
+    """Contents that the steps draw from; fewer where fewer are needed. [default: 24; 100 on a CUDA GPU]"""
     size: Annotated[int, Parameter(name="--content-size")] = 192
     """Side of the square contents, in pixels."""
     style_size: int = 512
@@ -117,16 +119,19 @@ class Learning:
     seed: int = 0
     """Of everything random: which contents, in which order."""
 
-    def settings(self) -> AdaptationSettings:
-        """The same as ``AdaptationSettings``.
+    def settings(self, device: str) -> AdaptationSettings:
+        """The same as ``AdaptationSettings``; what was not asked for is what suits ``device``.
 
         Raises:
-            MetastyleError: a value is out of range.
+            MetastyleError: a value is out of range, or the device is not there.
         """
-        from metastyle.core.adaptation import AdaptationSettings
+        from metastyle.core.adaptation import default_settings
+        from metastyle.core.hardware import pick_device
 
+        defaults = default_settings(pick_device(device))
+        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         try:
-            return AdaptationSettings(**dataclasses.asdict(self))
+            return dataclasses.replace(defaults, **given)
         except MetastyleError as error:
             # The message names the setting; whoever types commands knows it as an option.
             name, rest = str(error).split(" ", 1)

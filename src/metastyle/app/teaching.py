@@ -111,7 +111,7 @@ def teach(
         display.step(name, step)
         return on_step(step)
 
-    settings = learning.settings()
+    settings = learning.settings(device)
     display.update(f"learning {name}", 0.0, "getting ready")
     style = api.adapt(
         read_pipe() if painting == PIPE else painting,

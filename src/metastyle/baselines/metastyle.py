@@ -15,11 +15,12 @@ from metastyle import api
 from metastyle.baselines.networks import repainting
 from metastyle.baselines.protocol import Stylise
 from metastyle.baselines.vgg19 import count
+from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.network import TransformationNetwork
 
 
 class MetaStyle:
-    """Adapts in ``steps`` steps; ``changes`` are other settings of ``api.adapt``, ``contents`` among them."""
+    """``steps`` steps, with the CPU's defaults everywhere; ``changes`` are arguments of ``adapt``."""
 
     styles = "any"
 
@@ -31,5 +32,5 @@ class MetaStyle:
 
     def prepare(self, style: Tensor) -> Stylise:
         """Adapt; the painting is brought to the size that adaptation learns at."""
-        adapted = api.adapt(style, device=str(self.device), **self.changes)
+        adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **self.changes)
         return repainting(adapted.network(), self.device)

@@ -1,9 +1,9 @@
 """Teach the network one painting: the steps that follow w_0 = Psi(theta, s).
 
 The post, section 3: "we post update our model [...] for only a limited number of steps". The
-steps are Adam's, on the perceptual loss of a small pool of contents. Two deviations: the
-learning rate falls along a cosine unless ``schedule`` is constant, and content features are computed
-once for the whole pool.
+steps are Adam's, on the perceptual loss of a small pool of contents. Three deviations: the
+learning rate rises over the first steps (``warm_up``), it falls along a cosine unless ``schedule`` is
+constant, and content features are computed once for the whole pool.
 """
 
 from __future__ import annotations
@@ -31,18 +31,21 @@ from metastyle.errors import MetastyleError
 
 @dataclass(frozen=True)
 class AdaptationSettings:
-    """How a painting is learned. The defaults fit into 45 seconds on two CPU cores (benchmarks/adapt.md)."""
+    """How a painting is learned. The defaults fit into 45 seconds on two CPU cores (benchmarks/adapt.md);
+    ``default_settings`` knows what suits another device."""
 
     steps: int = 60
     """Adam steps; 0 keeps the predicted start."""
     learning_rate: float = 1e-3
-    """Adam's rate at the first step."""
+    """Adam's highest rate."""
+    warm_up: int = 10
+    """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: int = 1
     """Contents per step."""
     pool: int = 24
-    """Contents that the steps draw from; fewer where the steps do not need as many."""
+    """Contents that the steps draw from; fewer where fewer are needed."""
     size: int = 192
     """Side of the square contents, in pixels."""
     style_size: int = 512
@@ -71,6 +74,7 @@ class AdaptationSettings:
                 raise MetastyleError(f"{name} is {value!r}: use {expected}")
 
         whole("steps", 0, 100_000)
+        whole("warm_up", 0, 100_000)
         whole("batch", 1, 64)
         whole("pool", 1, 1000)
         whole("size", 64, 1024, multiple=STRIDE)
@@ -86,6 +90,21 @@ class AdaptationSettings:
                 f"parameters is {self.parameters!r}: use 'all', 'low_rank' or 'instance_norm'"
             )
         whole("rank", 1, LARGEST_RANK)
+
+    @property
+    def contents(self) -> int:
+        """How many contents the steps need: the pool, or fewer where all the steps see fewer."""
+        return max(1, min(self.pool, self.steps * self.batch))
+
+
+def default_settings(device: torch.device) -> AdaptationSettings:
+    """The best that fits into a minute: what the class says, and on a CUDA GPU more steps of more contents.
+
+    The measured curves are in benchmarks/adaptation.
+    """
+    if device.type == "cuda":
+        return AdaptationSettings(steps=200, batch=4, pool=100)
+    return AdaptationSettings()
 
 
 @dataclass(frozen=True)
@@ -178,8 +197,7 @@ class Adaptation:
         order = _endless_shuffle(len(self._contents), generator)
         started = time.perf_counter()
         for step in range(1, settings.steps + 1):
-            if settings.schedule == "cosine":
-                adam.param_groups[0]["lr"] = rate * cosine(step - 1, settings.steps)
+            adam.param_groups[0]["lr"] = rate * rate_factor(step, settings)
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
             with self._autocast():
                 pictures = functional_call(self._network, self._changed(), (self._contents[batch],))
@@ -229,9 +247,12 @@ def _on_cpu(parameters: Parameters) -> Parameters:
     }
 
 
-def cosine(step: int, steps: int) -> float:
-    """Half a cosine from 1 at step 0 towards 0 at ``steps``."""
-    return 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate_factor(step: int, settings: AdaptationSettings) -> float:
+    """What the highest rate is multiplied by at ``step``, from 1: a linear rise, half a cosine to zero."""
+    rise = min(1.0, step / settings.warm_up) if settings.warm_up else 1.0
+    if settings.schedule == "constant":
+        return rise
+    return rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
 
 
 def _endless_shuffle(n: int, generator: torch.Generator) -> Iterator[int]:

@@ -63,7 +63,7 @@ def adapt(
         raise MetastyleError(f"{out}: a style file's name ends in {STYLE_SUFFIX}")
     check_output(out, overwrite=overwrite)
     preview_out = _preview_output(preview, preview_output, out, overwrite=overwrite)
-    learning.settings()
+    learning.settings(device)
     speaker = Speaker(common.json, common.quiet)
     last: AdaptationStep | None = None
 

@@ -150,6 +150,7 @@ def parse_variant(text: str) -> Variant:
     """``NAME: key=value key=value`` as a variant."""
     from metastyle.api import settings_from
     from metastyle.benchmark.adaptation import Variant
+    from metastyle.core.adaptation import AdaptationSettings
 
     name, colon, rest = text.partition(":")
     changes: dict[str, Any] = {}
@@ -163,7 +164,7 @@ def parse_variant(text: str) -> Variant:
     model, contents = changes.pop("model", "shipped"), changes.pop("contents", "synthetic")
     if contents not in ("synthetic", "photos", "self"):
         raise MetastyleError(f"--variant {text}: contents is {contents}: use synthetic, photos or self")
-    return Variant(name.strip(), str(model), contents, settings_from(None, changes))
+    return Variant(name.strip(), str(model), contents, settings_from(AdaptationSettings(), changes))
 
 
 def parse_steps(text: str) -> list[int]:

@@ -126,13 +126,11 @@ def stylize(
     to_stdout = PIPE in [job.output for job in planned.jobs]
     if to_stdout:
         _check_stdout(planned.jobs, common)
-    learning.settings()
+    learning.settings(device)
 
-    from metastyle.core.hardware import pick_device
     from metastyle.media.images import open_picture
     from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
-    pick_device(device)
     check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
     mask_pictures = [open_picture(one.mask) for one in masks]
     document: dict[str, Any] = {"command": "stylize", "finished": planned.finished}

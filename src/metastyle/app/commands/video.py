@@ -106,17 +106,15 @@ def video(
         raise MetastyleError("films are read from files and written to files: - is neither")
     parts = read_parts(style)
     check_is_file(clip)
-    learning.settings()
+    learning.settings(device)
     look: dict[str, Any] = {"strength": strength, "brush": brush, "keep_color": keep_color}
     motion: dict[str, Any] = {"smoothing": smoothing, "frame_by_frame": frame_by_frame}
 
     with needs("video", "repainting films"):
-        from metastyle.core.hardware import pick_device
         from metastyle.media.video import open_clip
         from metastyle.media.video_encoding import choose_encoding
         from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
-        pick_device(device)
         check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
         opened = open_clip(clip)
         _check_begin(opened, from_, preview)
