@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ def test_what_is_there_is_not_painted_again(pairs: Any, tmp_path: Path) -> None:
     alone = list(repaint({"tint x=1": Tinting}, pairs[0], {"a": pairs[1]["a"]}, tmp_path, CPU))
     assert Tinting.made == 1 and alone == [p for p in first if p.photo == "a"]
     assert picture_path(tmp_path, "tint x=1", "red", "a") == alone[0].path
+
+
+def test_no_two_methods_share_a_folder(tmp_path: Path) -> None:
+    methods = ["wct", "wct alpha=0.5", "wct_alpha=0.5", "wct weights=a/b", "wct weights=a:b", "wct weights=ä"]
+    folders = [picture_path(tmp_path, method, "p", "q").parents[1] for method in methods]
+    assert len(set(folders)) == len(methods)
+    for folder in folders:
+        assert folder.parent == tmp_path / "pictures" and re.fullmatch(r"[\w =.%-]+", folder.name, re.ASCII)
 
 
 def test_results_of_other_pictures_do_not_mix(pairs: Any, tmp_path: Path) -> None:

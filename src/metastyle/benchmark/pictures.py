@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import torch
 from torch import Tensor
@@ -164,4 +165,5 @@ def _pixels(x: Tensor) -> Pixels:
 
 
 def _file_name(method: str) -> str:
-    return re.sub(r"[^\w=.-]+", "_", method)
+    """One folder name a method, on every file system, and never one for two methods."""
+    return quote(method, safe="=").replace("%20", " ")
