@@ -3,13 +3,16 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metastyle.app.options import Learning, option_name, parse_bytes
+from metastyle.app import options
+from metastyle.app.options import Learning, option_name, parse_bytes, parse_whole
 from metastyle.core import hardware
 from metastyle.core.adaptation import AdaptationSettings, default_settings
 from metastyle.errors import MetastyleError
@@ -61,6 +64,25 @@ def _documentation(cls: type) -> dict[str, str]:
             assert isinstance(field.target, ast.Name)
             texts[field.target.id] = ast.literal_eval(text.value)
     return texts
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_whole_numbers(number: int) -> None:
+    assert parse_whole(f" {number}") == number
+
+
+@pytest.mark.parametrize("text", ["2.5", "2.0", "1e3", "", "-", "0x10", "nan", "١", "1" * 5000])
+def test_other_numbers_are_not_rounded(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a whole number"):
+        parse_whole(text)
+
+
+def test_every_option_that_counts_is_a_whole_number() -> None:
+    """A plain int would be read by the parser of the command line, which rounds 2.5 to 2."""
+    folder = Path(options.__file__).parent
+    for path in [folder / "options.py", *sorted((folder / "commands").glob("*.py"))]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            assert not re.match(r"    \w+: (Annotated\[)?int\b.* = ", line), f"{path.name}:{number}"
 
 
 def test_options_are_the_settings_of_the_library() -> None:

@@ -51,6 +51,24 @@ def _bytes_option(_: Any, tokens: Sequence[Any]) -> int:
 Bytes = Annotated[int, Parameter(converter=_bytes_option, metavar="SIZE")]
 
 
+def parse_whole(text: str) -> int:
+    """A whole number; what is between two of them is an error, not rounded.
+
+    Raises:
+        ValueError: no whole number.
+    """
+    if not re.fullmatch(r"[+-]?[0-9]{1,100}", text.strip()):
+        raise ValueError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def _whole_option(_: Any, tokens: Sequence[Any]) -> int:
+    return parse_whole(tokens[0].value)
+
+
+Whole = Annotated[int, Parameter(converter=_whole_option)]
+
+
 def parse_time(text: str) -> float:
     """``90``, ``1:30`` or ``0:01:30.5`` in seconds.
 
@@ -92,31 +110,31 @@ class Learning:
     ``size`` is called ``--content-size`` here, because ``--size`` is the size of the result.
     """
 
-    steps: int | None = None
+    steps: Whole | None = None
     """Adam steps; 0 keeps the predicted start. [default: 60; 200 on a CUDA GPU]"""
     learning_rate: float = 1e-3
     """Adam's highest rate."""
-    warm_up: int = 10
+    warm_up: Whole = 10
     """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
-    batch: int | None = None
+    batch: Whole | None = None
     """Contents per step. [default: 1; 4 on a CUDA GPU]"""
-    pool: int | None = None
+    pool: Whole | None = None
     """Contents that the steps draw from; fewer where fewer are needed. [default: 24; 100 on a CUDA GPU]"""
-    size: Annotated[int, Parameter(name="--content-size")] = 192
+    size: Annotated[Whole, Parameter(name="--content-size")] = 192
     """Side of the square contents, in pixels."""
-    style_size: int = 512
+    style_size: Whole = 512
     """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
     parameters: Literal["all", "low_rank", "instance_norm"] = "all"
     """What the steps move: everything, low-rank changes, or only the 3,200 instance-norm parameters."""
-    rank: int = 2
+    rank: Whole = 2
     """Of low-rank changes."""
     content_weight: float = 1.0
     """alpha in the perceptual loss."""
     style_weight: float = 1e5
     """beta in the perceptual loss."""
-    seed: int = 0
+    seed: Whole = 0
     """Of everything random: which contents, in which order."""
 
     def settings(self, device: str) -> AdaptationSettings:

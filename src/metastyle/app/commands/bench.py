@@ -17,7 +17,7 @@ from metastyle.app.commands.bench_speed import speed
 from metastyle.app.commands.bench_stillness import stillness
 from metastyle.app.extras import needs
 from metastyle.app.inputs import check_number
-from metastyle.app.options import Common
+from metastyle.app.options import Common, Whole
 from metastyle.app.progress import Display, Speaker, complain
 from metastyle.errors import MetastyleError
 
@@ -42,11 +42,11 @@ def adaptation(
     train_content: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     variant: Annotated[list[str] | None, Parameter(metavar="NAME:CHANGES", negative_iterable="")] = None,
     steps: Annotated[str, Parameter(metavar="N,N,...")] = "0,1,2,5,10,20,50,100,200",
-    photos: int = 16,
-    paintings: int = 12,
-    measure_size: int = 256,
+    photos: Whole = 16,
+    paintings: Whole = 12,
+    measure_size: Whole = 256,
     reference: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
-    reference_paintings: int = 4,
+    reference_paintings: Whole = 4,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/adaptation"),
     device: str = "auto",

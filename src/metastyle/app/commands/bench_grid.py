@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from metastyle.app.comparison import failures, makers, read_pairs
 from metastyle.app.inputs import check_number
-from metastyle.app.options import Common
+from metastyle.app.options import Common, Whole
 from metastyle.app.progress import Display, Speaker, complain
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ def grid(
     content: Annotated[Path, Parameter(metavar="DIR|PHOTO")],
     style: Annotated[Path, Parameter(metavar="DIR|PAINTING")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
-    photos: int = 4,
-    paintings: int = 4,
-    size: int = 512,
-    style_size: int = 512,
+    photos: Whole = 4,
+    paintings: Whole = 4,
+    size: Whole = 512,
+    style_size: Whole = 512,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/grid"),
     device: str = "auto",

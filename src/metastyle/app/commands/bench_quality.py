@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from metastyle.app.comparison import failures, makers, read_pairs
 from metastyle.app.extras import needs
 from metastyle.app.inputs import check_number
-from metastyle.app.options import Common
+from metastyle.app.options import Common, Whole
 from metastyle.app.progress import Display, Speaker, complain
 
 
@@ -21,11 +21,11 @@ def quality(
     style: Annotated[Path, Parameter(metavar="DIR")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
     sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
-    photos: int = 8,
-    paintings: int = 6,
-    size: int = 256,
-    style_size: int = 512,
-    reduce: int = 1,
+    photos: Whole = 8,
+    paintings: Whole = 6,
+    size: Whole = 256,
+    style_size: Whole = 512,
+    reduce: Whole = 1,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/quality"),
     device: str = "auto",

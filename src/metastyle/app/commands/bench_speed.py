@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from metastyle.app.comparison import makers
 from metastyle.app.inputs import check_is_file, check_number
-from metastyle.app.options import FLAG, Common
+from metastyle.app.options import FLAG, Common, Whole
 from metastyle.app.progress import Display, Speaker
 from metastyle.errors import MetastyleError
 
@@ -23,7 +23,7 @@ def speed(
     style: Annotated[Path, Parameter(metavar="PAINTING")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
     size: Annotated[list[int] | None, Parameter(metavar="PIXELS", negative_iterable="")] = None,
-    rounds: int = 5,
+    rounds: Whole = 5,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/speed"),
     overwrite: Annotated[bool, FLAG] = False,

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from metastyle.app.extras import needs
-from metastyle.app.options import Common
+from metastyle.app.options import Common, Whole
 from metastyle.app.progress import Display, Speaker
 from metastyle.errors import MetastyleError
 
@@ -20,8 +20,8 @@ def stillness(
     sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
     picture: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
     painting: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
-    reduce: int = 1,
-    rounds: int = 7,
+    reduce: Whole = 1,
+    rounds: Whole = 7,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/stillness"),
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:

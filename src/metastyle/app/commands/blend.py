@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from metastyle.app.inputs import STYLE_SUFFIX, check_is_file, check_number, check_output, check_picture_output
-from metastyle.app.options import FLAG, Common
+from metastyle.app.options import FLAG, Common, Whole
 from metastyle.app.progress import Display, Speaker
 from metastyle.app.styles import read_parts, weights_of
 from metastyle.errors import MetastyleError
@@ -26,7 +26,7 @@ def blend(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="PATH")],
-    strip: Annotated[int | None, Parameter(metavar="COUNT")] = None,
+    strip: Annotated[Whole | None, Parameter(metavar="COUNT")] = None,
     photo: Annotated[Path | None, Parameter(metavar="PHOTO")] = None,
     overwrite: Annotated[bool, FLAG] = False,
     common: Common = Common(),  # noqa: B008 (frozen)

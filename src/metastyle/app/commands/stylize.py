@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from metastyle.app.batch import Batch, Paint, arrivals
 from metastyle.app.extras import needs
 from metastyle.app.inputs import PIPE, Job, Plan, check_look, check_number, is_single, parse_shard, plan
-from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources
+from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Whole
 from metastyle.app.progress import Display, Speaker, complain
 from metastyle.app.styles import mixture_name, read_masks, read_parts
 from metastyle.app.teaching import Piped, obtain, read_pipe
@@ -30,7 +30,7 @@ def stylize(
         list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
     ],
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="PATH")] = None,
-    size: Annotated[int | None, Parameter(metavar="PIXELS")] = None,
+    size: Annotated[Whole | None, Parameter(metavar="PIXELS")] = None,
     strength: float = 1.0,
     brush: float | None = None,
     keep_color: Annotated[bool, FLAG] = False,
@@ -40,7 +40,7 @@ def stylize(
     overwrite: Annotated[bool, FLAG] = False,
     watch: Annotated[bool, FLAG] = False,
     shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
-    workers: int | None = None,
+    workers: Whole | None = None,
     max_memory: Bytes | None = None,
     device: str = "auto",
     learning: Learning = Learning(),  # noqa: B008 (frozen)

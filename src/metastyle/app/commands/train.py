@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from metastyle.app.extras import needs
-from metastyle.app.options import Common
+from metastyle.app.options import Common, Whole
 from metastyle.app.progress import Display, Speaker, seconds
 from metastyle.app.trainings import conclude
 from metastyle.errors import MetastyleError
@@ -26,7 +26,7 @@ def train(
     config: Annotated[str, Parameter(metavar="PRESET|TOML")] = "cpu",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="DIR")] = None,
     minutes: float | None = None,
-    iterations: int | None = None,
+    iterations: Whole | None = None,
     change: Annotated[
         list[str] | None, Parameter(name="--set", metavar="NAME=VALUE", negative_iterable="")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.app.options import FLAG, Common
+from metastyle.app.options import FLAG, Common, Whole
 from metastyle.app.progress import Display, Speaker, seconds
 from metastyle.app.trainings import conclude
 
@@ -23,13 +23,13 @@ def train_baseline(
     style: Annotated[Path, Parameter(metavar="DIR|PAINTING")],
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("runs/baselines"),
     minutes: float | None = None,
-    iterations: int | None = None,
-    crop: Annotated[int, Parameter(metavar="PIXELS")] = 256,
-    batch: int | None = None,
+    iterations: Whole | None = None,
+    crop: Annotated[Whole, Parameter(metavar="PIXELS")] = 256,
+    batch: Whole | None = None,
     rate: float | None = None,
     from_scratch: Annotated[bool, FLAG] = False,
-    seed: int = 0,
-    workers: int = 2,
+    seed: Whole = 0,
+    workers: Whole = 2,
     save_minutes: float = 5.0,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)

@@ -21,7 +21,7 @@ from metastyle.app.inputs import (
     check_output,
     check_picture_output,
 )
-from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Time
+from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Time, Whole
 from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
 from metastyle.app.styles import mixture_name, read_parts
 from metastyle.app.teaching import Taught, obtain
@@ -46,7 +46,7 @@ def video(
         list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
     ],
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="FILE")] = None,
-    size: Annotated[int | None, Parameter(metavar="PIXELS")] = None,
+    size: Annotated[Whole | None, Parameter(metavar="PIXELS")] = None,
     from_: Annotated[Time | None, Parameter(name="--from")] = None,
     to: Time | None = None,
     preview: Time | None = None,
@@ -56,7 +56,7 @@ def video(
     smoothing: float = 0.5,
     frame_by_frame: Annotated[bool, FLAG] = False,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: Whole | None = None,
     overwrite: Annotated[bool, FLAG] = False,
     max_memory: Bytes | None = None,
     device: str = "auto",
