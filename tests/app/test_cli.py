@@ -111,7 +111,7 @@ def test_overview(run: Run) -> None:
         (["stylize", "a.jpg", "--style", "b.jpg", "--stregth", "1"], "Did you mean --strength?"),
         (
             ["adapt", "a.jpg", "--steps", "many"],
-            'for --steps: unable to convert "many" into int.',
+            "for --steps: 'many' is not a whole number",
         ),
         (["adapt", "a.jpg", "--parameters", "some"], 'Choose from: "all", "low_rank"'),
         (["stylize", "a.jpg", "--style", "b.jpg", "--max-memory", "1q"], "'1q' is not a size: write 2GB"),

@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same measurement with pictures small enough for a test."""
     monkeypatch.setattr(
-        doctor, "AdaptationSettings", lambda: AdaptationSettings(steps=8, size=64, style_size=64)
+        doctor, "default_settings", lambda device: AdaptationSettings(steps=8, size=64, style_size=64)
     )
     monkeypatch.setattr(doctor, "_SIDE", 64)
     monkeypatch.setattr(doctor, "_MOST_STEPS", 2)
