@@ -165,5 +165,5 @@ def _pixels(x: Tensor) -> Pixels:
 
 
 def _file_name(method: str) -> str:
-    """One folder name a method, on every file system, and never one for two methods."""
-    return quote(method, safe="=").replace("%20", " ")
+    """The method's folder; no two methods share one."""
+    return quote(method, safe="= ")

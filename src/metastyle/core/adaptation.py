@@ -252,7 +252,12 @@ def rate_factor(step: int, settings: AdaptationSettings) -> float:
     rise = min(1.0, step / settings.warm_up) if settings.warm_up else 1.0
     if settings.schedule == "constant":
         return rise
-    return rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
+    return rise * half_cosine((step - 1) / settings.steps)
+
+
+def half_cosine(progress: float) -> float:
+    """From 1 at 0 to 0 at 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _endless_shuffle(n: int, generator: torch.Generator) -> Iterator[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
+
+from metastyle.core.adaptation import half_cosine
 
 Schedule = Literal["paper", "cosine", "constant"]
 
@@ -19,7 +20,7 @@ def rate_factor(schedule: Schedule, progress: float, warm_up: float = 0.0) -> fl
     if schedule == "paper":
         return rise / (1 + 2.5 * progress)
     if schedule == "cosine":
-        return rise * 0.5 * (1 + math.cos(math.pi * progress))
+        return rise * half_cosine(progress)
     return rise
 
 
