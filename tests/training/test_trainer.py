@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from metastyle.errors import MetastyleError
 from metastyle.training.config import TrainingConfig
 from metastyle.training.events import Finished, Sampled, Saved, Started, Step, TrainingEvent, Validated
 from metastyle.training.state import load_state
 from metastyle.training.trainer import train
-from metastyle.weights.initialisation import load_initialisation, save_initialisation
+from metastyle.weights.initialisation import SHIPPED, load_initialisation, save_initialisation
 
 Configure = Callable[..., TrainingConfig]
 StartProcess = Callable[[dict[str, object], dict[str, str]], BaseProcess]
@@ -243,6 +244,21 @@ def test_it_starts_from_given_weights(config: Configure, vgg: Any, tmp_path: Pat
             vgg,
         )
     save_initialisation(weights, tmp_path / "copy.safetensors", {})
+
+
+def places(weights: Path) -> list[str]:
+    """The folders and files that the settings of an initialisation name."""
+    with safe_open(weights, "pt") as opened:
+        made = json.loads(opened.metadata()["settings"])["config"]
+    named = [made["data"][name] for name in ("contents", "styles", "cache")]
+    return [place for place in [*named, made["run"]["output"], made["run"]["init"]] if place]
+
+
+def test_weights_do_not_say_where_they_were_made(config: Configure, vgg: Any, tmp_path: Path) -> None:
+    run(config(run__iterations=1, data__cache=str(tmp_path / "targets")), vgg)
+    folder = Path(config().run.output)
+    assert places(folder / "metastyle.safetensors") == ["contents", "styles", "targets", folder.name]
+    assert all(Path(place).name == place for place in places(SHIPPED))
 
 
 def test_broken_pictures_are_counted_not_fatal(config: Configure, vgg: Any, tmp_path: Path) -> None:

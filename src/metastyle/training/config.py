@@ -152,6 +152,9 @@ class RunConfig:
     """Between validations and sample sheets."""
 
 
+_PLACES = (("data", "contents"), ("data", "styles"), ("data", "cache"), ("run", "output"), ("run", "init"))
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """Everything that ``train`` needs to know."""
@@ -203,6 +206,15 @@ def to_values(config: TrainingConfig) -> dict[str, dict[str, Any]]:
     for section in values.values():
         for key, value in section.items():
             section[key] = list(value) if isinstance(value, tuple) else value
+    return values
+
+
+def without_places(config: TrainingConfig) -> dict[str, dict[str, Any]]:
+    """``to_values``, as it travels with the weights: of each path only its last part."""
+    values = to_values(config)
+    for section, name in _PLACES:
+        if values[section][name]:
+            values[section][name] = Path(values[section][name]).name
     return values
 
 

@@ -22,7 +22,7 @@ from metastyle.core.hardware import pick_device
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.errors import MetastyleError
-from metastyle.training.config import TrainingConfig, check, to_values
+from metastyle.training.config import TrainingConfig, check, to_values, without_places
 from metastyle.training.data import Episode, Episodes, Painting, split, stream
 from metastyle.training.events import (
     Finished,
@@ -251,7 +251,7 @@ class _Run:
     def _ship(self) -> Path:
         """Write the weights, with all that a model card needs."""
         settings: dict[str, Any] = {
-            "config": to_values(self.config),
+            "config": without_places(self.config),
             "iterations": self.iteration,
             "seconds": round(self.seconds),
             "photographs": self.pictures.contents,
