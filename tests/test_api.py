@@ -88,6 +88,33 @@ def test_the_same_kind_comes_back(style: metastyle.Style, tmp_path: Path) -> Non
     assert np.array_equal(listed[0], expected) and np.array_equal(np.asarray(listed[1]), expected)
 
 
+def test_a_batch_comes_back_as_a_batch(style: metastyle.Style) -> None:
+    arrays = np.stack([pixels(seed=1), pixels(seed=2)])
+    expected = np.stack([style.stylize(each) for each in arrays])
+    tensor = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    mask = np.ones(arrays.shape[1:3], bool)
+    for repaint in (style.stylize, lambda x: metastyle.stylize(x, None, regions=[(mask, style)], feather=0)):
+        assert np.array_equal(repaint(arrays), expected)
+        assert np.array_equal(repaint(tensor).permute(0, 2, 3, 1).numpy(), expected)
+        batch, single = repaint([arrays, arrays[0]])
+        assert np.array_equal(batch, expected) and np.array_equal(single, expected[0])
+    assert style.stylize(tensor, size=32).shape == (2, 3, 25, 32)
+
+
+def test_a_batch_of_contents_and_a_batch_for_a_painting() -> None:
+    photos = np.stack([pixels(64, 64, seed=1), pixels(64, 64, seed=2)])
+    listed, batch = (metastyle.adapt(pixels(), contents=given, **QUICK) for given in (list(photos), photos))
+    assert batch.curve == listed.curve
+    with pytest.raises(metastyle.MetastyleError, match="a batch of 2 pictures, where one is expected"):
+        metastyle.adapt(photos, **QUICK)
+
+
+def test_a_style_shows_itself_in_one_line(style: metastyle.Style) -> None:
+    assert repr(style) == "<Style 'painting': all, 1,679,235 numbers, 0 steps>"
+    named = dataclasses.replace(style, painting="two\nlines")
+    assert "\n" not in repr(named)
+
+
 def test_alpha_and_grey_arrays(style: metastyle.Style) -> None:
     array = pixels()
     alpha = np.arange(array[:, :, 0].size, dtype=np.uint8).reshape(array.shape[:2])
@@ -100,12 +127,8 @@ def test_alpha_and_grey_arrays(style: metastyle.Style) -> None:
     "wrong",
     [
         np.zeros((4, 4, 5), np.uint8),
-        np.zeros((40, 40), np.int32),
-        np.full((40, 40, 3), np.nan),
-        np.zeros((3, 40, 40), np.uint8),
-        np.zeros((8, 40, 3), np.uint8),
+        np.full((40, 40, 3), 200.0),
         torch.zeros(3, 40, 40, dtype=torch.int32),
-        torch.zeros(40, 40),
         b"not a picture",
         b"",
     ],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast, overload
 
@@ -22,7 +23,7 @@ from metastyle.core.adaptation import Adaptation, AdaptationSettings, Adaptation
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.media import color, contents, images
+from metastyle.media import arrays, color, contents, images
 from metastyle.media.masks import FEATHER, fit_mask, lay_over
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
@@ -34,15 +35,16 @@ from metastyle.weights.loss_network import load_loss_network
 Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | images.Picture
 """A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
 
-Arrays are (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point in [0, 1]; tensors are
-(3, H, W) or (1, 3, H, W), floating point in [0, 1].
+Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), tensors (H, W), (1, H, W), (3, H, W) or (4, H, W), of
+uint8, uint16, bool (a mask) or floating point in [0, 1]. Where several pictures are expected, an array may
+be a batch (B, H, W, 3), and a tensor a batch (B, 3, H, W).
 """
 
 STRONGEST = 2.0
 """Largest strength."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Style(core.Style):
     """An adapted style that can be applied, saved and blended. Made by ``adapt``, ``load`` or ``blend``."""
 
@@ -59,18 +61,16 @@ class Style(core.Style):
     def stylize(self, picture: Any, **options: Any) -> Any:
         """Repaint a picture, or a list of pictures, in this style.
 
-        The same kind comes back: a PIL picture for a PIL picture, a path, bytes or an open file; an
-        array of the same shape and type for an array; a tensor for a tensor; a list for a list.
+        The same kind comes back: a PIL picture for a PIL picture, a path, bytes or an open file; an array
+        for an array, a tensor for a tensor, of its type (uint8 for bool) and in colour: (H, W, 3) for (H, W);
+        a batch for a batch; a list for a list.
 
         Options (those of ``render_many``): size, keep_color, strength, brush, max_memory, device, progress.
 
         Raises:
             MetastyleError: the picture cannot be read, or an option is out of range.
         """
-        if isinstance(picture, list):
-            sources = [read_picture(p) for p in picture]
-            return [_like(p, r) for p, r in zip(picture, self.render_many(sources, **options), strict=True)]
-        return _like(picture, self.render(read_picture(picture), **options))
+        return _repaint(picture, lambda pictures: self.render_many(pictures, **options))
 
     def render(self, picture: images.Picture, **options: Any) -> images.Picture:
         """``stylize`` for a ``Picture``: alpha, colour profile and metadata go along."""
@@ -281,11 +281,10 @@ def stylize(
     device = options.get("device", "auto")
     background = as_style(style, device=device)
     over = [(read_picture(mask), as_style(one, device=device)) for mask, one in regions]
-    if isinstance(picture, list):
-        return [
-            _like(p, render_regions(read_picture(p), background, over, feather, **options)) for p in picture
-        ]
-    return _like(picture, render_regions(read_picture(picture), background, over, feather, **options))
+    return _repaint(
+        picture,
+        lambda pictures: [render_regions(each, background, over, feather, **options) for each in pictures],
+    )
 
 
 def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
@@ -353,57 +352,39 @@ def content_pool(photos: Sequence[images.Picture], settings: AdaptationSettings)
 
 def read_picture(source: Source) -> images.Picture:
     """Any kind of picture as a ``Picture``."""
+    pictures = read_pictures(source)
+    if len(pictures) > 1:
+        raise MetastyleError(f"a batch of {len(pictures)} pictures, where one is expected: give one of them")
+    return pictures[0]
+
+
+def read_pictures(source: Source) -> list[images.Picture]:
+    """The pictures of a batch, or any kind of picture by itself."""
     if isinstance(source, images.Picture):
-        return source
+        return [source]
     if isinstance(source, Tensor):
-        tensor = source if source.dim() == 4 else source[None]
-        if tensor.dim() != 4 or tensor.shape[:2] != (1, 3) or not tensor.is_floating_point():
-            raise MetastyleError(
-                f"a tensor of shape {tuple(source.shape)} and type {source.dtype} is no picture:"
-                " use floating point (3, H, W) or (1, 3, H, W) in [0, 1]"
-            )
-        return images.Picture(pixels=images.from_tensor(tensor.detach().float().cpu(), np.uint16))
+        return arrays.from_tensor(source)
     if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if isinstance(source, Image.Image):
-        return images.from_pil(source)
-    return images.open_picture(source)
+        return arrays.from_array(source)
+    return [images.from_pil(source) if isinstance(source, Image.Image) else images.open_picture(source)]
 
 
-def _from_array(array: NDArray[Any]) -> images.Picture:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise MetastyleError(
-            f"an array of shape {array.shape} is no picture: use (H, W), (H, W, 3) or (H, W, 4)"
-        )
-    if np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all():
-            raise MetastyleError("an array with values that are not finite is no picture")
-        array = (array.clip(0, 1) * 65535 + 0.5).astype(np.uint16)
-    elif array.dtype not in (np.uint8, np.uint16):
-        raise MetastyleError(
-            f"an array of type {array.dtype} is no picture: use uint8, uint16 or floating point"
-        )
-    if array.ndim == 2:
-        return images.Picture(pixels=np.repeat(array[:, :, None], 3, axis=2))
-    alpha = np.ascontiguousarray(array[:, :, 3]) if array.shape[2] == 4 else None
-    return images.Picture(pixels=np.ascontiguousarray(array[:, :, :3]), alpha=alpha)
+def _repaint(source: Any, render: Callable[[list[images.Picture]], list[images.Picture]]) -> Any:
+    """What ``render`` makes of the picture, the batch or the list ``source``, as the same kind of thing."""
+    sources = source if isinstance(source, list) else [source]
+    read = [read_pictures(one) for one in sources]
+    results = iter(render([picture for pictures in read for picture in pictures]))
+    back = [_like(one, list(islice(results, len(own)))) for one, own in zip(sources, read, strict=True)]
+    return back if isinstance(source, list) else back[0]
 
 
-def _like(source: Any, picture: images.Picture) -> Any:
-    """``picture`` as the kind of thing that ``source`` is."""
-    if isinstance(source, images.Picture):
-        return picture
+def _like(source: Any, pictures: list[images.Picture]) -> Any:
+    """``pictures`` as the kind of thing that ``source`` is."""
     if isinstance(source, Tensor):
-        tensor = images.to_tensor(picture.pixels).to(source.device, source.dtype)
-        return tensor if source.dim() == 4 else tensor[0]
+        return arrays.tensor_like(source, pictures)
     if isinstance(source, np.ndarray):
-        pixels: NDArray[Any] = picture.pixels
-        if picture.alpha is not None:
-            pixels = np.concatenate([pixels, picture.alpha[:, :, None]], axis=2)
-        if np.issubdtype(source.dtype, np.floating):
-            return (pixels / np.array(65535, source.dtype)).astype(source.dtype)
-        return pixels
-    return images.to_pil(picture)
+        return arrays.array_like(source, pictures)
+    return pictures[0] if isinstance(source, images.Picture) else images.to_pil(pictures[0])
 
 
 def _photos(given: Source | Iterable[Source] | None, most: int) -> list[images.Picture]:
@@ -415,8 +396,8 @@ def _photos(given: Source | Iterable[Source] | None, most: int) -> list[images.P
             raise MetastyleError(f"{given}: no pictures in this folder to learn on")
         return [images.open_picture(path) for path in paths]
     if isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor) or hasattr(given, "read"):
-        return [read_picture(cast(Source, given))]
-    return [read_picture(source) for source in cast(Iterable[Source], given)]
+        return read_pictures(cast(Source, given))
+    return [picture for source in cast(Iterable[Source], given) for picture in read_pictures(source)]
 
 
 def check_strength(strength: float) -> None:

@@ -32,7 +32,7 @@ The first is whole in itself; the others are meaningful with the initialisation 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Style:
     """Adapted parameters and their provenance. Checked when made; never changed afterwards.
 
@@ -90,6 +90,11 @@ class Style:
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "curve", curve)
         object.__setattr__(self, "painting", "".join(c if c.isprintable() else "?" for c in self.painting))
+
+    def __repr__(self) -> str:
+        numbers = sum(tensor.numel() for tensor in self.parameters.values())
+        what = f"{self.kind}, {numbers:,} numbers, {len(self.curve)} steps"
+        return f"<{type(self).__name__} {self.painting!r}: {what}>"
 
     def full_parameters(self, network: TransformationNetwork) -> Parameters:
         """All parameters of the network: this style's, and ``network``'s for those that it did not move."""
