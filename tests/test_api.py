@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -166,6 +167,41 @@ def test_stronger_than_full(style: metastyle.Style) -> None:
     foreign = dataclasses.replace(style, base="0" * 64)
     with pytest.raises(metastyle.MetastyleError, match="another base model"):
         foreign.stylize(array, strength=1.5)
+
+
+def test_a_style_keeps_its_renderer(style: metastyle.Style, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders and loops: the network is built and prepared once, whichever function is called."""
+    own, made = dataclasses.replace(style), []
+
+    class Counted(api.Stylizer):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            made.append(options)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(api, "Stylizer", Counted)
+    picture = pixels()
+    expected = own.stylizer(device="cpu").render(picture)
+    made.clear()
+    for result in (
+        own.stylize(picture, device="cpu"),
+        own.stylize([picture], device="cpu")[0],
+        metastyle.stylize(picture, own, device="cpu"),
+        pickle.loads(pickle.dumps(own)).stylize(picture, device="cpu"),
+    ):
+        assert np.array_equal(result, expected)
+    assert len(made) == 2  # the pickled style is another one
+    stronger = own.stylize(picture, strength=1.5, device="cpu")
+    assert not np.array_equal(stronger, expected)
+    assert np.array_equal(own.stylize(picture, device="cpu"), expected)
+
+
+def test_a_forgotten_style_takes_its_renderer_along(style: metastyle.Style) -> None:
+    before = len(api._renderers)
+    own = dataclasses.replace(style)
+    own.stylize(pixels(), device="cpu")
+    assert len(api._renderers) == before + 1
+    del own
+    assert len(api._renderers) == before
 
 
 def test_regions(style: metastyle.Style) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ class Style(core.Style):
         check_brush(brush)
         if size is not None:
             pictures = [images.resize(p, size) for p in pictures]
-        stylizer = self.stylizer(device=device, max_memory=max_memory, strength=max(1.0, strength))
+        stylizer = self._renderer(device, max_memory, max(1.0, strength))
         visible = [_visible(p) for p in pictures]
         own_size = all(max(p.shape[:2]) == working_edge(p.shape[0], p.shape[1], brush) for p in visible)
         if progress is None and own_size:
@@ -131,6 +132,15 @@ class Style(core.Style):
         """
         return Stylizer(self.network(strength), device=device, max_memory=max_memory)
 
+    def _renderer(self, device: str, max_memory: int | None, strength: float) -> Stylizer:
+        """``stylizer``, kept with the style from one call to the next: the last one asked for."""
+        wanted = (device, max_memory, strength)
+        kept = _renderers.get(self)
+        if kept is None or kept[0] != wanted:
+            made = self.stylizer(device=device, max_memory=max_memory, strength=strength)
+            kept = _renderers[self] = (wanted, made)
+        return kept[1]
+
     def network(self, strength: float = 1.0) -> TransformationNetwork:
         """The ordinary fast network that this style is, in evaluation mode.
 
@@ -149,6 +159,10 @@ class Style(core.Style):
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the style as a safetensors file; an existing file is an error unless ``overwrite``."""
         style_file.save_style(self, Path(path), overwrite=overwrite)
+
+
+_renderers: WeakKeyDictionary[Style, tuple[tuple[str, int | None, float], Stylizer]] = WeakKeyDictionary()
+"""Beside the styles and not inside them, so that copies and pickles stay what they were."""
 
 
 def load(path: str | Path) -> Style:
@@ -292,7 +306,7 @@ def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
     if style is None:
         return None
     if isinstance(style, core.Style):
-        return _public(style)
+        return style if isinstance(style, Style) else _public(style)
     if isinstance(style, str | Path):
         builtin = None if Path(style).exists() else builtin_path(str(style))
         if builtin is not None or Path(style).suffix.lower() == ".safetensors":

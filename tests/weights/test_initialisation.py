@@ -3,6 +3,7 @@ import torch
 
 from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.errors import MetastyleError
+from metastyle.weights import initialisation as initialisation_module
 from metastyle.weights.initialisation import FORMAT, load_initialisation, save_initialisation
 from metastyle.weights.tensor_files import encode
 
@@ -95,3 +96,16 @@ def test_foreign_truncated_and_newer_files_are_refused(tmp_path):
             load_initialisation(path)
     with pytest.raises(MetastyleError, match="no such file"):
         load_initialisation(tmp_path / "none")
+
+
+def test_what_ships_is_read_and_checked_once(monkeypatch, tmp_path):
+    path = tmp_path / "shipped.safetensors"
+    save_initialisation(make(), path, {})
+    monkeypatch.setattr(initialisation_module, "SHIPPED", path)
+    first, base = load_initialisation()
+    path.unlink()
+    with torch.no_grad():
+        first.network.out.bias += 1  # what one caller does is nothing to the next
+    second, same = load_initialisation()
+    assert base == same and not torch.equal(first.network.out.bias, second.network.out.bias)
+    assert torch.equal(first.network.out.weight, second.network.out.weight)

@@ -60,9 +60,14 @@ class Stylizer:
         self.device = pick_device(device)
         self.precision = precision
         self.dtype = PRECISIONS[precision]
-        self.max_memory = max_memory if max_memory is not None else default_budget(self.device)
+        self._max_memory = max_memory
         with out_of_memory(self.device):
             self.network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
+
+    @property
+    def max_memory(self) -> int:
+        """Bytes for the layers' results: as given, or what is free now."""
+        return default_budget(self.device) if self._max_memory is None else self._max_memory
 
     def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
         """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
@@ -169,9 +174,10 @@ class Stylizer:
 
 
 def default_budget(device: torch.device) -> int:
-    """Half of the memory that is free there, and on a processor at most 2 GiB."""
+    """Half of the memory that is free there, torch's own reserve included; on a processor at most 2 GiB."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + idle) // 2
     return max(SMALLEST_BUDGET, min(DEFAULT_BUDGET, psutil.virtual_memory().available // 2))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,17 @@ def load_initialisation(path: Path | None = None) -> tuple[Initialisation, str]:
     Raises:
         MetastyleError: missing, foreign, truncated, damaged, or made by a newer version.
     """
-    path = SHIPPED if path is None else path
+    tensors, base = _read_once(SHIPPED) if path is None else _read(path)
+    initialisation = _empty(tensors, path or SHIPPED)
+    initialisation.load_state_dict(tensors)
+    return initialisation.eval(), base
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """The numbers of a file, checked, and their digest."""
     content = decode(read_bytes(path, _LARGEST), str(path))
     check_format(content.metadata, FORMAT, VERSION, "initialisation", path)
-    initialisation = _empty(content.tensors, path)
-    expected = {name: tuple(t.shape) for name, t in initialisation.state_dict().items()}
+    expected = {name: tuple(t.shape) for name, t in _empty(content.tensors, path).state_dict().items()}
     found = {name: tuple(t.shape) for name, t in content.tensors.items()}
     if expected != found:
         wrong = min(expected.items() ^ found.items())[0]
@@ -47,8 +54,13 @@ def load_initialisation(path: Path | None = None) -> tuple[Initialisation, str]:
     for name, tensor in content.tensors.items():
         if not tensor.isfinite().all() or (name == "predictor.std" and not (tensor > 0).all()):
             raise MetastyleError(f"{path}: '{name}' holds numbers that it must not hold")
-    initialisation.load_state_dict(content.tensors)
-    return initialisation.eval(), tensor_digest(content.tensors)
+    return content.tensors, tensor_digest(content.tensors)
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """For the file that comes with the package: it does not change while the program runs."""
+    return _read(path)
 
 
 def save_initialisation(
