@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from metastyle.app import progress
-from metastyle.app.progress import Display, StopRequest, seconds
+from metastyle.app.progress import Display, Speaker, StopRequest, seconds
 from metastyle.core.adaptation import AdaptationStep
 
 
@@ -55,6 +55,25 @@ def test_a_log_hears_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None
     assert [line.split("  ")[0] for line in shown[1:5]] == [
         f"learning waves [b]: {25 * n}% step {n}/4" for n in (1, 2, 3, 4)
     ]
+
+
+def test_a_log_hears_once_that_something_is_complete() -> None:
+    stream = io.StringIO()
+    with Display(console=Console(file=stream)) as display:
+        for share in (0.5, 1.0, 1.0, 1.0):
+            display.update("painting", share)
+        for share in (0.0, 1.0, 1.0):  # the same for another picture
+            display.update("painting", share)
+    assert stream.getvalue().splitlines() == ["painting: 100%"] * 2
+
+
+def test_bars_keep_away_from_a_stdout_that_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, written = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stdout", written)
+    with Display(console=Console(file=shown, force_terminal=True, width=100)) as display:
+        display.update("painting", 0.5)
+        Speaker().line("a.png")
+    assert written.getvalue() == "a.png\n" and "a.png" not in shown.getvalue()
 
 
 def test_a_download_of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:

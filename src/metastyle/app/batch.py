@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metastyle.app.errors import explain
+from metastyle.app.errors import BUG, explain
 from metastyle.app.inputs import PIPE, Job
 from metastyle.app.progress import Display, Speaker, seconds
+from metastyle.app.streams import STDERR, STDOUT
 from metastyle.app.teaching import Piped
 from metastyle.errors import MetastyleError
 
@@ -41,16 +42,19 @@ class Batch:
     piped: Piped
     display: Display
     speaker: Speaker
+    debug: bool = False
     written: list[dict[str, Any]] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
+    bug: bool = False
+    """Whether one failed for no reason that anybody thought of."""
 
     def readable(self, jobs: list[Job]) -> list[Job]:
         """Without the unreadable photographs that come first: one that can be read is enough to begin."""
         for index, job in enumerate(jobs):
             try:
                 self.open(job.photo)
-            except MetastyleError as error:
-                self.failed[job.photo] = str(error)
+            except Exception as error:
+                self._failed(job.photo, error)
             else:
                 return jobs[index:]
         return []
@@ -64,8 +68,8 @@ class Batch:
             progress(0.0)
             try:
                 record = repaint_one(job, self.open(job.photo), paint, progress, overwrite=overwrite)
-            except (MetastyleError, OSError) as error:
-                self.failed[job.photo] = explain(error)[0]
+            except Exception as error:  # whatever is wrong with one is no reason to leave the others undone
+                self._failed(job.photo, error)
                 progress(1.0)
                 continue
             self._done(record)
@@ -78,9 +82,17 @@ class Batch:
         for count, result in enumerate(repaint_all(jobs, paint, workers, overwrite=overwrite), start=1):
             if "error" in result:
                 self.failed[Path(result["photo"])] = result["error"]
+                self.bug = self.bug or result["bug"]
             else:
                 self._done(result)
             self.display.update(what, count / len(jobs), Path(result["photo"]).name)
+
+    def _failed(self, photo: Path, error: Exception) -> None:
+        if self.debug:
+            traceback.print_exc(file=STDERR)
+        line, code = explain(error)
+        self.failed[photo] = line if isinstance(error, MetastyleError) else f"{photo}: {line}"
+        self.bug = self.bug or code == BUG
 
     def _done(self, record: dict[str, Any]) -> None:
         self.written.append(record)
@@ -109,8 +121,7 @@ def repaint_one(
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "result.png"
             save_picture(result, file)
-            sys.stdout.buffer.write(file.read_bytes())
-            sys.stdout.buffer.flush()
+            STDOUT.deliver(file.read_bytes())
     else:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         save_picture(result, job.output, overwrite=overwrite)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,9 +20,10 @@ from metastyle.app.commands.train import train
 from metastyle.app.commands.train_baseline import train_baseline
 from metastyle.app.commands.video import video
 from metastyle.app.commands.weights import weights
-from metastyle.app.errors import BROKEN_PIPE, explain
+from metastyle.app.errors import BROKEN_PIPE, USAGE, explain
 from metastyle.app.inputs import PIPE
 from metastyle.app.progress import complain, to_json
+from metastyle.app.streams import STDERR, STDOUT, guarded
 
 HELP = """\
 Teach it any painting in seconds, then it repaints your photographs.
@@ -60,25 +60,39 @@ app.register_install_completion_command(help="Set up completion for your shell."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code.
 
-    0 done, 1 some of several things failed, 2 an error that the user can mend, 70 a bug, 130 interrupted.
+    0 done, 1 some of several things failed, 2 an error that the user can mend, 70 a bug, 130 interrupted,
+    141 done, but whoever read stdout has left before the end.
     """
     given = sys.argv[1:] if arguments is None else arguments
     tokens = [str(PIPE) if token == "-" else token for token in given]
+    with guarded():
+        return _conclude(_run(tokens))
+
+
+def _run(tokens: list[str]) -> int:
     try:
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         code = command(*bound.args, **bound.kwargs)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except (Exception, KeyboardInterrupt) as error:
         # Looked for by hand, because the command line itself may be what is wrong.
         if "--debug" in tokens:
-            traceback.print_exc()
+            traceback.print_exc(file=STDERR)
         line, code = explain(error)
         complain(line)
         if "--json" in tokens:
-            print(to_json({"outputs": [], "errors": [{"error": line}], "exit_code": code}))
+            document = {"outputs": [], "errors": [{"error": line}], "exit_code": code}
+            STDOUT.deliver(to_json(document) + "\n")
         return code
     return code if isinstance(code, int) else 0
+
+
+def _conclude(code: int) -> int:
+    """The exit code, once it is known whether what was said has arrived."""
+    STDOUT.flush()
+    if STDOUT.lost is not None:
+        if isinstance(STDOUT.lost, BrokenPipeError):  # whoever read our output has gone, and knows it
+            return code or BROKEN_PIPE
+        complain(f"stdout cannot be written: {explain(STDOUT.lost)[0]}")
+        code = code or USAGE
+    STDERR.flush()
+    return code

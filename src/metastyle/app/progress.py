@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, cast
+
+from metastyle.app.streams import BARS, STDERR, STDOUT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ class Display:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._quiet = quiet
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or Console(file=cast(IO[str], BARS), highlight=False, emoji=False)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -38,9 +39,11 @@ class Display:
             console=self._console,
             disable=quiet or not self._console.is_terminal,
             refresh_per_second=8,
+            redirect_stdout=STDOUT.isatty(),  # what goes to a file must not land above the bars
         )
         self._tasks: dict[str, TaskID] = {}
         self._next_line: dict[str, float] = {}
+        self._complete: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -61,7 +64,9 @@ class Display:
             self._bars.update(self._tasks[what], completed=share, note=note)
             return
         now = time.monotonic()
-        if share >= 1 or now >= self._next_line.setdefault(what, now + LINE_EVERY):
+        already = what in self._complete
+        (self._complete.add if share >= 1 else self._complete.discard)(what)
+        if (share >= 1 and not already) or now >= self._next_line.setdefault(what, now + LINE_EVERY):
             self._next_line[what] = now + LINE_EVERY
             self._console.print(f"{what}: {share:.0%} {note}".rstrip(), markup=False, soft_wrap=True)
 
@@ -94,23 +99,25 @@ class Speaker:
 
     def line(self, text: str = "") -> None:
         if self._lines:
-            print(text)
+            STDOUT.write(text + "\n")
+            STDOUT.flush()  # for whoever reads along
 
     def document(self, content: dict[str, Any]) -> None:
         if self._json:
-            print(to_json(content))
+            STDOUT.deliver(to_json(content) + "\n")
 
 
 def to_json(content: dict[str, Any]) -> str:
-    """One JSON object on one line."""
+    """One JSON object on one line, in characters that stdout can encode."""
     import json
 
-    return json.dumps(content, ensure_ascii=False, default=str)
+    text = json.dumps(content, ensure_ascii=False, default=str)
+    return text if STDOUT.encodes(text) else json.dumps(content, default=str)
 
 
 def complain(line: str) -> None:
     """One line on stderr, whatever ``--quiet`` says."""
-    print(f"metastyle: {line}", file=sys.stderr)
+    STDERR.write(f"metastyle: {line}\n")
 
 
 class StopRequest:

@@ -13,7 +13,7 @@ import ray.data
 import torch
 
 from metastyle.app.batch import Paint, repaint_one
-from metastyle.app.errors import explain
+from metastyle.app.errors import BUG, explain
 from metastyle.app.inputs import Job
 from metastyle.errors import MetastyleError
 from metastyle.media.images import open_picture
@@ -30,9 +30,13 @@ class _Painter:
         job = Job(Path(row["photo"]), Path(row["output"]))
         try:
             record = repaint_one(job, open_picture(job.photo), self._paint, None, overwrite=self._overwrite)
-        except (MetastyleError, OSError) as error:
-            return row | {"error": explain(error)[0], "width": 0, "height": 0, "seconds": 0.0}
-        return row | record | {"photo": str(job.photo), "output": str(job.output), "error": ""}
+        except Exception as error:  # whatever is wrong with one, the others are done
+            line, code = explain(error)
+            if not isinstance(error, MetastyleError):
+                line = f"{job.photo}: {line}"
+            return row | {"error": line, "bug": code == BUG, "width": 0, "height": 0, "seconds": 0.0}
+        strings = {"photo": str(job.photo), "output": str(job.output)}
+        return row | record | strings | {"error": "", "bug": False}
 
 
 def repaint_all(
@@ -65,7 +69,7 @@ def repaint_all(
         )
         for row in done.iter_rows():
             if not row["error"]:
-                del row["error"]
+                del row["error"], row["bug"]
             yield row
     finally:
         if ours:

@@ -153,6 +153,8 @@ class Piped(io.BytesIO):
 
 def read_pipe() -> Piped:
     """Everything on stdin."""
+    if sys.stdin is None:
+        raise MetastyleError("- reads a picture from stdin, which is closed: give a file name")
     if sys.stdin.isatty():
         raise MetastyleError("- reads a picture from a pipe, and stdin is a terminal: give a file name")
     return Piped(sys.stdin.buffer.read())

@@ -63,6 +63,57 @@ def test_a_folder_with_bad_files(style_file: Path, run: Run, tmp_path: Path, dra
     assert "a.png" in lines[1] and "c.png" in lines[2] and len(lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (MemoryError(), 1, "b.png: not enough memory"),
+        (ZeroDivisionError("what"), 70, "b.png: unexpected ZeroDivisionError: what (this is a bug"),
+    ],
+)
+def test_whatever_is_wrong_with_one_the_others_are_done(
+    error: Exception,
+    code: int,
+    line: str,
+    style_file: Path,
+    run: Run,
+    tmp_path: Path,
+    draw: Draw,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in "abc":
+        draw(tmp_path / "in" / f"{name}.png")
+    _render_raising(error, "b.png", monkeypatch)
+    result = run("stylize", tmp_path / "in", "-s", style_file, "-o", tmp_path / "out", "--json", "--debug")
+    assert result.code == result.document["exit_code"] == code
+    assert [Path(o["photo"]).name for o in result.document["outputs"]] == ["a.png", "c.png"]
+    assert line in result.document["errors"][0]["error"] and line in result.err
+    assert "Traceback" in result.err
+
+
+def test_ctrl_c_keeps_the_report_of_what_was_done(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        draw(tmp_path / "in" / f"{name}.png")
+    _render_raising(KeyboardInterrupt(), "b.png", monkeypatch)
+    result = run("stylize", tmp_path / "in", "-s", style_file, "-o", tmp_path / "out", "--json")
+    assert result.code == result.document["exit_code"] == 130
+    assert [Path(o["photo"]).name for o in result.document["outputs"]] == ["a.png"]
+    assert result.document["errors"] == [{"error": "interrupted"}]
+    assert result.err.endswith("metastyle: interrupted\n")
+
+
+def _render_raising(error: BaseException, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = api.render_regions
+
+    def render(picture: images.Picture, *arguments: Any, **options: Any) -> images.Picture:
+        if Path(picture.name).name == name:
+            raise error
+        return real(picture, *arguments, **options)
+
+    monkeypatch.setattr(api, "render_regions", render)
+
+
 def test_nothing_is_learned_for_unreadable_photographs(
     painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

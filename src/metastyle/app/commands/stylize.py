@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from metastyle.app.batch import Batch, Paint, arrivals
+from metastyle.app.errors import BUG, INTERRUPTED
 from metastyle.app.extras import needs
 from metastyle.app.inputs import PIPE, Job, Plan, check_look, check_number, is_single, parse_shard, plan
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Whole
 from metastyle.app.progress import Display, Speaker, complain
+from metastyle.app.streams import STDOUT
 from metastyle.app.styles import mixture_name, read_masks, read_parts
 from metastyle.app.teaching import Piped, obtain, read_pipe
 from metastyle.errors import MetastyleError
@@ -134,9 +136,10 @@ def stylize(
     check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
     mask_pictures = [open_picture(one.mask) for one in masks]
     document: dict[str, Any] = {"command": "stylize", "finished": planned.finished}
+    interruption: list[str] = []
     with Display(common.quiet) as display:
         piped = read_pipe() if PIPE in photos else Piped()
-        batch = Batch(piped, display, Speaker(common.json, common.quiet or to_stdout))
+        batch = Batch(piped, display, Speaker(common.json, common.quiet or to_stdout), common.debug)
         # Before a painting is learned for a minute: is there any photograph to use it on?
         jobs = batch.readable(planned.jobs)
         if planned.finished:
@@ -156,19 +159,23 @@ def stylize(
                 feather,
                 look | {"max_memory": max_memory, "device": device},
             )
-            if workers is None:
-                batch.repaint(jobs, paint, overwrite=overwrite)
-            else:
-                batch.repaint_with_ray(jobs, paint, workers, overwrite=overwrite)
-            if watch:
-                _watch(
-                    batch, paint, lambda: find(overwriting=False).jobs, {job.photo for job in planned.jobs}
-                )
+            with _interruptible() as interruption:
+                if workers is None:
+                    batch.repaint(jobs, paint, overwrite=overwrite)
+                else:
+                    batch.repaint_with_ray(jobs, paint, workers, overwrite=overwrite)
+                if watch:
+                    seen = {job.photo for job in planned.jobs}
+                    _watch(batch, paint, lambda: find(overwriting=False).jobs, seen)
     several = watch or not is_single(photos)
-    code = 0 if not batch.failed else 1 if several else 2
+    code = 0 if not batch.failed else BUG if batch.bug else 1 if several else 2
+    errors: list[dict[str, Any]] = [{"photo": p, "error": e} for p, e in batch.failed.items()]
+    if interruption:
+        code = INTERRUPTED
+        errors += [{"error": line} for line in interruption]
     document |= {
         "outputs": batch.written,
-        "errors": [{"photo": p, "error": e} for p, e in batch.failed.items()],
+        "errors": errors,
         "seconds": round(time.perf_counter() - started, 3),
         "exit_code": code,
     }
@@ -176,9 +183,19 @@ def stylize(
     if several and batch.failed:
         total = len(batch.failed) + len(batch.written)
         complain(f"{len(batch.failed)} of {total} photographs could not be done:")
-    for problem in batch.failed.values():
+    for problem in [*batch.failed.values(), *interruption]:
         complain(problem)
     return code
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[str]]:
+    """Ctrl-C ends the block, not the report of what was done; the list says so then."""
+    lines: list[str] = []
+    try:
+        yield lines
+    except KeyboardInterrupt:
+        lines.append("interrupted")
 
 
 def _watch(batch: Batch, paint: Paint, look: Callable[[], list[Job]], seen: set[Path]) -> None:
@@ -196,5 +213,7 @@ def _check_stdout(jobs: list[Job], common: Common) -> None:
         raise MetastyleError("a photograph from stdin goes to stdout alone: give -o FOLDER for several")
     if common.json:
         raise MetastyleError("--json and the picture cannot both go to stdout: give -o FILE")
-    if sys.stdout.isatty():
+    if STDOUT.stream is None:
+        raise MetastyleError("the picture would go to stdout, which is closed: give -o FILE")
+    if STDOUT.isatty():
         raise MetastyleError("the picture would be written to the terminal: give -o FILE, or redirect stdout")
