@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
-from metastyle.media.decoding import Samples, check_size
+from metastyle.media.decoded import Samples, check_size
 from metastyle.media.images import Picture, to_tensor
 
 _OVERSHOOT = 0.5  # filters and noise go beyond [0, 1]; data of another range goes further

@@ -20,8 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
-from metastyle.media import decoding, encoding, profiles
-from metastyle.media.decoding import MIN_SIDE, Decoded, Samples, check_size
+from metastyle.media import decoding, encoding, pillow, profiles
+from metastyle.media.decoded import MIN_SIDE, Decoded, Samples, check_size, quiet
 from metastyle.media.encoding import one_line, reason
 
 MAX_PIXELS = 100_000_000
@@ -159,8 +159,8 @@ def from_pil(image: Image.Image, *, name: str = "<image>") -> Picture:
     """A Picture from a Pillow image of any mode: orientation, profile, alpha as in ``open_picture``."""
     check_size(image.size, name)
     try:
-        with decoding.quiet():
-            return _to_picture(decoding.channels(image), name)
+        with quiet():
+            return _to_picture(pillow.channels(image), name)
     except Exception as error:  # a lazily opened file decodes here, and decoders raise anything
         raise _damaged(error, name) from error
 
@@ -280,7 +280,7 @@ def _open_stream(stream: BinaryIO, name: str, max_pixels: int) -> Picture:
             raise MetastyleError(
                 f"{name} has {length / 1e9:.1f} GB, too much for {max_pixels / 1e6:g} megapixels"
             )
-        with decoding.quiet():
+        with quiet():
             return _to_picture(decoding.read(stream, name, max_pixels), name)
     except UnidentifiedImageError as error:
         raise MetastyleError(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from metastyle.errors import MetastyleError
-from metastyle.media.decoding import Samples
+from metastyle.media.decoded import Samples
 from metastyle.media.images import Picture, eight_bits
 
 FEATHER = 0.01

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.media.decoding import Samples
+from metastyle.media.decoded import Samples
 from metastyle.media.images import Picture, resize
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
