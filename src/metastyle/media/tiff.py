@@ -16,11 +16,10 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from metastyle.errors import MetastyleError
-from metastyle.media import pillow
+from metastyle.media import pillow, tiff_pages
 from metastyle.media.decoded import Decoded, Samples, check_size
 from metastyle.media.metadata import metadata_of_tags
-
-Tags = TiffImagePlugin.ImageFileDirectory_v2
+from metastyle.media.tiff_pages import Tags
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES, _ROWS_PER_STRIP, _PLANAR, _EXTRA, _FORMAT, _INK_SET = 277, 278, 284, 338, 339, 332
@@ -135,41 +134,27 @@ def is_tiff(head: bytes) -> bool:
 
 
 def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
-    """Decode the first picture of a seekable stream.
+    """Decode the picture of a seekable stream: the first that is not a reduced copy or a mask of another.
 
-    Raises MetastyleError for a kind that is not decoded rightly and for a size that is refused, and
-    for damaged data whatever the decoder raises.
+    Raises MetastyleError for a camera raw, for a kind that is not decoded rightly and for a size that
+    is refused, and for damaged data whatever the decoder raises.
     """
-    tags = _read_tags(stream)
-    if tags is None:
-        raise MetastyleError(f"{name} is a BigTIFF of big-endian order, which is not supported: save it anew")
-    kind = _Kind.of(tags)
+    page = tiff_pages.choose(stream, name)
+    kind = _Kind.of(page.tags)
     refused = MetastyleError(
         f"{name}: this kind of TIFF is not supported ({kind}): "
         "save it as RGB or grey with 8 or 16 bits, or as PNG"
     )
-    check_size((tags[_WIDTH], tags[_HEIGHT]), name, max_pixels)
+    check_size((page.tags[_WIDTH], page.tags[_HEIGHT]), name, max_pixels)
     if not kind.known:
         raise refused
-    stream.seek(0)
+    stream = page.as_first(stream)
     try:
         if kind.in_planes:
-            return _read_planes(stream, tags, kind)
+            return _read_planes(stream, page.tags, kind)
         return pillow.read(stream, name, max_pixels, _ONLY)
     except UnidentifiedImageError as error:
         raise refused from error
-
-
-def _read_tags(stream: BinaryIO) -> Tags | None:
-    """Those of the first picture; None for the one kind of file that Pillow takes for a smaller TIFF."""
-    stream.seek(0)
-    header = stream.read(8)
-    if header.startswith(b"MM\0+"):
-        return None
-    tags = Tags(header + stream.read(8) if header[2] == 43 else header)
-    stream.seek(tags.next)
-    tags.load(stream)
-    return tags
 
 
 def _read_planes(stream: BinaryIO, tags: Tags, kind: _Kind) -> Decoded:
