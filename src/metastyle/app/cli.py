@@ -24,6 +24,7 @@ from metastyle.app.errors import BROKEN_PIPE, USAGE, explain
 from metastyle.app.inputs import PIPE
 from metastyle.app.progress import complain, to_json
 from metastyle.app.streams import STDERR, STDOUT, guarded
+from metastyle.app.waiting import wait_asleep
 
 HELP = """\
 Teach it any painting in seconds, then it repaints your photographs.
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 some of several things failed, 2 an error that the user can mend, 70 a bug, 130 interrupted,
     141 done, but whoever read stdout has left before the end.
     """
+    wait_asleep()
     given = sys.argv[1:] if arguments is None else arguments
     tokens = [str(PIPE) if token == "-" else token for token in given]
     with guarded():

@@ -1,0 +1,164 @@
+"""How long idle OpenMP threads should spin: adaptation and stylising on an idle, half busy and busy machine.
+
+    python benchmarks/waiting.py [--rounds 3] [--loads 0 1]
+
+Every policy runs in a fresh process of its own, in turns, with as many threads as the machine has cores,
+while 0 or 1 process of the benchmark's own computes without end. Ratios are medians of ratios within a
+round, to the runtime's own default; wall time is what counts here, because spinning is what processor time
+would not forgive. Random weights: the arithmetic is the same. Writes waiting.json and waiting.md beside this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+HERE = Path(__file__).parent
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+POLICIES: dict[str, dict[str, str]] = {
+    "default": {},
+    "passive": {"OMP_WAIT_POLICY": "passive"},
+    "1,000 turns": {"GOMP_SPINCOUNT": "1000"},
+    "10,000 turns": {"GOMP_SPINCOUNT": "10000"},
+}
+WORK = ("adaptation step at 128²", "picture of 256²")
+STEPS, PICTURES = 2, 4
+
+
+def work() -> dict[str, float]:
+    """Seconds of each kind of work in this process; the first of each is not counted."""
+    import numpy as np
+    import torch
+
+    from metastyle.core.adaptation import Adaptation, AdaptationSettings
+    from metastyle.core.initialisation import Initialisation
+    from metastyle.core.loss_network import LossNetwork
+    from metastyle.core.network import TransformationNetwork
+    from metastyle.rendering.stylizer import Stylizer
+
+    torch.manual_seed(0)
+    settings = AdaptationSettings(steps=STEPS + 1, pool=2, size=128)
+    adaptation = Adaptation(
+        Initialisation(),
+        LossNetwork(),
+        torch.rand(1, 3, 128, 128),
+        torch.rand(2, 3, 128, 128),
+        settings,
+        "cpu",
+    )
+    ends = [step.seconds for step in adaptation]
+    stylizer = Stylizer(TransformationNetwork(), device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    stylizer.render(pixels)
+    started = time.perf_counter()
+    for _ in range(PICTURES):
+        stylizer.render(pixels)
+    return {
+        WORK[0]: (ends[-1] - ends[0]) / (len(ends) - 1),
+        WORK[1]: (time.perf_counter() - started) / PICTURES,
+    }
+
+
+def in_fresh_process(policy: dict[str, str]) -> dict[str, float]:
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES} | policy
+    environment.pop("OMP_NUM_THREADS", None)
+    output = subprocess.run(
+        [sys.executable, __file__, "--work"], check=True, capture_output=True, text=True, env=environment
+    ).stdout
+    result: dict[str, float] = json.loads(output)
+    return result
+
+
+def measure(load: int, rounds: int) -> list[dict[str, Any]]:
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(load)]
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in POLICIES}
+    held = []
+    try:
+        for _ in range(rounds):
+            held.append(psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1))
+            for name, policy in POLICIES.items():
+                times[name].append(in_fresh_process(policy))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    rows = []
+    for kind in WORK:
+        for name, values in times.items():
+            own = [value[kind] for value in values]
+            ratios = [a / b[kind] for a, b in zip(own, times["default"], strict=True)]
+            rows.append(
+                {
+                    "others": load,
+                    "held": round(statistics.median(held), 2),
+                    "work": kind,
+                    "policy": name,
+                    "seconds": [round(value, 4) for value in own],
+                    "median": round(statistics.median(own), 4),
+                    "ratio": round(statistics.median(ratios), 3),
+                }
+            )
+            print(rows[-1], flush=True)
+    return rows
+
+
+def report(result: dict[str, Any]) -> str:
+    machine, rows = result["machine"], result["rows"]
+    lines = [
+        "# How idle threads wait",
+        "",
+        f"`python benchmarks/waiting.py --rounds {machine['rounds']}` on {machine['cores']} cores "
+        f"({machine['processor']}), torch {machine['torch']}, whose wheel for Linux brings GCC's OpenMP "
+        "runtime (libgomp). Wall time of the same work, in turns; in brackets the ratio to the runtime's "
+        "default within a round. The machine was not ours alone: what others, the benchmark's own busy "
+        "processes included, held of its cores between the rounds stands beside it.",
+        "",
+        "| busy processes started | cores held by others | work | " + " | ".join(POLICIES) + " |",
+        "|---|---|---|" + "---|" * len(POLICIES),
+    ]
+    for load in sorted({row["others"] for row in rows}):
+        for kind in WORK:
+            cells = [r for r in rows if r["others"] == load and r["work"] == kind]
+            texts = [f"{r['median']:.2f} s ({r['ratio']:.2f})" for r in cells]
+            lines.append(f"| {load} | {cells[0]['held']:.1f} | {kind} | " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--loads", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        print(json.dumps(work()))
+        return
+    from importlib.metadata import version
+
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(),
+        "rounds": arguments.rounds,
+        "torch": version("torch"),
+    }
+    rows = [row for load in arguments.loads for row in measure(load, arguments.rounds)]
+    result = {"machine": machine, "rows": rows}
+    (HERE / "waiting.json").write_text(json.dumps(result, indent=1) + "\n")
+    (HERE / "waiting.md").write_text(report(result))
+    print(report(result))
+
+
+if __name__ == "__main__":
+    main()
