@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from metastyle.app.errors import BUG, explain
 from metastyle.app.inputs import PIPE, Job
@@ -20,6 +23,8 @@ from metastyle.errors import MetastyleError
 if TYPE_CHECKING:
     from metastyle.api import Style
     from metastyle.media.images import Picture
+
+S, T = TypeVar("S"), TypeVar("T")
 
 WATCH_EVERY = 1.0
 """Seconds between two looks at watched folders."""
@@ -60,18 +65,38 @@ class Batch:
         return []
 
     def repaint(self, jobs: list[Job], paint: Paint, *, overwrite: bool) -> None:
-        """Repaint them all; one that fails does not stop the others."""
+        """Repaint them all, in order; one that fails does not stop the others.
+
+        While one is painted, the next is read and the one before is written. What has been painted is
+        written whole, whatever ends this.
+        """
         what = "repainting" if len(jobs) == 1 else f"repainting {len(jobs)} photographs"
-        for index, job in enumerate(jobs):
-            name = "photograph" if job.photo == PIPE else job.photo.name
-            progress = self.display.share(what, index, len(jobs), name)
-            progress(0.0)
-            try:
-                record = repaint_one(job, self.open(job.photo), paint, progress, overwrite=overwrite)
-            except Exception as error:  # whatever is wrong with one is no reason to leave the others undone
-                self._failed(job.photo, error)
-                progress(1.0)
-                continue
+        opened = _ahead(self.open, [job.photo for job in jobs])
+        writing: Future[None] = Future()
+        writing.set_result(None)
+        try:
+            for index, job in enumerate(jobs):
+                name = "photograph" if job.photo == PIPE else job.photo.name
+                progress = self.display.share(what, index, len(jobs), name)
+                progress(0.0)
+                try:
+                    painted, spent = paint_one(next(opened).result(), paint, progress)
+                except Exception as error:  # whatever is wrong with one, the others are done
+                    writing.result()
+                    self._failed(job.photo, error)
+                    progress(1.0)
+                else:
+                    writing.result()
+                    writing = _begin(self._write, job, painted, spent, overwrite)
+        finally:
+            writing.result()
+
+    def _write(self, job: Job, painted: Picture, spent: float, overwrite: bool) -> None:
+        try:
+            record = write_one(job, painted, spent, overwrite=overwrite)
+        except Exception as error:
+            self._failed(job.photo, error)
+        else:
             self._done(record)
 
     def repaint_with_ray(self, jobs: list[Job], paint: Paint, workers: int, *, overwrite: bool) -> None:
@@ -89,7 +114,7 @@ class Batch:
 
     def _failed(self, photo: Path, error: Exception) -> None:
         if self.debug:
-            traceback.print_exc(file=STDERR)
+            traceback.print_exception(error, file=STDERR)
         line, code = explain(error)
         self.failed[photo] = line if isinstance(error, MetastyleError) else f"{photo}: {line}"
         self.bug = self.bug or code == BUG
@@ -105,33 +130,69 @@ class Batch:
         return open_picture(self.piped if photo == PIPE else photo)
 
 
-def repaint_one(
-    job: Job, photo: Picture, paint: Paint, progress: Callable[[float], None] | None, *, overwrite: bool
-) -> dict[str, Any]:
+def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Future[T]:
+    """Do it in a thread of its own. The program may end without it if it would then be done ``in_vain``."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(do(*arguments))
+        except BaseException as error:  # raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=in_vain).start()
+    return future
+
+
+def _ahead(do: Callable[[S], T], items: Iterable[S]) -> Iterator[Future[T]]:
+    """``do`` for each item, in order; begun for the next one when one is asked for."""
+    begun: deque[Future[T]] = deque()
+    for item in items:
+        begun.append(_begin(do, item, in_vain=True))
+        if len(begun) > 1:
+            yield begun.popleft()
+    yield from begun
+
+
+def repaint_one(job: Job, photo: Picture, paint: Paint, *, overwrite: bool) -> dict[str, Any]:
     """Repaint and write one photograph; what there is to say about it."""
+    return write_one(job, *paint_one(photo, paint), overwrite=overwrite)
+
+
+def paint_one(
+    photo: Picture, paint: Paint, progress: Callable[[float], None] | None = None
+) -> tuple[Picture, float]:
+    """The photograph repainted, and the seconds that it took."""
     from metastyle import api
+
+    started = time.perf_counter()
+    painted = api.render_regions(
+        photo, paint.background, paint.regions, paint.feather, progress=progress, **paint.options
+    )
+    return painted, time.perf_counter() - started
+
+
+def write_one(job: Job, painted: Picture, spent: float, *, overwrite: bool) -> dict[str, Any]:
+    """Write what took ``spent`` seconds to paint; what there is to say about it."""
     from metastyle.media.images import save_picture
 
     started = time.perf_counter()
-    result = api.render_regions(
-        photo, paint.background, paint.regions, paint.feather, progress=progress, **paint.options
-    )
     if job.output == PIPE:
         # Through a file: what writes pictures also checks them, names them and keeps their profile.
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "result.png"
-            save_picture(result, file)
+            save_picture(painted, file)
             STDOUT.deliver(file.read_bytes())
     else:
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        save_picture(result, job.output, overwrite=overwrite)
-    height, width = result.pixels.shape[:2]
+        save_picture(painted, job.output, overwrite=overwrite)
+    height, width = painted.pixels.shape[:2]
     return {
         "photo": job.photo,
         "output": job.output,
         "width": width,
         "height": height,
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(spent + time.perf_counter() - started, 3),
     }
 
 

@@ -29,7 +29,7 @@ class _Painter:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         job = Job(Path(row["photo"]), Path(row["output"]))
         try:
-            record = repaint_one(job, open_picture(job.photo), self._paint, None, overwrite=self._overwrite)
+            record = repaint_one(job, open_picture(job.photo), self._paint, overwrite=self._overwrite)
         except Exception as error:  # whatever is wrong with one, the others are done
             line, code = explain(error)
             if not isinstance(error, MetastyleError):
