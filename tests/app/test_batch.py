@@ -13,7 +13,6 @@ from metastyle.app import batch
 from metastyle.app.batch import Batch, Paint, arrivals
 from metastyle.app.inputs import Job
 from metastyle.app.progress import Display, Speaker
-from metastyle.app.teaching import Piped
 from metastyle.media.images import Picture
 
 Draw = Callable[..., Path]
@@ -56,7 +55,7 @@ class Stages(Batch):
     """A batch of four photographs, 0 to 3, whose stages are recorded and can be held up."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(Piped(), Display(quiet=True), Speaker(quiet=True))
+        super().__init__(Display(quiet=True), Speaker(quiet=True))
         self.jobs = [Job(Path(f"{i}"), Path(f"{i}.out")) for i in range(4)]
         self.begun = {(stage, i): threading.Event() for stage in ("read", "paint", "write") for i in range(4)}
         self.wait_for: dict[tuple[str, int], tuple[str, int]] = {}
@@ -86,7 +85,7 @@ class Stages(Batch):
         return {"photo": job.photo, "output": job.output, "width": 1, "height": 1, "seconds": 0.0}
 
     def run(self) -> None:
-        self.repaint(self.jobs, Paint(None, [], 0.0, {}), overwrite=False)
+        self.repaint(self.jobs, Paint(None, [], 0.0, {}, ""), overwrite=False)
 
     @property
     def done(self) -> list[str]:

@@ -9,22 +9,23 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metastyle.app.errors import BUG, explain
 from metastyle.app.inputs import PIPE, Job
+from metastyle.app.pipes import source
 from metastyle.app.progress import Display, Speaker, seconds
 from metastyle.app.streams import STDERR, STDOUT
-from metastyle.app.teaching import Piped
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from metastyle.api import Style
     from metastyle.media.images import Picture
 
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 WATCH_EVERY = 1.0
 """Seconds between two looks at watched folders."""
@@ -38,13 +39,14 @@ class Paint:
     regions: list[tuple[Picture, Style | None]]
     feather: float
     options: dict[str, Any]
+    look: str
+    """Digest of all of this, to be written into results."""
 
 
 @dataclass
 class Batch:
     """Photographs being repainted, and what became of them."""
 
-    piped: Piped
     display: Display
     speaker: Speaker
     debug: bool = False
@@ -87,13 +89,13 @@ class Batch:
                     progress(1.0)
                 else:
                     writing.result()
-                    writing = _begin(self._write, job, painted, spent, overwrite)
+                    writing = _begin(self._write, job, painted, spent, paint.look, overwrite)
         finally:
             writing.result()
 
-    def _write(self, job: Job, painted: Picture, spent: float, overwrite: bool) -> None:
+    def _write(self, job: Job, painted: Picture, spent: float, look: str, overwrite: bool) -> None:
         try:
-            record = write_one(job, painted, spent, overwrite=overwrite)
+            record = write_one(job, painted, spent, look, overwrite=overwrite)
         except Exception as error:
             self._failed(job.photo, error)
         else:
@@ -127,7 +129,7 @@ class Batch:
     def open(self, photo: Path) -> Picture:
         from metastyle.media.images import open_picture
 
-        return open_picture(self.piped if photo == PIPE else photo)
+        return open_picture(source(photo))
 
 
 def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Future[T]:
@@ -156,7 +158,7 @@ def _ahead(do: Callable[[S], T], items: Iterable[S]) -> Iterator[Future[T]]:
 
 def repaint_one(job: Job, photo: Picture, paint: Paint, *, overwrite: bool) -> dict[str, Any]:
     """Repaint and write one photograph; what there is to say about it."""
-    return write_one(job, *paint_one(photo, paint), overwrite=overwrite)
+    return write_one(job, *paint_one(photo, paint), paint.look, overwrite=overwrite)
 
 
 def paint_one(
@@ -172,11 +174,14 @@ def paint_one(
     return painted, time.perf_counter() - started
 
 
-def write_one(job: Job, painted: Picture, spent: float, *, overwrite: bool) -> dict[str, Any]:
+def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite: bool) -> dict[str, Any]:
     """Write what took ``spent`` seconds to paint; what there is to say about it."""
     from metastyle.media.images import save_picture
+    from metastyle.media.origin import Origin, photo_digest, place_digest, stamp
 
     started = time.perf_counter()
+    origin = Origin(photo_digest(source(job.photo)), place_digest(job.photo), look)
+    painted = replace(painted, exif=stamp(painted.exif, origin))
     if job.output == PIPE:
         # Through a file: what writes pictures also checks them, names them and keeps their profile.
         with tempfile.TemporaryDirectory() as folder:

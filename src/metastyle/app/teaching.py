@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metastyle.app.inputs import PIPE
 from metastyle.app.options import Learning, Sources
+from metastyle.app.pipes import source
 from metastyle.app.progress import Display
 from metastyle.app.styles import Part, weights_of
-from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from metastyle.api import Style
@@ -114,7 +111,7 @@ def teach(
     settings = learning.settings(device)
     display.update(f"learning {name}", 0.0, "getting ready")
     style = api.adapt(
-        read_pipe() if painting == PIPE else painting,
+        source(painting),
         contents=sources.content,
         match_color=match_color,
         settings=settings,
@@ -143,21 +140,6 @@ def _cache(display: Display) -> Path | None:
         display.note(f"this style will not be remembered: {cache}: {error.strerror}")
         return None
     return cache
-
-
-class Piped(io.BytesIO):
-    """What came through stdin, under a name that errors can use."""
-
-    name = "stdin"
-
-
-def read_pipe() -> Piped:
-    """Everything on stdin."""
-    if sys.stdin is None:
-        raise MetastyleError("- reads a picture from stdin, which is closed: give a file name")
-    if sys.stdin.isatty():
-        raise MetastyleError("- reads a picture from a pipe, and stdin is a terminal: give a file name")
-    return Piped(sys.stdin.buffer.read())
 
 
 class Preview:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from metastyle.errors import MetastyleError
 
@@ -123,13 +123,15 @@ def write(
         options["icc_profile"] = icc
         if exif is not None and not (format_name == "JPEG" and len(exif) > _JPEG_EXIF_BYTES):
             options["exif"] = exif
-            if format_name == "TIFF":
+            if format_name == "TIFF" and _is_nested(exif):
                 del options["compression"]  # Pillow cannot write the nested parts of EXIF through libtiff
     if dpi is not None:
         options["dpi"] = dpi
     with replacing(path, overwrite=overwrite) as stream:
         try:
             image.save(stream, format=format_name, **options)
+            if format_name == "BMP" and exif is not None:
+                stream.write(exif)  # behind the end of the picture, for our own eyes: origin.py
         except OSError as error:
             if error.errno is None:  # an encoder's own complaint, not the disk's
                 raise MetastyleError(
@@ -138,6 +140,12 @@ def write(
             raise
         except (ValueError, RuntimeError, MemoryError) as error:
             raise MetastyleError(f"{name} could not be encoded as {format_name}: {reason(error)}") from error
+
+
+def _is_nested(exif: bytes) -> bool:
+    tags = Image.Exif()
+    tags.load(exif)
+    return any(ifd in tags for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
 
 
 def one_line(text: object) -> str:

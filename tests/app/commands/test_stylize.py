@@ -152,6 +152,83 @@ def test_a_rerun_does_what_is_left(style_file: Path, run: Run, tmp_path: Path, d
     assert images.open_picture(tmp_path / "b-plain.png").size == (40, 28)
 
 
+def test_folders_with_photographs_of_one_name(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+    a, b = draw(tmp_path / "a" / "img.jpg", 1), draw(tmp_path / "b" / "img.jpg", 2)
+    out, both = tmp_path / "out", tmp_path / "both"
+    style = api.load(style_file)
+
+    def call(*photos: Path, into: Path) -> Any:
+        result = run("stylize", *photos, "-s", style_file, "-o", into, "--json")
+        assert result.code == 0
+        return result.document, result.err
+
+    def check(path: Path, photo: Path) -> None:
+        expected = style.render(images.open_picture(photo)).pixels.astype(int)
+        other = style.render(images.open_picture(b if photo == a else a)).pixels
+        painted = images.open_picture(path).pixels
+        assert np.abs(painted - expected).mean() < 8 < np.abs(painted - other.astype(int)).mean()
+
+    call(a.parent, into=out)
+    document, err = call(b.parent, into=out)
+    assert [one["output"] for one in document["outputs"]] == [str(out / "b" / "img-plain.jpg")]
+    assert f"{out / 'img-plain.jpg'} is another picture" in err
+    check(out / "img-plain.jpg", a)
+    check(out / "b" / "img-plain.jpg", b)
+    for folder, finished in ((a.parent, out), (b.parent, out / "b")):
+        document, err = call(folder, into=out)
+        assert document["outputs"] == []
+        assert document["finished"] == [str(finished / "img-plain.jpg")]
+        assert "1 result was there already" in err
+    document, _ = call(a.parent, b.parent, into=both)
+    for name, photo in (("a", a), ("b", b)):
+        check(both / name / "img-plain.jpg", photo)
+    assert call(a.parent, b.parent, into=both)[0]["outputs"] == []
+
+
+def test_a_result_of_other_options_is_not_finished(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw
+) -> None:
+    photos, out = draw(tmp_path / "in" / "a.png").parent, tmp_path / "out"
+    call = ("stylize", photos, "-s", style_file, "-o", out)
+    assert run(*call).code == 0
+    before = (out / "a-plain.png").read_bytes()
+    for options in (["--size", "20"], ["--strength", "0.5"], ["--keep-color"], ["--brush", "2"]):
+        result = run(*call, *options)
+        assert result.code == 1 and "with other options: --overwrite replaces it" in result.err
+        assert (out / "a-plain.png").read_bytes() == before
+    other = style_file.rename(tmp_path / "other.safetensors")
+    api.adapt(np.zeros((64, 64, 3), np.uint8), steps=1, size=64, style_size=64).save(style_file)
+    assert "in another style" in run(*call).err
+    other.replace(style_file)
+    assert run(*call, "--json").document["finished"] == [str(out / "a-plain.png")]
+    assert run(*call, "--size", "20", "--overwrite").code == 0
+    assert images.open_picture(out / "a-plain.png").size == (20, 16)
+
+
+def test_what_is_left_out_is_said(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+    photos = tmp_path / "in"
+    for number, name in enumerate(["house", "house-plain"]):
+        draw(photos / f"{name}.png", number)
+    first = run("stylize", photos, "-s", style_file, "--json").document
+    assert [Path(one["output"]).name for one in first["outputs"]] == [
+        "house-plain-plain.png",
+        "house-plain-2.png",
+    ]
+    again = run("stylize", photos, "-s", style_file, "--json")
+    assert again.document["outputs"] == [] and len(again.document["left_out"]) == 2
+    assert "2 results were there already" in again.err
+    other = style_file.rename(tmp_path / "other.safetensors")
+    again = run("stylize", photos, "-s", other)
+    assert "left out as a result of an earlier call: house-plain-2.png, house-plain-plain.png" in again.err
+    assert len(again.out.splitlines()) == 2
+    other.rename(style_file)
+    by_name = draw(tmp_path / "out" / "house-plain.png")
+    result = run(
+        "stylize", photos / "house.png", photos / "house-plain.png", "-s", style_file, "-o", by_name.parent
+    )
+    assert "taken for finished by the name alone: house-plain.png" in result.err
+
+
 def test_two_shards_do_everything_once(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
     photos = [draw(tmp_path / "in" / f"{i}.png", i) for i in range(3)]
     alone, shared = tmp_path / "alone", tmp_path / "shared"

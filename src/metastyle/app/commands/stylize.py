@@ -13,12 +13,14 @@ from cyclopts import Parameter
 from metastyle.app.batch import Batch, Paint, arrivals
 from metastyle.app.errors import BUG, INTERRUPTED
 from metastyle.app.extras import needs
-from metastyle.app.inputs import PIPE, Job, Plan, check_look, check_number, is_single, parse_shard, plan
+from metastyle.app.inputs import PIPE, Job, check_look, check_number, parse_shard
+from metastyle.app.looks import look_digest
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Whole
+from metastyle.app.planning import Plan, is_single, plan
 from metastyle.app.progress import Display, Speaker, complain
 from metastyle.app.streams import STDOUT
 from metastyle.app.styles import mixture_name, read_masks, read_parts
-from metastyle.app.teaching import Piped, obtain, read_pipe
+from metastyle.app.teaching import obtain
 from metastyle.errors import MetastyleError
 
 MAX_SIZE = 100_000
@@ -112,6 +114,16 @@ def stylize(
             import ray  # noqa: F401
     name = mixture_name(parts)
     not_photos = [part.path for part in parts] + [one.mask for one in masks]
+    options = {"size": size, "strength": strength, "brush": brush, "keep_color": keep_color}
+    look = look_digest(
+        parts,
+        masks,
+        learning,
+        sources,
+        **options,
+        match_color=match_color,
+        feather=feather if masks else None,
+    )
 
     def find(*, overwriting: bool) -> Plan:
         return plan(
@@ -119,6 +131,7 @@ def stylize(
             name,
             output,
             overwrite=overwriting,
+            look=look,
             shard=part_of,
             not_photos=not_photos,
             may_be_empty=watch,
@@ -135,15 +148,18 @@ def stylize(
 
     check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
     mask_pictures = [open_picture(one.mask) for one in masks]
-    document: dict[str, Any] = {"command": "stylize", "finished": planned.finished}
+    document: dict[str, Any] = {
+        "command": "stylize",
+        "finished": [*planned.finished, *planned.unknown],
+        "left_out": [{"picture": picture, "what": what} for picture, what in planned.left_out.items()],
+    }
     interruption: list[str] = []
     with Display(common.quiet) as display:
-        piped = read_pipe() if PIPE in photos else Piped()
-        batch = Batch(piped, display, Speaker(common.json, common.quiet or to_stdout), common.debug)
+        batch = Batch(display, Speaker(common.json, common.quiet or to_stdout), common.debug)
+        batch.failed |= planned.refused
         # Before a painting is learned for a minute: is there any photograph to use it on?
         jobs = batch.readable(planned.jobs)
-        if planned.finished:
-            display.note(f"{len(planned.finished)} results were there already")
+        _tell(planned, display)
         if jobs or watch:
             colours = batch.open(jobs[0].photo) if match_color else None
             taught = obtain(parts, learning, sources, device, display, colours)
@@ -152,12 +168,12 @@ def stylize(
                 for one in masks
             ]
             document["style"] = taught.record()
-            look = {"size": size, "strength": strength, "brush": brush, "keep_color": keep_color}
             paint = Paint(
                 taught.style,
                 list(zip(mask_pictures, others, strict=True)),
                 feather,
-                look | {"max_memory": max_memory, "device": device},
+                options | {"max_memory": max_memory, "device": device},
+                look,
             )
             with _interruptible() as interruption:
                 if workers is None:
@@ -166,7 +182,7 @@ def stylize(
                     batch.repaint_with_ray(jobs, paint, workers, overwrite=overwrite)
                 if watch:
                     seen = {job.photo for job in planned.jobs}
-                    _watch(batch, paint, lambda: find(overwriting=False).jobs, seen)
+                    _watch(batch, paint, lambda: find(overwriting=False), seen)
     several = watch or not is_single(photos)
     code = 0 if not batch.failed else BUG if batch.bug else 1 if several else 2
     errors: list[dict[str, Any]] = [{"photo": p, "error": e} for p, e in batch.failed.items()]
@@ -198,8 +214,38 @@ def _interruptible() -> Iterator[list[str]]:
         lines.append("interrupted")
 
 
-def _watch(batch: Batch, paint: Paint, look: Callable[[], list[Job]], seen: set[Path]) -> None:
+def _tell(planned: Plan, display: Display) -> None:
+    """What the call leaves as it is, and what lies elsewhere than its name says."""
+    if count := len(planned.finished):
+        display.note(f"{count} results were there already" if count > 1 else "1 result was there already")
+    if planned.unknown:
+        display.note(f"taken for finished by the name alone: {_some(planned.unknown)}")
+    left_out = {
+        picture: what for picture, what in planned.left_out.items() if picture not in planned.finished
+    }
+    for what in dict.fromkeys(left_out.values()):
+        pictures = [picture for picture, is_ in left_out.items() if is_ == what]
+        display.note(f"left out as {what}: {_some(pictures)}")
+    for note in planned.notes:
+        display.note(note)
+
+
+def _some(paths: list[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:3])
+    return names if len(paths) <= 3 else f"{names} and {len(paths) - 3} more"
+
+
+def _watch(batch: Batch, paint: Paint, find: Callable[[], Plan], seen: set[Path]) -> None:
     """Until Ctrl-C. A photograph that is being repainted then is left out: results are written whole."""
+
+    def look() -> list[Job]:
+        planned = find()
+        for photo, why in planned.refused.items():
+            if photo not in batch.failed:
+                batch.failed[photo] = why
+                batch.display.note(why)
+        return planned.jobs
+
     batch.display.note("watching: Ctrl-C ends it")
     try:
         for arrived in arrivals(look, seen):
