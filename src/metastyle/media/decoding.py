@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from metastyle.media import heic, pillow, tiff, tiff_pages
+from metastyle.media import heic, jpeg, pillow, tiff, tiff_pages
 from metastyle.media.decoded import Decoded
 
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF"
@@ -23,6 +23,8 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     head = stream.read(64)
     if tiff_pages.is_camera_raw(head):
         raise tiff_pages.camera_raw(name)
+    if jpeg.is_jpeg(head):
+        return jpeg.read(stream, name, max_pixels)
     if heic.is_heic(head):
         return heic.read(stream, name, max_pixels)
     if tiff.is_tiff(head):

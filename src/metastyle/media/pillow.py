@@ -9,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin
 
-from metastyle.errors import MetastyleError
 from metastyle.media.decoded import Decoded, Samples, check_size
 from metastyle.media.metadata import metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # Pillow finds the four others by itself
-
-_MAX_SCANS = (
-    200  # a progressive JPEG has about ten; thousands in a small file would keep the decoder for hours
-)
 
 # Pillow has no mode for 16-bit colour and keeps one byte of each sample. Asking a second time with the byte
 # order reversed gives the other byte, so the two together are the 16 bits of the file.
@@ -35,8 +30,6 @@ def read(stream: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...] 
     """Decode a seekable stream; sizes that are refused, and whatever Pillow raises, are raised."""
     image = Image.open(stream, formats=formats)
     check_size(image.size, name, max_pixels)
-    if image.info.get("progressive"):
-        _check_scans(stream, name)
     rawmode = _rawmode(image)
     if rawmode == _GREY_ALPHA_16:
         _set_rawmode(image, "RGBA")  # the four bytes of a pixel as they are: grey, grey, alpha, alpha
@@ -103,10 +96,3 @@ def _set_rawmode(image: Any, rawmode: str) -> None:
     image.tile = [
         t._replace(args=(rawmode, *t.args[1:]) if isinstance(t.args, tuple) else rawmode) for t in image.tile
     ]
-
-
-def _check_scans(stream: BinaryIO, name: str) -> None:
-    stream.seek(0)
-    scans = stream.read().count(b"\xff\xda")
-    if scans > _MAX_SCANS:
-        raise MetastyleError(f"{name} is not a sane JPEG: it has {scans} scans where about ten are usual")
