@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from metastyle.app.cli import main
-from metastyle.app.commands.bench import parse_steps, parse_variant
+from metastyle.app.commands.bench_adaptation import parse_steps, parse_variant
+from metastyle.app.comparison import choose, read_lists
 from metastyle.baselines.vgg19 import Encoder
 from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.loss_network import LossNetwork
@@ -22,6 +23,8 @@ def test_a_variant_is_read_from_one_line() -> None:
     assert (variant.name, variant.model, variant.contents) == ("two photos", "shipped", "photos")
     expected = AdaptationSettings(batch=2, parameters="instance_norm", learning_rate=2e-3)
     assert variant.settings == expected
+    assert parse_variant("s:", 96).settings.style_size == 96
+    assert parse_variant("s: style_size=128", 96).settings.style_size == 128
 
 
 @pytest.mark.parametrize(
@@ -52,14 +55,70 @@ def test_it_writes_a_table_a_plot_and_the_numbers(
         noise = np.random.default_rng(0).integers(0, 256, (64, 72, 3), np.uint8)
         Image.fromarray(noise).save(tmp_path / name / "a.png")
     arguments = ["bench", "adaptation", "--content", str(tmp_path / "photos"), "--quiet", "--json"]
-    arguments += ["--style", str(tmp_path / "paintings"), "-o", str(tmp_path / "out"), "--measure-size", "64"]
-    arguments += ["--steps", "0,1", "--variant", "tiny: model=random size=64 style_size=64"]
+    arguments += ["--style", str(tmp_path / "paintings"), "-o", str(tmp_path / "out"), "--size", "64"]
+    arguments += ["--style-size", "64", "--steps", "0,1", "--variant", "tiny: model=random size=64"]
     assert main(arguments) == 0
     outputs = [Path(o["output"]) for o in json.loads(capsys.readouterr().out)["outputs"]]
-    assert [p.name for p in outputs] == ["results.json", "table.md", "plot.png"]
+    assert [p.name for p in outputs] == ["results.json", "table.md", "plot.png", "sheet.jpg"]
     assert "| tiny |" in outputs[1].read_text()
+    with Image.open(outputs[3]) as shown:
+        assert (
+            shown.format == "JPEG" and shown.width == 4 * 248 + 8
+        )  # photograph, painting, two numbers of steps
+    about = json.loads((tmp_path / "out" / "about.json").read_text())
+    assert about[0]["scale"] == {"photographs": "long edge 64", "paintings": "long edge 64"}
     assert main([*arguments[:-1], "both: contents=photos"]) == 2
     assert "--train-content" in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+
+
+def test_chosen_pictures_are_shared_out(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = LossNetwork()
+    monkeypatch.setattr("metastyle.weights.loss_network.load_loss_network", lambda **_: network)
+    Path("lists.toml").write_text(
+        'paintings = ["1.png", "0.png"]\nphotographs = ["1.png"]\nreferences = ["0.png"]\n'
+    )
+    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += ["--style-size", "64", "--steps", "0", "--variant", "tiny: model=random size=64", "--json"]
+    arguments += ["--reference", "dark_for_a_test:Dark", "--pictures", "lists.toml", "-o", "out", "--quiet"]
+    for shard, painting in (("1/2", "1"), ("2/2", "0")):
+        assert main([*arguments, "--shard", shard]) == 0
+        outputs = json.loads(capsys.readouterr().out)["outputs"]
+        rows = json.loads(Path(outputs[0]["output"]).read_text(encoding="utf-8"))
+        assert {(row["painting"], row["photo"]) for row in rows} == {(painting, "1")}
+    written = Path("out/table.md").read_text(encoding="utf-8")
+    assert "over 2 paintings of means over 1 photograph." in written
+    assert "| tiny | **all 1** |" in written  # the reference on its painting only
+    assert written.index("| 1 | tiny |") < written.index("| 0 | tiny |")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paintings = [", "cannot be read as TOML"),
+        ('paintings = ["a"]\nreferences = ["a"]', "'photographs' must be a list"),
+        ('paintings = "a"\nphotographs = ["b"]\nreferences = ["a"]', "'paintings' must be a list"),
+        ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["c"]', "'c' is one of the references"),
+        ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["a"]\nx = 1', "'x' is not known"),
+    ],
+)
+def test_a_wrong_list_of_pictures_is_one_clear_line(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "lists.toml").write_text(text)
+    with pytest.raises(MetastyleError, match=said) as caught:
+        read_lists(tmp_path / "lists.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_listed_pictures_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    assert choose(tmp_path, 9, ["a.png"]) == [tmp_path / "a.png"]
+    with pytest.raises(MetastyleError, match=r"b\.png: no such file"):
+        choose(tmp_path, 9, ["a.png", "b.png"])
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(MetastyleError, match="two pictures have the same name"):
+        choose(tmp_path, 9)
 
 
 @pytest.fixture
@@ -91,8 +150,15 @@ def test_references_that_fail_are_said(
     torch.manual_seed(0)
     network = LossNetwork()
     monkeypatch.setattr("metastyle.weights.loss_network.load_loss_network", lambda **_: network)
-    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--measure-size", "64"]
-    arguments += ["--steps", "0,1", "--variant", "tiny: model=random size=64 style_size=64 schedule=constant"]
+    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += [
+        "--style-size",
+        "64",
+        "--steps",
+        "0,1",
+        "--variant",
+        "tiny: model=random size=64 schedule=constant",
+    ]
     arguments += ["--reference", "dark_for_a_test:Dark", "--reference-paintings", "1", "-o", "out", "--json"]
     assert main([*arguments, "--reference", "dark_for_a_test:Broken"]) == 1
     said = capsys.readouterr()
@@ -100,7 +166,9 @@ def test_references_that_fail_are_said(
     assert json.loads(said.out)["errors"] == [failure]
     assert "dark_for_a_test:Broken, 0: out of memory" in said.err
     assert main(arguments) == 0
-    assert "| dark_for_a_test:Dark | " in (folders / "out" / "table.md").read_text(encoding="utf-8")
+    written = (folders / "out" / "table.md").read_text(encoding="utf-8")
+    assert "| painting | variant | 0 steps | 1 steps | dark_for_a_test:Dark |" in written
+    assert "| tiny | **all 1** |" in written
     capsys.readouterr()
     assert main([*arguments, "--weights", "wieghts"]) == 0  # nobody asks for them
     arguments[arguments.index("out")] = "another"

@@ -9,9 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from metastyle.benchmark.pictures import escaped, grid, picture_path, repaint, unique_names
+from metastyle.benchmark.pictures import (
+    escaped,
+    grid,
+    picture_path,
+    repaint,
+    spread,
+    square,
+    unique_names,
+    whole,
+)
 from metastyle.errors import MetastyleError
-from metastyle.media.images import open_picture, to_tensor
+from metastyle.media.images import Picture, open_picture, save_picture, to_tensor
 
 CPU = torch.device("cpu")
 
@@ -107,3 +116,19 @@ def test_the_grid_pairs_photographs_and_paintings(pairs: Any, tmp_path: Path) ->
     assert not (third == (128, 128, 128)).all(1).any()  # row two: black, which stays empty
     taller = grid(painted, photos, {"red": paintings["red"]})
     assert abs(taller.shape[0] - shown.shape[0]) < 80  # two rows all the same
+
+
+def test_pictures_are_spread_over_the_names() -> None:
+    paths = [Path(f"{n}.png") for n in range(7)]
+    assert [p.stem for p in spread(paths, 3)] == ["0", "2", "4"]
+    assert spread(paths, 7) == spread(paths, 9) == paths
+    assert spread([], 3) == []
+
+
+@pytest.mark.parametrize("shape", [(80, 96), (96, 80), (70, 70)])
+def test_photographs_are_cut_to_their_middle_square_or_left_whole(shape: Any, tmp_path: Path) -> None:
+    picture = Picture(pixels=np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
+    assert square(picture, 48).shape == (1, 3, 48, 48)
+    save_picture(picture, tmp_path / "a.png")
+    longest = max(shape)
+    assert whole(tmp_path / "a.png", 48).shape[2:] == tuple(round(48 * n / longest) for n in shape)

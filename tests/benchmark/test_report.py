@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from metastyle.benchmark import adaptation, provenance, report
+from metastyle.benchmark import adaptation_results, provenance, report
 from metastyle.benchmark.quality import Film, Quality
 from metastyle.benchmark.speed import Speed
 from metastyle.errors import MetastyleError
@@ -46,14 +46,18 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "speed" / "speed.json").write_text(json.dumps({"rows": rows}))
     for name, some in (("quality", CELLS), ("films", FILMS)):
         (tmp_path / "quality" / f"{name}.json").write_text(json.dumps([dataclasses.asdict(c) for c in some]))
-    steps = [adaptation.Cell("ours", "x", n, t, 1.0, t - 1, 0.1) for n, t in [(0, 9.0), (10, 4.0)]]
-    adaptation.write(tmp_path / "adaptation" / "results.json", steps)
+    steps = [
+        adaptation_results.Cell("ours", "x", "p", n, t, 1.0, t - 1, 0.1) for n, t in [(0, 9.0), (10, 4.0)]
+    ]
+    adaptation_results.write(tmp_path / "adaptation" / "results.json", steps)
     Image.fromarray(np.full((30, 60, 3), 99, np.uint8)).save(tmp_path / "grid" / "grid.png")
     photo = tmp_path / "somewhere" / "a.jpg"
     photo.parent.mkdir()
     photo.touch()
     command = ["bench", "speed", "--content", str(photo)]
     provenance.note(tmp_path / "speed", command, torch.device("cpu"))
+    scale = {"photographs": "384 x 384", "paintings": "long edge 512"}
+    provenance.note(tmp_path / "quality", ["bench", "quality"], torch.device("cpu"), scale=scale)
     return tmp_path
 
 
@@ -79,9 +83,13 @@ def test_the_page_holds_everything(folder: Path) -> None:
     assert [p.name for p in written] == names
     page = Page(written[0].read_text(encoding="utf-8"))
     assert all(source.startswith("data:image/webp") for source in page.sources) and page.sources
-    assert page.tags.count("svg") == 3 and page.tags.count("table") == 3 and page.tags.count("img") == 1
+    assert page.tags.count("svg") == 3 and page.tags.count("table") == 4 and page.tags.count("img") == 1
     assert "its weights are missing" in page.cells and "MetaStyle, 60 steps" in page.cells
     markdown = written[1].read_text(encoding="utf-8")
+    assert (
+        ", photographs 384 x 384, paintings long edge 512 pixels.\n\n```sh\nmetastyle bench quality"
+        in markdown
+    )
     assert "metastyle bench speed --content a.jpg" in markdown and "somewhere" not in markdown
     for target in ("speed_plot.svg", "steps_plot.svg", "grid/grid.png"):
         assert f"]({target})" in markdown and (folder / target).exists()

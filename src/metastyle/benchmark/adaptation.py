@@ -1,83 +1,91 @@
-"""How fast a painting is learned: loss on unseen photographs against adaptation steps, and against seconds.
+"""How well a painting is learned: loss on whole photographs at real size against adaptation steps.
 
-A variant is a start, a source of contents and settings; each is adapted to each painting and then
-measured on photographs that it has not seen. Where the rate falls, every number of steps is a run of its
-own, because a user who asks for ten steps gets ten steps' schedule; where it is constant, one run is measured
-along its way. References are other systems' losses on the same photographs. Finished cells are kept in
-``results.json``, so an interrupted measurement goes on where it stopped.
+One scale for every figure: photographs with a long edge of 384 pixels, the painting with one of 512, and the
+loss with alpha = 1 and beta = 1e5, whatever an adaptation learned with. Gram matrices depend on scale, so
+figures of other sizes do not compare.
+
+A variant is a start, a source of contents and settings; each is adapted to each painting and then measured.
+Where the rate falls, every number of steps is a run of its own, because a user who asks for ten steps gets
+ten steps' schedule; where it is constant, one run is measured along its way. References are other systems on
+the same pictures. Finished cells and their pictures are kept, so an interrupted measurement goes on where it
+stopped, and several processes can each do some of the paintings.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from metastyle.api import content_pool
 from metastyle.baselines.protocol import System
-from metastyle.benchmark.pictures import apply, escaped, sentence
+from metastyle.benchmark.adaptation_results import Cell, Results
+from metastyle.benchmark.pictures import apply, check_same, sentence, spread, whole
 from metastyle.benchmark.systems import Maker
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.hardware import pick_device
 from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
-from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
+from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_target
+from metastyle.core.network import STRIDE
 from metastyle.errors import MetastyleError
-from metastyle.media.images import Picture, list_pictures, open_picture, resize, to_tensor
+from metastyle.media.images import Picture, open_picture
 from metastyle.weights.initialisation import load_initialisation
 from metastyle.weights.tensor_files import write_bytes
 
-STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200)
+STEPS = (0, 10, 20, 60, 200)
+SIZE = 384
+"""Long edge of the photographs."""
+STYLE_SIZE = 512
+"""Long edge of the paintings."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One line of the plot."""
+    """One line of the table."""
 
     name: str
     model: str = "shipped"
     """``shipped``, ``random``, or the path of an initialisation file."""
     contents: Literal["synthetic", "photos", "self"] = "synthetic"
-    """Procedural pictures, the training photographs, or the very photographs that are measured."""
+    """Procedural pictures, other photographs, or the very photographs that are measured."""
     settings: AdaptationSettings = field(default_factory=AdaptationSettings)
 
-    def start(self) -> Initialisation:
+    def start(self) -> tuple[Initialisation, str]:
+        """theta and Psi, and what their numbers are known by."""
         if self.model == "random":
             torch.manual_seed(self.settings.seed)
-            return Initialisation()
-        return load_initialisation(None if self.model == "shipped" else Path(self.model))[0]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The loss that a variant reaches on the unseen photographs after so many steps on one painting."""
-
-    variant: str
-    painting: str
-    steps: int | None
-    """None for a reference, which takes no steps of this kind."""
-    total: float
-    content: float
-    style: float
-    seconds: float
+            return Initialisation(), "random"
+        return load_initialisation(None if self.model == "shipped" else Path(self.model))
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a reference has no cell for a painting."""
+    """Why a reference has no cells for a painting."""
 
     reference: str
     painting: str
     error: str
+
+
+class Photo(NamedTuple):
+    """A photograph as it is measured."""
+
+    name: str
+    pixels: Tensor
+    """(1, 3, H, W) in [0, 1]."""
+    features: Tensor
+    """Its content features."""
 
 
 def measure(
@@ -89,34 +97,43 @@ def measure(
     folder: Path,
     *,
     steps: Sequence[int] = STEPS,
-    size: int = 256,
+    size: int = SIZE,
+    style_size: int = STYLE_SIZE,
     device: str = "auto",
+    part: str = "",
 ) -> Iterator[Cell]:
     """Fill the table and yield its cells, those measured earlier first.
 
-    Photographs are measured at ``size`` x ``size`` in float32; paintings as each variant's settings say.
+    size, style_size: long edges of photographs and paintings, in pixels; a variant whose own ``style_size``
+        differs learns the painting at that, and is measured at this one.
+    part: name of this process's file of results, where several work at once on different paintings.
+
+    Raises:
+        MetastyleError: ``folder`` holds results of other pictures, or of another variant of the same name.
     """
-    results = folder / "results.json"
+    results = Results(folder, part)
+    measuring = copy.deepcopy(loss_network).to(pick_device(device))
+    seen = look_at(photos, measuring, size)
+    check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
     for variant in variants:
-        _check_same(folder, variant.name, {"size": size, "variant": asdict(variant)}, photos)
-    done = {key(c): c for c in read(results)}
-    yield from done.values()
+        _check_variant(folder / "made.json", variant, photos, training_photos)
+    yield from results.cells
     own = [open_picture(path) for path in photos]
 
     @functools.cache
     def training(count: int) -> list[Picture]:
         return [open_picture(path) for path in spread(training_photos, count)]
 
-    unseen = torch.cat([square(picture, size) for picture in own])
     for painting in paintings:
-        picture = open_picture(painting)
+        style = whole(painting, style_size)
+        check_same(folder / "made.json", {painting.stem: style}, {})
+        target = style_target(measuring, style.to(seen[0].pixels.device))
         for variant in variants:
-            missing = sorted(n for n in set(steps) if (variant.name, painting.stem, n) not in done)
-            constant = variant.settings.schedule == "constant"
+            keys = {n: [(variant.name, painting.stem, p.name, n) for p in seen] for n in set(steps)}
+            missing = sorted(n for n, some in keys.items() if not results.have(some))
             if not missing:
                 continue
-            style = to_tensor(resize(picture, variant.settings.style_size).pixels)
-            target = style_target(loss_network, style)
+            constant = variant.settings.schedule == "constant"
             for counts in [missing] if constant else [[n] for n in missing]:
                 settings = replace(variant.settings, steps=counts[-1])
                 # Of a run that is measured along its way, the pool must not depend on where it ends.
@@ -126,13 +143,12 @@ def measure(
                 else:
                     learned = {"synthetic": [], "self": own}[variant.contents]
                 contents = content_pool(learned, sized)
-                run = Adaptation(variant.start(), loss_network, style, contents, settings, device)
+                taught = whole(painting, settings.style_size)
+                run = Adaptation(variant.start()[0], loss_network, taught, contents, settings, device)
                 for count, seconds in _pauses(run, counts):
-                    losses = evaluate(run.render, loss_network, unseen, target)
-                    cell = Cell(variant.name, painting.stem, count, *losses, seconds)
-                    done[key(cell)] = cell
-                    write(results, list(done.values()))
-                    yield cell
+                    lacking = [p for p, key in zip(seen, keys[count], strict=True) if key not in results.done]
+                    found = evaluate(run.render, measuring, lacking, target)
+                    yield from results.add(variant.name, painting.stem, count, found, seconds)
 
 
 def measure_references(
@@ -142,66 +158,74 @@ def measure_references(
     loss_network: LossNetwork,
     folder: Path,
     *,
-    size: int = 256,
-    style_size: int = 512,
+    size: int = SIZE,
+    style_size: int = STYLE_SIZE,
     device: str = "auto",
+    part: str = "",
 ) -> Iterator[Cell | Failure]:
-    """What other systems reach on the same photographs; finished cells are not measured again.
+    """What other systems reach on the same pictures; finished cells are not measured again.
 
     A system that cannot do a painting has a ``Failure`` there.
     """
-    results, where = folder / "results.json", pick_device(device)
-    for method in methods:
-        _check_same(folder, method, {"size": size, "style_size": style_size}, photos)
-    done = {key(c): c for c in read(results)}
-    unseen = torch.cat([square(open_picture(path), size) for path in photos])
+    results, where = Results(folder, part), pick_device(device)
+    measuring = copy.deepcopy(loss_network).to(where)
+    seen = look_at(photos, measuring, size)
+    check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
     for method, make in methods.items():
         system: System | None = None
         for painting in paintings:
-            known = done.get((method, painting.stem, None))
-            if known is not None:
-                yield known
+            keys = [(method, painting.stem, photo.name, None) for photo in seen]
+            if results.have(keys):
+                yield from (results.done[key] for key in keys)
                 continue
-            style = to_tensor(resize(open_picture(painting), style_size).pixels)
+            lacking = [p for p, key in zip(seen, keys, strict=True) if key not in results.done]
+            style = whole(painting, style_size)
+            check_same(folder / "made.json", {painting.stem: style}, {})
             try:
                 started = time.perf_counter()
                 system = system or make(where)
                 stylise = system.prepare(style.to(where))
-                losses = evaluate(
-                    lambda photo, stylise=stylise: apply(stylise, photo.to(where)).cpu(),  # type: ignore[misc]
-                    loss_network,
-                    unseen,
-                    style_target(loss_network, style),
-                )
+                seconds = time.perf_counter() - started
+                target = style_target(measuring, style.to(where))
+                found = evaluate(functools.partial(apply, stylise), measuring, lacking, target)
             except Exception as error:  # whatever a system does, the others are measured
                 yield Failure(method, painting.stem, sentence(error))
                 continue
-            cell = Cell(method, painting.stem, None, *losses, time.perf_counter() - started)
-            done[key(cell)] = cell
-            write(results, list(done.values()))
-            yield cell
+            results.add(method, painting.stem, None, found, seconds)
+            yield from (results.done[key] for key in keys)
 
 
-def _check_same(folder: Path, name: str, facts: dict[str, Any], photos: Sequence[Path]) -> None:
-    """Cells of one name are of one variant and the same photographs: what made.json knows of it.
+def look_at(paths: Sequence[Path], loss_network: LossNetwork, size: int) -> list[Photo]:
+    """Photographs as they are measured, on the loss network's device."""
+    device = next(loss_network.parameters()).device
+    found = []
+    with torch.no_grad():
+        for path in paths:
+            pixels = whole(path, size).to(device)
+            found.append(Photo(path.stem, pixels, loss_network(pixels, [CONTENT_LAYER])[CONTENT_LAYER]))
+    return found
 
-    Raises:
-        MetastyleError: ``folder`` holds other ones.
+
+@torch.no_grad()
+def evaluate(
+    render: Callable[[Tensor], Tensor],
+    loss_network: LossNetwork,
+    photos: Iterable[Photo],
+    target: StyleTarget,
+) -> list[tuple[str, Tensor, Loss]]:
+    """Each photograph's name, what ``render`` makes of it, and that picture's loss (alpha = 1, beta = 1e5).
+
+    All that is measured here goes through this function. ``render`` sees photographs (1, 3, H, W) padded by
+    reflection to sides that are a multiple of 4, and what it makes is cropped back, as the product does.
     """
-    path = folder / "made.json"
-    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    names = hashlib.sha256("\n".join(path.name for path in photos).encode()).hexdigest()[:16]
-    facts = facts | {"photographs": f"{len(photos)}, {names}"}
-    if "variant" in facts:  # where a model lies does not matter
-        facts["variant"] = facts["variant"] | {"model": Path(facts["variant"]["model"]).name}
-    then = made.setdefault(name, facts)
-    if then != facts:
-        differing = next(k for k in facts if then.get(k) != facts[k])
-        raise MetastyleError(
-            f"{folder}: '{name}' was measured there with another {differing}: use another -o, or another name"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)
+    found = []
+    for photo in photos:
+        height, width = photo.pixels.shape[2:]
+        padded = F.pad(photo.pixels, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+        picture = render(padded)[:, :, :height, :width].to(photo.pixels.device)
+        loss = perceptual_loss(loss_network(picture), photo.features, target)
+        found.append((photo.name, picture.cpu(), loss))
+    return found
 
 
 def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float]]:
@@ -216,112 +240,28 @@ def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float
         yield count, seconds
 
 
-def evaluate(
-    render: Callable[[Tensor], Tensor], loss_network: LossNetwork, photos: Tensor, target: StyleTarget
-) -> tuple[float, float, float]:
-    """Total, content and style loss of what ``render`` makes of ``photos``, averaged over them."""
-    losses = []
-    for photo in torch.split(photos, 1):
-        picture = render(photo)
-        with torch.no_grad():
-            features = loss_network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
-            losses.append(torch.stack(perceptual_loss(loss_network(picture), features, target)))
-    total, content, style = torch.stack(losses).mean(dim=0).tolist()
-    return total, content, style
+def _check_variant(
+    path: Path, variant: Variant, photos: Sequence[Path], training_photos: Sequence[Path]
+) -> None:
+    """Cells of one name are of one variant: the weights, settings and contents that ``path``, JSON, knows.
 
-
-def square(picture: Picture, size: int) -> Tensor:
-    """The middle square of a photograph (1, 3, size, size) in [0, 1]."""
-    height, width = picture.pixels.shape[:2]
-    reduced = to_tensor(resize(picture, -(-size * max(height, width) // min(height, width))).pixels)
-    top, left = (reduced.shape[2] - size) // 2, (reduced.shape[3] - size) // 2
-    return reduced[:, :, top : top + size, left : left + size]
-
-
-def key(cell: Cell) -> tuple[str, str, int | None]:
-    return (cell.variant, cell.painting, cell.steps)
-
-
-def read(path: Path) -> list[Cell]:
-    return [Cell(**row) for row in json.loads(path.read_text())] if path.exists() else []
-
-
-def write(path: Path, cells: Sequence[Cell]) -> None:
-    """Whole or not at all: an interrupted measurement is taken up from this file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps([asdict(cell) for cell in cells], indent=1).encode(), overwrite=True)
-
-
-def table(cells: Sequence[Cell]) -> str:
-    """Markdown: a row for each variant, the geometric mean over paintings of the total loss at each step.
-
-    Losses of different paintings differ by two orders of magnitude; a geometric mean lets each count alike.
-    Where there are references, a second table is about the paintings that all of them have.
+    Raises:
+        MetastyleError: it knows another one of this name.
     """
-    lines = _rows([c for c in cells if c.steps is not None])
-    references = [c for c in cells if c.steps is None]
-    if references:
-        common = set.intersection(
-            *({c.painting for c in references if c.variant == name} for name in _names(references))
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    learned = {"synthetic": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
+    names = [photo.name for photo in learned[variant.contents]]
+    facts: dict[str, Any] = {
+        "weights": variant.start()[1],
+        "contents": variant.contents,
+        "photographs": f"{len(names)}, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}",
+        "settings": asdict(variant.settings),
+    }
+    then = made.setdefault("variant", {}).setdefault(variant.name, facts)
+    if then != facts:
+        differing = next(k for k in facts if then.get(k) != facts[k])
+        raise MetastyleError(
+            f"{path.parent}: '{variant.name}' was measured there with other {differing}: "
+            "use another -o, or another name"
         )
-        inside = [c for c in cells if c.painting in common]
-        if inside:
-            lines += ["", f"On the paintings that all references have ({len(common)}):", "", *_rows(inside)]
-            lines += ["", "| reference | loss |", "|---|---|"]
-            lines += [f"| {escaped(n)} | {_mean(inside, n, None):.2f} |" for n in _names(references)]
-    return "\n".join(lines)
-
-
-def _rows(cells: Sequence[Cell]) -> list[str]:
-    steps = sorted({c.steps for c in cells if c.steps is not None})
-    lines = ["| variant | " + " | ".join(f"{s} steps" for s in steps) + " |", "|---" * (len(steps) + 1) + "|"]
-    for name in _names([c for c in cells if c.steps is not None]):
-        row = ["" if (v := _mean(cells, name, s)) is None else f"{v:.2f}" for s in steps]
-        lines.append(f"| {escaped(name)} | {' | '.join(row)} |")
-    return lines
-
-
-def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
-    """Loss against steps, one line a variant, on logarithmic axes, 0 drawn at 0.5. Streams get SVG."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, ScalarFormatter
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    steps = sorted({c.steps for c in cells if c.steps is not None})
-    for name in _names([c for c in cells if c.steps is not None]):
-        points = [(max(s, 0.5), v) for s in steps if (v := _mean(cells, name, s)) is not None]
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
-    axes.set(
-        xscale="log", yscale="log", xlabel="adaptation steps", ylabel="perceptual loss on unseen photographs"
-    )
-    axes.set_xticks([max(s, 0.5) for s in steps], [str(s) for s in steps])
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
-    if isinstance(file, Path):
-        figure.savefig(file, dpi=120)
-    else:
-        figure.savefig(file, format="svg", metadata={"Date": None})
-
-
-def _names(cells: Sequence[Cell]) -> list[str]:
-    return list(dict.fromkeys(c.variant for c in cells))
-
-
-def _mean(cells: Sequence[Cell], name: str, steps: int | None) -> float | None:
-    values = [c.total for c in cells if (c.variant, c.steps) == (name, steps)]
-    return float(np.exp(np.mean(np.log(values)))) if values else None
-
-
-def pictures(folder: Path, count: int) -> list[Path]:
-    """``count`` pictures of a folder, spread evenly over its sorted names."""
-    return spread(list_pictures(folder), count)
-
-
-def spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """``count`` of ``paths``, evenly spaced, or all of them where there are fewer."""
-    count = min(count, len(paths))
-    return [paths[i * len(paths) // count] for i in range(count)]
+    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)

@@ -20,7 +20,15 @@ from torch import Tensor
 from metastyle.baselines.protocol import Stylise, System
 from metastyle.benchmark.systems import Maker
 from metastyle.errors import MetastyleError
-from metastyle.media.images import Picture, eight_bits, from_tensor, open_picture, save_picture
+from metastyle.media.images import (
+    Picture,
+    eight_bits,
+    from_tensor,
+    open_picture,
+    resize,
+    save_picture,
+    to_tensor,
+)
 from metastyle.media.sheet import Pixels, sheet
 from metastyle.weights.tensor_files import write_bytes
 
@@ -55,9 +63,9 @@ def repaint(
     Raises:
         MetastyleError: ``folder`` holds pictures of other photographs or paintings of these names.
     """
-    _check_same(folder, paintings, photos)
+    check_same(folder / "pictures" / "made.json", paintings, photos)
     for method, make in methods.items():
-        about = folder / "pictures" / _file_name(method) / "system.json"
+        about = folder / "pictures" / file_name(method) / "system.json"
         name, styles = method, ""
         if about.exists():
             name, styles = json.loads(about.read_text(encoding="utf-8"))
@@ -103,7 +111,7 @@ def sentence(error: Exception) -> str:
 
 def picture_path(folder: Path, method: str, painting: str, photo: str) -> Path:
     """Where a system's picture lies."""
-    return folder / "pictures" / _file_name(method) / painting / f"{photo}.png"
+    return folder / "pictures" / file_name(method) / painting / f"{photo}.png"
 
 
 def unique_names(named: Mapping[str, str]) -> dict[str, str]:
@@ -142,9 +150,12 @@ def pairs(photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> list
     return [(list(photos)[i % len(photos)], list(paintings)[i % len(paintings)]) for i in rows]
 
 
-def _check_same(folder: Path, paintings: Mapping[str, Tensor], photos: Mapping[str, Tensor]) -> None:
-    """Pictures of a folder are of the photographs and paintings that its made.json knows by their digests."""
-    path = folder / "pictures" / "made.json"
+def check_same(path: Path, paintings: Mapping[str, Tensor], photos: Mapping[str, Tensor]) -> None:
+    """Results of a folder are of the photographs and paintings that ``path``, JSON, knows by their digests.
+
+    Raises:
+        MetastyleError: it knows other ones of these names.
+    """
     made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for kind, some in (("painting", paintings), ("photograph", photos)):
         for name, picture in some.items():
@@ -152,18 +163,37 @@ def _check_same(folder: Path, paintings: Mapping[str, Tensor], photos: Mapping[s
             digest = f"{picture.shape[3]}x{picture.shape[2]} {digest[:32]}"
             then = made.setdefault(kind, {}).setdefault(name, digest)
             if then != digest:
+                sizes = f"{then.split()[0]}, this one is {digest.split()[0]}"
                 raise MetastyleError(
-                    f"{folder}: holds results of another {kind} '{name}' ({then.split()[0]}, this one is "
-                    f"{digest.split()[0]}): use another -o"
+                    f"{path.parent}: holds results of another {kind} '{name}' ({sizes}): use another -o"
                 )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)
+
+
+def whole(path: Path, long_edge: int) -> Tensor:
+    """A photograph or painting (1, 3, H, W) in [0, 1], its longer edge brought to ``long_edge`` pixels."""
+    return to_tensor(resize(open_picture(path), long_edge).pixels)
+
+
+def square(picture: Picture, size: int) -> Tensor:
+    """The middle square of a photograph (1, 3, size, size) in [0, 1]."""
+    height, width = picture.pixels.shape[:2]
+    reduced = to_tensor(resize(picture, -(-size * max(height, width) // min(height, width))).pixels)
+    top, left = (reduced.shape[2] - size) // 2, (reduced.shape[3] - size) // 2
+    return reduced[:, :, top : top + size, left : left + size]
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """``count`` of ``paths``, evenly spaced, or all of them where there are fewer."""
+    count = min(count, len(paths))
+    return [paths[i * len(paths) // count] for i in range(count)]
 
 
 def _pixels(x: Tensor) -> Pixels:
     return eight_bits(from_tensor(x))
 
 
-def _file_name(method: str) -> str:
-    """The method's folder; no two methods share one."""
+def file_name(method: str) -> str:
+    """What a method's folder or file is called; no two methods share one."""
     return quote(method, safe="= ")

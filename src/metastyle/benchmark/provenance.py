@@ -6,7 +6,7 @@ import json
 import platform
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,33 +18,46 @@ from metastyle.weights.tensor_files import write_bytes
 _T = TypeVar("_T")
 
 
-def note(folder: Path, arguments: Sequence[str], device: torch.device, *, anew: bool = False) -> None:
+def note(
+    folder: Path,
+    arguments: Sequence[str],
+    device: torch.device,
+    *,
+    scale: Mapping[str, str] | None = None,
+    anew: bool = False,
+) -> None:
     """Write down how the figures in ``folder`` are made, beside what made those that are there already.
 
     arguments: of the command line after ``metastyle``. Of paths only the names are kept: where things lie on
     one machine is nobody's business.
+    scale: sizes of photographs and paintings, in pixels: losses at other sizes do not compare.
     anew: the figures replace the earlier ones.
     """
     folder.mkdir(parents=True, exist_ok=True)  # before the command is read: it is a path in it, too
-    run = {
+    run: dict[str, Any] = {
         "command": " ".join(["metastyle", *map(_shown, arguments)]),
         "machine": machine(device),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "metastyle": version("metastyle"),
-    }
+    } | ({"scale": dict(scale)} if scale else {})
     runs = [] if anew else [other for other in read(folder) if other != run]
     text = json.dumps([*runs, run], indent=1, ensure_ascii=False) + "\n"
     write_bytes(folder / "about.json", text.encode(), overwrite=True)
 
 
 def noting(
-    results: Iterable[_T], folder: Path, arguments: Sequence[str], device: torch.device
+    results: Iterable[_T],
+    folder: Path,
+    arguments: Sequence[str],
+    device: torch.device,
+    *,
+    scale: Mapping[str, str] | None = None,
 ) -> Iterator[_T]:
     """``results`` as they come; the first one is noted, so that a refused command leaves nothing behind."""
     for number, result in enumerate(results):
         if number == 0:
-            note(folder, arguments, device)
+            note(folder, arguments, device, scale=scale)
         yield result
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metastyle.benchmark import adaptation, provenance, quality, speed
+from metastyle.benchmark import adaptation_page, adaptation_results, provenance, quality, speed
 from metastyle.benchmark.pictures import unique_names
 from metastyle.errors import MetastyleError
 from metastyle.media.images import eight_bits, open_picture
@@ -37,7 +37,7 @@ class Findings:
     speeds: list[speed.Speed]
     cells: list[quality.Quality]
     films: list[quality.Film]
-    steps: list[adaptation.Cell]
+    steps: list[adaptation_results.Cell]
     grid: Path | None
     about: dict[str, list[dict[str, Any]]]
     """By measurement (speed, quality, adaptation, grid), the runs that made it."""
@@ -56,7 +56,7 @@ def read(folder: Path) -> Findings:
         speeds=[speed.Speed(**row) for row in rows],
         cells=quality.read(folder / "quality" / "quality.json"),
         films=quality.read_films(folder / "quality" / "films.json"),
-        steps=adaptation.read(folder / "adaptation" / "results.json"),
+        steps=adaptation_results.read(folder / "adaptation"),
         grid=grid if grid.exists() else None,
         about={
             name: about
@@ -100,7 +100,7 @@ def page(found: Findings, plots: Sequence[str]) -> str:
         if name in plots:
             parts += [f"![{_ALTERNATIVE[name]}]({name}.svg)", ""]
     if found.steps:
-        parts += ["## Loss against adaptation steps", "", adaptation.table(found.steps), ""]
+        parts += ["## Loss against adaptation steps", "", adaptation_page.table(found.steps), ""]
     if "steps_plot" in plots:
         parts += [f"![{_ALTERNATIVE['steps_plot']}](steps_plot.svg)", ""]
     if found.grid:
@@ -123,11 +123,15 @@ def page(found: Findings, plots: Sequence[str]) -> str:
 
 
 def _by_place(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Commands by machine and versions."""
+    """Commands by machine, versions and sizes of the pictures."""
     places: dict[str, list[str]] = {}
     for run in runs:
         place = (
             f"{run['machine']}, Python {run['python']}, torch {run['torch']}, metastyle {run['metastyle']}"
+        )
+        scale = run.get("scale", {})
+        place += "".join(f", {what} {pixels}" for what, pixels in scale.items()) + (
+            " pixels" if scale else ""
         )
         places.setdefault(place, []).append(run["command"])
     return places
@@ -271,7 +275,7 @@ def draw(found: Findings) -> dict[str, str]:
         before = [(r.name, max(r.prepare or 0.0, 1e-3), y) for r, y in points]
         plots["preparation_plot"] = _scatter(before, "seconds that a style costs before")
     if any(c.steps is not None for c in found.steps):
-        plots["steps_plot"] = _svg(lambda file: adaptation.plot(found.steps, file))
+        plots["steps_plot"] = _svg(lambda file: adaptation_page.plot(found.steps, file))
     return plots
 
 

@@ -23,7 +23,7 @@ def quality(
     sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
     photos: Whole = 8,
     paintings: Whole = 6,
-    size: Whole = 256,
+    size: Whole = 384,
     style_size: Whole = 512,
     reduce: Whole = 1,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
@@ -35,6 +35,8 @@ def quality(
 
     Losses under VGG-16 and VGG-19, structure kept, the loss relative to Gatys'
     optimum, each with a 95 % interval; flicker on films; and a grid of pictures.
+    Losses depend on scale: photographs of 384 pixels and paintings of 512 are the
+    common one, and figures at other sizes do not compare.
     What is painted and measured is kept: the same command goes on where it stopped.
     A system that fails says so, and the exit code is 1.
 
@@ -55,7 +57,7 @@ def quality(
         photos: How many photographs of the folder, spread evenly over its names.
         paintings: How many paintings, likewise.
         size: Side of the squares that photographs are cut to.
-        style_size: Long edge of the paintings.
+        style_size: Long edge of the paintings, as systems see them and as style losses are taken.
         reduce: Make the films smaller by this whole factor.
         weights: Folder of weights that train-baseline made; looked into before the package.
         output: Folder for quality.json, films.json, quality.md, grid.png and the pictures.
@@ -79,6 +81,7 @@ def quality(
     methods = makers(method, weights)
     where = pick_device(device)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
+    scale = {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
     clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
     cells: list[Quality] = []
     films: list[Film] = []
@@ -87,7 +90,7 @@ def quality(
         encoder = Encoder.load(progress=display.download).to(where)
         total = len(methods) * len(styles) * (len(squares) + len(clips))
         found = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
-        for number, cell in enumerate(noting(found, output, sys.argv[1:], where), 1):
+        for number, cell in enumerate(noting(found, output, sys.argv[1:], where, scale=scale), 1):
             if isinstance(cell, Quality):
                 cells.append(cell)
                 what = cell.photo
@@ -95,7 +98,9 @@ def quality(
                 films.append(cell)
                 what = cell.clip
             display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {what}")
-    written = table(cells, films)
+    written = (
+        f"{table(cells, films)}\n\nPhotographs: {scale['photographs']}; paintings: {scale['paintings']}."
+    )
     write_bytes(output / "quality.md", (written + "\n").encode(), overwrite=True)
     painted = [
         Painted(
