@@ -22,7 +22,7 @@ from torch import Tensor
 from metastyle.core import style as core
 from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, default_settings
 from metastyle.core.hardware import pick_device
-from metastyle.core.network import TransformationNetwork
+from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.errors import MetastyleError
 from metastyle.media import arrays, color, contents, images
 from metastyle.media.masks import FEATHER, fit_mask, lay_over
@@ -152,9 +152,7 @@ class Style(core.Style):
             style_file.check_base(self, base)
         if strength != 1:
             style = core.strengthen(self, dict(initialisation.network.named_parameters()), strength)
-        network = TransformationNetwork()
-        network.load_state_dict(style.full_parameters(initialisation.network))
-        return network.eval().requires_grad_(False)
+        return network_of(style.full_parameters(initialisation.network))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the style as a safetensors file; an existing file is an error unless ``overwrite``."""

@@ -61,6 +61,31 @@ def test_help_comes_without_the_heavy_libraries() -> None:
         assert python("-c", code).stdout.splitlines()[-1] == "loaded:", arguments
 
 
+NEEDLESS = (
+    *("pooch", "requests", "urllib3"),  # to fetch
+    *("av", "cv2", "onnx", "onnxruntime", "onnxscript", "lightning_fabric", "ray", "torchmetrics"),  # extras
+    *("matplotlib", "markdown_it", "torchvision", "scipy", "tifffile"),
+    *("torch._dynamo", "torch._inductor", "torch.onnx", "torch.distributed.tensor"),
+    *("metastyle.training", "metastyle.baselines", "metastyle.benchmark"),
+)
+"""What a photograph in a ready style does without."""
+
+
+def test_a_ready_style_is_painted_without_what_it_does_not_need(
+    draw: Callable[..., Path], tmp_path: Path
+) -> None:
+    photo = draw(tmp_path / "photo.png")
+    arguments = ["stylize", str(photo), "--style", "starry-night", "--overwrite"]
+    code = (
+        "import sys; from metastyle.app.cli import main; "
+        f"assert main({[*arguments, '--quiet']!r}) == 0; print('loaded:', *sorted({{*{NEEDLESS!r}, 'rich'}}"
+        " & sys.modules.keys())); "
+        f"assert main({arguments!r}) == 0; print('loaded:', *sorted({{*{NEEDLESS!r}}} & sys.modules.keys()))"
+    )
+    lines = [line for line in python("-c", code).stdout.splitlines() if line.startswith("loaded:")]
+    assert lines == ["loaded:"] * 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_teaches_by_example(name: str, run: Run) -> None:
     result = run(*name.split(), "--help")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from metastyle.core.network import STRIDE, TransformationNetwork, instance_norm_parameters
+from metastyle.core.network import STRIDE, TransformationNetwork, instance_norm_parameters, network_of
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,21 @@ def test_every_convolution_reflects_at_the_border_and_has_a_bias(network: Transf
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     assert len(convolutions) == 16
     assert all(c.padding_mode == "reflect" and c.bias is not None for c in convolutions)
+
+
+def test_a_network_of_given_parameters_is_a_copy_and_draws_nothing(network: TransformationNetwork) -> None:
+    before = torch.get_rng_state()
+    made = network_of(dict(network.named_parameters()))
+    assert torch.equal(before, torch.get_rng_state())
+    assert not made.training and not any(p.requires_grad for p in made.parameters())
+    x = torch.rand(1, 3, 16, 20)
+    with torch.no_grad():
+        assert torch.equal(made(x), network(x))
+        made.out.bias += 1
+        assert not torch.equal(made.out.bias, network.out.bias)
+        assert not torch.equal(network_of(dict(network.named_parameters())).out.bias, made.out.bias)
+
+
+def test_parameters_that_do_not_fit_are_no_network(network: TransformationNetwork) -> None:
+    with pytest.raises(RuntimeError, match=r"out\.bias"):
+        network_of({n: p for n, p in network.named_parameters() if n != "out.bias"})

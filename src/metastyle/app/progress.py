@@ -25,11 +25,16 @@ class Display:
     """Bars in a terminal, now and then a line elsewhere (a log), nothing when ``quiet``."""
 
     def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+        self._quiet = quiet
+        self._tasks: dict[str, TaskID] = {}
+        self._next_line: dict[str, float] = {}
+        self._complete: set[str] = set()
+        if quiet:
+            return
         # Imported here, because help must come at once.
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._quiet = quiet
         self._console = console or Console(file=cast(IO[str], BARS), highlight=False, emoji=False)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -37,22 +42,21 @@ class Display:
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=self._console,
-            disable=quiet or not self._console.is_terminal,
+            disable=not self._console.is_terminal,
             refresh_per_second=8,
             redirect_stdout=STDOUT.isatty(),  # what goes to a file must not land above the bars
         )
-        self._tasks: dict[str, TaskID] = {}
-        self._next_line: dict[str, float] = {}
-        self._complete: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if not self._quiet:
+            self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if not self._quiet:
+            self._bars.stop()
 
     def update(self, what: str, share: float, note: str = "") -> None:
         """``share``, 0 to 1, of ``what`` is done."""

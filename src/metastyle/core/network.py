@@ -8,6 +8,10 @@ the checkerboard of a transposed convolution.
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,6 +85,23 @@ class TransformationNetwork(nn.Module):
         x = F.relu(self.up1_norm(self.up1(_double(x))))  # (B, 64, H/2, W/2)
         x = F.relu(self.up2_norm(self.up2(_double(x))))  # (B, 32, H, W)
         return torch.sigmoid(self.out(x))  # (B, 3, H, W)
+
+
+def network_of(parameters: Mapping[str, Tensor]) -> TransformationNetwork:
+    """A network in evaluation mode with its own copies of these parameters, which need no gradients.
+
+    Much faster than a new network that is loaded: nothing random is drawn first.
+    """
+    network = copy.deepcopy(_form())
+    network.load_state_dict({name: p.detach().clone() for name, p in parameters.items()}, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+@functools.cache
+def _form() -> TransformationNetwork:
+    """A network without numbers."""
+    with torch.inference_mode(False), torch.device("meta"):
+        return TransformationNetwork()
 
 
 def _double(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -36,17 +37,17 @@ def load_initialisation(path: Path | None = None) -> tuple[Initialisation, str]:
     Raises:
         MetastyleError: missing, foreign, truncated, damaged, or made by a newer version.
     """
-    tensors, base = _read_once(SHIPPED) if path is None else _read(path)
-    initialisation = _empty(tensors, path or SHIPPED)
-    initialisation.load_state_dict(tensors)
-    return initialisation.eval(), base
+    if path is not None:
+        return _read(path)
+    initialisation, base = _read_once(SHIPPED)
+    return copy.deepcopy(initialisation), base
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """The numbers of a file, checked, and their digest."""
+def _read(path: Path) -> tuple[Initialisation, str]:
     content = decode(read_bytes(path, _LARGEST), str(path))
     check_format(content.metadata, FORMAT, VERSION, "initialisation", path)
-    expected = {name: tuple(t.shape) for name, t in _empty(content.tensors, path).state_dict().items()}
+    initialisation = _empty(content.tensors, path)
+    expected = {name: tuple(t.shape) for name, t in initialisation.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in content.tensors.items()}
     if expected != found:
         wrong = min(expected.items() ^ found.items())[0]
@@ -54,13 +55,15 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     for name, tensor in content.tensors.items():
         if not tensor.isfinite().all() or (name == "predictor.std" and not (tensor > 0).all()):
             raise MetastyleError(f"{path}: '{name}' holds numbers that it must not hold")
-    return content.tensors, tensor_digest(content.tensors)
+    initialisation.load_state_dict(content.tensors, assign=True)
+    return initialisation.eval(), tensor_digest(content.tensors)
 
 
 @lru_cache(maxsize=1)
-def _read_once(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+def _read_once(path: Path) -> tuple[Initialisation, str]:
     """For the file that comes with the package: it does not change while the program runs."""
-    return _read(path)
+    with torch.inference_mode(False):  # later callers may want gradients
+        return _read(path)
 
 
 def save_initialisation(
@@ -107,8 +110,8 @@ def check_format(metadata: dict[str, str], expected: str, version: int, what: st
 
 
 def _empty(tensors: dict[str, torch.Tensor], path: Path) -> Initialisation:
-    """An initialisation of the file's form, its numbers still to be loaded."""
-    with torch.random.fork_rng(devices=[]):  # the caller's seed stays as it was
+    """An initialisation of the file's form, without numbers: nothing random is drawn for it."""
+    with torch.device("meta"):
         network = TransformationNetwork()
         if not any(name.startswith("predictor.") for name in tensors):
             return Initialisation(network)

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pooch
 import torch
 from torch import Tensor
 
@@ -73,6 +72,8 @@ def from_torch_hub() -> Tensors:
 
 def from_torchvision(progress: Progress | None = None, url: str = TORCHVISION_URL) -> Tensors:
     """torchvision's own file, 553 MB, from its publisher."""
+    import pooch  # here, because hardly anybody fetches anything
+
     with tempfile.TemporaryDirectory(prefix="metastyle-") as folder:
         path = Path(folder, TORCHVISION.name)
         bar = _Bar(progress) if progress is not None else False
