@@ -102,4 +102,9 @@ def test_metastyle_goes_through_the_projects_own_path(features, draw, monkeypatc
     adapted = api.adapt(style, steps=1, size=64, style_size=64, device="cpu")
     found = system.prepare(style)(photo)
     torch.testing.assert_close(found, adapted.stylizer(device="cpu").render_tensor(photo))
+    own_size = MetaStyle(CPU, steps=1, size=64).prepare(draw(1, 72, 80))(
+        photo
+    )  # not enlarged to the default's 512
+    expected = api.adapt(draw(1, 72, 80), steps=1, size=64, style_size=80, device="cpu")
+    torch.testing.assert_close(own_size, expected.stylizer(device="cpu").render_tensor(photo))
     assert system.name == "MetaStyle, 1 steps" and system.parameters == 1_679_235

@@ -31,6 +31,7 @@ class MetaStyle:
             self.parameters = count(TransformationNetwork())
 
     def prepare(self, style: Tensor) -> Stylise:
-        """Adapt; the painting is brought to the size that adaptation learns at."""
-        adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **self.changes)
+        """Adapt to the painting at its own size, unless ``style_size`` was given."""
+        changes = {"style_size": max(style.shape[2:])} | self.changes
+        adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)
         return repainting(adapted.network(), self.device)
