@@ -141,6 +141,16 @@ def test_overview(run: Run) -> None:
         (["adapt", "a.jpg", "--parameters", "some"], 'Choose from: "all", "low_rank"'),
         (["stylize", "a.jpg", "--style", "b.jpg", "--max-memory", "1q"], "'1q' is not a size: write 2GB"),
         (["stylize", "a.jpg"], "stylize needs a style: add --style PAINTING"),
+        (["video", "a.mp4", "b.mp4", "-s", "night"], "video does one film a call: call it again for b.mp4"),
+        (["adapt", "a.jpg", "b.jpg"], "adapt does one painting a call: call it again for b.jpg"),
+        (["doctor", "x"], "doctor has no use for: x; 'metastyle doctor --help' shows examples"),
+        (["stylize", "https://a.org/b.jpg", "-s", "night"], "https://a.org/b.jpg is a URL: download it"),
+        (["stylize", "a.jpg", "-s", "https://a.org/b.jpg"], "https://a.org/b.jpg is a URL: download it"),
+        (["video", "rtsp://a.org/b", "-s", "night"], "rtsp://a.org/b is a URL: download it"),
+        (["video", "f%03d.png", "-s", "night"], "f%03d.png stands for numbered pictures"),
+        (["stylize", "a.jpg", "--style=~/no.jpg"], "/home/somebody/no.jpg: cannot be read"),
+        (["stylize", "a.jpg", "--style=~/no.jpg:0.3"], "/home/somebody/no.jpg: cannot be read"),
+        (["stylize", "a.jpg", "-s", "night", "--mask=~/m.png=night"], "/home/somebody/m.png: cannot be read"),
         (["stylize"], "metastyle stylize --help"),
         (["adapt"], "adapt needs PAINTING; 'metastyle adapt --help' shows examples"),
         (["blend", "a.safetensors"], "blend needs --output"),
@@ -148,7 +158,10 @@ def test_overview(run: Run) -> None:
         (["stylize", "a.jpg", "--style", "b.jpg", "--strength", "nan"], "--strength is nan: use 0 to 2"),
     ],
 )
-def test_usage_errors_are_one_line(arguments: list[str], expected: str, run: Run) -> None:
+def test_usage_errors_are_one_line(
+    arguments: list[str], expected: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
     result = run(*arguments)
     assert result.code == 2
     assert result.out == ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,3 +262,33 @@ def test_a_folder_that_cannot_be_written_to_refuses_the_call(
         planned(tmp_path / "in")
     with pytest.raises(MetastyleError, match="is not a folder"):
         planned(tmp_path / "in", output=tmp_path / "in" / "a.png" / "out")
+
+
+def test_a_folder_that_is_to_be_made(photo: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    assert planned(photo, output=new, into_folder=True).jobs == [Job(photo, new / "photo-waves.png")]
+    found = planned(photo.parent, output=tmp_path / "new.jpg", into_folder=True)
+    assert [job.output for job in found.jobs] == [tmp_path / "new.jpg" / "photo-waves.png"]
+
+
+def test_a_film_among_photographs_does_not_refuse_them(photo: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    found = planned(photo, clip)
+    assert [job.photo for job in found.jobs] == [photo]
+    assert "is a film: 'metastyle video" in found.refused[clip]
+    with pytest.raises(MetastyleError, match="is a film"):
+        planned(clip)
+    with pytest.raises(MetastyleError, match="No such file"):
+        planned(photo, tmp_path / "missing.mp4")
+
+
+def test_what_has_no_name_goes_to_stdout(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        piped = Path(f"/dev/fd/{reading}")
+        assert planned(piped).jobs == [Job(piped, PIPE)]
+        assert planned(piped, output=tmp_path).jobs == [Job(piped, tmp_path / "photo-waves.png")]
+    finally:
+        os.close(reading)
+        os.close(writing)

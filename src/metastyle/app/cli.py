@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from metastyle.app.commands.train_baseline import train_baseline
 from metastyle.app.commands.video import video
 from metastyle.app.commands.weights import weights
 from metastyle.app.errors import BROKEN_PIPE, USAGE, explain
-from metastyle.app.inputs import PIPE
+from metastyle.app.inputs import PIPE, expand_home
 from metastyle.app.progress import complain, to_json
 from metastyle.app.streams import STDERR, STDOUT, guarded
 from metastyle.app.waiting import wait_asleep
@@ -66,9 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     wait_asleep()
     given = sys.argv[1:] if arguments is None else arguments
-    tokens = [str(PIPE) if token == "-" else token for token in given]
+    tokens = [str(PIPE) if token == "-" else _expanded(token) for token in given]
     with guarded():
         return _conclude(_run(tokens))
+
+
+def _expanded(token: str) -> str:
+    """``~`` in ``--style=~/a.jpg``, where the shell leaves it."""
+    option = re.match(r"--?[a-z][a-z-]*=", token)
+    start = option[0] if option else ""
+    return start + expand_home(token[len(start) :])
 
 
 def _run(tokens: list[str]) -> int:

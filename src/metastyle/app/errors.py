@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cyclopts import CycloptsError, MissingArgumentError
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from metastyle.app.inputs import PIPE
 from metastyle.errors import MetastyleError
@@ -11,6 +11,8 @@ USAGE = 2
 BUG = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+
+_ONE_A_CALL = {"video": "film", "adapt": "painting", "export": "style"}
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -22,6 +24,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MissingArgumentError):
         return _missing(error), USAGE
+    if isinstance(error, UnusedCliTokensError):
+        return _left_over(error), USAGE
     if isinstance(error, MetastyleError | CycloptsError):
         return str(error), USAGE
     if isinstance(error, KeyboardInterrupt):
@@ -42,6 +46,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def _left_over(error: UnusedCliTokensError) -> str:
+    command = " ".join(error.command_chain or ())
+    rest = " ".join(error.unused_tokens or ())
+    if command in _ONE_A_CALL:
+        return f"{command} does one {_ONE_A_CALL[command]} a call: call it again for {rest}"
+    return f"{command} has no use for: {rest}; 'metastyle {command} --help' shows examples"
 
 
 def _missing(error: MissingArgumentError) -> str:

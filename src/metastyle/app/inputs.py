@@ -15,6 +15,10 @@ PIPE = Path("<pipe>")
 """What ``-`` on the command line becomes: stdin for a photograph, stdout for a result."""
 
 STYLE_SUFFIX = ".safetensors"
+FILMS = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv"}
+    | {".flv", ".3gp", ".ogv", ".mxf", ".vob"}
+)
 WRITABLE = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
 """Kinds of picture that results are written as; a photograph of another kind becomes a PNG."""
 
@@ -39,9 +43,34 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def expand_home(text: str) -> str:
+    """``~/a.jpg`` in full, unless a file has this name: the shell only does it where a word begins."""
+    if not text.startswith("~") or os.path.exists(text):  # noqa: PTH110 (no error for any text)
+        return text
+    return os.path.expanduser(text)  # noqa: PTH111 (keeps the slash of a folder)
+
+
+def is_folder(text: str) -> bool:
+    """Whether what was typed is a folder, there or to be made: ``new/``."""
+    return text.endswith(("/", os.sep)) or Path(text).is_dir()
+
+
+def is_pipe(path: Path) -> bool:
+    """``-``, a FIFO, or what ``<(...)`` and ``/dev/stdin`` are: it can be read once."""
+    try:
+        return path == PIPE or path.is_fifo()
+    except ValueError:
+        return False
+
+
+def is_nameless(path: Path) -> bool:
+    """Whether the path says nothing about the picture: ``-``, ``/dev/stdin``, ``/dev/fd/63``."""
+    return path == PIPE or re.match(r"/(dev/(stdin|fd/)|proc/)", str(path)) is not None
+
+
 def check_is_file(path: Path) -> None:
-    """A file that can be opened, or ``-``; contents are not looked at."""
-    if path == PIPE:
+    """A file that can be opened, or a pipe; contents are not looked at."""
+    if is_pipe(path):
         return
     try:
         if path.is_dir():
@@ -49,7 +78,34 @@ def check_is_file(path: Path) -> None:
         with path.open("rb"):
             pass
     except (OSError, ValueError) as error:
-        raise MetastyleError(f"{path}: cannot be read: {_reason(error)}") from None
+        raise MetastyleError(_no_file(path) or f"{path}: cannot be read: {_reason(error)}") from None
+
+
+def check_is_picture(path: Path) -> None:
+    """``check_is_file``, and it is not called like a film."""
+    check_is_file(path)
+    if path.suffix.lower() in FILMS:
+        raise MetastyleError(
+            f"{path} is a film: 'metastyle video {path} --style STYLE' repaints it,"
+            " with --preview TIME one frame of it, as a picture"
+        )
+
+
+def _no_file(path: Path) -> str | None:
+    """What to do about a path that is no file, where it is plain what was meant."""
+    text = str(path)
+    if scheme := re.match(r"([a-z][a-z0-9+.-]+):/+", text, re.IGNORECASE):
+        url = f"{scheme[1]}://{text[scheme.end() :]}"
+        if scheme[1].lower() == "file":
+            return f"{url} is a URL: give the path /{text[scheme.end() :]}"
+        return f"{url} is a URL: download it, and give the file"
+    if number := re.search(r"%[0-9]*d(?![a-z])", path.name):
+        files = text.replace(number[0], "*")
+        return (
+            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each for itself;"
+            " FFmpeg makes a film of them for 'metastyle video'"
+        )
+    return None
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -59,6 +115,8 @@ def check_output(path: Path, *, overwrite: bool) -> None:
             raise MetastyleError(f"{path} is a folder: give a file name")
         if path.exists() and not overwrite:
             raise MetastyleError(f"{path} exists: add --overwrite, or choose another name with -o")
+        if not path.parent.exists() and re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
+            raise MetastyleError(f"{path} is a URL: results are written to files")
         # Links are followed: what they point to is replaced.
         existing = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
         if not existing.is_dir():

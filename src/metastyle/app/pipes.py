@@ -6,7 +6,7 @@ import io
 import sys
 from pathlib import Path
 
-from metastyle.app.inputs import PIPE
+from metastyle.app.inputs import PIPE, is_pipe
 from metastyle.errors import MetastyleError
 
 
@@ -20,16 +20,25 @@ _read: dict[Path, tuple[object, Piped]] = {}
 
 
 def source(path: Path) -> Path | Piped:
-    """A file's path, or for ``-`` what came through stdin."""
-    return read_pipe() if path == PIPE else path
+    """A file's path, or what came through a pipe."""
+    return read_pipe(path) if is_pipe(path) else path
 
 
-def read_pipe() -> Piped:
-    """Everything on stdin, read when it is first asked for."""
-    if PIPE not in _read or _read[PIPE][0] is not sys.stdin:
-        if sys.stdin is None:
-            raise MetastyleError("- reads a picture from stdin, which is closed: give a file name")
-        if sys.stdin.isatty():
-            raise MetastyleError("- reads a picture from a pipe, and stdin is a terminal: give a file name")
-        _read[PIPE] = (sys.stdin, Piped(sys.stdin.buffer.read()))
-    return _read[PIPE][1]
+def read_pipe(path: Path = PIPE) -> Piped:
+    """Everything that comes through, read when it is first asked for."""
+    this: object = sys.stdin if path == PIPE else path.stat().st_ino
+    if path not in _read or _read[path][0] != this:
+        _read[path] = (this, _everything(path))
+    return _read[path][1]
+
+
+def _everything(path: Path) -> Piped:
+    if path != PIPE:
+        content = Piped(path.read_bytes())
+        content.name = str(path)
+        return content
+    if sys.stdin is None:
+        raise MetastyleError("- reads a picture from stdin, which is closed: give a file name")
+    if sys.stdin.isatty():
+        raise MetastyleError("- reads a picture from a pipe, and stdin is a terminal: give a file name")
+    return Piped(sys.stdin.buffer.read())

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metastyle.app.inputs import PIPE, WRITABLE, Job, check_is_file, check_picture_output
+from metastyle.app.inputs import (
+    PIPE,
+    WRITABLE,
+    Job,
+    check_is_picture,
+    check_picture_output,
+    is_nameless,
+)
 from metastyle.errors import MetastyleError
 
 _MOST_OF_ONE_NAME = 99
@@ -38,6 +45,7 @@ def plan(
     output: Path | None,
     *,
     overwrite: bool,
+    into_folder: bool = False,
     look: str = "",
     shard: tuple[int, int] = (1, 1),
     not_photos: Sequence[Path] = (),
@@ -52,6 +60,7 @@ def plan(
 
     Args:
         style: the style's name in results' names.
+        into_folder: ``output`` is a folder, whether it exists or not.
         look: digest of all that decides how results look.
         shard: (i, n) takes every n-th photograph from the i-th on, so that n workers share the work.
         not_photos: pictures that a folder may hold beside photographs: paintings and masks.
@@ -61,12 +70,12 @@ def plan(
         MetastyleError: nothing to do, a missing file, no folder that can be written to, an existing result.
     """
     if is_single(photos):
-        check_is_file(photos[0])
-        job = Job(photos[0], _single_output(photos[0], style, output))
+        check_is_picture(photos[0])
+        job = Job(photos[0], _single_output(photos[0], style, output, into_folder))
         if job.output != PIPE:
             check_picture_output(job.output, overwrite=overwrite)
         return Plan([job])
-    folder = _output_folder(output)
+    folder = output if into_folder else _output_folder(output)
     found = Plan()
     wanted = _photographs(photos, not_photos, look, found, may_be_empty)
     jobs = _named(wanted, style, folder, found)
@@ -88,14 +97,14 @@ def is_pattern(path: Path) -> bool:
 
 def result_name(photo: Path, style: str) -> str:
     """The file name of ``photo`` repainted in ``style``."""
-    stem, suffix = ("photo", ".png") if photo == PIPE else (photo.stem, photo.suffix)
+    stem, suffix = ("photo", ".png") if is_nameless(photo) else (photo.stem, photo.suffix)
     return f"{stem}-{style}{suffix if suffix.lower() in WRITABLE else '.png'}"
 
 
-def _single_output(photo: Path, style: str, output: Path | None) -> Path:
+def _single_output(photo: Path, style: str, output: Path | None, into_folder: bool) -> Path:
     if output is None:
-        return PIPE if photo == PIPE else photo.parent / result_name(photo, style)
-    return output / result_name(photo, style) if output.is_dir() else output
+        return PIPE if is_nameless(photo) else photo.parent / result_name(photo, style)
+    return output / result_name(photo, style) if into_folder or output.is_dir() else output
 
 
 def _output_folder(output: Path | None) -> Path | None:
@@ -129,13 +138,19 @@ def _photographs(
                 raise MetastyleError(f"{path}: no pictures in this folder")
             listed += inside
         else:
-            check_is_file(path)
-            named.append(path)
+            try:
+                check_is_picture(path)
+            except MetastyleError as error:
+                if not path.is_file():
+                    raise
+                found.refused[path] = str(error)  # clip.mp4 of *.*
+            else:
+                named.append(path)
     everything = [p for p in dict.fromkeys([*named, *listed]) if p not in found.left_out]
     results = _results_among(everything, look, may_stand_alone=set(named))
     found.left_out |= {path: "a result of an earlier call" for path in everything if path in results}
     wanted = [path for path in everything if path not in results]
-    if not wanted and not may_be_empty:
+    if not wanted and not may_be_empty and not found.refused:
         raise MetastyleError("nothing to repaint: all of these pictures are results of earlier calls")
     return wanted
 
@@ -158,7 +173,7 @@ def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Pat
 
 def _named(photos: Sequence[Path], style: str, folder: Path | None, found: Plan) -> list[Job]:
     """A job for each photograph; those that would get one name are told apart."""
-    jobs = [Job(p, (p.parent if p != PIPE else Path()) / result_name(p, style)) for p in photos]
+    jobs = [Job(p, (Path() if is_nameless(p) else p.parent) / result_name(p, style)) for p in photos]
     beside = Counter(_key(str(job.output)) for job in jobs)
     jobs = [
         # photo.heic beside photo.png, both of which become a PNG
@@ -271,7 +286,7 @@ def _is_own(error: MetastyleError) -> bool:
 def _candidates(job: Job, folder: Path | None) -> Iterator[Path]:
     """Names for a result, should those before be other pictures'."""
     yield job.output
-    if folder is not None and job.output.parent == folder and job.photo != PIPE:
+    if folder is not None and job.output.parent == folder and not is_nameless(job.photo):
         above = job.photo.parent.resolve().parts[1:]
         yield from (folder.joinpath(*above[-n:], job.output.name) for n in (1, 2) if len(above) >= n)
     stem, suffix = job.output.stem, job.output.suffix

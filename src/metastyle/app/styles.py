@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from metastyle.app.inputs import PIPE, STYLE_SUFFIX, check_is_file
+from metastyle.app.inputs import (
+    FILMS,
+    PIPE,
+    STYLE_SUFFIX,
+    check_is_file,
+    expand_home,
+    is_nameless,
+)
 from metastyle.errors import MetastyleError
 from metastyle.weights.catalogue import builtin_names, builtin_path
 
@@ -33,7 +40,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        return "style" if self.path == PIPE else self.path.stem
+        return "style" if is_nameless(self.path) else self.path.stem
 
 
 def read_parts(texts: Sequence[str]) -> list[Part]:
@@ -79,6 +86,7 @@ def read_masks(texts: Sequence[str]) -> list[Masked]:
     masks = []
     for text in texts:
         mask, equals, style = text.rpartition("=")
+        mask, style = expand_home(mask), expand_home(style)
         if not (mask and equals and style):
             raise MetastyleError(f"--mask is '{text}': use MASK=STYLE, such as sky.png=night, or MASK=photo")
         check_is_file(Path(mask))
@@ -112,6 +120,8 @@ def _located(text: str) -> Part:
         raise MetastyleError(f"{path} is a folder: give a painting, a {STYLE_SUFFIX} style or a style's name")
     if path.exists():
         check_is_file(path)
+        if path.suffix.lower() in FILMS:
+            raise MetastyleError(f"{path} is a film: a style is learned from a picture")
         return Part(path, weight)
     builtin = builtin_path(name)
     if builtin is None and path.suffix:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metastyle.app.contents import learning_contents
 from metastyle.app.options import Learning, Sources
 from metastyle.app.pipes import source
 from metastyle.app.progress import Display
@@ -112,7 +113,7 @@ def teach(
     display.update(f"learning {name}", 0.0, "getting ready")
     style = api.adapt(
         source(painting),
-        contents=sources.content,
+        contents=learning_contents(sources.content, settings.pool, display),
         match_color=match_color,
         settings=settings,
         device=device,

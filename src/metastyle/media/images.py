@@ -93,7 +93,7 @@ def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
     if isinstance(source, str | Path):
         path, name = Path(source), one_line(source)
         try:
-            with _open_file(path, name) as stream:
+            with _open_file(path, name, max_pixels) as stream:
                 return _open_stream(stream, name, max_pixels)
         except (OSError, ValueError) as error:
             raise MetastyleError(f"{name} cannot be read: {reason(error)}") from error
@@ -254,13 +254,16 @@ def _check_pixels(pixels: Samples) -> None:
         )
 
 
-def _open_file(path: Path, name: str) -> BinaryIO:
+def _open_file(path: Path, name: str, max_pixels: int) -> BinaryIO:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise MetastyleError(f"{name} does not exist") from None
     if stat.S_ISDIR(mode):
         raise MetastyleError(f"{name} is a folder; a picture was expected")
+    if stat.S_ISFIFO(mode):
+        with path.open("rb") as pipe:
+            return io.BytesIO(pipe.read(_most_bytes(max_pixels) + 1))
     if not stat.S_ISREG(mode):
         raise MetastyleError(f"{name} is not a regular file; a picture was expected")
     return path.open("rb")

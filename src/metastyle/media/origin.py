@@ -53,7 +53,7 @@ def stamp(exif: bytes | None, origin: Origin) -> bytes:
 
 def read_origin(path: Path) -> Origin | None:
     """The record in a picture's file; None without one, and for whatever cannot be read."""
-    if path.suffix.lower() not in WRITABLE_SUFFIXES:
+    if path.suffix.lower() not in WRITABLE_SUFFIXES or not path.is_file():
         return None
     try:
         return _read_origin(path, _stamp(path))

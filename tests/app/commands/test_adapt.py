@@ -117,4 +117,4 @@ def test_nonsense(
 
 
 def test_a_painting_from_a_pipe_needs_a_name(run: Run) -> None:
-    assert "a painting from stdin has no name: add -o" in run("adapt", "-").err
+    assert "a painting from a pipe has no name: add -o" in run("adapt", "-").err

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -369,6 +370,67 @@ def test_the_real_thing_through_pipes(
         timeout=120,
     )
     assert done.returncode == 2 and b"cannot both go to stdout" in done.stderr
+
+
+def test_fifos(photo: Path, painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
+    """Each is read once, whatever it is wanted for."""
+    expected = tmp_path / "expected.png"
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full((28, 40), 255, np.uint8)).save(mask)
+    options = ("--match-color", *quick)
+    assert run("stylize", photo, "-s", painting, "-o", expected, f"--mask={mask}=photo", *options).code == 0
+    writers, pipes = [], []
+    for file in (photo, painting, mask):
+        pipes.append(file.with_name(f"pipe-{file.name}"))
+        os.mkfifo(pipes[-1])
+        writers.append(threading.Thread(target=pipes[-1].write_bytes, args=(file.read_bytes(),), daemon=True))
+        writers[-1].start()
+    result = run(
+        "stylize", pipes[0], "-s", pipes[1], "-o", f"{tmp_path}/new/", f"--mask={pipes[2]}=photo", *options
+    )
+    assert result.code == 0, result.err
+    out = tmp_path / "new" / "pipe-photo-pipe-waves.png"
+    assert np.array_equal(images.open_picture(out).pixels, images.open_picture(expected).pixels)
+    for writer in writers:
+        writer.join(10)
+        assert not writer.is_alive()
+
+
+def test_process_substitution(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    pipes = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        os.write(writing, photo.read_bytes())
+        os.close(writing)
+        pipes.append(reading)
+    out = tmp_path / "out"
+    result = run("stylize", *(f"/dev/fd/{pipe}" for pipe in pipes), "-s", style_file, "-o", out)
+    assert result.code == 0, result.err
+    for pipe in pipes:
+        os.close(pipe)
+    expected = api.load(style_file).render(images.open_picture(photo)).pixels
+    for name in ("photo-plain.png", "photo-plain-2.png"):
+        assert np.array_equal(images.open_picture(out / name).pixels, expected)
+
+
+def test_one_truncated_photograph_to_learn_on_is_left_out_and_counted(
+    photo: Path, painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
+) -> None:
+    contents = tmp_path / "contents"
+    for name in "abc":
+        whole = draw(contents / f"{name}.png")
+    (contents / "b.png").write_bytes(whole.read_bytes()[:99])
+    call = ("stylize", photo, "-s", painting, "--overwrite", "--content", contents, *quick)
+    result = run(*call)
+    assert result.code == 0
+    assert "1 of 3 photographs to learn on left out:\n" in result.err
+    assert "b.png" in result.err
+    (contents / "b.png").unlink()
+    assert run(*call, "--json").document["style"]["how"] == "remembered"  # as if it had not been there
+    for file in contents.iterdir():
+        file.write_bytes(b"")
+    result = run(*call)
+    assert result.code == 2 and "no pictures in this folder to learn on: " in result.err
 
 
 def test_colours_of_a_first_photograph_and_watching_exclude_each_other(

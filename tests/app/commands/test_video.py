@@ -65,6 +65,16 @@ def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == []
 
 
+def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    result = run("video", clip, "-s", style_file, "-o", f"{tmp_path}/new/", "--preview", "0")
+    assert result.code == 0, result.err
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["clip-plain-0m0s.png"]
+    fifo = tmp_path / "fifo.mp4"
+    os.mkfifo(fifo)
+    assert "a pipe is neither" in run("video", fifo, "-s", style_file).err
+    assert "a pipe is neither" in run("video", clip, "-s", style_file, "-o", "-").err
+
+
 def test_films_are_still_by_default(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
     def restlessness(name: str, *options: str) -> float:
         out = tmp_path / name

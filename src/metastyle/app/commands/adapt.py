@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from metastyle.app.errors import INTERRUPTED
 from metastyle.app.inputs import (
-    PIPE,
     STYLE_SUFFIX,
     check_is_file,
     check_output,
     check_picture_output,
+    is_nameless,
 )
 from metastyle.app.options import FLAG, Common, Learning, Sources
 from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
@@ -95,8 +95,8 @@ def adapt(
 
 
 def _beside(painting: Path) -> Path:
-    if painting == PIPE:
-        raise MetastyleError("a painting from stdin has no name: add -o STYLE.safetensors")
+    if is_nameless(painting):
+        raise MetastyleError("a painting from a pipe has no name: add -o STYLE.safetensors")
     return painting.with_name(Part(painting).name + STYLE_SUFFIX)
 
 

@@ -13,9 +13,18 @@ from cyclopts import Parameter
 from metastyle.app.batch import Batch, Paint, arrivals
 from metastyle.app.errors import BUG, INTERRUPTED
 from metastyle.app.extras import needs
-from metastyle.app.inputs import PIPE, Job, check_look, check_number, parse_shard
+from metastyle.app.inputs import (
+    PIPE,
+    Job,
+    check_look,
+    check_number,
+    is_folder,
+    is_pipe,
+    parse_shard,
+)
 from metastyle.app.looks import look_digest
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Whole
+from metastyle.app.pipes import source
 from metastyle.app.planning import Plan, is_single, plan
 from metastyle.app.progress import Display, Speaker, complain
 from metastyle.app.streams import STDOUT
@@ -33,7 +42,7 @@ def stylize(
     style: Annotated[
         list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
     ],
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="PATH")] = None,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"], metavar="PATH")] = None,
     size: Annotated[Whole | None, Parameter(metavar="PIXELS")] = None,
     strength: float = 1.0,
     brush: float | None = None,
@@ -76,7 +85,8 @@ def stylize(
     Args:
         photos: Photographs, folders of them, patterns, or - for stdin.
         style: What to paint with; several are mixed by their weights.
-        output: A file name for one photograph (- for stdout, as PNG), a folder for several.
+        output: A file name for one photograph (- for stdout, as PNG), a folder for several;
+            FOLDER/ is one for one photograph, too, and is made.
         size: Long edge of the result; without it, the photograph's own size.
         strength: From 0, the photograph, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
@@ -108,8 +118,8 @@ def stylize(
         raise MetastyleError("--match-color needs a first photograph before it begins: not with --watch")
     if workers is not None:
         check_number("--workers", workers, 1, 10_000)
-        if watch or PIPE in photos:
-            raise MetastyleError("--workers does folders and lists: give it no --watch and no -")
+        if watch or any(map(is_pipe, photos)):
+            raise MetastyleError("--workers does folders and lists: give it no --watch and no pipe")
         with needs("scale", "--workers"):
             import ray  # noqa: F401
     name = mixture_name(parts)
@@ -129,7 +139,8 @@ def stylize(
         return plan(
             photos,
             name,
-            output,
+            None if output is None else Path(output),
+            into_folder=output is not None and is_folder(output),
             overwrite=overwriting,
             look=look,
             shard=part_of,
@@ -147,7 +158,7 @@ def stylize(
     from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
     check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
-    mask_pictures = [open_picture(one.mask) for one in masks]
+    mask_pictures = [open_picture(source(one.mask)) for one in masks]
     document: dict[str, Any] = {
         "command": "stylize",
         "finished": [*planned.finished, *planned.unknown],

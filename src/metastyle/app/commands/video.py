@@ -20,6 +20,8 @@ from metastyle.app.inputs import (
     check_number,
     check_output,
     check_picture_output,
+    is_folder,
+    is_pipe,
 )
 from metastyle.app.options import FLAG, Bytes, Common, Learning, Sources, Time, Whole
 from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
@@ -45,7 +47,7 @@ def video(
     style: Annotated[
         list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
     ],
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="FILE")] = None,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"], metavar="FILE")] = None,
     size: Annotated[Whole | None, Parameter(metavar="PIXELS")] = None,
     from_: Annotated[Time | None, Parameter(name="--from")] = None,
     to: Time | None = None,
@@ -102,8 +104,8 @@ def video(
     check_number("--smoothing", smoothing, 0, 0.9)
     if from_ is not None and to is not None and to <= from_:
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
-    if clip == PIPE or output == PIPE:
-        raise MetastyleError("films are read from files and written to files: - is neither")
+    if is_pipe(clip) or output == str(PIPE):
+        raise MetastyleError("films are read from files and written to files: a pipe is neither")
     parts = read_parts(style)
     check_is_file(clip)
     learning.settings(device)
@@ -119,9 +121,9 @@ def video(
         opened = open_clip(clip)
         _check_begin(opened, from_, preview)
         name = mixture_name(parts)
-        out = _beside(opened, name, preview) if output is None or output.is_dir() else output
-        if output is not None and output.is_dir():
-            out = output / out.name
+        out = Path(output) if output is not None and not is_folder(output) else _beside(opened, name, preview)
+        if output is not None and is_folder(output):
+            out = Path(output) / out.name
         check_output(out, overwrite=overwrite)
         if out.exists() and out.samefile(clip):
             raise MetastyleError(f"{out} is the clip itself: choose another name with -o")
