@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import signal
 
 import pytest
@@ -41,6 +42,18 @@ def test_a_log_shows_few_lines() -> None:
         "repainting 4 photographs: 100% d.jpg",
         "a [note]",
     ]
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_the_library_remarks_is_shown_once_and_only_meanwhile(quiet: bool) -> None:
+    stream = io.StringIO()
+    log = logging.getLogger("metastyle.media.images")
+    with Display(quiet, Console(file=stream, width=100)):
+        for name in ("a [b].png", "a [b].png", "c.png"):
+            log.warning("%s is HDR", name)
+        log.info("nothing for people")
+    log.warning("too late")
+    assert stream.getvalue().splitlines() == ([] if quiet else ["a [b].png is HDR", "c.png is HDR"])
 
 
 @pytest.mark.parametrize("terminal", [True, False])

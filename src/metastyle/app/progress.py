@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ class Display:
         self._tasks: dict[str, TaskID] = {}
         self._next_line: dict[str, float] = {}
         self._complete: set[str] = set()
+        self._remarks = _Remarks(self)
         if quiet:
             return
         # Imported here, because help must come at once.
@@ -48,6 +50,7 @@ class Display:
         )
 
     def __enter__(self) -> Self:
+        logging.getLogger("metastyle").addHandler(self._remarks)
         if not self._quiet:
             self._bars.start()
         return self
@@ -55,6 +58,7 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        logging.getLogger("metastyle").removeHandler(self._remarks)
         if not self._quiet:
             self._bars.stop()
 
@@ -92,6 +96,21 @@ class Display:
         """A line above the bars."""
         if not self._quiet:
             self._console.print(line, markup=False, soft_wrap=True)
+
+
+class _Remarks(logging.Handler):
+    """Shows what the library logs, each line once: a picture may be opened several times."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._display = display
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self._shown:
+            self._shown.add(line)
+            self._display.note(line)
 
 
 class Speaker:

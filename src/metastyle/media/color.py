@@ -52,7 +52,7 @@ def keep_color(content: Samples, stylised: Samples) -> Samples:
     for row in range(0, len(content), _ROWS):
         lab = _oklab(content[row : row + _ROWS])
         lab[0] = _oklab(stylised[row : row + _ROWS])[0]
-        encoded = np.rint(_srgb_curve(_into_gamut(lab)) * top)
+        encoded = np.rint(srgb_curve(_into_gamut(lab)) * top)
         out[row : row + _ROWS] = encoded.T.reshape(-1, *content.shape[1:])
     return out
 
@@ -109,7 +109,7 @@ def _check_alike(content: Samples, stylised: Samples) -> None:
 
 
 @cache
-def _linear_table(levels: int) -> _Floats:
+def srgb_to_linear(levels: int) -> _Floats:
     """Linear light in [0, 1] of each sRGB level (IEC 61966-2-1)."""
     v = np.arange(levels) / (levels - 1)
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -117,7 +117,7 @@ def _linear_table(levels: int) -> _Floats:
 
 def _oklab(pixels: Samples) -> _Floats:
     """(H, W, 3) sRGB -> (3, H * W) OKLab: lightness in [0, 1], then green to red, blue to yellow."""
-    linear = _linear_table(np.iinfo(pixels.dtype).max + 1)[pixels.reshape(-1, 3).T]
+    linear = srgb_to_linear(np.iinfo(pixels.dtype).max + 1)[pixels.reshape(-1, 3).T]
     return _times(_CONES_TO_LAB, np.cbrt(_times(_LINEAR_TO_CONES, linear)))
 
 
@@ -152,7 +152,7 @@ def _with_chroma(lab: _Floats, part: _Floats) -> _Floats:
     return np.stack([lab[0], lab[1] * part, lab[2] * part])
 
 
-def _srgb_curve(linear: _Floats) -> _Floats:
+def srgb_curve(linear: _Floats) -> _Floats:
     """Linear light -> sRGB values, both in [0, 1]."""
     curve = np.float32(1.055) * linear ** np.float32(1 / 2.4) - np.float32(0.055)
     return np.where(linear <= 0.0031308, linear * np.float32(12.92), curve)

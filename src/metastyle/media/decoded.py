@@ -6,12 +6,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.media.stated import Stated
 
 MIN_SIDE = 16
 """Pixels that a picture must have along each side: the loss network halves it three times."""
@@ -31,9 +34,17 @@ class Decoded:
     alpha: Samples | None = None
     """(H, W), of the same type as the samples; not multiplied into them."""
     icc: bytes | None = None
+    stated: Stated | None = None
+    """Its colours, where no profile but something else says that they are not sRGB."""
     exif: bytes | None = None
     orientation: int = 1
     dpi: tuple[float, float] | None = None
+
+    def with_code_points(self, stated: Stated | None) -> Decoded:
+        """With what a file's code points say: a profile says it better, but profiles know no HDR."""
+        if stated is None or (self.icc is not None and not stated.hdr):
+            return self
+        return replace(self, icc=None, stated=stated)
 
 
 def check_size(size: tuple[int, int], name: str, max_pixels: int | None = None) -> None:

@@ -6,9 +6,11 @@ pixel is decoded, only the formats that people have are tried, and no warning of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import BinaryIO
 
 from metastyle.media import heic, jpeg, pillow, tiff, tiff_pages
+from metastyle.media.boxes import avif_code_points, png_code_points
 from metastyle.media.decoded import Decoded
 
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF"
@@ -29,4 +31,15 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
         return heic.read(stream, name, max_pixels)
     if tiff.is_tiff(head):
         return tiff.read(stream, name, max_pixels)
-    return pillow.read(stream, name, max_pixels)
+    if head.startswith(b"\x89PNG"):
+        return _read_png(stream, name, max_pixels)
+    decoded = pillow.read(stream, name, max_pixels)
+    return decoded.with_code_points(avif_code_points(stream)) if head[4:8] == b"ftyp" else decoded
+
+
+def _read_png(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
+    has_code_points, colours = png_code_points(stream)
+    stream.seek(0)
+    decoded = pillow.read(stream, name, max_pixels)
+    # The specification places this chunk above all others that speak of colour.
+    return replace(decoded, icc=None, stated=colours) if has_code_points else decoded

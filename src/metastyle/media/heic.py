@@ -9,6 +9,7 @@ from PIL import Image
 
 from metastyle.media.decoded import Decoded, check_size
 from metastyle.media.metadata import clean_exif
+from metastyle.media.stated import from_code_points
 
 
 def is_heic(head: bytes) -> bool:
@@ -37,9 +38,13 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
         samples = np.ascontiguousarray(samples[..., :-1])
     if samples.ndim == 3 and samples.shape[2] == 1:
         samples = samples[..., 0]
+    nclx = file.info.get("nclx_profile") or {}
+    colours = from_code_points(nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
+    icc = file.info.get("icc_profile")
     exif = None
     if file.info.get("exif"):
         tags = Image.Exif()
         tags.load(file.info["exif"])
         exif = clean_exif(tags)
-    return Decoded(samples, "rgb" if samples.ndim == 3 else "grey", alpha, file.info.get("icc_profile"), exif)
+    decoded = Decoded(samples, "rgb" if samples.ndim == 3 else "grey", alpha, icc, exif=exif)
+    return decoded.with_code_points(colours)

@@ -8,6 +8,7 @@ Saving keeps alpha, profile, EXIF and resolution where the format of the extensi
 from __future__ import annotations
 
 import io
+import logging
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
-from metastyle.media import decoding, encoding, pillow, profiles
+from metastyle.media import decoding, encoding, pillow, profiles, stated
 from metastyle.media.decoded import MIN_SIDE, Decoded, Samples, check_size, quiet
 from metastyle.media.encoding import one_line, reason
 
@@ -29,6 +30,8 @@ PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".hif"}
     | {".tif", ".tiff", ".bmp", ".gif"}
 )
+
+_log = logging.getLogger(__name__)
 
 _MODES = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK", "lab": "LAB"}
 _ROWS = 256  # rows handled at once where whole-picture temporaries would cost memory
@@ -80,9 +83,11 @@ class Picture:
 def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Open a picture from a path, from the bytes of a file, or from a binary stream (read from its start).
 
-    Colours are converted from the embedded ICC profile to sRGB; a damaged profile, or one for another kind of
-    picture, is taken as sRGB. 16 bits are kept (also of 10- and 12-bit HEIC; AVIF is read as 8), except
-    where a profile other than sRGB must be converted, which is done at 8 bits.
+    Colours are converted to sRGB from the embedded ICC profile, or from what else the file says about them
+    (code points of HEIC, AVIF and PNG; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile, or one for
+    another kind of picture, is taken as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and a warning is
+    logged. 16 bits are kept (also of 10- and 12-bit HEIC; AVIF is read as 8), except where a profile other
+    than sRGB must be converted, which is done at 8 bits.
 
     Raises MetastyleError, naming the source, for what is missing, unreadable, empty, damaged, cut off, no
     picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before
@@ -308,6 +313,12 @@ def _damaged(error: Exception, name: str) -> MetastyleError:
 
 
 def _to_picture(decoded: Decoded, name: str) -> Picture:
+    if decoded.stated is not None and decoded.stated.hdr:
+        _log.warning(
+            "%s is HDR (%s): taken in standard dynamic range (sRGB), highlights above white are cut",
+            name,
+            decoded.stated.hdr,
+        )
     pixels = _to_srgb(decoded)
     alpha = decoded.alpha
     if alpha is not None and alpha.dtype != pixels.dtype:
@@ -325,6 +336,8 @@ def _to_picture(decoded: Decoded, name: str) -> Picture:
 
 def _to_srgb(decoded: Decoded) -> Samples:
     samples, mode = decoded.samples, _MODES[decoded.space]
+    if decoded.stated is not None and mode in ("L", "RGB"):
+        samples = stated.to_srgb(samples, decoded.stated)
     transform = None if decoded.icc is None else profiles.to_srgb(decoded.icc, mode)
     if transform is None and mode == "LAB":
         transform = profiles.lab_to_srgb()

@@ -7,20 +7,30 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from metastyle.media import stated
+
 _KEPT_TAGS = (
     *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
     *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Copyright),
     *(ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor, ExifTags.Base.XPKeywords),
 )
-_DROPPED_EXIF_TAGS = (  # the maker's note points into the old file; sizes may change
+_DROPPED_EXIF_TAGS = (  # the maker's note points into the old file; sizes and colours may change
     *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),
-    *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight),
+    *(
+        ExifTags.Base.ExifImageWidth,
+        ExifTags.Base.ExifImageHeight,
+        ExifTags.Base.ColorSpace,
+        ExifTags.Base.Gamma,
+    ),
 )
 
 
 def metadata(image: Image.Image) -> dict[str, Any]:
     """Profile, cleaned EXIF, orientation and resolution; after load(), which turns TIFF upright."""
-    return _described(image.getexif, image.info.get("icc_profile"), image.info.get("dpi"))
+    described = _described(image.getexif, image.info.get("icc_profile"), image.info.get("dpi"))
+    if described["icc"] is None and not described["stated"]:
+        described["stated"] = stated.from_info(image.info)
+    return described
 
 
 def metadata_of_tags(exif: Image.Exif) -> dict[str, Any]:
@@ -32,13 +42,17 @@ def metadata_of_tags(exif: Image.Exif) -> dict[str, Any]:
 
 
 def _described(read_exif: Callable[[], Image.Exif], icc: object, dpi: object) -> dict[str, Any]:
+    colours = None
     try:
         exif = read_exif()
         orientation, kept = exif.get(ExifTags.Base.Orientation, 1), clean_exif(exif)
+        colours = stated.from_exif(exif)
     except Exception:  # damaged metadata must not cost the picture
         orientation, kept = 1, None
+    profile = icc if isinstance(icc, bytes) and icc else None
     return {
-        "icc": icc if isinstance(icc, bytes) and icc else None,
+        "icc": profile,
+        "stated": colours if profile is None else None,
         "exif": kept,
         "orientation": orientation if orientation in range(1, 9) else 1,
         "dpi": _read_dpi(dpi),

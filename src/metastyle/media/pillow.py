@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -80,7 +81,7 @@ def _join_bytes(high: Decoded, low_image: Image.Image, key: object) -> Decoded:
         alpha = (high.alpha.astype(np.uint16) << 8) | low[..., 3]
     elif isinstance(key, tuple):
         alpha = np.where((wide == np.array(key)).all(axis=2), 0, 65535).astype(np.uint16)
-    return Decoded(wide, "rgb", alpha, high.icc, high.exif, high.orientation, high.dpi)
+    return replace(high, samples=wide, alpha=alpha)
 
 
 def _rawmode(image: Image.Image) -> str | None:
