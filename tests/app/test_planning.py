@@ -199,7 +199,17 @@ def test_another_photograph_of_the_same_name_is_painted(tmp_path: Path, draw: Dr
         assert second.jobs == [Job(b, out / "b" / "x-waves.png")] and second.notes
     done = result(b, out / "b" / "x-waves.png")
     assert planned(b.parent, output=out).finished == [done]
-    assert planned(a.parent, b.parent, output=out).jobs == [Job(a, out / "a" / "x-waves.png")]
+    both = planned(a.parent, b.parent, output=out)
+    assert both.jobs == [] and both.finished == [first[0].output, done]
+
+
+def test_results_of_both_folders_are_those_of_each(tmp_path: Path, draw: Draw) -> None:
+    a, b, out = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png", 1), tmp_path / "out"
+    done = [result(photo, out / photo.parent.name / "x-waves.png") for photo in (a, b)]
+    for photo, mine in zip((a, b), done, strict=True):
+        for overwrite in (False, True):
+            found = planned(photo.parent, output=out, overwrite=overwrite)
+            assert (found.finished, found.jobs) == (([], [Job(photo, mine)]) if overwrite else ([mine], []))
 
 
 def test_photographs_of_one_name_keep_their_folders_names(tmp_path: Path, draw: Draw) -> None:

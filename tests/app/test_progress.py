@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from metastyle.app import progress
-from metastyle.app.progress import Display, Speaker, StopRequest, seconds
+from metastyle.app.progress import Display, Speaker, StopRequest, complain, seconds
 from metastyle.core.adaptation import AdaptationStep
 
 
@@ -87,6 +87,16 @@ def test_bars_keep_away_from_a_stdout_that_is_no_terminal(monkeypatch: pytest.Mo
         display.update("painting", 0.5)
         Speaker().line("a.png")
     assert written.getvalue() == "a.png\n" and "a.png" not in shown.getvalue()
+
+
+def test_names_do_not_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    with Display(console=Console(file=stream)) as display:
+        display.update("painting", 1.0, "a\x1b[31m\udce9\n.jpg é")
+        display.note("\a")
+    assert stream.getvalue() == "painting: 100% a\\x1b[31m\\udce9\\n.jpg é\n\\x07\n"
+    complain("b\x1b[0m.jpg")
+    assert capfd.readouterr().err == "metastyle: b\\x1b[0m.jpg\n"
 
 
 def test_a_download_of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,32 +246,53 @@ def _free(
     Raises:
         MetastyleError: a result of this photograph is there, made in another way, and is not to be replaced.
     """
-    from metastyle.media.origin import place_digest, read_origin
+    from metastyle.media.origin import read_origin
 
+    own = _own_results(job, folder, taken)
+    finished = [output for output, made_in in own.items() if made_in == look]
+    if overwrite and own:
+        return [*finished, *own][0]
+    if finished:
+        found.finished.append(finished[0])
+        return None
+    for output, made_in in own.items():
+        why = "in another style or with other options" if made_in else "before the photograph was changed"
+        raise _MadeOtherwise(f"{output} was made {why}: --overwrite replaces it, -o FOLDER keeps both")
     for output in _candidates(job, folder):
         if _key(output) in taken:
             continue
         if not _exists(output):
             return output
-        origin = read_origin(output)
-        if origin is None:
-            if output != job.output:
-                continue
+        if output == job.output and read_origin(output) is None:
             if overwrite:
                 return output
             found.unknown.append(output)
             return None
-        same = origin.photo == _digest(job.photo)
-        if not same and (job.photo == PIPE or origin.place != place_digest(job.photo)):
-            continue
-        if overwrite:
-            return output
-        if same and origin.look == look:
-            found.finished.append(output)
-            return None
-        why = "in another style or with other options" if same else "before the photograph was changed"
-        raise _MadeOtherwise(f"{output} was made {why}: --overwrite replaces it, -o FOLDER keeps both")
     raise MetastyleError(f"{job.output}: {_MOST_OF_ONE_NAME} other pictures have this name: use -o FOLDER")
+
+
+def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, str | None]:
+    """Results of this photograph, wherever an earlier call may have laid them, and their looks.
+
+    None instead of a look: it was made from what the photograph was before it was changed.
+    """
+    from metastyle.media.origin import place_digest, read_origin
+
+    own: dict[Path, str | None] = {}
+    flat = [] if folder is None else [folder / job.output.name]
+    for output in dict.fromkeys([job.output, *flat, *_candidates(job, folder)]):
+        if not _exists(output):
+            if output.parent == job.output.parent and output != job.output:
+                break  # of img-2.png, img-3.png and so on there are no more
+            continue
+        origin = None if _key(output) in taken else read_origin(output)
+        if origin is None:
+            continue
+        if origin.photo == _digest(job.photo):
+            own[output] = origin.look
+        elif not is_nameless(job.photo) and origin.place == place_digest(job.photo):
+            own[output] = None
+    return own
 
 
 class _MadeOtherwise(MetastyleError):
@@ -286,7 +307,7 @@ def _is_own(error: MetastyleError) -> bool:
 def _candidates(job: Job, folder: Path | None) -> Iterator[Path]:
     """Names for a result, should those before be other pictures'."""
     yield job.output
-    if folder is not None and job.output.parent == folder and not is_nameless(job.photo):
+    if folder is not None and not is_nameless(job.photo):
         above = job.photo.parent.resolve().parts[1:]
         yield from (folder.joinpath(*above[-n:], job.output.name) for n in (1, 2) if len(above) >= n)
     stem, suffix = job.output.stem, job.output.suffix

@@ -66,6 +66,7 @@ class Display:
         """``share``, 0 to 1, of ``what`` is done."""
         if self._quiet:
             return
+        what, note = printable(what), printable(note)
         if self._console.is_terminal:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=1.0, note=note)
@@ -95,7 +96,7 @@ class Display:
     def note(self, line: str) -> None:
         """A line above the bars."""
         if not self._quiet:
-            self._console.print(line, markup=False, soft_wrap=True)
+            self._console.print(printable(line), markup=False, soft_wrap=True)
 
 
 class _Remarks(logging.Handler):
@@ -122,7 +123,7 @@ class Speaker:
 
     def line(self, text: str = "") -> None:
         if self._lines:
-            STDOUT.write(text + "\n")
+            STDOUT.write((printable(text) if STDOUT.isatty() else text) + "\n")
             STDOUT.flush()  # for whoever reads along
 
     def document(self, content: dict[str, Any]) -> None:
@@ -140,7 +141,12 @@ def to_json(content: dict[str, Any]) -> str:
 
 def complain(line: str) -> None:
     """One line on stderr, whatever ``--quiet`` says."""
-    STDERR.write(f"metastyle: {line}\n")
+    STDERR.write(f"metastyle: {printable(line)}\n")
+
+
+def printable(text: str) -> str:
+    """Without what would move a terminal's cursor or change its colours: names of files can hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class StopRequest:
