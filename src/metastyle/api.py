@@ -23,6 +23,7 @@ from metastyle.core import style as core
 from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, default_settings
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import TransformationNetwork, network_of
+from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.media import arrays, color, contents, images
 from metastyle.media.masks import FEATHER, fit_mask, lay_over
@@ -59,6 +60,7 @@ class Style(core.Style):
     ) -> Image.Image: ...
     @overload
     def stylize(self, picture: list[Any], **options: Any) -> list[Any]: ...
+    @own_surroundings()
     def stylize(self, picture: Any, **options: Any) -> Any:
         """Repaint a picture, or a list of pictures, in this style.
 
@@ -77,6 +79,7 @@ class Style(core.Style):
         """``stylize`` for a ``Picture``: alpha, colour profile and metadata go along."""
         return self.render_many([picture], **options)[0]
 
+    @own_surroundings()
     def render_many(
         self,
         pictures: Sequence[images.Picture],
@@ -123,6 +126,7 @@ class Style(core.Style):
             finished.append(dataclasses.replace(picture, pixels=pixels))
         return finished
 
+    @own_surroundings()
     def stylizer(
         self, *, device: str = "auto", max_memory: int | None = None, strength: float = 1.0
     ) -> Stylizer:
@@ -141,6 +145,7 @@ class Style(core.Style):
             kept = _renderers[self] = (wanted, made)
         return kept[1]
 
+    @own_surroundings()
     def network(self, strength: float = 1.0) -> TransformationNetwork:
         """The ordinary fast network that this style is, in evaluation mode.
 
@@ -154,6 +159,7 @@ class Style(core.Style):
             style = core.strengthen(self, dict(initialisation.network.named_parameters()), strength)
         return network_of(style.full_parameters(initialisation.network))
 
+    @own_surroundings()
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the style as a safetensors file; an existing file is an error unless ``overwrite``."""
         style_file.save_style(self, Path(path), overwrite=overwrite)
@@ -163,6 +169,7 @@ _renderers: WeakKeyDictionary[Style, tuple[tuple[str, int | None, float], Styliz
 """Beside the styles and not inside them, so that copies and pickles stay what they were."""
 
 
+@own_surroundings()
 def load(path: str | Path) -> Style:
     """Read a style file.
 
@@ -172,6 +179,7 @@ def load(path: str | Path) -> Style:
     return _public(style_file.load_style(Path(path)))
 
 
+@own_surroundings()
 def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) -> Style:
     """Mix styles: a convex combination of their parameters (the post, section 4.3), equal by default."""
     base = None
@@ -184,6 +192,7 @@ def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) 
     return _public(core.blend(styles, weights, base_parameters=base))
 
 
+@own_surroundings()
 def adapt(
     painting: Source,
     *,
@@ -271,6 +280,7 @@ def adapt(
     return style
 
 
+@own_surroundings()
 def stylize(
     picture: Any,
     style: core.Style | Source | None,
@@ -299,6 +309,7 @@ def stylize(
     )
 
 
+@own_surroundings()
 def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
     """A Style of whatever ``stylize`` takes as one; ``options`` are those of ``adapt``."""
     if style is None:
@@ -312,6 +323,7 @@ def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
     return adapt(style, **options)
 
 
+@own_surroundings()
 def render_regions(
     picture: images.Picture,
     background: Style | None,

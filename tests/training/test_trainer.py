@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from surroundings import SURROUNDINGS, state
 
 from metastyle.errors import MetastyleError
 from metastyle.training.config import TrainingConfig
@@ -55,6 +56,20 @@ def assert_same_run(one: TrainingConfig, other: TrainingConfig) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
     keys = ("iteration", "total", "content", "style", "gradient_norm", "rate")
     assert [[x[k] for k in keys] for x in lines(one)] == [[x[k] for k in keys] for x in lines(other)]
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+def test_a_run_is_the_same_whatever_the_caller_has_set(
+    surroundings: str, config: Configure, vgg: Any, tmp_path: Path
+) -> None:
+    undisturbed = config(run__iterations=2, run__output=str(tmp_path / "undisturbed"), **BILEVEL)
+    run(undisturbed, vgg)
+    with SURROUNDINGS[surroundings]():
+        before = state()
+        disturbed = config(run__iterations=2, **BILEVEL)
+        run(disturbed, vgg)
+        assert state() == before
+    assert_same_run(disturbed, undisturbed)
 
 
 def test_a_run_from_beginning_to_end(config: Configure, vgg: Any) -> None:

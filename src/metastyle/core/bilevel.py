@@ -76,7 +76,7 @@ class MetaObjective(nn.Module):
             if inner_parameters == "instance_norm"
             else dict(network.named_parameters())
         )
-        log_steps = torch.full((len(self.moved),), step_size).log()
+        log_steps = torch.full((len(self.moved),), step_size, dtype=torch.float32).log()
         self.log_step_sizes = nn.Parameter(log_steps, requires_grad=learn_step_sizes)
 
     def forward(

@@ -6,6 +6,9 @@ import torch
 
 from metastyle.errors import MetastyleError
 
+DEVICE_TYPES = ("cpu", "cuda", "mps")
+"""Those that ``pick_device`` may answer."""
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """``auto`` takes CUDA, then Apple's MPS, then the CPU; naming a device that is not there is an error."""

@@ -29,10 +29,10 @@ class StylePredictor(nn.Module):
 
     def __init__(self, outputs: int = 3200, hidden: int = 128) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(STATISTICS))
-        self.register_buffer("std", torch.ones(STATISTICS))
-        self.encode = nn.Linear(STATISTICS, hidden)
-        self.decode = nn.Linear(hidden, outputs)
+        self.register_buffer("mean", torch.zeros(STATISTICS, dtype=torch.float32))
+        self.register_buffer("std", torch.ones(STATISTICS, dtype=torch.float32))
+        self.encode = nn.Linear(STATISTICS, hidden, dtype=torch.float32)
+        self.decode = nn.Linear(hidden, outputs, dtype=torch.float32)
         nn.init.zeros_(self.decode.weight)
         nn.init.zeros_(self.decode.bias)
 

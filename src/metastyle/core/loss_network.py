@@ -34,10 +34,12 @@ class LossNetwork(nn.Module):
         channels_in = 3
         for block, widths in enumerate(_BLOCKS, start=1):
             for index, channels_out in enumerate(widths, start=1):
-                self.add_module(f"conv{block}_{index}", nn.Conv2d(channels_in, channels_out, 3, padding=1))
+                convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1, dtype=torch.float32)
+                self.add_module(f"conv{block}_{index}", convolution)
                 channels_in = channels_out
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            numbers = torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+            self.register_buffer(name, numbers, persistent=False)
         self.requires_grad_(False)
         self.eval()
 

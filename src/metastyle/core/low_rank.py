@@ -43,9 +43,10 @@ def low_rank_start(network: nn.Module, rank: int, generator: torch.Generator) ->
     start = {}
     for name, shape in low_rank_shapes(network, rank).items():
         if name.endswith(_UP):
-            start[name] = torch.zeros(shape)
+            start[name] = torch.zeros(shape, dtype=torch.float32)
         elif name.endswith(_DOWN):
-            start[name] = torch.randn(shape, generator=generator) / math.sqrt(shape[1])
+            noise = torch.randn(shape, generator=generator, dtype=torch.float32)
+            start[name] = noise / math.sqrt(shape[1])
         else:
             start[name] = own[name].detach().cpu().clone()
     return start

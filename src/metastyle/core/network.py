@@ -31,7 +31,15 @@ class Conv(nn.Conv2d):
             stride,
             padding=kernel_size // 2,
             padding_mode="reflect",
+            dtype=torch.float32,
         )
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation with a scale and a shift of its own for every channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True, dtype=torch.float32)
 
 
 class Residual(nn.Module):
@@ -40,9 +48,9 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = Conv(channels, channels, 3)
-        self.norm1 = nn.InstanceNorm2d(channels, affine=True)
+        self.norm1 = InstanceNorm(channels)
         self.conv2 = Conv(channels, channels, 3)
-        self.norm2 = nn.InstanceNorm2d(channels, affine=True)
+        self.norm2 = InstanceNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         h: Tensor = F.relu(self.norm1(self.conv1(x)))
@@ -60,16 +68,16 @@ class TransformationNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.down1 = Conv(3, 32, 9)
-        self.down1_norm = nn.InstanceNorm2d(32, affine=True)
+        self.down1_norm = InstanceNorm(32)
         self.down2 = Conv(32, 64, 3, stride=2)
-        self.down2_norm = nn.InstanceNorm2d(64, affine=True)
+        self.down2_norm = InstanceNorm(64)
         self.down3 = Conv(64, 128, 3, stride=2)
-        self.down3_norm = nn.InstanceNorm2d(128, affine=True)
+        self.down3_norm = InstanceNorm(128)
         self.residuals = nn.ModuleList([Residual(128) for _ in range(5)])
         self.up1 = Conv(128, 64, 3)
-        self.up1_norm = nn.InstanceNorm2d(64, affine=True)
+        self.up1_norm = InstanceNorm(64)
         self.up2 = Conv(64, 32, 3)
-        self.up2_norm = nn.InstanceNorm2d(32, affine=True)
+        self.up2_norm = InstanceNorm(32)
         self.out = Conv(32, 3, 9)
 
     def forward(self, x: Tensor) -> Tensor:

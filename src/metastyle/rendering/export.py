@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metastyle.core.network import STRIDE, TransformationNetwork
+from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.media.encoding import check_target
 from metastyle.weights.tensor_files import write_bytes
@@ -36,6 +37,7 @@ class AnySize(nn.Module):
         return result
 
 
+@own_surroundings()
 def export_onnx(
     network: TransformationNetwork,
     path: str | Path,
@@ -67,7 +69,8 @@ def export_onnx(
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
         program = torch.onnx.export(
             module,
-            (torch.zeros(2, 3, 65, 98),),  # nothing about this size is special, so nothing is specialised
+            # Nothing about this size is special, so nothing is specialised.
+            (torch.zeros(2, 3, 65, 98, dtype=torch.float32),),
             dynamo=True,
             dynamic_shapes={"content": free},
             input_names=["content"],

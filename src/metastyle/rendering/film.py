@@ -20,6 +20,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.media.encoding import check_target, one_line, reason
 from metastyle.media.video import Clip
@@ -114,6 +115,7 @@ class FilmJob:
         self._failure: BaseException | None = None
         self._stop = threading.Event()
 
+    @each_step
     def run(self, painter: Painter) -> Generator[Progress, None, None]:
         """Paint what is not finished yet. Closing the iterator stops after the current frame.
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, Conv, Residual, TransformationNetwork
+from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.layers import Layers
 from metastyle.rendering.streaming import stream
@@ -137,6 +138,7 @@ class FrozenStylizer:
             self._network = fold(network, statistics).to(self.device)
         self._layers: dict[bool, Layers] = {}
 
+    @own_surroundings()
     def render(self, pixels: np.ndarray) -> np.ndarray:
         """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type."""
         check_pixels(pixels)

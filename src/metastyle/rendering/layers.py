@@ -78,8 +78,8 @@ class DoublingConvolution(Convolution):
 
     def _rewrite(self, weight: Tensor) -> Tensor:
         # Even results see the pixels (left, own, own), odd ones (own, own, right).
-        even = torch.tensor([[1.0, 0, 0], [0, 1, 1]], device=weight.device)
-        odd = torch.tensor([[1.0, 1, 0], [0, 0, 1]], device=weight.device)
+        even = weight.new_tensor([[1.0, 0, 0], [0, 1, 1]])
+        odd = weight.new_tensor([[1.0, 1, 0], [0, 0, 1]])
         return torch.cat([row @ weight @ column.mT for row in (even, odd) for column in (even, odd)])
 
     def source_rows(self, first: int, last: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, TransformationNetwork
+from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.layers import Layers
 from metastyle.rendering.tiling import Moments, Rendering, Source, make_plan
@@ -69,6 +70,7 @@ class Stylizer:
         """Bytes for the layers' results: as given, or what is free now."""
         return default_budget(self.device) if self._max_memory is None else self._max_memory
 
+    @own_surroundings()
     def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
         """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
 
@@ -77,6 +79,7 @@ class Stylizer:
         check_pixels(pixels)
         return self._render(pixels, progress)
 
+    @own_surroundings()
     def render_many(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Stylise pictures as ``render`` does. A GPU takes neighbours of one size and type together."""
         if self.device.type == "cpu":
@@ -94,6 +97,7 @@ class Stylizer:
                     results += [self.render(pixels) for pixels in batch]
         return results
 
+    @own_surroundings()
     def measure(self, pixels: np.ndarray) -> list[Moments]:
         """Mean and variance of what each instance normalisation sees of (H, W, 3) uint8 or uint16.
 
@@ -104,6 +108,7 @@ class Stylizer:
         with out_of_memory(self.device):
             return rendering.measure(picture)
 
+    @own_surroundings()
     def render_tensor(self, x: Tensor, *, progress: Callable[[float], None] | None = None) -> Tensor:
         """Stylise (B, 3, H, W) of floating point in [0, 1]; same shape, type and device, in (0, 1)."""
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():

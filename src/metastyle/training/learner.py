@@ -116,7 +116,7 @@ class Learner:
         the objective in groups of ``styles_at_once``, and processes synchronise once, with the last group.
         """
         size = self.config.optimiser.styles_at_once or len(targets)
-        losses = torch.zeros(3, device=self.fabric.device)
+        losses = torch.zeros(3, dtype=torch.float32, device=self.fabric.device)
         self.adam.zero_grad()
         for first in range(0, len(targets), size):
             group = targets[first : first + size]

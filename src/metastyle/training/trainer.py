@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from metastyle.core.hardware import pick_device
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
+from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.training.config import TrainingConfig, check, to_values, without_places
 from metastyle.training.data import Episode, Episodes, Painting, split, stream
@@ -61,7 +62,10 @@ _FREE_TO_CHANGE = {
 """What a resumed run may change. Where pictures lie may change too, as long as their names do not."""
 
 
-def train(config: TrainingConfig, *, loss_network: LossNetwork | None = None) -> Iterator[TrainingEvent]:
+@each_step
+def train(
+    config: TrainingConfig, *, loss_network: LossNetwork | None = None
+) -> Generator[TrainingEvent, None, None]:
     """Meta-train as configured, in ``config.run.output``; a state found there is resumed.
 
     The folder gets ``state.safetensors``, ``metastyle.safetensors`` (the weights so far, float16),
