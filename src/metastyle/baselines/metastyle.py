@@ -25,7 +25,8 @@ class MetaStyle:
     styles = "any"
 
     def __init__(self, device: torch.device, steps: int = 60, **changes: Any) -> None:
-        self.device, self.changes = device, {"steps": steps} | changes
+        self.device = device
+        self.changes: dict[str, Any] = {"steps": steps} | changes
         self.name = f"MetaStyle, {steps} steps"
         with torch.device("meta"):
             self.parameters = count(TransformationNetwork())
