@@ -284,6 +284,34 @@ def test_adapting_again_is_remembered(tmp_path: Path) -> None:
     assert steps == [1, 2] * 3
 
 
+def test_a_cache_that_cannot_be_written_does_not_cost_the_style(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = metastyle.adapt(pixels(), **QUICK)
+    (tmp_path / "file").write_text("")
+    for cache in (tmp_path / "file", tmp_path / "full"):
+        if cache.name == "full":
+
+            def full(*_: object, **__: object) -> None:
+                raise metastyle.MetastyleError("the disk is full")
+
+            monkeypatch.setattr("metastyle.weights.tensor_files.replacing", full)
+        caplog.clear()
+        for _ in range(2):
+            assert metastyle.adapt(pixels(), cache=cache, **QUICK).curve == plain.curve
+        assert len(caplog.messages) == 1 and "this style will not be remembered" in caplog.messages[0]
+
+
+def test_a_damaged_cache_is_learned_again(tmp_path: Path) -> None:
+    plain = metastyle.adapt(pixels(), cache=tmp_path, **QUICK)
+    (remembered,) = tmp_path.rglob("*.safetensors")
+    whole = remembered.read_bytes()
+    for damaged in (b"", whole[:-1], b"nonsense" * 100):
+        remembered.write_bytes(damaged)
+        assert metastyle.adapt(pixels(), cache=tmp_path, **QUICK).curve == plain.curve
+        assert remembered.read_bytes() == whole
+
+
 def test_a_stopped_adaptation_is_kept_but_not_remembered(tmp_path: Path) -> None:
     style = metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: False, **QUICK)
     assert len(style.curve) == 1

@@ -30,6 +30,7 @@ from metastyle.media.masks import FEATHER, fit_mask, lay_over
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights import style_file
+from metastyle.weights.caching import remember
 from metastyle.weights.catalogue import builtin_path
 from metastyle.weights.initialisation import load_initialisation
 from metastyle.weights.loss_network import load_loss_network
@@ -217,7 +218,7 @@ def adapt(
         settings: how to learn, None for what suits the device; ``changes`` replace single fields of it:
             ``steps=200, seed=1``.
         loss_network: a file with VGG-16's weights; None finds or fetches them.
-        cache: folder that remembers finished adaptations; None remembers nothing.
+        cache: folder that remembers finished adaptations, where it can be written; None remembers nothing.
         weights_cache: folder for fetched weights; None is the user's cache folder.
         on_step: called after every step; returning False stops there and keeps what has been learned.
 
@@ -238,16 +239,10 @@ def adapt(
         settings=dataclasses.asdict(settings),
         contents=_digest(photos) if photos else "synthetic",
     )
-    if cache is not None:
-        remembered = style_file.style_cache_path(Path(cache), key)
-        if remembered.is_file():
-            return dataclasses.replace(load(remembered), painting=name)
-        try:  # before the work, not after it
-            remembered.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MetastyleError(
-                f"{remembered.parent}: cannot be made ({error.strerror}): use another cache"
-            ) from None
+    remembered = None if cache is None else style_file.style_cache_path(Path(cache), key)
+    known = style_file.recall(remembered) if remembered else None
+    if known is not None:
+        return dataclasses.replace(_public(known), painting=name)
     run = Adaptation(
         initialisation,
         load_loss_network(
@@ -275,8 +270,8 @@ def adapt(
         settings=dataclasses.asdict(settings) | {"contents": "photos" if photos else "synthetic"},
         curve=tuple(run.curve),
     )
-    if cache is not None and finished:
-        style.save(remembered, overwrite=True)
+    if remembered is not None and finished:
+        remember(remembered, "this style", lambda path: style.save(path, overwrite=True))
     return style
 
 

