@@ -19,11 +19,11 @@ from metastyle.rendering.layers import Layers
 from metastyle.rendering.tiling import Moments, Plan, Rendering, Source, make_plan
 
 PLANS = [
-    Plan(8, 2, False),
-    Plan(12, 1, False),
-    Plan(8, 0, False),
-    Plan(16, 0, True),
-    Plan(1000, 2, False),
+    Plan(8, True, False),
+    Plan(12, False, False),
+    Plan(8, False, True),
+    Plan(16, True, True),
+    Plan(1000, True, False),
 ]
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ def test_strips_equal_the_whole_picture(
     height=st.integers(16, 90),
     width=st.integers(16, 60),
     rows=st.integers(2, 24).map(lambda n: 4 * n),
-    kept=st.integers(0, 2),
+    keep_all=st.booleans(),
     on_disk=st.booleans(),
 )
 def test_any_size_and_plan_equal_the_whole_picture(
@@ -65,11 +65,11 @@ def test_any_size_and_plan_equal_the_whole_picture(
     height: int,
     width: int,
     rows: int,
-    kept: int,
+    keep_all: bool,
     on_disk: bool,
 ) -> None:
     pixels = make_picture(height, width, np.float32)
-    result = _render(network, pixels, Plan(rows, kept, on_disk))
+    result = _render(network, pixels, Plan(rows, keep_all, on_disk))
     np.testing.assert_allclose(result, whole(pixels), atol=1e-5)
 
 
@@ -102,7 +102,8 @@ def test_progress_rises_to_one(
 
 def test_smaller_budgets_keep_less_and_end_on_disk() -> None:
     plans = [make_plan(6000, 4000, megabytes * 10**6) for megabytes in (8000, 3500, 2200, 500)]
-    assert [(plan.kept, plan.on_disk) for plan in plans] == [(2, False), (1, False), (0, False), (0, True)]
+    expected = [(True, False), (True, False), (False, False), (False, True)]
+    assert [(plan.keep_all, plan.on_disk) for plan in plans] == expected
     assert all(plan.rows % 4 == 0 and plan.rows >= tiling.MINIMAL_ROWS for plan in plans)
 
 
@@ -134,7 +135,7 @@ def test_a_full_disk_is_told(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", make)
     with pytest.raises(MetastyleError, match="No space left"):
-        _render(network, make_picture(40, 40), Plan(16, 0, True))
+        _render(network, make_picture(40, 40), Plan(16, False, True))
     assert files
     assert all(file.closed for file in files)
 

@@ -9,10 +9,9 @@ last layer kept, whenever the next one asks for some of its rows.
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.rendering.layers import Convolution, Layers
+from metastyle.rendering.stores import Layout, Store, Workspace
 
 MINIMAL_ROWS = 8  # in a strip
 HALO_ROWS = 10  # beyond a strip's own, at most
@@ -84,63 +84,6 @@ class Source:
         values = self._pixels[self._rows[first:last]][:, self._columns].astype(np.float32)
         x = torch.from_numpy(values).mul_(self._scale)
         return x.to(self._device, self._dtype).permute(2, 0, 1)[None]
-
-
-class Store:
-    """The rows of one layer's result, in memory or in a file that has no name and vanishes when it is closed.
-
-    A file is read and written, not mapped: mapped pages would count as the process's memory.
-    """
-
-    def __init__(self, like: Layer, file: BinaryIO | None) -> None:
-        weight = like.convolve.weight
-        self.height, self.width = like.height, like.width
-        self._shape = (self.width, like.convolve.channels)
-        self._device, self._dtype = weight.device, weight.dtype
-        self._file = file
-        self._rows = None if file else weight.new_empty(self.height, *self._shape)
-
-    def rows(self, first: int, last: int) -> Tensor:
-        """Rows, not to be changed in place."""
-        if self._rows is not None:
-            return self._rows[first:last].permute(2, 0, 1)[None]
-        assert self._file is not None
-        rows = torch.empty(last - first, *self._shape, dtype=self._dtype)
-        buffer = self._seek(first, rows)
-        while buffer.nbytes:
-            count = self._file.readinto(buffer)  # type: ignore[attr-defined]
-            if not count:
-                raise OSError("a temporary file is shorter than what was written to it")
-            buffer = buffer[count:]
-        return rows.to(self._device).permute(2, 0, 1)[None]
-
-    def write(self, first: int, x: Tensor) -> None:
-        rows = x[0].permute(1, 2, 0)
-        if self._rows is not None:
-            self._rows[first : first + len(rows)] = rows
-            return
-        assert self._file is not None
-        rows = rows.cpu().contiguous()
-        buffer = self._seek(first, rows)
-        try:
-            while buffer.nbytes:
-                buffer = buffer[self._file.write(buffer) :]
-        except OSError as error:
-            size = self.height * math.prod(self._shape) * rows.element_size() / 1e9
-            raise MetastyleError(
-                f"cannot write a temporary file of {size:.1f} GB in {tempfile.gettempdir()} "
-                f"({error.strerror}): make room there, set TMPDIR to another folder, or raise max_memory"
-            ) from error
-
-    def release(self) -> None:
-        self._rows = None
-        if self._file is not None:
-            self._file.close()
-
-    def _seek(self, first: int, rows: Tensor) -> memoryview:
-        assert self._file is not None
-        self._file.seek(first * math.prod(self._shape) * rows.element_size())
-        return memoryview(rows.view(torch.uint8).numpy().data).cast("B")
 
 
 class Layer:
@@ -207,16 +150,16 @@ class Plan:
 
     rows: int
     """Rows of a layer's result in one strip."""
-    kept: int
-    """0: two results at a quarter of the resolution; 1: one at half of it as well; 2: every result."""
+    keep_all: bool
+    """Keep every result; else those at full resolution are computed again when they are needed."""
     on_disk: bool
 
 
-STORED_BYTES = (64, 96, 192)
-"""Bytes in stores at once for each pixel of the picture, in float32, by ``Plan.kept``."""
+STORED_BYTES = {True: 128, False: 64}
+"""Bytes of the workspace for each pixel of the picture, in float32, by ``Plan.keep_all``."""
 
-REPEATS = ((2, 1, 2, 1), (1, 0, 0, 1), (0, 0, 0, 0))
-"""How often down1, down2, up1 and up2 are computed again, by ``Plan.kept``."""
+REPEATED = {True: 0, False: 1}
+"""How often down1 and up2 are computed again, likewise."""
 
 
 def make_plan(
@@ -233,12 +176,12 @@ def make_plan(
         128 * width
     )  # bytes; the same for all layers: 32 channels, or 64 at half the width, or 128 at a quarter
     fast = max(16, strip_bytes // row // 4 * 4)
-    for kept, on_disk in ((2, False), (1, False), (0, False), (0, True)):
-        wanted = fast if kept == 2 else max(fast, 64)  # strips overlap in what is computed again
-        stored = 0 if on_disk else STORED_BYTES[kept] * height * width * itemsize // 4
+    for keep_all, on_disk in ((True, False), (False, False), (False, True)):
+        wanted = fast if keep_all else max(fast, 64)  # strips overlap in what is computed again
+        stored = 0 if on_disk else STORED_BYTES[keep_all] * height * width * itemsize // 4
         affordable = (max_memory - stored) // (STRIP_COPIES * row) - HALO_ROWS
         if affordable >= MINIMAL_ROWS:
-            return Plan(min(wanted, affordable // 4 * 4), kept, on_disk)
+            return Plan(min(wanted, affordable // 4 * 4), keep_all, on_disk)
     needed = STRIP_COPIES * row * (MINIMAL_ROWS + HALO_ROWS)
     raise MetastyleError(
         f"max_memory of {max_memory / 1e6:.1f} MB is too little for a picture {width} pixels across: "
@@ -259,68 +202,65 @@ class Rendering:
         self._network, self._layers, self._plan = network, layers, plan
         self._progress = progress
         self._done = self._total = 0.0
-        self._stores = ExitStack()
         self._moments: list[Moments] = []
 
     def measure(self, picture: Source) -> list[Moments]:
         """The moments that each instance normalisation sees, in the network's order; nothing is rendered."""
-        self._done, self._total = 0.0, self._work(picture)
-        with self._stores, torch.inference_mode():
-            x = self._down(picture)
-            self._residuals(x)
-            self._up(x)
+        with self._workspace_for(picture), torch.inference_mode():
+            self._up(self._residuals(self._down(picture)))
         return self._moments
 
     def run(self, picture: Source, result: np.ndarray) -> None:
         """Fill ``result``, (H, W, 3) of any memory layout, with the stylised picture."""
-        self._done, self._total = 0.0, self._work(picture)
-        with self._stores, torch.inference_mode():
-            x = self._down(picture)
-            self._residuals(x)
-            up2 = self._up(x)
+        with self._workspace_for(picture), torch.inference_mode():
+            up2 = self._up(self._residuals(self._down(picture)))
             self._write(up2, result)
 
+    @contextmanager
+    def _workspace_for(self, picture: Source) -> Iterator[None]:
+        self._done, self._total = 0.0, self._work(picture)
+        self._layout = Layout(picture.height, self._plan.keep_all)
+        first = self._layers.down1
+        file = cast(BinaryIO, tempfile.TemporaryFile(buffering=0)) if self._plan.on_disk else None  # noqa: SIM115
+        self._workspace = Workspace(self._layout.rows, first.channels * picture.width, first.weight, file)
+        try:
+            yield
+        finally:
+            self._workspace.close()
+
     def _down(self, picture: Source) -> Store:
-        network, layers, kept = self._network, self._layers, self._plan.kept
+        network, layers, layout = self._network, self._layers, self._layout
         down1 = Layer(picture, layers.down1, network.down1_norm)
-        self._measure(down1, self._store(down1) if kept == 2 else None)
+        self._measure(down1, self._store(down1, layout.halved) if self._plan.keep_all else None)
         down2 = Layer(down1, layers.down2, network.down2_norm)
-        self._measure(down2, self._store(down2) if kept >= 1 else None)
-        if down1.store:
-            down1.store.release()
+        self._measure(down2, self._store(down2, layout.halved))
         down3 = Layer(down2, layers.down3, network.down3_norm)
-        x = self._store(down3)
+        x = self._store(down3, layout.halved)
         self._measure(down3, x)
-        if down2.store:
-            down2.store.release()
         for first, last in self._strips(x):
             x.write(first, down3.rows(first, last))
         return x
 
-    def _residuals(self, x: Store) -> None:
-        """x + IN(conv(ReLU(IN(conv(x))))), in x; h holds the results of both convolutions in turn."""
-        h: Store | None = None
+    def _residuals(self, x: Store) -> Store:
+        """x + IN(conv(ReLU(IN(conv(x))))), in x, by the last block beside it; h holds both inner results."""
+        result = x
         for (conv1, conv2), block in zip(self._layers.residuals, self._network.residuals, strict=True):
             inner = Layer(x, conv1, cast(nn.Module, block.norm1))
-            h = h or self._store(inner)
+            h = self._store(inner, self._layout.residual)
             self._measure(inner, h)
             outer = Layer(Carried(inner), conv2, cast(nn.Module, block.norm2), relu=False)
             self._measure(outer, h)
+            result = h if block is self._network.residuals[-1] else x
             for first, last in self._strips(x):
-                x.write(first, x.rows(first, last) + outer.rows(first, last))
-        if h:
-            h.release()
+                result.write(first, x.rows(first, last) + outer.rows(first, last))
+        return result
 
     def _up(self, x: Store) -> Layer:
-        network, layers, kept = self._network, self._layers, self._plan.kept
+        network, layers, layout = self._network, self._layers, self._layout
         up1 = Layer(x, layers.up1, network.up1_norm)
-        self._measure(up1, self._store(up1) if kept >= 1 else None)
-        if up1.store:
-            x.release()
+        self._measure(up1, self._store(up1, layout.up1))
         up2 = Layer(up1, layers.up2, network.up2_norm)
-        self._measure(up2, self._store(up2) if kept == 2 else None)
-        if up1.store and up2.store:
-            up1.store.release()
+        self._measure(up2, self._store(up2, layout.up2) if self._plan.keep_all else None)
         return up2
 
     def _write(self, up2: Layer, result: np.ndarray) -> None:
@@ -349,11 +289,8 @@ class Rendering:
         layer.freeze(moments)
         self._moments.append(moments)
 
-    def _store(self, layer: Layer) -> Store:
-        file = cast(BinaryIO, tempfile.TemporaryFile(buffering=0)) if self._plan.on_disk else None  # noqa: SIM115
-        store = Store(layer, file)
-        self._stores.callback(store.release)
-        return store
+    def _store(self, layer: Layer, base: int) -> Store:
+        return Store(self._workspace, base, layer.height, layer.width, layer.convolve.channels)
 
     def _strips(self, layer: Rows) -> Iterator[tuple[int, int]]:
         for first in range(0, layer.height, self._plan.rows):
@@ -362,9 +299,9 @@ class Rendering:
     def _work(self, picture: Source) -> float:
         """Multiply-adds of everything, in units that ``_advance`` counts."""
         layers = self._layers
-        again = REPEATS[self._plan.kept]
-        each = [(layers.down1, 1.0, again[0]), (layers.down2, 0.25, again[1])]
-        each += [(layers.up1, 0.25, again[2]), (layers.up2, 1.0, again[3])]
+        again = REPEATED[self._plan.keep_all]
+        each = [(layers.down1, 1.0, again), (layers.down2, 0.25, 0)]
+        each += [(layers.up1, 0.25, 0), (layers.up2, 1.0, again)]
         each += [(layers.down3, 1 / 16, 0), (layers.out, 1.0, 0)]
         each += [(conv, 1 / 16, 0) for pair in layers.residuals for conv in pair]
         return sum(conv.work * area * (1 + n) for conv, area, n in each) * picture.height * picture.width

@@ -1,0 +1,156 @@
+"""Large pictures: processor seconds and memory, beside an earlier revision.
+
+    python benchmarks/large.py --before 5fa8f80 [--size 4000 6000] [--max-memory BYTES] [--rounds 1]
+
+runs this checkout and an earlier revision of it in turns, each in a fresh process with one thread, on one picture
+with detail at every scale, and compares the results. Adds to large.json, and writes large.md, beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+HERE = Path(__file__).parent
+
+
+def draw(height: int, width: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((height, width, 3), np.float32)
+    for cells in (4, 16, 64, 256, 1024):
+        noise = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        pixels += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 5
+    return pixels.astype(np.uint8)
+
+
+def one(height: int, width: int, max_memory: int | None, target: Path) -> dict[str, float]:
+    """Stylise in this process."""
+    import torch
+
+    from metastyle.rendering.stylizer import Stylizer
+    from metastyle.weights.initialisation import load_initialisation
+
+    torch.set_num_threads(1)
+    pixels = draw(height, width)
+    stylizer = Stylizer(load_initialisation()[0].network, device="cpu", max_memory=max_memory)
+    before = _peak()
+    wall, used = time.perf_counter(), time.process_time()
+    result = stylizer.render(pixels)
+    wall, used = time.perf_counter() - wall, time.process_time() - used
+    np.save(target, result)
+    return {"wall": wall, "processor": used, "peak_before": before, "peak": _peak()}
+
+
+def _peak() -> int:
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def compare(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    difference = np.abs(before.astype(np.int16) - after)
+    return {"differing": float((difference > 0).mean()), "largest": int(difference.max())}
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    height, width = arguments.size
+    times: dict[str, list[dict[str, float]]] = {"before": [], "after": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in range(arguments.rounds):
+            for name, revision in (("before", arguments.before), ("after", "HEAD")):
+                source = Path(scratch, name)
+                if not source.is_dir():
+                    archive = Path(scratch, "archive.tar")
+                    command = ["git", "-C", str(HERE.parent), "archive", "-o", str(archive), revision, "src"]
+                    subprocess.run(command, check=True)
+                    with tarfile.open(archive) as files:
+                        files.extractall(source, filter="data")
+                environment = os.environ | {"PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
+                command = [sys.executable, __file__, "--one", str(source / "result.npy")]
+                command += ["--size", str(height), str(width)]
+                if arguments.max_memory:
+                    command += ["--max-memory", str(arguments.max_memory)]
+                output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+                times[name].append(json.loads(output.stdout))
+                print(name, output.stdout.strip(), file=sys.stderr, flush=True)
+        results = [np.load(Path(scratch, name, "result.npy")) for name in times]
+    medians = {
+        name: {key: statistics.median(value[key] for value in values) for key in values[0]}
+        for name, values in times.items()
+    }
+    ratio = statistics.median(
+        a["processor"] / b["processor"] for a, b in zip(times["after"], times["before"], strict=True)
+    )
+    return {
+        "size": [height, width],
+        "max_memory": arguments.max_memory,
+        "before": arguments.before,
+        "rounds": arguments.rounds,
+        "processor": platform.processor() or platform.machine(),
+        **{f"{name}_{key}": value for name, values in medians.items() for key, value in values.items()},
+        "ratio_processor": ratio,
+        **compare(*results),
+    }
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "# Large pictures",
+        "",
+        f"`python benchmarks/large.py --before {rows[-1]['before']}` with the sizes and budgets below, on "
+        f"{rows[-1]['processor']}, one thread, in turns, fresh processes, on a machine whose cores others used "
+        "as well: processor seconds of the process itself, medians.",
+        "",
+        "| picture | budget | before: processor s, peak | after | ratio | pixels' values that differ, by at most |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        height, width = row["size"]
+        budget = f"{row['max_memory'] / 2**20:.0f} MiB" if row["max_memory"] else "default"
+        cells = [f"{width} x {height}", budget]
+        for name in ("before", "after"):
+            cells.append(f"{row[f'{name}_processor']:.1f} s, {row[f'{name}_peak'] / 1e9:.2f} GB")
+        cells += [f"{row['ratio_processor']:.2f}", f"{row['differing']:.1e}, {row['largest']}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--before", help="the earlier revision")
+    parser.add_argument("--size", type=int, nargs=2, default=[4000, 6000], metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--max-memory", type=int)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one(*arguments.size, arguments.max_memory, arguments.one)))
+        return
+    path = HERE / "large.json"
+    rows = json.loads(path.read_text()) if path.is_file() else []
+    row = measure(arguments)
+    key = ("size", "max_memory")
+    rows = [old for old in rows if any(old[name] != row[name] for name in key)] + [row]
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+    (HERE / "large.md").write_text(report(rows))
+    print(report(rows))
+
+
+if __name__ == "__main__":
+    main()
