@@ -32,7 +32,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 STYLE = "starry-night"
-FOLDERS = {256: 12, 512: 6, 1024: 3}
+FOLDERS = {256: 8, 512: 4, 1024: 2}
 LOOP, START = "bare loop", "start"
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/large.py --before 5fa8f80 [--size 4000 6000] [--max-memory BYTES] [--rounds 1]
 
-runs this checkout and an earlier revision of it in turns, each in a fresh process with one thread, on one picture
-with detail at every scale, and compares the results. Adds to large.json, and writes large.md, beside this file.
+runs this checkout and an earlier revision of it in turns, each in a fresh process with one thread, on one
+picture with detail at every scale, and compares the results. Adds to large.json, and writes large.md, beside
+this file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -112,10 +112,10 @@ def report(rows: list[dict[str, Any]]) -> str:
         "# Large pictures",
         "",
         f"`python benchmarks/large.py --before {rows[-1]['before']}` with the sizes and budgets below, on "
-        f"{rows[-1]['processor']}, one thread, in turns, fresh processes, on a machine whose cores others used "
-        "as well: processor seconds of the process itself, medians.",
+        f"{rows[-1]['processor']}, one thread, in turns, fresh processes, on a machine whose cores others "
+        "used as well: processor seconds of the process itself, medians.",
         "",
-        "| picture | budget | before: processor s, peak | after | ratio | pixels' values that differ, by at most |",
+        "| picture | budget | before: processor s, peak | after | ratio | share of values that differ, by |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -40,8 +40,8 @@ class Stylizer:
     precision: "float32" ("auto" is the same), or "bfloat16": less time on processors and GPUs that compute
         in it, for differences of some 8-bit levels. The last convolution is always computed in float32.
     max_memory: bytes for the layers' results, beside torch itself, the picture and its result. Default:
-        half of what is free, at most 2 GiB on a processor. Results that do not fit are computed again
-        when needed, and those that must be kept go to a temporary file.
+        half of what is free, at most 2 GiB on a processor. 128 bytes a pixel keep everything; with 64, the
+        results at full resolution are computed twice; with less, the others go to a temporary file.
 
     The picture comes out the same whatever the budget, to within rounding.
     """
