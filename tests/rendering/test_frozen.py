@@ -105,7 +105,7 @@ def test_streaming_equals_the_folded_network_on_the_whole(
     result = np.empty_like(pixels)
     source = Source(pixels, torch.device("cpu"), torch.float32)
     stream(Layers(folded, torch.float32, transposed=False), source, result, rows)
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+    np.testing.assert_allclose(result, expected, atol=2e-5)  # 1.1e-5 has been seen with AVX2
 
 
 @pytest.mark.parametrize("shape", [(40, 72), (71, 33), (16, 16)])
