@@ -1,9 +1,10 @@
 """Teach the network one painting: the steps that follow w_0 = Psi(theta, s).
 
 The post, section 3: "we post update our model [...] for only a limited number of steps". The
-steps are Adam's, on the perceptual loss of a small pool of contents. Three deviations: the
-learning rate rises over the first steps (``warm_up``), it falls along a cosine unless ``schedule`` is
-constant, and content features are computed once for the whole pool.
+steps are Adam's, on the perceptual loss of a small pool of contents. Deviations: the learning rate rises over
+the first steps (``warm_up``), it falls along a cosine unless ``schedule`` is constant, content features are
+computed once for the whole pool, the network sees contents with ``grain``, beta suits the painting
+(``balance``), and parameters that cannot change the result stay as they are.
 """
 
 from __future__ import annotations
@@ -19,14 +20,27 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from metastyle.core.grain import LARGEST_GRAIN, add_grain
 from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation, Parameters
-from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
-from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, perceptual_loss, style_target
+from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, LossNetwork
+from metastyle.core.losses import (
+    CONTENT_WEIGHT,
+    STYLE_WEIGHT,
+    Loss,
+    balanced_style_weight,
+    gram_matrix,
+    perceptual_loss,
+    style_loss,
+    style_target,
+)
 from metastyle.core.low_rank import LARGEST_RANK, RATE, expand, low_rank_start
-from metastyle.core.network import STRIDE, instance_norm_parameters
+from metastyle.core.network import STRIDE, idle_parameters, instance_norm_parameters
 from metastyle.core.style import StyleKind
 from metastyle.errors import MetastyleError
+
+_UNTOUCHED = 8
+"""Contents that beta is balanced by."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +72,12 @@ class AdaptationSettings:
     """alpha in the perceptual loss."""
     style_weight: float = STYLE_WEIGHT
     """beta in the perceptual loss."""
+    balance: float = 0.5
+    """How far beta suits the painting: 0 gives every painting the same, 1 an equal share in the loss at first."""
+    grain: float = 1.0
+    """Amount of grain that the network sees in flat areas of the contents."""
     seed: int = 0
-    """Of everything random: which contents, in which order."""
+    """Of everything random: which contents, in which order, and the grain."""
 
     def __post_init__(self) -> None:
         def whole(name: str, least: int, most: int, multiple: int = 1) -> None:
@@ -83,6 +101,8 @@ class AdaptationSettings:
         number("learning_rate", lambda x: 0 < x <= 1, "a number above 0 and up to 1")
         number("content_weight", lambda x: 0 <= x < math.inf, "a number from 0")
         number("style_weight", lambda x: 0 <= x < math.inf, "a number from 0")
+        number("balance", lambda x: 0 <= x <= 1, "a number from 0 to 1")
+        number("grain", lambda x: 0 <= x <= LARGEST_GRAIN, f"a number from 0 to {LARGEST_GRAIN:g}")
         if self.schedule not in ("cosine", "constant"):
             raise MetastyleError(f"schedule is {self.schedule!r}: use 'cosine' or 'constant'")
         if self.parameters not in ("all", "low_rank", "instance_norm"):
@@ -162,6 +182,7 @@ class Adaptation:
             self._features = torch.cat(
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )
+            self._style_weight = self._balanced(settings)
             self._network.load_state_dict(initialisation.start(self._target))
         own: dict[str, Tensor] = dict(self._network.named_parameters())
         self._moved = own
@@ -171,8 +192,10 @@ class Adaptation:
             generator = torch.Generator().manual_seed(settings.seed)
             start = low_rank_start(self._network, settings.rank, generator)
             self._moved = {name: p.to(self.device).requires_grad_() for name, p in start.items()}
+        idle = idle_parameters(self._network)
+        self._learned = [parameter for name, parameter in self._moved.items() if name not in idle]
         for name, parameter in own.items():
-            parameter.requires_grad_(parameter is self._moved.get(name))
+            parameter.requires_grad_(parameter is self._moved.get(name) and name not in idle)
         self.curve: list[tuple[int, float, float, float]] = []
 
     @property
@@ -192,7 +215,7 @@ class Adaptation:
     def __iter__(self) -> Iterator[AdaptationStep]:
         settings = self.settings
         rate = settings.learning_rate * (RATE if settings.parameters == "low_rank" else 1.0)
-        adam = torch.optim.Adam(self._moved.values(), lr=rate)
+        adam = torch.optim.Adam(self._learned, lr=rate)
         generator = torch.Generator().manual_seed(settings.seed)
         order = _endless_shuffle(len(self._contents), generator)
         started = time.perf_counter()
@@ -200,18 +223,19 @@ class Adaptation:
             adam.param_groups[0]["lr"] = rate * rate_factor(step, settings)
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
             with self._autocast():
-                pictures = functional_call(self._network, self._changed(), (self._contents[batch],))
+                seen = add_grain(self._contents[batch], settings.grain, seed=settings.seed + step)
+                pictures = functional_call(self._network, self._changed(), (seen,))
                 loss = perceptual_loss(
                     self._loss_network(pictures),
                     self._features[batch],
                     self._target,
                     settings.content_weight,
-                    settings.style_weight,
+                    self._style_weight,
                 )
             adam.zero_grad()
             loss.total.backward()  # type: ignore[no-untyped-call]
             adam.step()
-            total, content, style = torch.stack(loss).tolist()
+            total, content, style = self._common(loss)
             if not math.isfinite(total):
                 raise MetastyleError(
                     f"the loss became {total} at step {step}: use a smaller learning rate or style weight"
@@ -224,9 +248,27 @@ class Adaptation:
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:
         """Stylise (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
+        seen = add_grain(self._place(pictures), self.settings.grain)
         with self._autocast():
-            rendered: Tensor = functional_call(self._network, self._changed(), (self._place(pictures),))
+            rendered: Tensor = functional_call(self._network, self._changed(), (seen,))
         return rendered.float().cpu()
+
+    def _balanced(self, settings: AdaptationSettings) -> float:
+        """beta for this painting, from what its style loss is on a few contents left as they are."""
+        losses = []
+        for content in self._contents[:_UNTOUCHED, None]:
+            features = self._loss_network(content)
+            grams = [gram_matrix(features[name]) for name in STYLE_LAYERS]
+            losses.append(STYLE_WEIGHT * style_loss(grams, self._target.grams))
+        untouched = torch.stack(losses).mean()
+        return settings.style_weight * balanced_style_weight(untouched, settings.balance).item()
+
+    def _common(self, loss: Loss) -> tuple[float, float, float]:
+        """Total, content and style loss under the weights that were asked for, whatever the balance."""
+        content, style = loss.content.item(), loss.style.item()
+        if self._style_weight:
+            style *= self.settings.style_weight / self._style_weight
+        return content + style, content, style
 
     def _changed(self) -> Parameters:
         """What the network is called with in place of its own parameters: low-rank changes, applied."""

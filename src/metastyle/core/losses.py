@@ -17,6 +17,8 @@ from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, Features, L
 
 CONTENT_WEIGHT = 1.0
 STYLE_WEIGHT = 1e5
+TYPICAL_LOSS = 80.0
+"""STYLE_WEIGHT times the style loss of untouched photographs, for a painting of middling loudness."""
 
 
 class StyleTarget(NamedTuple):
@@ -71,6 +73,19 @@ def perceptual_loss(
     c = content_weight * content_loss(features[CONTENT_LAYER], content)
     s = style_weight * style_loss([gram_matrix(features[name]) for name in STYLE_LAYERS], target.grams)
     return Loss(c + s, c, s)
+
+
+def balanced_style_weight(untouched: Tensor, exponent: float) -> Tensor:
+    """What beta is multiplied by for a painting: (``TYPICAL_LOSS`` / untouched) ^ exponent.
+
+    The style loss of photographs that nobody has touched is 20 for one painting and several hundred for
+    another. With one beta for all, a quiet painting leaves no mark, and a loud one destroys the photograph.
+
+    Args:
+        untouched: STYLE_WEIGHT times the style loss that photographs themselves have for the painting.
+        exponent: 0 gives all paintings the same weight, 1 makes their losses equal at first.
+    """
+    return (TYPICAL_LOSS / untouched.clamp(min=1e-3)) ** exponent
 
 
 @torch.no_grad()

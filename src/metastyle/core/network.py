@@ -124,3 +124,15 @@ def instance_norm_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
         if isinstance(module, nn.InstanceNorm2d)
         for kind in ("weight", "bias")
     }
+
+
+def idle_parameters(network: nn.Module) -> set[str]:
+    """Names of the 2,240 parameters that cannot change the result: the normalization that follows undoes them.
+
+    They are the 1,600 biases of the convolutions in front of an instance norm, and the 640 shifts of the residual
+    blocks' second norms, which add one number to a whole channel. Their gradient is rounding noise, which Adam
+    would blow up to steps of full size: whatever learns leaves them out.
+    """
+    biases = {f"{name}.bias" for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+    shifts = {f"{name}.norm2.bias" for name, module in network.named_modules() if isinstance(module, Residual)}
+    return (biases | shifts) - {"out.bias"}

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metastyle.core.grain import check_grain
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, Conv, Residual, TransformationNetwork
 from metastyle.core.surroundings import own_surroundings
@@ -111,7 +112,7 @@ class FrozenStylizer:
     """Stylises the frames of one shot with the statistics of some of them.
 
     frames: what to take statistics from, (H, W, 3) uint8 or uint16 each; their average is used.
-    device, precision: as for ``Stylizer``.
+    device, precision, grain: as for ``Stylizer``.
 
     With statistics of a single frame, that frame comes out as ``Stylizer`` renders it. Memory is that of some
     rows: on a processor 46 MB for 640x360, 60 MB for 1920x1080, beside torch itself.
@@ -125,15 +126,17 @@ class FrozenStylizer:
         statistics: Statistics | None = None,
         device: str = "auto",
         precision: str = "auto",
+        grain: float = 0.0,
     ) -> None:
+        check_grain(grain)
         if statistics is None:
-            stylizer = Stylizer(network, device=device, precision=precision)
+            stylizer = Stylizer(network, device=device, precision=precision, grain=grain)
             statistics = average([measure(stylizer, pixels) for pixels in frames])
         elif precision not in PRECISIONS:
             raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
         self.dtype = PRECISIONS[precision]
-        self.statistics = statistics
+        self.statistics, self.grain = statistics, grain
         with out_of_memory(self.device):
             self._network = fold(network, statistics).to(self.device)
         self._layers: dict[bool, Layers] = {}
@@ -148,7 +151,7 @@ class FrozenStylizer:
         with out_of_memory(self.device):
             if transposed not in self._layers:
                 self._layers[transposed] = Layers(self._network, self.dtype, transposed=transposed)
-            picture = Source(source, self.device, self.dtype)
+            picture = Source(source, self.device, self.dtype, grain=self.grain, transposed=transposed)
             stream(self._layers[transposed], picture, target, self._strip_rows(picture.width))
         return result
 

@@ -164,6 +164,7 @@ class _Following:
             statistics=shot.in_use[size],
             device=str(self._stylizer.device),
             precision=self._stylizer.precision,
+            grain=self._stylizer.grain,
         ).render(pixels)
         if progress is not None:
             progress(1.0)

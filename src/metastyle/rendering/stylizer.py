@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metastyle.core.grain import add_grain, check_grain
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.core.surroundings import own_surroundings
@@ -39,6 +40,7 @@ class Stylizer:
     device: "auto" takes CUDA, else Apple's GPU, else the processor; or a device's name.
     precision: "float32" ("auto" is the same), or "bfloat16": less time on processors and GPUs that compute
         in it, for differences of some 8-bit levels. The last convolution is always computed in float32.
+    grain: amount added to flat areas of what the network sees, 0 to 2 (``core/grain.py``).
     max_memory: bytes for the layers' results, beside torch itself, the picture and its result. Default:
         half of what is free, at most 2 GiB on a processor. 128 bytes a pixel keep everything; with 64, the
         results at full resolution are computed twice; with less, the others go to a temporary file.
@@ -52,14 +54,16 @@ class Stylizer:
         *,
         device: str = "auto",
         precision: str = "auto",
+        grain: float = 0.0,
         max_memory: int | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
         if max_memory is not None and (type(max_memory) is not int or max_memory < SMALLEST_BUDGET):
             raise MetastyleError(f"max_memory is {max_memory!r}: it is in bytes, at least {SMALLEST_BUDGET}")
+        check_grain(grain)
         self.device = pick_device(device)
-        self.precision = precision
+        self.precision, self.grain = precision, grain
         self.dtype = PRECISIONS[precision]
         self._max_memory = max_memory
         with out_of_memory(self.device):
@@ -141,7 +145,13 @@ class Stylizer:
         """How to render strip by strip: the work, its picture, and whether that is transposed."""
         # Strips are cut across the longer side, so that even a panorama's rows are short.
         transposed = pixels.shape[1] > pixels.shape[0]
-        picture = Source(pixels.transpose(1, 0, 2) if transposed else pixels, self.device, self.dtype)
+        picture = Source(
+            pixels.transpose(1, 0, 2) if transposed else pixels,
+            self.device,
+            self.dtype,
+            grain=self.grain,
+            transposed=transposed,
+        )
         strip_bytes = 2 << 20 if self.device.type == "cpu" else 256 << 20
         plan = make_plan(
             picture.height,
@@ -164,7 +174,8 @@ class Stylizer:
         scale = 1.0 if pictures.dtype == np.float32 else float(np.iinfo(pictures.dtype).max)
         with torch.inference_mode(), out_of_memory(self.device):
             x = torch.from_numpy(pictures.astype(np.float32)).to(self.device).permute(0, 3, 1, 2) / scale
-            y = self.network(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"))
+            x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+            y = self.network(add_grain(x, self.grain))
             y = y[:, :, :height, :width].permute(0, 2, 3, 1)
             rounded = y if pictures.dtype == np.float32 else y * scale + 0.5
             return rounded.cpu().numpy().astype(pictures.dtype)  # type: ignore[no-any-return]

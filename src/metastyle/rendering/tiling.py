@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from metastyle.core.grain import REACH, fractal_noise, strength_inside
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.rendering.layers import Convolution, Layers
@@ -64,12 +65,21 @@ class Rows(Protocol):
 
 
 class Source:
-    """A picture as the network sees it: in [0, 1], reflected to a multiple of 4.
+    """A picture as the network sees it: in [0, 1], reflected to a multiple of 4, with grain in flat areas.
 
     ``pixels``: (H, W, 3) uint8, uint16, or float32 in [0, 1].
+    ``grain``: its amount, see ``core/grain.py``. ``transposed``: the picture lies on its side, its grain does too.
     """
 
-    def __init__(self, pixels: np.ndarray, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        grain: float = 0.0,
+        transposed: bool = False,
+    ) -> None:
         def reflected(n: int) -> np.ndarray:
             index = np.arange(-(-n // STRIDE) * STRIDE)
             return np.minimum(index, 2 * (n - 1) - index)
@@ -79,11 +89,27 @@ class Source:
         self._pixels = pixels
         self._scale = 1.0 if pixels.dtype == np.float32 else 1.0 / np.iinfo(pixels.dtype).max
         self._device, self._dtype = device, dtype
+        self._grain, self._transposed = grain, transposed
 
     def rows(self, first: int, last: int) -> Tensor:
-        values = self._pixels[self._rows[first:last]][:, self._columns].astype(np.float32)
-        x = torch.from_numpy(values).mul_(self._scale)
-        return x.to(self._device, self._dtype).permute(2, 0, 1)[None]
+        if not self._grain:
+            return self._read(self._rows[first:last]).to(self._dtype)
+        # The local deviation of luminance needs rows beyond those asked for, and reflects only at the borders.
+        around = np.abs(np.arange(first - REACH, last + REACH))
+        around = np.minimum(around, 2 * (self.height - 1) - around)
+        x = self._read(self._rows[around])
+        luminance = F.pad(x.mean(1, keepdim=True), (REACH, REACH, 0, 0), mode="reflect")
+        strength = self._grain * strength_inside(luminance)
+        return (x[:, :, REACH:-REACH] + strength * self._noise(first, last)).to(self._dtype)
+
+    def _read(self, rows: np.ndarray) -> Tensor:
+        values = self._pixels[rows][:, self._columns].astype(np.float32)
+        return torch.from_numpy(values).mul_(self._scale).to(self._device).permute(2, 0, 1)[None]
+
+    def _noise(self, first: int, last: int) -> Tensor:
+        if self._transposed:
+            return fractal_noise(0, first, self.width, last - first, 0, self._device).mT
+        return fractal_noise(first, 0, last - first, self.width, 0, self._device)
 
 
 class Layer:

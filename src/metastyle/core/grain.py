@@ -1,0 +1,118 @@
+"""Grain: something for flat areas to paint on.
+
+A feed-forward network with instance normalization can only turn into strokes what is there already: an even
+sky stays even, whatever the painting. So the network sees
+
+    x + amount * A * exp(-s / S) * n,
+
+where n is fractal noise and s the local deviation of luminance: grain is strong where the photograph is flat
+and absent where it has detail. The loss still compares with the features of the photograph itself.
+
+n is a pure function of position and seed: strips of a picture, or frames of a film, see the same grain.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.errors import MetastyleError
+
+LARGEST_GRAIN = 2.0
+"""Largest amount of grain; 1 is the amount that the shipped model was trained with."""
+
+AMPLITUDE = 0.15
+"""A: deviation of the grain in a perfectly flat area, for pictures in [0, 1]."""
+FLATNESS = 0.05
+"""S: local deviation of luminance at which the grain has fallen to 1/e."""
+REACH = 7
+"""Luminance is compared within squares of 2 * REACH + 1 pixels."""
+
+OCTAVES = (4, 8, 16, 32, 64)
+"""Spacing of the random lattices that the noise sums, in pixels."""
+
+_MARGIN = 2  # lattice points on each side that bicubic interpolation reads
+_INTERPOLATED = 6 / 7
+"""Deviation of a lattice of unit deviation after torch's bicubic interpolation (a = -0.75), over all phases."""
+
+
+def check_grain(amount: float) -> None:
+    """Raise MetastyleError unless ``amount`` lies in 0 to 2."""
+    if not 0 <= amount <= LARGEST_GRAIN:
+        raise MetastyleError(f"grain is {amount}: use 0 (none) to {LARGEST_GRAIN:g}")
+
+
+def add_grain(pictures: Tensor, amount: float, *, seed: int = 0, top: int = 0, left: int = 0) -> Tensor:
+    """Pictures (B, 3, H, W) in [0, 1] with grain, of the same shape and type; values may leave [0, 1].
+
+    Args:
+        amount: 0 adds nothing, 1 is the usual amount, up to ``LARGEST_GRAIN``.
+        seed: of the noise; every picture of the batch gets the same noise.
+        top, left: position of the first pixel in the noise's plane.
+    """
+    if amount == 0:
+        return pictures
+    height, width = pictures.shape[2:]
+    noise = fractal_noise(top, left, height, width, seed, pictures.device)
+    return pictures + (amount * grain_strength(pictures) * noise).to(pictures.dtype)
+
+
+def grain_strength(pictures: Tensor) -> Tensor:
+    """A exp(-s / S), float32 (B, 1, H, W), of pictures (B, 3, H, W) in [0, 1]; they are reflected at borders."""
+    padded = F.pad(pictures.float().mean(1, keepdim=True), [REACH] * 4, mode="reflect")
+    return strength_inside(padded)
+
+
+def strength_inside(luminance: Tensor) -> Tensor:
+    """``grain_strength`` of luminance (B, 1, H + 2 REACH, W + 2 REACH) whose margin is there already."""
+    side = 2 * REACH + 1
+    # Around mid-gray, so that the difference of two moments keeps its digits.
+    centered = luminance - 0.5
+    mean = F.avg_pool2d(centered, side, 1)
+    deviation = (F.avg_pool2d(centered.square(), side, 1) - mean.square()).clamp(min=0).sqrt()
+    return AMPLITUDE * torch.exp(-deviation / FLATNESS)
+
+
+def fractal_noise(
+    top: int, left: int, height: int, width: int, seed: int, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Rows ``top`` … and columns ``left`` … of the plane of noise: float32 (3, height, width).
+
+    The sum of bicubically interpolated lattices of bell-shaped random numbers, three independent channels,
+    zero mean and unit deviation. Positions are from 0.
+    """
+    noise = torch.zeros(3, height, width, device=device)
+    for spacing in OCTAVES:
+        first_row, first_column = top // spacing - _MARGIN, left // spacing - _MARGIN
+        rows = (top + height - 1) // spacing + _MARGIN + 1 - first_row
+        columns = (left + width - 1) // spacing + _MARGIN + 1 - first_column
+        lattice = _lattice(first_row, first_column, rows, columns, 128 * seed + spacing, device)
+        # Spacings are powers of two: phases are exact, and the same wherever the window begins.
+        enlarged = F.interpolate(lattice[None], scale_factor=float(spacing), mode="bicubic")[0]
+        y, x = top - first_row * spacing, left - first_column * spacing
+        noise += enlarged[:, y : y + height, x : x + width]
+    return noise / (_INTERPOLATED * math.sqrt(len(OCTAVES)))
+
+
+def _lattice(
+    first_row: int, first_column: int, rows: int, columns: int, seed: int, device: torch.device | str
+) -> Tensor:
+    """(3, rows, columns) of independent numbers, zero mean and unit deviation, each a function of its place."""
+    channel = torch.arange(3, device=device)[:, None, None]
+    row = torch.arange(first_row, first_row + rows, device=device)[None, :, None]
+    column = torch.arange(first_column, first_column + columns, device=device)[None, None, :]
+    bits = _mixed(_mixed(_mixed(channel + 3 * seed) ^ row) ^ column)
+    # The sum of four uniform numbers of 16 bits each is bell-shaped, with a variance of 4 / 12.
+    parts = [((bits >> shift) & 0xFFFF).float() for shift in (0, 16, 32, 48)]
+    return (torch.stack(parts).sum(0) / 65536 + (2 / 65536 - 2)) * math.sqrt(3)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """A bijection of 64-bit integers without visible pattern (Steele, Lea, Flood, "SplittableRandom", 2014)."""
+    x = x * -7046029254386353131
+    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
+    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685
+    return x ^ ((x >> 31) & 0x1FFFFFFFF)
