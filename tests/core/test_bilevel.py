@@ -14,6 +14,7 @@ from metastyle.core.bilevel import MetaObjective, ParameterSet, inner_update
 from metastyle.core.initialisation import STATISTICS, Initialisation, StylePredictor
 from metastyle.core.loss_network import STYLE_LAYERS
 from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
+from metastyle.core.network import InstanceNorm
 
 WEIGHTS = {"content_weight": 1.0, "style_weight": 20.0}
 STEP = 3.0  # large enough that the second-order term is a good part of the gradient
@@ -25,7 +26,7 @@ class TinyNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 3, 3, padding=1)
-        self.norm = nn.InstanceNorm2d(3, affine=True)
+        self.norm = InstanceNorm(3)
         self.last = nn.Conv2d(3, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,24 +23,19 @@ from torch.func import functional_call
 from metastyle.core.grain import LARGEST_GRAIN, add_grain
 from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation, Parameters
-from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, LossNetwork
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import (
     CONTENT_WEIGHT,
     STYLE_WEIGHT,
     Loss,
     balanced_style_weight,
-    gram_matrix,
     perceptual_loss,
-    style_loss,
     style_target,
 )
 from metastyle.core.low_rank import LARGEST_RANK, RATE, expand, low_rank_start
 from metastyle.core.network import STRIDE, idle_parameters, instance_norm_parameters
 from metastyle.core.style import StyleKind
 from metastyle.errors import MetastyleError
-
-_UNTOUCHED = 8
-"""Contents that beta is balanced by."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +67,8 @@ class AdaptationSettings:
     """alpha in the perceptual loss."""
     style_weight: float = STYLE_WEIGHT
     """beta in the perceptual loss."""
-    balance: float = 0.5
-    """How far beta suits the painting: 0 gives every painting the same, 1 an equal share in the loss at first."""
+    balance: float = 0.4
+    """Exponent by which beta grows for quiet paintings; 0 gives every painting the same."""
     grain: float = 1.0
     """Amount of grain that the network sees in flat areas of the contents."""
     seed: int = 0
@@ -182,8 +177,9 @@ class Adaptation:
             self._features = torch.cat(
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )
-            self._style_weight = self._balanced(settings)
             self._network.load_state_dict(initialisation.start(self._target))
+        balance = balanced_style_weight(self._target, settings.balance).item()
+        self._style_weight = settings.style_weight * balance
         own: dict[str, Tensor] = dict(self._network.named_parameters())
         self._moved = own
         if settings.parameters == "instance_norm":
@@ -252,16 +248,6 @@ class Adaptation:
         with self._autocast():
             rendered: Tensor = functional_call(self._network, self._changed(), (seen,))
         return rendered.float().cpu()
-
-    def _balanced(self, settings: AdaptationSettings) -> float:
-        """beta for this painting, from what its style loss is on a few contents left as they are."""
-        losses = []
-        for content in self._contents[:_UNTOUCHED, None]:
-            features = self._loss_network(content)
-            grams = [gram_matrix(features[name]) for name in STYLE_LAYERS]
-            losses.append(STYLE_WEIGHT * style_loss(grams, self._target.grams))
-        untouched = torch.stack(losses).mean()
-        return settings.style_weight * balanced_style_weight(untouched, settings.balance).item()
 
     def _common(self, loss: Loss) -> tuple[float, float, float]:
         """Total, content and style loss under the weights that were asked for, whatever the balance."""

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from metastyle.core.grain import add_grain
 from metastyle.core.initialisation import Initialisation, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
-from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, Loss, StyleTarget, perceptual_loss
+from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, Loss, StyleTarget, perceptual_losses
 from metastyle.core.network import instance_norm_parameters
 
 ParameterSet = Literal["all", "instance_norm"]
@@ -48,6 +49,7 @@ class MetaObjective(nn.Module):
         inner_steps: T, 0 to 5.
         inner_parameters: what the inner level moves; the paper's code moves the instance-norm ones.
         step_size: delta, or its start where ``learn_step_sizes`` makes it one positive number a tensor.
+        grain: amount of grain that the network sees in flat areas (``core/grain.py``).
         second_order: differentiate through the inner gradient (exact) or treat it as a constant (FOMAML).
     """
 
@@ -61,6 +63,7 @@ class MetaObjective(nn.Module):
         step_size: float = 1e-5,
         learn_step_sizes: bool = False,
         second_order: bool = True,
+        grain: float = 0.0,
         content_weight: float = CONTENT_WEIGHT,
         style_weight: float = STYLE_WEIGHT,
     ) -> None:
@@ -69,48 +72,77 @@ class MetaObjective(nn.Module):
         self.loss_network = loss_network
         self.inner_steps = inner_steps
         self.second_order = second_order
+        self.grain = grain
         self.weights = (content_weight, style_weight)
         network = initialisation.network
         self.moved = list(
             instance_norm_parameters(network)
             if inner_parameters == "instance_norm"
-            else dict(network.named_parameters())
+            else [name for name, p in network.named_parameters() if p.requires_grad]
         )
         log_steps = torch.full((len(self.moved),), step_size, dtype=torch.float32).log()
         self.log_step_sizes = nn.Parameter(log_steps, requires_grad=learn_step_sizes)
 
     def forward(
-        self, contents: Tensor, styles: Sequence[StyleTarget], queries: Tensor, scales: Tensor | None = None
+        self,
+        contents: Tensor,
+        styles: Sequence[StyleTarget],
+        queries: Tensor,
+        scales: Tensor | None = None,
+        style_weights: Tensor | None = None,
+        seed: int = 0,
     ) -> Loss:
         """Mean over styles of the loss that the adapted network has on ``queries``.
 
         contents: (B, 3, H, W) in [0, 1], the inner level's photographs, one batch for all styles.
         styles: S painted targets.  queries: (B', 3, H, W), the outer level's photographs.
         scales: (S,) divides each style's loss (per-style normalisation); None leaves them as they are.
+        style_weights: (S,) multiplies beta for each style; None leaves it as it is.
+        seed: of the grain that the network sees; the loss compares with photographs without it.
         """
-        content_features = self._content(contents) if self.inner_steps else None
-        query_features = self._content(queries)
-        losses = []
-        for style in styles:
-            w = self.initialisation.start(style)
-            for _ in range(self.inner_steps):
-                assert content_features is not None
-                w = inner_update(
-                    w,
-                    self._loss(w, contents, content_features, style).total,
-                    self._steps(),
-                    self.second_order,
-                )
-            losses.append(torch.stack(self._loss(w, queries, query_features, style)))
-        stacked = torch.stack(losses)  # (S, 3)
+        beta = self.weights[1] * (queries.new_ones(len(styles)) if style_weights is None else style_weights)
+        inner = Photographs(contents, self._content(contents), self.grain, seed) if self.inner_steps else None
+        outer = Photographs(queries, self._content(queries), self.grain, seed + 1)
+        if set(self.moved) <= instance_norm_parameters(self.initialisation.network).keys():
+            losses = self._adapted(inner, styles, outer, beta)  # all styles in one pass
+        else:
+            each = [self._adapted(inner, [s], outer, b[None]) for s, b in zip(styles, beta, strict=True)]
+            losses = torch.cat(each)
         if scales is not None:
-            stacked = stacked / scales[:, None]
-        return Loss(*stacked.mean(dim=0))
+            losses = losses / scales[:, None]
+        return Loss(*losses.mean(dim=0))
 
-    def _loss(self, w: Parameters, photos: Tensor, content: Tensor, style: StyleTarget) -> Loss:
-        """l(I_c, I_s, M(I_c; w)), averaged over the photographs."""
-        pictures = functional_call(self.initialisation.network, w, (photos,))
-        return perceptual_loss(self.loss_network(pictures), content, style, *self.weights)
+    def _adapted(
+        self, inner: Photographs | None, styles: Sequence[StyleTarget], outer: Photographs, beta: Tensor
+    ) -> Tensor:
+        """(S, 3): the outer loss of w_T for each style."""
+        w = self._starts(styles)  # w_0 = Psi(theta, s)
+        for _ in range(self.inner_steps):
+            assert inner is not None
+            # Parameters of a style enter only its own loss: the sum's gradient holds each one's.
+            loss = self._losses(w, inner, styles, beta)[:, 0].sum()
+            w = inner_update(w, loss, self._steps(), self.second_order)
+        return self._losses(w, outer, styles, beta)
+
+    def _starts(self, styles: Sequence[StyleTarget]) -> Parameters:
+        """w_0 of all styles; parameters that differ between them, or are about to, are stacked to (S, …)."""
+        starts = [self.initialisation.start(style) for style in styles]
+        if len(styles) == 1:
+            return starts[0]
+        norms = instance_norm_parameters(self.initialisation.network)
+        return starts[0] | {name: torch.stack([w[name] for w in starts]) for name in norms}
+
+    def _losses(
+        self, w: Parameters, photos: Photographs, styles: Sequence[StyleTarget], beta: Tensor
+    ) -> Tensor:
+        """l(I_c, I_s, M(I_c; w_s)) of each style s, averaged over the photographs: (S, 3)."""
+        count, norms = len(photos.clean), instance_norm_parameters(self.initialisation.network)
+        if len(styles) > 1:
+            w = w | {name: w[name].repeat_interleave(count, dim=0) for name in norms}
+        seen = torch.cat([photos.seen] * len(styles))
+        pictures = functional_call(self.initialisation.network, w, (seen,))
+        features = self.loss_network(pictures)
+        return perceptual_losses(features, photos.content, styles, self.weights[0], beta)
 
     def _steps(self) -> Parameters:
         return dict(zip(self.moved, self.log_step_sizes.exp(), strict=True))
@@ -118,3 +150,11 @@ class MetaObjective(nn.Module):
     def _content(self, photos: Tensor) -> Tensor:
         with torch.no_grad():
             return self.loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]  # type: ignore[no-any-return]
+
+
+class Photographs:
+    """A batch of photographs: what the network sees of them, and what the loss compares with."""
+
+    def __init__(self, clean: Tensor, content: Tensor, grain: float, seed: int) -> None:
+        self.clean, self.content = clean, content  # (B, 3, H, W) in [0, 1]; features at relu2_2
+        self.seen = add_grain(clean, grain, seed=seed)

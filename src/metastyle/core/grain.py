@@ -36,7 +36,7 @@ OCTAVES = (4, 8, 16, 32, 64)
 
 _MARGIN = 2  # lattice points on each side that bicubic interpolation reads
 _INTERPOLATED = 6 / 7
-"""Deviation of a lattice of unit deviation after torch's bicubic interpolation (a = -0.75), over all phases."""
+"""Deviation that torch's bicubic interpolation (a = -0.75) leaves of unit deviation, over all phases."""
 
 
 def check_grain(amount: float) -> None:
@@ -61,7 +61,7 @@ def add_grain(pictures: Tensor, amount: float, *, seed: int = 0, top: int = 0, l
 
 
 def grain_strength(pictures: Tensor) -> Tensor:
-    """A exp(-s / S), float32 (B, 1, H, W), of pictures (B, 3, H, W) in [0, 1]; they are reflected at borders."""
+    """A exp(-s / S), float32 (B, 1, H, W), of pictures (B, 3, H, W) in [0, 1], reflected at their borders."""
     padded = F.pad(pictures.float().mean(1, keepdim=True), [REACH] * 4, mode="reflect")
     return strength_inside(padded)
 
@@ -100,7 +100,7 @@ def fractal_noise(
 def _lattice(
     first_row: int, first_column: int, rows: int, columns: int, seed: int, device: torch.device | str
 ) -> Tensor:
-    """(3, rows, columns) of independent numbers, zero mean and unit deviation, each a function of its place."""
+    """(3, rows, columns) of independent numbers of zero mean and unit deviation, functions of their place."""
     channel = torch.arange(3, device=device)[:, None, None]
     row = torch.arange(first_row, first_row + rows, device=device)[None, :, None]
     column = torch.arange(first_column, first_column + columns, device=device)[None, None, :]
@@ -111,7 +111,7 @@ def _lattice(
 
 
 def _mixed(x: Tensor) -> Tensor:
-    """A bijection of 64-bit integers without visible pattern (Steele, Lea, Flood, "SplittableRandom", 2014)."""
+    """A bijection of 64-bit integers without pattern: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
     x = x * -7046029254386353131
     x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
     x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685

@@ -17,8 +17,8 @@ from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, Features, L
 
 CONTENT_WEIGHT = 1.0
 STYLE_WEIGHT = 1e5
-TYPICAL_LOSS = 80.0
-"""STYLE_WEIGHT times the style loss of untouched photographs, for a painting of middling loudness."""
+MIDDLING = 60.0
+"""Loudness from which on a painting needs no larger beta: that of two paintings in three is less."""
 
 
 class StyleTarget(NamedTuple):
@@ -75,17 +75,44 @@ def perceptual_loss(
     return Loss(c + s, c, s)
 
 
-def balanced_style_weight(untouched: Tensor, exponent: float) -> Tensor:
-    """What beta is multiplied by for a painting: (``TYPICAL_LOSS`` / untouched) ^ exponent.
+def perceptual_losses(
+    features: Features,
+    content: Tensor,
+    targets: Sequence[StyleTarget],
+    content_weight: float,
+    style_weights: Tensor,
+) -> Tensor:
+    """``perceptual_loss`` for S paintings at once: (S, 3), a row of total, content and style for each.
 
-    The style loss of photographs that nobody has touched is 20 for one painting and several hundred for
-    another. With one beta for all, a quiet painting leaves no mark, and a loud one destroys the photograph.
-
-    Args:
-        untouched: STYLE_WEIGHT times the style loss that photographs themselves have for the painting.
-        exponent: 0 gives all paintings the same weight, 1 makes their losses equal at first.
+    ``features`` are those of S * P pictures, P for each painting in turn, ``content`` those of the P
+    photographs; ``style_weights`` (S,) holds beta for each painting.
     """
-    return (TYPICAL_LOSS / untouched.clamp(min=1e-3)) ** exponent
+    count = len(targets)
+    pictures = _by_painting(_at_least_float32(features[CONTENT_LAYER]), count)  # (S, P, C, H, W)
+    c = content_weight * (pictures - _at_least_float32(content)).square().mean((1, 2, 3, 4))
+    s = torch.zeros_like(c)
+    for layer, name in enumerate(STYLE_LAYERS):
+        grams = _by_painting(gram_matrix(features[name]), count)  # (S, P, C, C)
+        painted = torch.stack([target.grams[layer] for target in targets])[:, None]
+        s = s + (grams - painted).square().mean((1, 2, 3))
+    s = style_weights * s
+    return torch.stack([c + s, c, s], dim=1)
+
+
+def _by_painting(x: Tensor, count: int) -> Tensor:
+    """(S * P, …) -> (S, P, …)."""
+    return x.reshape(count, -1, *x.shape[1:])
+
+
+def balanced_style_weight(target: StyleTarget, exponent: float) -> Tensor:
+    """What beta is multiplied by for a painting: max(1, (``MIDDLING`` / loudness) ^ exponent), a scalar.
+
+    The loudness is STYLE_WEIGHT ||G_s||^2, the style loss of a black picture: 4 for a pale canvas, over 1,000
+    for a poster. With one beta for all, the content loss rules over quiet paintings, and they leave no mark.
+    """
+    zeros = [torch.zeros_like(gram) for gram in target.grams]
+    loudness = STYLE_WEIGHT * style_loss(zeros, target.grams)
+    return (MIDDLING / loudness.clamp(min=1e-3)).clamp(min=1) ** exponent
 
 
 @torch.no_grad()

@@ -36,10 +36,18 @@ class Conv(nn.Conv2d):
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance normalisation with a scale and a shift of its own for every channel."""
+    """Affine instance normalization; its scales and shifts may be (B, C), a row for each picture.
+
+    So pictures of several styles go through the network together: the convolutions are shared.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=True, dtype=torch.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight.dim() == 1:
+            return super().forward(x)
+        return F.instance_norm(x, eps=self.eps) * self.weight[..., None, None] + self.bias[..., None, None]
 
 
 class Residual(nn.Module):
@@ -127,12 +135,13 @@ def instance_norm_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def idle_parameters(network: nn.Module) -> set[str]:
-    """Names of the 2,240 parameters that cannot change the result: the normalization that follows undoes them.
+    """Names of the 2,240 parameters that cannot change the result: the next normalization undoes them.
 
-    They are the 1,600 biases of the convolutions in front of an instance norm, and the 640 shifts of the residual
-    blocks' second norms, which add one number to a whole channel. Their gradient is rounding noise, which Adam
-    would blow up to steps of full size: whatever learns leaves them out.
+    They are the 1,600 biases of the convolutions in front of an instance norm, and the 640 shifts of the
+    residual blocks' second norms, which add one number to a whole channel. Their gradient is rounding noise,
+    which Adam would blow up to steps of full size: whatever learns leaves them out.
     """
-    biases = {f"{name}.bias" for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
-    shifts = {f"{name}.norm2.bias" for name, module in network.named_modules() if isinstance(module, Residual)}
+    modules = list(network.named_modules())
+    biases = {f"{name}.bias" for name, module in modules if isinstance(module, nn.Conv2d)}
+    shifts = {f"{name}.norm2.bias" for name, module in modules if isinstance(module, Residual)}
     return (biases | shifts) - {"out.bias"}

@@ -68,7 +68,7 @@ class Source:
     """A picture as the network sees it: in [0, 1], reflected to a multiple of 4, with grain in flat areas.
 
     ``pixels``: (H, W, 3) uint8, uint16, or float32 in [0, 1].
-    ``grain``: its amount, see ``core/grain.py``. ``transposed``: the picture lies on its side, its grain does too.
+    ``grain``: its amount (``core/grain.py``). ``transposed``: rows are columns, of the grain too.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Source:
     def rows(self, first: int, last: int) -> Tensor:
         if not self._grain:
             return self._read(self._rows[first:last]).to(self._dtype)
-        # The local deviation of luminance needs rows beyond those asked for, and reflects only at the borders.
+        # The local deviation of luminance needs rows beyond those asked for, reflected only at the borders.
         around = np.abs(np.arange(first - REACH, last + REACH))
         around = np.minimum(around, 2 * (self.height - 1) - around)
         x = self._read(self._rows[around])

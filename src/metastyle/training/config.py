@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from metastyle.core.grain import LARGEST_GRAIN
 from metastyle.errors import MetastyleError
 
 PRESETS = ("paper", "gpu", "cpu", "smoke")
@@ -89,6 +90,10 @@ class ObjectiveConfig:
     """Share of the run, after that, over which beta rises from a tenth of its value to all of it."""
     peak_weight: float = 0.0
     """Weight of the penalty on spikes (``peaks.py``), which show as blots."""
+    grain: float = 0.0
+    """Amount of grain that the network sees in flat areas of the photographs (``core/grain.py``)."""
+    balance: float = 0.0
+    """Exponent by which beta grows for quiet paintings (``balanced_style_weight`` in core/losses.py)."""
     normalise_styles: bool = False
     """Divide each painting's loss by the style loss that untouched photographs have for it."""
 
@@ -306,6 +311,8 @@ def check(config: TrainingConfig, origin: str = "configuration") -> None:
     need(0 <= objective.content_weight < math.inf, "objective.content_weight", "a number from 0")
     need(0 < objective.style_weight < math.inf, "objective.style_weight", "a number above 0")
     need(0 <= objective.peak_weight < math.inf, "objective.peak_weight", "a number from 0")
+    need(0 <= objective.grain <= LARGEST_GRAIN, "objective.grain", f"0 to {LARGEST_GRAIN:g}")
+    need(0 <= objective.balance <= 1, "objective.balance", "0 to 1")
     need(optimiser.styles >= 1, "optimiser.styles", "1 or more")
     need(optimiser.contents >= 1, "optimiser.contents", "1 or more")
     need(optimiser.queries >= 1, "optimiser.queries", "1 or more")

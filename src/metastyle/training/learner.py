@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.core.bilevel import MetaObjective
+from metastyle.core.grain import add_grain
 from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import LossNetwork
-from metastyle.core.losses import StyleTarget
+from metastyle.core.losses import StyleTarget, balanced_style_weight
+from metastyle.core.network import idle_parameters
 from metastyle.errors import MetastyleError
 from metastyle.training.config import TrainingConfig
 from metastyle.training.normalisation import PhotoGrams
@@ -46,6 +48,9 @@ class Learner:
         self.config, self.fabric = config, fabric
         self.initialisation = initialisation.to(fabric.device)
         initialisation.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        idle = idle_parameters(initialisation.network)
+        for name, parameter in initialisation.network.named_parameters():
+            parameter.requires_grad_(name not in idle)
         objective = config.objective
         self.objective = MetaObjective(
             initialisation,
@@ -55,6 +60,7 @@ class Learner:
             step_size=objective.step_size,
             learn_step_sizes=objective.learn_step_sizes,
             second_order=objective.second_order,
+            grain=objective.grain,
             content_weight=objective.content_weight,
             style_weight=objective.style_weight,
         ).to(fabric.device)
@@ -91,7 +97,7 @@ class Learner:
             delta = objective.step_size * rate_factor("paper", progress)
             self.objective.log_step_sizes.data.fill_(math.log(delta))
 
-    def reconstruction_gradient(self, photos: Tensor) -> tuple[list[float], float]:
+    def reconstruction_gradient(self, photos: Tensor, seed: int = 0) -> tuple[list[float], float]:
         """As ``gradient``, of the squared error between M(I_c; theta) and I_c with mean 0.5, deviation 0.22.
 
         Instance normalisation forgets a picture's own mean and contrast; asked for them, the network
@@ -102,13 +108,13 @@ class Learner:
         mean, deviation = photos.mean((2, 3), keepdim=True), photos.std((2, 3), keepdim=True)
         wanted = (0.5 + 0.22 * (photos - mean) / (deviation + 0.02)).clamp(0.02, 0.98)
         with self.fabric.autocast():
-            pictures = self.initialisation.network(photos)
+            pictures = self.initialisation.network(add_grain(photos, self.config.objective.grain, seed=seed))
         loss = F.mse_loss(pictures.float(), wanted)
         self.fabric.backward(self._without_peaks(loss, 1))
         return [loss.item(), loss.item(), 0.0], self._clip()
 
     def gradient(
-        self, contents: Tensor, targets: Sequence[StyleTarget], queries: Tensor
+        self, contents: Tensor, targets: Sequence[StyleTarget], queries: Tensor, seed: int = 0
     ) -> tuple[list[float], float]:
         """Fill the parameters' gradients; returns total, content and style loss, and the gradient's norm.
 
@@ -123,7 +129,8 @@ class Learner:
             share = len(group) / len(targets)
             more = first + size < len(targets)
             with self.fabric.no_backward_sync(self.wrapped, enabled=more):
-                loss = self.wrapped(contents, group, queries, self._scales(group))
+                scales, style_weights = self._balance(group)
+                loss = self.wrapped(contents, group, queries, scales, style_weights, seed)
                 self.fabric.backward(self._without_peaks(loss.total, self.objective.inner_steps + 1) * share)
             losses += torch.stack(loss).detach() * share
         if self.fabric.world_size > 1:
@@ -141,11 +148,15 @@ class Learner:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), math.inf if clip is None else clip)
         return norm.item()
 
-    def _scales(self, targets: Sequence[StyleTarget]) -> Tensor | None:
+    def _balance(self, targets: Sequence[StyleTarget]) -> tuple[Tensor | None, Tensor]:
+        """What divides each painting's loss, and what multiplies its beta."""
+        objective = self.config.objective
+        factors = torch.stack([balanced_style_weight(target, objective.balance) for target in targets])
         if self.photos is None:
-            return None
-        weight = self.config.objective.style_weight
-        return torch.stack([self.photos.expected_loss(target, weight) for target in targets])
+            return None, factors
+        weight = objective.style_weight
+        untouched = torch.stack([self.photos.expected_loss(target, weight) for target in targets])
+        return untouched * factors, factors
 
     def update(self, iteration: int, norm: float) -> bool:
         """One step of Adam and of the average; False where the gradient is not finite and nothing is done."""

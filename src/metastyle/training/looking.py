@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from metastyle.core.grain import add_grain
 from metastyle.core.initialisation import Initialisation
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss
@@ -26,6 +27,7 @@ def look(
     photos: Tensor,
     paintings: Sequence[tuple[str, Pixels, StyleTarget]],
     weights: tuple[float, float],
+    grain: float = 0.0,
 ) -> tuple[dict[str, tuple[float, float, float]], Pixels]:
     """The zero-step loss (total, content, style) of each painting over the photographs, and a sheet.
 
@@ -34,10 +36,11 @@ def look(
     """
     content = loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
     losses: dict[str, tuple[float, float, float]] = {}
-    rows = [[None, *_pixels(photos)], [None, *_pixels(initialisation.network(photos[:_COLUMNS]))]]
+    seen = add_grain(photos, grain)
+    rows = [[None, *_pixels(photos)], [None, *_pixels(initialisation.network(seen[:_COLUMNS]))]]
     labels = [["", "photographs"], ["", "theta, no painting"]]
     for name, pixels, target in paintings:
-        pictures = functional_call(initialisation.network, initialisation.start(target), (photos,))
+        pictures = functional_call(initialisation.network, initialisation.start(target), (seen,))
         loss = perceptual_loss(loss_network(pictures), content, target, *weights)
         losses[name] = loss.total.item(), loss.content.item(), loss.style.item()
         if len(losses) <= _PAINTINGS:

@@ -217,12 +217,15 @@ class _Run:
         self.crop = episode.queries.shape[-1]
         self.learner.set_rates(self._progress())
         if self._progress() < self.config.objective.reconstruct:
-            losses, self.norm = self.learner.reconstruction_gradient(self._place(episode.queries))
+            losses, self.norm = self.learner.reconstruction_gradient(
+                self._place(episode.queries), 2 * self.iteration
+            )
         else:
             losses, self.norm = self.learner.gradient(
                 self._place(episode.contents),
                 [self._target(painting) for painting in episode.paintings],
                 self._place(episode.queries),
+                2 * self.iteration,
             )
         self.iteration += 1
         if self.learner.update(self.iteration, self.norm):
@@ -236,7 +239,14 @@ class _Run:
         weights = self.config.objective.content_weight, self.config.objective.style_weight
         photos = self._place(self.validation.photos)
         with self.fabric.autocast():
-            losses, sheet = look(self.learner.average, self.vgg, photos, self.validation.paintings, weights)
+            losses, sheet = look(
+                self.learner.average,
+                self.vgg,
+                photos,
+                self.validation.paintings,
+                weights,
+                self.config.objective.grain,
+            )
         total, content, style = (sum(part) / len(losses) for part in zip(*losses.values(), strict=True))
         at = {"iteration": self.iteration, "seconds": round(self.seconds, 3)}
         point = at | {"total": total, "content": content, "style": style}
