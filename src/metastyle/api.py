@@ -69,7 +69,7 @@ class Style(core.Style):
         for an array, a tensor for a tensor, of its type (uint8 for bool) and in colour: (H, W, 3) for (H, W);
         a batch for a batch; a list for a list.
 
-        Options (those of ``render_many``): size, keep_color, strength, brush, max_memory, device, progress.
+        Options (those of ``render_many``): size, keep_color, strength, brush, grain, max_memory, device, progress.
 
         Raises:
             MetastyleError: the picture cannot be read, or an option is out of range.
@@ -89,6 +89,7 @@ class Style(core.Style):
         keep_color: bool = False,
         strength: float = 1.0,
         brush: float | None = None,
+        grain: float | None = None,
         max_memory: int | None = None,
         device: str = "auto",
         progress: Callable[[float], None] | None = None,
@@ -101,6 +102,7 @@ class Style(core.Style):
             strength: 0 is the photograph, 1 the full style, up to 2 more than that.
             brush: size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
                 picture's size; None: as the network paints them, on large pictures as with 1.
+            grain: how much flat areas get to paint on, 0 to 2; None: as much as when the style was learned.
             max_memory: bytes of working memory; larger pictures are streamed in strips, exactly.
             progress: called with the finished share, 0 to 1.
         """
@@ -108,7 +110,9 @@ class Style(core.Style):
         check_brush(brush)
         if size is not None:
             pictures = [images.resize(p, size) for p in pictures]
-        stylizer = self._renderer(device, max_memory, max(1.0, strength))
+        stylizer = self._renderer(
+            device, max_memory, max(1.0, strength), self.grain if grain is None else grain
+        )
         visible = [_visible(p) for p in pictures]
         own_size = all(max(p.shape[:2]) == working_edge(p.shape[0], p.shape[1], brush) for p in visible)
         if progress is None and own_size:
@@ -129,20 +133,27 @@ class Style(core.Style):
 
     @own_surroundings()
     def stylizer(
-        self, *, device: str = "auto", max_memory: int | None = None, strength: float = 1.0
+        self,
+        *,
+        device: str = "auto",
+        max_memory: int | None = None,
+        strength: float = 1.0,
+        grain: float | None = None,
     ) -> Stylizer:
         """The renderer of this style: made once by callers who repaint many pictures or frames.
 
         strength: above 1, of the style strengthened so far; below, the caller mixes with the photograph.
+        grain: 0 to 2; None: as much as when the style was learned.
         """
-        return Stylizer(self.network(strength), device=device, max_memory=max_memory)
+        amount = self.grain if grain is None else grain
+        return Stylizer(self.network(strength), device=device, max_memory=max_memory, grain=amount)
 
-    def _renderer(self, device: str, max_memory: int | None, strength: float) -> Stylizer:
+    def _renderer(self, device: str, max_memory: int | None, strength: float, grain: float) -> Stylizer:
         """``stylizer``, kept with the style from one call to the next: the last one asked for."""
-        wanted = (device, max_memory, strength)
+        wanted = (device, max_memory, strength, grain)
         kept = _renderers.get(self)
         if kept is None or kept[0] != wanted:
-            made = self.stylizer(device=device, max_memory=max_memory, strength=strength)
+            made = self.stylizer(device=device, max_memory=max_memory, strength=strength, grain=grain)
             kept = _renderers[self] = (wanted, made)
         return kept[1]
 
@@ -166,7 +177,9 @@ class Style(core.Style):
         style_file.save_style(self, Path(path), overwrite=overwrite)
 
 
-_renderers: WeakKeyDictionary[Style, tuple[tuple[str, int | None, float], Stylizer]] = WeakKeyDictionary()
+_renderers: WeakKeyDictionary[Style, tuple[tuple[str, int | None, float, float], Stylizer]] = (
+    WeakKeyDictionary()
+)
 """Beside the styles and not inside them, so that copies and pickles stay what they were."""
 
 

@@ -142,11 +142,14 @@ def check_number(option: str, value: float | None, low: float, high: float) -> N
         raise MetastyleError(f"{option} is {value:g}: use {limits}")
 
 
-def check_look(size: int | None, largest: int, strength: float, brush: float | None) -> None:
+def check_look(
+    size: int | None, largest: int, strength: float, brush: float | None, grain: float | None
+) -> None:
     """The options that pictures and films have in common lie in their ranges."""
     check_number("--size", size, 16, largest)
     check_number("--strength", strength, 0, 2)
     check_number("--brush", brush, 0.25, 8)
+    check_number("--grain", grain, 0, 2)
 
 
 def _reason(error: Exception) -> str:

@@ -107,7 +107,8 @@ class Common:
 class Learning:
     """``AdaptationSettings`` as options, without importing torch; a test keeps the two the same.
 
-    ``size`` is called ``--content-size`` here, because ``--size`` is the size of the result.
+    ``size`` and ``grain`` are called ``--content-size`` and ``--content-grain`` here, because ``--size`` and
+    ``--grain`` are those of the result.
     """
 
     steps: Whole | None = None
@@ -134,8 +135,12 @@ class Learning:
     """alpha in the perceptual loss."""
     style_weight: float = 1e5
     """beta in the perceptual loss."""
+    balance: float = 0.4
+    """Exponent by which beta grows for quiet paintings; 0 gives every painting the same."""
+    grain: Annotated[float, Parameter(name="--content-grain")] = 1.0
+    """Amount of grain that the network sees in flat areas of the contents."""
     seed: Whole = 0
-    """Of everything random: which contents, in which order."""
+    """Of everything random: which contents, in which order, and the grain."""
 
     def settings(self, device: str) -> AdaptationSettings:
         """The same as ``AdaptationSettings``; what was not asked for is what suits ``device``.
@@ -158,7 +163,7 @@ class Learning:
 
 def option_name(setting: str) -> str:
     """The option that sets the field ``setting`` of ``AdaptationSettings``."""
-    return "--content-size" if setting == "size" else "--" + setting.replace("_", "-")
+    return f"--content-{setting}" if setting in ("size", "grain") else "--" + setting.replace("_", "-")
 
 
 @Parameter(name="*", group=LEARNING)

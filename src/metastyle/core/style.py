@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from metastyle.core.grain import LARGEST_GRAIN
 from metastyle.core.initialisation import Parameters
 from metastyle.core.low_rank import LARGEST_RANK, expand, low_rank_shapes, rank_of
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
@@ -82,6 +83,9 @@ class Style:
             ) from None
         if not isinstance(settings, dict):
             raise MetastyleError(f"the style's settings are a {type(settings).__name__}: use a dictionary")
+        grain = settings.get("grain", 0.0)
+        if not (isinstance(grain, int | float) and 0 <= grain <= LARGEST_GRAIN):
+            raise MetastyleError(f"the style's grain is {grain!r}: use 0 to {LARGEST_GRAIN:g}")
         if not all(math.isfinite(x) for row in curve for x in row):
             raise MetastyleError("the style's loss curve holds numbers that are not finite")
         # Own copies, in one form: what the caller does to the originals later changes nothing here.
@@ -100,6 +104,11 @@ class Style:
         """All parameters of the network: this style's, and ``network``'s for those that it did not move."""
         base = {name: p.detach() for name, p in network.named_parameters()}
         return base | expand(self.parameters, base)
+
+    @property
+    def grain(self) -> float:
+        """Amount of grain that the style was learned with, and wants to see; 0 where its settings name none."""
+        return float(self.settings.get("grain", 0.0))
 
     @property
     def needs_base(self) -> bool:
@@ -157,7 +166,7 @@ def blend(
         kind=kind,
         painting=" + ".join(f"{w:.2g} {s.painting}" for s, w in zip(styles, shares, strict=True)),
         painting_sha256=hashlib.sha256(record).hexdigest(),
-        settings={"blend": parents},
+        settings={"blend": parents, "grain": sum(w * s.grain for s, w in zip(styles, shares, strict=True))},
         curve=(),
     )
 

@@ -46,6 +46,7 @@ def stylize(
     size: Annotated[Whole | None, Parameter(metavar="PIXELS")] = None,
     strength: float = 1.0,
     brush: float | None = None,
+    grain: float | None = None,
     keep_color: Annotated[bool, FLAG] = False,
     match_color: Annotated[bool, FLAG] = False,
     mask: Annotated[list[str], Parameter(metavar="MASK=STYLE", negative_iterable="")] = [],  # noqa: B006 (never changed)
@@ -90,6 +91,7 @@ def stylize(
         size: Long edge of the result; without it, the photograph's own size.
         strength: From 0, the photograph, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
+        grain: How much flat areas are filled, 0 to 2; without it, as when the style was learned.
         keep_color: Keep the photograph's colours, take only the painting's strokes and light.
         match_color: Give the painting the first photograph's colours before it is learned.
         mask: Another style inside a mask (white or opaque there); 'photo' leaves it as it was.
@@ -102,7 +104,7 @@ def stylize(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
-    check_look(size, MAX_SIZE, strength, brush)
+    check_look(size, MAX_SIZE, strength, brush, grain)
     check_number("--feather", feather, 0, 0.5)
     part_of = (1, 1) if shard is None else parse_shard(shard)
     parts, masks = read_parts(style), read_masks(mask)
@@ -124,7 +126,7 @@ def stylize(
             import ray  # noqa: F401
     name = mixture_name(parts)
     not_photos = [part.path for part in parts] + [one.mask for one in masks]
-    options = {"size": size, "strength": strength, "brush": brush, "keep_color": keep_color}
+    options = {"size": size, "strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
     look = look_digest(
         parts,
         masks,

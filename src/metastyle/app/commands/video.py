@@ -54,6 +54,7 @@ def video(
     preview: Time | None = None,
     strength: float = 1.0,
     brush: float | None = None,
+    grain: float | None = None,
     keep_color: Annotated[bool, FLAG] = False,
     smoothing: float = 0.5,
     frame_by_frame: Annotated[bool, FLAG] = False,
@@ -90,6 +91,7 @@ def video(
         preview: Repaint the frame shown at this time, as a picture; no film is written.
         strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
+        grain: How much flat areas are filled, 0 to 2; without it, as when the style was learned.
         keep_color: Keep the clip's colours, take only the painting's strokes and light.
         smoothing: How much of each frame comes from the one before, moved along; 0 to 0.9.
         frame_by_frame: Paint every frame for itself: sharper, and it flickers.
@@ -100,7 +102,7 @@ def video(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
-    check_look(size, MAX_SIZE, strength, brush)
+    check_look(size, MAX_SIZE, strength, brush, grain)
     check_number("--smoothing", smoothing, 0, 0.9)
     if from_ is not None and to is not None and to <= from_:
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
@@ -109,7 +111,7 @@ def video(
     parts = read_parts(style)
     check_is_file(clip)
     learning.settings(device)
-    look: dict[str, Any] = {"strength": strength, "brush": brush, "keep_color": keep_color}
+    look: dict[str, Any] = {"strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
     motion: dict[str, Any] = {"smoothing": smoothing, "frame_by_frame": frame_by_frame}
 
     with needs("video", "repainting films"):
@@ -144,12 +146,14 @@ def video(
             _announce(opened, size, display)
             from metastyle.rendering.film import FilmJob
 
+            job_grain = taught.style.grain if grain is None else grain
+
             out.parent.mkdir(parents=True, exist_ok=True)
             job = FilmJob(
                 opened,
                 out,
                 encoding,
-                identity={"style": _digest(taught, strength), **look, **motion},
+                identity={"style": _digest(taught, strength), **look, **motion, "grain": job_grain},
                 long_edge=size,
                 begin=from_,
                 end=to,
@@ -169,6 +173,7 @@ def _painter(
     max_memory: int | None,
     strength: float,
     brush: float | None,
+    grain: float | None,
     keep_color: bool,
     smoothing: float = 0.0,
     frame_by_frame: bool = False,
@@ -176,7 +181,9 @@ def _painter(
     """What every frame of the film goes through; made once for a film."""
     from metastyle.rendering import painters, still
 
-    stylizer = taught.style.stylizer(device=device, max_memory=max_memory, strength=max(1.0, strength))
+    stylizer = taught.style.stylizer(
+        device=device, max_memory=max_memory, strength=max(1.0, strength), grain=grain
+    )
     look: dict[str, Any] = {"brush": brush, "keep_color": keep_color, "strength": min(1.0, strength)}
     if frame_by_frame:
         return painters.frame_by_frame(stylizer, **look)
