@@ -69,7 +69,8 @@ class Style(core.Style):
         for an array, a tensor for a tensor, of its type (uint8 for bool) and in colour: (H, W, 3) for (H, W);
         a batch for a batch; a list for a list.
 
-        Options (those of ``render_many``): size, keep_color, strength, brush, grain, max_memory, device, progress.
+        Options (those of ``render_many``): size, keep_color, strength, brush, grain, max_memory, device,
+        progress.
 
         Raises:
             MetastyleError: the picture cannot be read, or an option is out of range.

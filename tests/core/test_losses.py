@@ -6,11 +6,14 @@ from torch import Tensor
 
 from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import (
+    MIDDLING,
     Loss,
     StyleTarget,
+    balanced_style_weight,
     content_loss,
     gram_matrix,
     perceptual_loss,
+    perceptual_losses,
     style_loss,
     style_target,
 )
@@ -137,3 +140,26 @@ def test_style_target_describes_a_painting() -> None:
     loss = perceptual_loss(features, features["relu2_2"], target)
     assert loss.total.item() == pytest.approx(0, abs=1e-6)
     assert not any(t.requires_grad for t in (*target.grams, target.statistics))
+
+
+def test_losses_of_several_paintings_are_those_of_each() -> None:
+    torch.manual_seed(0)
+    network = LossNetwork().double()
+    photos, pictures = (torch.rand(n, 3, 32, 36, dtype=torch.float64) for n in (2, 6))
+    targets = [style_target(network, torch.rand(1, 3, 40, 32, dtype=torch.float64)) for _ in range(3)]
+    content = network(photos, ["relu2_2"])["relu2_2"]
+    weights = torch.tensor([1e5, 3e5, 2e4], dtype=torch.float64)
+    together = perceptual_losses(network(pictures), content, targets, 0.7, weights)
+    for index, (target, weight) in enumerate(zip(targets, weights.tolist(), strict=True)):
+        own = network(pictures[2 * index : 2 * index + 2])
+        alone = perceptual_loss(own, content, target, 0.7, weight)
+        torch.testing.assert_close(together[index], torch.stack(alone))
+
+
+def test_beta_grows_for_quiet_paintings_only() -> None:
+    network = LossNetwork()
+    quiet, loud = (style_target(network, torch.rand(1, 3, 64, 64)) for _ in range(2))
+    quiet = quiet._replace(grams=tuple(g * 0 + (15e-5 / 4) ** 0.5 for g in quiet.grams))  # loudness 15
+    loud = loud._replace(grams=tuple(g * 0 + (300e-5 / 4) ** 0.5 for g in loud.grams))
+    assert balanced_style_weight(quiet, 0.5).item() == pytest.approx((MIDDLING / 15) ** 0.5)
+    assert balanced_style_weight(quiet, 0.0).item() == balanced_style_weight(loud, 0.5).item() == 1

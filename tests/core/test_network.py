@@ -3,8 +3,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.func import functional_call
 
-from metastyle.core.network import STRIDE, TransformationNetwork, instance_norm_parameters, network_of
+from metastyle.core.network import (
+    STRIDE,
+    TransformationNetwork,
+    idle_parameters,
+    instance_norm_parameters,
+    network_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +72,39 @@ def test_a_network_of_given_parameters_is_a_copy_and_draws_nothing(network: Tran
 def test_parameters_that_do_not_fit_are_no_network(network: TransformationNetwork) -> None:
     with pytest.raises(RuntimeError, match=r"out\.bias"):
         network_of({n: p for n, p in network.named_parameters() if n != "out.bias"})
+
+
+def test_idle_parameters_do_not_change_the_result() -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork().double()
+    x = torch.rand(1, 3, 32, 36, dtype=torch.float64)
+    before = network(x)
+    own = dict(network.named_parameters())
+    idle = idle_parameters(network)
+    assert sum(own[name].numel() for name in idle) == 2240
+    with torch.no_grad():
+        for name in idle:
+            own[name] += torch.randn_like(own[name])
+    torch.testing.assert_close(network(x), before, atol=1e-9, rtol=0)
+
+
+def test_all_other_parameters_do() -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork().double()
+    network(torch.rand(1, 3, 32, 32, dtype=torch.float64)).square().sum().backward()
+    idle = idle_parameters(network)
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        assert (parameter.grad.abs().max() > 1e-6) == (name not in idle), name
+
+
+def test_pictures_of_several_styles_go_through_together() -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork().double()
+    x = torch.rand(3, 3, 16, 20, dtype=torch.float64)
+    norms = instance_norm_parameters(network)
+    rows = {name: p + 0.3 * torch.randn(3, *p.shape, dtype=torch.float64) for name, p in norms.items()}
+    together = functional_call(network, rows, (x,))
+    for index in range(3):
+        alone = functional_call(network, {name: row[index] for name, row in rows.items()}, (x[index, None],))
+        torch.testing.assert_close(together[index, None], alone)

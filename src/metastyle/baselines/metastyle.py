@@ -33,6 +33,6 @@ class MetaStyle:
 
     def prepare(self, style: Tensor) -> Stylise:
         """Adapt to the painting at its own size, unless ``style_size`` was given."""
-        changes = {"style_size": max(style.shape[2:])} | self.changes
+        changes: dict[str, Any] = {"style_size": max(style.shape[2:])} | self.changes
         adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)
         return repainting(adapted.network(), self.device)

@@ -107,7 +107,7 @@ class Style:
 
     @property
     def grain(self) -> float:
-        """Amount of grain that the style was learned with, and wants to see; 0 where its settings name none."""
+        """Amount of grain that the style was learned with; 0 where its settings name none."""
         return float(self.settings.get("grain", 0.0))
 
     @property
