@@ -84,7 +84,7 @@ def fractal_noise(
     The sum of bicubically interpolated lattices of bell-shaped random numbers, three independent channels,
     zero mean and unit deviation. Positions are from 0.
     """
-    noise = torch.zeros(3, height, width, device=device)
+    noise = torch.zeros(3, height, width, dtype=torch.float32, device=device)
     for spacing in OCTAVES:
         first_row, first_column = top // spacing - _MARGIN, left // spacing - _MARGIN
         rows = (top + height - 1) // spacing + _MARGIN + 1 - first_row
