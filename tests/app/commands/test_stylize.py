@@ -302,6 +302,9 @@ def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_p
     plain, kept = pixels(), pixels("--keep-color")
     assert np.abs(plain - original).mean() > 10
     assert not np.array_equal(kept, plain)
+    half = pixels("--precision", "bfloat16")
+    assert not np.array_equal(half, plain)
+    assert np.abs(half - plain).mean() < 2
 
 
 @pytest.mark.parametrize(
@@ -313,6 +316,7 @@ def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_p
         (["--mask", "nothing"], "use MASK=STYLE"),
         (["--size", "8"], "--size is 8: use 16 to 100000"),
         (["--steps", "-3"], "--steps is -3: use a whole number from 0 to 100000"),
+        (["--precision", "int8"], "bfloat16"),
         (["--max-memory", "1kB"], "--max-memory is 1000: use at least 1,000,000"),
         (["--device", "gpu9"], "device 'gpu9' is unknown"),
         (["-o", "x.doc"], "pictures cannot be written as '.doc'"),

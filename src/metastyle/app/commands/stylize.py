@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -56,6 +56,7 @@ def stylize(
     shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
     workers: Whole | None = None,
     max_memory: Bytes | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
     device: str = "auto",
     learning: Learning = Learning(),  # noqa: B008 (frozen)
     sources: Sources = Sources(),  # noqa: B008
@@ -101,6 +102,7 @@ def stylize(
         shard: Do the I-th of N equal parts, so that N calls share the work.
         workers: Share the work among so many processes of a Ray cluster, or of this machine.
         max_memory: Working memory for one picture; larger ones are done in strips, seamlessly.
+        precision: bfloat16 is faster on processors that compute in it, and differs by some levels.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
@@ -127,6 +129,7 @@ def stylize(
     name = mixture_name(parts)
     not_photos = [part.path for part in parts] + [one.mask for one in masks]
     options = {"size": size, "strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
+    options |= {"precision": precision}
     look = look_digest(
         parts,
         masks,

@@ -1,0 +1,108 @@
+"""What bfloat16 changes in a picture: every built-in style, the project's own photographs.
+
+    python benchmarks/precision.py [--size 256] [--time]
+
+writes precision.json and precision.md beside this file. ``--time`` also times both precisions in turns, which
+says something only on a processor that computes in bfloat16 (AVX512-BF16 or AMX); elsewhere it is emulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metastyle import api
+from metastyle.core.hardware import compute_dtype
+from metastyle.media.images import open_picture, resize
+from metastyle.rendering.stylizer import Stylizer
+from metastyle.weights.catalogue import builtin_names, builtin_path
+
+HERE = Path(__file__).parent
+PHOTOS = HERE.parent / "examples" / "photos"
+MEAN, PSNR = 1.0, 46.0
+"""What a default would have to keep: mean difference in levels of 255, and dB."""
+
+
+def measure(size: int, timed: bool) -> list[dict[str, Any]]:
+    rows = []
+    for path in sorted(PHOTOS.iterdir()):
+        pixels = resize(open_picture(path), size).pixels
+        for style in builtin_names():
+            file = builtin_path(style)
+            assert file is not None
+            network = api.load(file).network()
+            both = [Stylizer(network, device="cpu", precision=name) for name in ("float32", "bfloat16")]
+            used: list[list[float]] = [[], []]
+            for _ in range(3 if timed else 1):
+                results = []
+                for index, stylizer in enumerate(both):
+                    started = time.process_time()
+                    results.append(stylizer.render(pixels).astype(np.float64))
+                    used[index].append(time.process_time() - started)
+            difference = results[0] - results[1]
+            row = {
+                "photo": path.stem,
+                "style": style,
+                "mean": float(np.abs(difference).mean()),
+                "largest": float(np.abs(difference).max()),
+                "psnr": float(10 * np.log10(255**2 / np.square(difference).mean())),
+                "ratio": statistics.median(b / a for a, b in zip(*used, strict=True)) if timed else None,
+            }
+            rows.append(row)
+            print(row, flush=True)
+    return rows
+
+
+def report(result: dict[str, Any]) -> str:
+    rows = result["rows"]
+    kept = sum(row["mean"] < MEAN and row["psnr"] >= PSNR for row in rows)
+    native = "computes in bfloat16" if result["native"] else "emulates bfloat16, so nothing was timed"
+    lines = [
+        "# bfloat16 beside float32",
+        "",
+        f"`python benchmarks/precision.py --size {result['size']}` on a processor that {native}. 8-bit "
+        f"results, differences in levels. Below {MEAN:g} in the mean and {PSNR:g} dB at least: {kept} of "
+        f"{len(rows)}.",
+        "",
+        "| photograph | style | mean | largest | PSNR | time, bfloat16 / float32 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        ratio = f"{row['ratio']:.2f}" if row["ratio"] else "–"
+        lines.append(
+            f"| {row['photo']} | {row['style']} | {row['mean']:.2f} | {row['largest']:.0f} "
+            f"| {row['psnr']:.1f} dB | {ratio} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--time", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    result = {
+        "processor": platform.processor() or platform.machine(),
+        "native": compute_dtype(torch.device("cpu")) == torch.bfloat16,
+        "torch": torch.__version__,
+        "size": arguments.size,
+        "rows": measure(arguments.size, arguments.time),
+    }
+    (HERE / "precision.json").write_text(json.dumps(result, indent=1) + "\n")
+    (HERE / "precision.md").write_text(report(result))
+    print(report(result))
+
+
+if __name__ == "__main__":
+    main()
