@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from metastyle.core import style as core
-from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, default_settings
+from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, Effort, default_settings
 from metastyle.core.hardware import pick_device
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.surroundings import own_surroundings
@@ -34,6 +34,7 @@ from metastyle.weights.caching import remember
 from metastyle.weights.catalogue import builtin_path
 from metastyle.weights.initialisation import load_initialisation
 from metastyle.weights.loss_network import load_loss_network
+from metastyle.weights.tensor_files import tensor_digest
 
 Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | images.Picture
 """A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
@@ -222,6 +223,8 @@ def adapt(
     *,
     contents: Source | Iterable[Source] | None = None,
     match_color: Source | None = None,
+    start: core.Style | str | Path | None = None,
+    effort: Effort = "normal",
     settings: AdaptationSettings | None = None,
     device: str = "auto",
     loss_network: str | Path | None = None,
@@ -238,8 +241,10 @@ def adapt(
         painting: the style picture.
         contents: photographs, or a folder of them, to learn on; None takes procedural pictures.
         match_color: a photograph whose colours the painting is given before it is learned.
-        settings: how to learn, None for what suits the device; ``changes`` replace single fields of it:
-            ``steps=200, seed=1``.
+        start: a style, or its file, to go on from, such as a draft that is worth more steps.
+        effort: "draft", "normal" or "fine": what the painting is worth in time (``default_settings``).
+        settings: how to learn, None for what ``effort`` means on the device; ``changes`` replace single
+            fields of it: ``steps=200, seed=1``.
         loss_network: a file with VGG-16's weights; None finds or fetches them.
         cache: folder that remembers finished adaptations, where it can be written; None remembers nothing.
         weights_cache: folder for fetched weights; None is the user's cache folder.
@@ -248,12 +253,16 @@ def adapt(
     Raises:
         MetastyleError: a picture cannot be read, a setting is out of range, or weights cannot be had.
     """
-    settings = settings_from(settings or default_settings(pick_device(device)), changes)
+    settings = settings_from(settings or default_settings(pick_device(device), effort), changes)
     style_picture = images.resize(read_picture(painting), settings.style_size)
     if match_color is not None:
         matched = color.match_color(style_picture.pixels, read_picture(match_color).pixels)
         style_picture = dataclasses.replace(style_picture, pixels=matched)
     initialisation, base = load_initialisation()
+    if isinstance(start, str | Path):
+        start = load(start)
+    if start is not None and start.needs_base:
+        style_file.check_base(start, base)
     photos = _photos(contents, settings.pool)
     name, digest = _name(painting), _digest([style_picture])
     key = style_file.cache_key(
@@ -261,6 +270,7 @@ def adapt(
         base=base,
         settings=dataclasses.asdict(settings),
         contents=_digest(photos) if photos else "synthetic",
+        start=tensor_digest(start.parameters) if start else None,
     )
     remembered = None if cache is None else style_file.style_cache_path(Path(cache), key)
     known = style_file.recall(remembered) if remembered else None
@@ -278,6 +288,7 @@ def adapt(
         content_pool(photos, settings),
         settings,
         device,
+        start,
     )
     finished = True
     for step in run:
@@ -287,10 +298,12 @@ def adapt(
     style = Style(
         parameters=run.parameters if settings.parameters == "all" else run.moved_parameters,
         kind=settings.parameters,
-        base=base,
+        base=start.base if start else base,
         painting=name,
         painting_sha256=digest,
-        settings=dataclasses.asdict(settings) | {"contents": "photos" if photos else "synthetic"},
+        settings=dataclasses.asdict(settings)
+        | {"contents": "photos" if photos else "synthetic"}
+        | ({"start": {"painting": start.painting, "settings": start.settings}} if start else {}),
         curve=tuple(run.curve),
     )
     if remembered is not None and finished:

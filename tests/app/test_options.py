@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from metastyle.app import options
 from metastyle.app.options import Learning, option_name, parse_bytes, parse_whole
 from metastyle.core import hardware
-from metastyle.core.adaptation import AdaptationSettings, default_settings
+from metastyle.core.adaptation import AdaptationSettings, Effort, default_settings
 from metastyle.errors import MetastyleError
 
 
@@ -86,25 +87,50 @@ def test_every_option_that_counts_is_a_whole_number() -> None:
 
 
 def test_options_are_the_settings_of_the_library() -> None:
-    ours, theirs = dataclasses.fields(Learning), dataclasses.fields(AdaptationSettings)
-    assert [f.name for f in ours] == [f.name for f in theirs]
-    documentation = {name: text.split(" [default")[0] for name, text in _documentation(Learning).items()}
+    ours = [f.name for f in dataclasses.fields(Learning) if f.name != "effort"]
+    assert ours == [f.name for f in dataclasses.fields(AdaptationSettings)]
+    documentation = {
+        name: text.split("[default")[0].strip() for name, text in _documentation(Learning).items()
+    }
+    del documentation["effort"]
     assert documentation == _documentation(AdaptationSettings)
     assert Learning().settings("cpu") == AdaptationSettings()
     assert Learning(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
 
 
-def test_what_depends_on_the_device_is_documented_and_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, gpu = (dataclasses.asdict(default_settings(torch.device(name))) for name in ("cpu", "cuda"))
-    differing = {name for name in cpu if cpu[name] != gpu[name]}
+def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_device = {
+        device: [
+            dataclasses.asdict(default_settings(torch.device(device), effort)) for effort in get_args(Effort)
+        ]
+        for device in ("cpu", "cuda")
+    }
+    everything = [*by_device["cpu"], *by_device["cuda"]]
+    differing = {name for name in everything[0] if len({str(one[name]) for one in everything}) > 1}
     assert differing == {f.name for f in dataclasses.fields(Learning) if f.default is None}
     for name in differing:
-        assert f"[default: {cpu[name]}; {gpu[name]} on a CUDA GPU]" in _documentation(Learning)[name]
+        cpu, gpu = (", ".join(str(one[name]) for one in by_device[device]) for device in ("cpu", "cuda"))
+        assert f"[default: {cpu}; on a CUDA GPU {gpu}]" in _documentation(Learning)[name]
     monkeypatch.setattr(hardware, "pick_device", torch.device)
-    assert Learning().settings("cuda") == AdaptationSettings(**gpu)
-    assert Learning(steps=60, batch=1, pool=24).settings("cuda") == AdaptationSettings()
+    for device, settings in by_device.items():
+        for effort, expected in zip(get_args(Effort), settings, strict=True):
+            assert Learning(effort=effort).settings(device) == AdaptationSettings(**expected)
     for field, value in ((f, f.default) for f in dataclasses.fields(Learning) if f.default is not None):
-        assert value == getattr(AdaptationSettings(), field.name)
+        assert field.name == "effort" or value == getattr(AdaptationSettings(), field.name)
+
+
+def test_more_effort_is_more_work() -> None:
+    for device in ("cpu", "cuda"):
+        settings = [default_settings(torch.device(device), effort) for effort in get_args(Effort)]
+        work = [s.steps * s.batch * s.size**2 for s in settings]
+        assert work == sorted(work) and work[2] > 3 * work[1] > 9 * work[0]
+
+
+def test_an_effort_that_is_none_is_an_error() -> None:
+    with pytest.raises(MetastyleError, match="use 'draft', 'normal' or 'fine'"):
+        default_settings(torch.device("cpu"), "much")  # type: ignore[arg-type]
 
 
 def test_errors_name_the_option() -> None:

@@ -17,6 +17,7 @@ from metastyle.core.grain import add_grain
 from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import idle_parameters, instance_norm_parameters
+from metastyle.core.style import Style, StyleKind
 from metastyle.errors import MetastyleError
 
 
@@ -26,7 +27,7 @@ def loss_network() -> LossNetwork:
     return LossNetwork()
 
 
-def start(loss_network: LossNetwork, **changes: object) -> Adaptation:
+def start(loss_network: LossNetwork, style: Style | None = None, **changes: object) -> Adaptation:
     torch.manual_seed(1)
     choices: dict[str, object] = {"size": 64, "style_size": 64, "steps": 3, "batch": 2} | changes
     return Adaptation(
@@ -36,7 +37,14 @@ def start(loss_network: LossNetwork, **changes: object) -> Adaptation:
         torch.rand(5, 3, 64, 64),
         AdaptationSettings(**choices),  # type: ignore[arg-type]
         "cpu",
+        style,
     )
+
+
+def style_of(run: Adaptation) -> Style:
+    kind = run.settings.parameters
+    parameters = run.parameters if kind == "all" else run.moved_parameters
+    return Style(parameters, kind, base="0" * 64, painting="p", painting_sha256="1" * 64)
 
 
 def test_steps_lower_the_loss_of_their_own_contents(loss_network: LossNetwork) -> None:
@@ -205,3 +213,42 @@ def test_nonsense_settings_are_one_clear_line(change: dict[str, object]) -> None
     with pytest.raises(MetastyleError, match=next(iter(change))) as caught:
         AdaptationSettings(**change)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["all", "low_rank", "instance_norm"])
+def test_it_goes_on_from_a_style(loss_network: LossNetwork, kind: StyleKind) -> None:
+    first = start(loss_network, parameters=kind, steps=2)
+    list(first)
+    again = start(loss_network, style_of(first), parameters=kind, steps=2)
+    for name, parameter in first.parameters.items():
+        torch.testing.assert_close(again.parameters[name], parameter)
+    list(again)
+    assert any(not torch.equal(p, first.parameters[name]) for name, p in again.parameters.items())
+
+
+def test_a_small_style_becomes_a_whole_one(loss_network: LossNetwork) -> None:
+    small = start(loss_network, parameters="low_rank", steps=2)
+    list(small)
+    whole = start(loss_network, style_of(small), parameters="all", steps=1)
+    for name, parameter in small.parameters.items():
+        torch.testing.assert_close(whole.parameters[name], parameter)
+
+
+def test_a_style_that_cannot_be_gone_on_from_is_refused(loss_network: LossNetwork) -> None:
+    whole, small = (style_of(start(loss_network, parameters=kind)) for kind in ("all", "low_rank"))
+    with pytest.raises(MetastyleError, match="holds all parameters: go on from it"):
+        start(loss_network, whole, parameters="low_rank")
+    with pytest.raises(MetastyleError, match="has rank 2, not 3"):
+        start(loss_network, small, parameters="low_rank", rank=3)
+
+
+def test_quiet_paintings_get_a_larger_beta_and_losses_are_reported_in_the_common_one(
+    loss_network: LossNetwork,
+) -> None:
+    losses = []
+    for balance in (0.0, 1.0):
+        run = start(loss_network, balance=balance, steps=1)
+        run._style_weight *= 1 + balance  # whatever the painting's loudness
+        losses.append(next(iter(run)))
+    assert losses[0].style == pytest.approx(losses[1].style)
+    assert losses[0].total == pytest.approx(losses[1].total)

@@ -111,20 +111,26 @@ class Learning:
     ``--grain`` are those of the result.
     """
 
+    effort: Literal["draft", "normal", "fine"] = "normal"
+    """How much time a painting is worth: ten seconds or so, a minute, or five minutes of two CPU cores. The
+    defaults of some options depend on it; they are listed in this order."""
     steps: Whole | None = None
-    """Adam steps; 0 keeps the predicted start. [default: 60; 200 on a CUDA GPU]"""
+    """Adam steps; 0 keeps the predicted start. [default: 15, 60, 240; on a CUDA GPU 60, 200, 1000]"""
     learning_rate: float = 1e-3
     """Adam's highest rate."""
-    warm_up: Whole = 10
-    """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal."""
+    warm_up: Whole | None = None
+    """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal.
+    [default: 5, 10, 10; on a CUDA GPU 10, 10, 10]"""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: Whole | None = None
-    """Contents per step. [default: 1; 4 on a CUDA GPU]"""
+    """Contents per step. [default: 1, 1, 1; on a CUDA GPU 2, 4, 4]"""
     pool: Whole | None = None
-    """Contents that the steps draw from; fewer where fewer are needed. [default: 24; 100 on a CUDA GPU]"""
-    size: Annotated[Whole, Parameter(name="--content-size")] = 192
-    """Side of the square contents, in pixels."""
+    """Contents that the steps draw from; fewer where fewer are needed.
+    [default: 24, 24, 48; on a CUDA GPU 48, 100, 400]"""
+    size: Annotated[Whole | None, Parameter(name="--content-size")] = None
+    """Side of the square contents, in pixels.
+    [default: 160, 192, 256; on a CUDA GPU 192, 256, 256]"""
     style_size: Whole = 512
     """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
     parameters: Literal["all", "low_rank", "instance_norm"] = "all"
@@ -151,8 +157,8 @@ class Learning:
         from metastyle.core.adaptation import default_settings
         from metastyle.core.hardware import pick_device
 
-        defaults = default_settings(pick_device(device))
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        defaults = default_settings(pick_device(device), given.pop("effort"))
         try:
             return dataclasses.replace(defaults, **given)
         except MetastyleError as error:

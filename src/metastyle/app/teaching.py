@@ -95,8 +95,9 @@ def teach(
     display: Display,
     on_step: Callable[[AdaptationStep], bool] = lambda step: True,
     match_color: Picture | None = None,
+    start: Path | None = None,
 ) -> Taught:
-    """Learn a painting, or remember it; ``on_step`` returns False to stop there."""
+    """Learn a painting, or remember it; ``on_step`` returns False to stop there. ``start``: go on from it."""
     from metastyle import api
     from metastyle.weights.catalogue import default_cache_dir
 
@@ -116,6 +117,7 @@ def teach(
         source(painting),
         contents=learning_contents(sources.content, settings.pool, display),
         match_color=match_color,
+        start=start,
         settings=settings,
         device=device,
         loss_network=sources.loss_network,

@@ -32,9 +32,9 @@ from metastyle.core.losses import (
     perceptual_loss,
     style_target,
 )
-from metastyle.core.low_rank import LARGEST_RANK, RATE, expand, low_rank_start
+from metastyle.core.low_rank import LARGEST_RANK, RATE, expand, low_rank_start, rank_of
 from metastyle.core.network import STRIDE, idle_parameters, instance_norm_parameters
-from metastyle.core.style import StyleKind
+from metastyle.core.style import Style, StyleKind
 from metastyle.errors import MetastyleError
 
 
@@ -112,14 +112,29 @@ class AdaptationSettings:
         return max(1, min(self.pool, self.steps * self.batch))
 
 
-def default_settings(device: torch.device) -> AdaptationSettings:
-    """The best that fits into a minute: what the class says, and on a CUDA GPU more steps of more contents.
+Effort = Literal["draft", "normal", "fine"]
+"""How much time a painting is worth: ten seconds or so, a minute, or five minutes of two CPU cores."""
 
-    The measured curves are in benchmarks/adaptation.
+_EFFORTS: dict[tuple[str, Effort], dict[str, int]] = {
+    ("cpu", "draft"): {"steps": 15, "warm_up": 5, "size": 160},
+    ("cpu", "normal"): {},
+    ("cpu", "fine"): {"steps": 240, "pool": 48, "size": 256},
+    ("cuda", "draft"): {"steps": 60, "batch": 2, "pool": 48},
+    ("cuda", "normal"): {"steps": 200, "batch": 4, "pool": 100, "size": 256},
+    ("cuda", "fine"): {"steps": 1000, "batch": 4, "pool": 400, "size": 256},
+}
+
+
+def default_settings(device: torch.device, effort: Effort = "normal") -> AdaptationSettings:
+    """What ``effort`` means on ``device``; ``normal`` on a CPU is what the class says.
+
+    Raises:
+        MetastyleError: no such effort.
     """
-    if device.type == "cuda":
-        return AdaptationSettings(steps=200, batch=4, pool=100)
-    return AdaptationSettings()
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    if (kind, effort) not in _EFFORTS:
+        raise MetastyleError(f"effort is {effort!r}: use 'draft', 'normal' or 'fine'")
+    return AdaptationSettings(**_EFFORTS[kind, effort])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,7 @@ class Adaptation:
         loss_network: VGG-16; it is not changed.
         style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
+        start: a style to go on from, instead of w_0 = Psi(theta, s).
 
     Attributes:
         parameters: the network's parameters after the last step taken, float32 on the CPU.
@@ -159,7 +175,10 @@ class Adaptation:
         contents: Tensor,
         settings: AdaptationSettings,
         device: str = "auto",
+        start: Style | None = None,
     ) -> None:
+        if start is not None:
+            _check_start(start, settings)
         self.settings = settings
         self.device = pick_device(device)
         self._dtype = compute_dtype(self.device)
@@ -177,7 +196,10 @@ class Adaptation:
             self._features = torch.cat(
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )
-            self._network.load_state_dict(initialisation.start(self._target))
+            if start is None:
+                self._network.load_state_dict(initialisation.start(self._target))
+            elif settings.parameters != "low_rank":
+                self._network.load_state_dict(start.full_parameters(self._network))
         balance = balanced_style_weight(self._target, settings.balance).item()
         self._style_weight = settings.style_weight * balance
         own: dict[str, Tensor] = dict(self._network.named_parameters())
@@ -186,8 +208,8 @@ class Adaptation:
             self._moved = dict(instance_norm_parameters(self._network))
         elif settings.parameters == "low_rank":
             generator = torch.Generator().manual_seed(settings.seed)
-            start = low_rank_start(self._network, settings.rank, generator)
-            self._moved = {name: p.to(self.device).requires_grad_() for name, p in start.items()}
+            factors = start.parameters if start else low_rank_start(self._network, settings.rank, generator)
+            self._moved = {n: p.to(self.device, copy=True).requires_grad_() for n, p in factors.items()}
         idle = idle_parameters(self._network)
         self._learned = [parameter for name, parameter in self._moved.items() if name not in idle]
         for name, parameter in own.items():
@@ -267,6 +289,20 @@ class Adaptation:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+
+def _check_start(start: Style, settings: AdaptationSettings) -> None:
+    """Raise MetastyleError unless steps that move what ``settings`` says can go on from ``start``."""
+    kinds = (start.kind, settings.parameters)
+    if settings.parameters != "all" and kinds[0] != kinds[1]:
+        raise MetastyleError(
+            f"'{start.painting}' holds {start.kind.replace('_', ' ')} parameters: go on from it with"
+            f" parameters '{start.kind}' or 'all'"
+        )
+    if kinds == ("low_rank", "low_rank") and rank_of(start.parameters) != settings.rank:
+        raise MetastyleError(
+            f"'{start.painting}' has rank {rank_of(start.parameters)}, not {settings.rank}: use its own rank"
+        )
 
 
 def _on_cpu(parameters: Parameters) -> Parameters:

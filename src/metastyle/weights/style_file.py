@@ -97,13 +97,16 @@ def check_base(style: Style, base: str) -> None:
         )
 
 
-def cache_key(*, painting: str, base: str, settings: Mapping[str, Any], contents: str) -> str:
+def cache_key(
+    *, painting: str, base: str, settings: Mapping[str, Any], contents: str, start: str | None = None
+) -> str:
     """sha256 of all that decides an adaptation's result on one machine.
 
     ``painting`` and ``contents`` are hashes of pixels, ``base`` the initialisation's hash, ``settings``
-    what JSON can hold.
+    what JSON can hold, ``start`` the hash of the parameters that it went on from.
     """
-    record = {"painting": painting, "base": base, "settings": dict(settings), "contents": contents}
+    record: dict[str, Any] = {"painting": painting, "base": base, "settings": dict(settings)}
+    record |= {"contents": contents, "start": start}
     text = json.dumps(record | {"format_version": VERSION}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

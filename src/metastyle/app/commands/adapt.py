@@ -31,6 +31,7 @@ def adapt(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="STYLE")] = None,
     overwrite: Annotated[bool, FLAG] = False,
+    from_: Annotated[Path | None, Parameter(name="--from", metavar="STYLE")] = None,
     preview: Annotated[Path | None, Parameter(metavar="PHOTO")] = None,
     preview_output: Annotated[Path | None, Parameter(metavar="PICTURE")] = None,
     device: str = "auto",
@@ -45,7 +46,8 @@ def adapt(
     For example:
 
         metastyle adapt painting.jpg
-        metastyle adapt painting.jpg -o style.safetensors --steps 200
+        metastyle adapt painting.jpg -o draft.safetensors --effort draft
+        metastyle adapt painting.jpg -o fine.safetensors --effort fine --from draft.safetensors
         metastyle adapt painting.jpg --content holiday/ --preview holiday/beach.jpg
         metastyle adapt painting.jpg --style-size 256    # smaller strokes
 
@@ -53,6 +55,7 @@ def adapt(
         painting: Any picture; - for stdin.
         output: The style file; without it, PAINTING.safetensors beside the painting.
         overwrite: Replace a style file or preview that exists.
+        from_: Go on from this style, such as a draft of the same painting.
         preview: Repaint this photograph every few seconds with what has been learned so far.
         preview_output: Where the preview is written; without it, STYLE-preview.jpg beside the style.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -63,6 +66,8 @@ def adapt(
         raise MetastyleError(f"{out}: a style file's name ends in {STYLE_SUFFIX}")
     check_output(out, overwrite=overwrite)
     preview_out = _preview_output(preview, preview_output, out, overwrite=overwrite)
+    if from_ is not None:
+        check_is_file(from_)
     learning.settings(device)
     speaker = Speaker(common.json, common.quiet)
     last: AdaptationStep | None = None
@@ -78,7 +83,7 @@ def adapt(
                 show(step)
             return not stop.asked
 
-        taught = teach(painting, learning, sources, device, display, on_step)
+        taught = teach(painting, learning, sources, device, display, on_step, start=from_)
         out.parent.mkdir(parents=True, exist_ok=True)
         taught.style.save(out, overwrite=overwrite)
     interrupted = last is not None and last.step < last.steps
