@@ -128,8 +128,14 @@ def stylize(
             import ray  # noqa: F401
     name = mixture_name(parts)
     not_photos = [part.path for part in parts] + [one.mask for one in masks]
-    options = {"size": size, "strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
-    options |= {"precision": precision}
+    options = {
+        "size": size,
+        "strength": strength,
+        "brush": brush,
+        "grain": grain,
+        "keep_color": keep_color,
+        "precision": precision,
+    }
     look = look_digest(
         parts,
         masks,
