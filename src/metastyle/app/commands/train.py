@@ -30,6 +30,7 @@ def train(
     change: Annotated[
         list[str] | None, Parameter(name="--set", metavar="NAME=VALUE", negative_iterable="")
     ] = None,
+    loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
@@ -55,11 +56,13 @@ def train(
         minutes: Length of the training in minutes.
         iterations: Length in iterations; with both, whichever ends first.
         change: Any setting of the configuration, as section.name=value; may be repeated.
+        loss_network: A file with VGG-16's weights; without it, they are found or fetched.
         device: auto, cpu, cuda or cuda:N.
     """
     with needs("train", "training"):
         from metastyle.training import trainer
         from metastyle.training.config import load_config
+        from metastyle.weights.loss_network import load_loss_network
 
         overrides: dict[str, object] = {"data.contents": str(content), "data.styles": str(style)}
         given = {"run.output": output and str(output), "run.minutes": minutes, "run.iterations": iterations}
@@ -69,7 +72,8 @@ def train(
         settings = load_config(config, overrides | dict(map(parse_change, change or ())))
         events: list[TrainingEvent] = []
         with Display(common.quiet) as display:
-            for event in trainer.train(settings):
+            vgg = load_loss_network(loss_network, progress=display.download)
+            for event in trainer.train(settings, loss_network=vgg):
                 events.append(event)
                 _show(event, display)
     return _conclude(events, Speaker(common.json, common.quiet))
