@@ -102,8 +102,8 @@ def _no_file(path: Path) -> str | None:
     if number := re.search(r"%[0-9]*d(?![a-z])", path.name):
         files = text.replace(number[0], "*")
         return (
-            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each for itself;"
-            " FFmpeg makes a film of them for 'metastyle video'"
+            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each for itself,"
+            " 'metastyle video' a film of them"
         )
     return None
 

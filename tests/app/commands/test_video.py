@@ -73,6 +73,28 @@ def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path
     os.mkfifo(fifo)
     assert "a pipe is neither" in run("video", fifo, "-s", style_file).err
     assert "a pipe is neither" in run("video", clip, "-s", style_file, "-o", "-").err
+    assert (
+        "--fps is for films that are given as frames" in run("video", clip, "-s", style_file, "--fps", 9).err
+    )
+
+
+@pytest.mark.parametrize("given", ["frames", "frames/f%02d.png", "frames/f%d.png"])
+def test_frames_as_a_film(given: str, style_file: Path, run: Run, tmp_path: Path) -> None:
+    frames = moving(4, (32, 24))
+    for number, pixels in zip((8, 9, 10, 12), frames, strict=True):
+        name = f"f{number:02d}.png" if "2" in given else f"f{number}.png"
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "frames" / name)
+    call = ("video", tmp_path / given, "-s", style_file, "--fps", "10", "--quality", "1", "--strength", "0")
+    result = run(*call, "--json")
+    assert result.code == 0, result.err
+    (record,) = result.document["outputs"]
+    out = tmp_path / "frames-plain.mp4" if given == "frames" else tmp_path / "frames" / "f-plain.mp4"
+    assert (record["clip"], record["output"]) == (str(tmp_path / given), str(out))
+    times = [0, 0.1, 0.2, 0.3 if given == "frames" else 0.4]
+    assert [float(t) for t in seconds_shown(out)] == pytest.approx(times)
+    for frame, pixels in zip(read_frames(open_clip(out), Damage()), frames, strict=True):
+        assert np.abs(frame.pixels - pixels.astype(int)).mean() < 4
 
 
 def test_films_are_still_by_default(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:

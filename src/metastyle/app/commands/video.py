@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +53,7 @@ def video(
     from_: Annotated[Time | None, Parameter(name="--from")] = None,
     to: Time | None = None,
     preview: Time | None = None,
+    fps: float | None = None,
     strength: float = 1.0,
     brush: float | None = None,
     grain: float | None = None,
@@ -80,15 +82,18 @@ def video(
         metastyle video clip.mp4 --style painting.jpg --preview 0:12
         metastyle video clip.mp4 --style painting.jpg --from 1:30 --to 1:45
         metastyle video clip.mp4 --style painting.jpg --codec hevc --quality 20
+        metastyle video frames/frame%04d.png --style painting.jpg --fps 24
 
     Args:
-        clip: A film; any container and codec that FFmpeg reads.
+        clip: A film; any container and codec that FFmpeg reads. Or its frames, PNG or JPEG:
+            a folder, or FRAME%04d.png.
         style: What to paint with, as in 'metastyle stylize'; several are mixed by their weights.
         output: The film (.mp4, .m4v, .mov, .mkv or .webm) or a folder; with --preview, the picture.
         size: Long edge of the result; without it, the clip's own size.
         from_: Begin there: seconds, m:ss or h:mm:ss.
         to: End before there.
         preview: Repaint the frame shown at this time, as a picture; no film is written.
+        fps: Frames per second of a film that is given as frames. [default: 25]
         strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
         grain: How much flat areas are filled, 0 to 2; without it, as when the style was learned.
@@ -108,26 +113,38 @@ def video(
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
     if is_pipe(clip) or output == str(PIPE):
         raise MetastyleError("films are read from files and written to files: a pipe is neither")
+    check_number("--fps", fps, 0.1, 1000)
     parts = read_parts(style)
-    check_is_file(clip)
     learning.settings(device)
     look: dict[str, Any] = {"strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
     motion: dict[str, Any] = {"smoothing": smoothing, "frame_by_frame": frame_by_frame}
 
-    with needs("video", "repainting films"):
+    with needs("video", "repainting films"), ExitStack() as until_done:
         from metastyle.media.video import open_clip
         from metastyle.media.video_encoding import choose_encoding
+        from metastyle.media.video_sequence import as_film, is_sequence, name_of
         from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
         check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
-        opened = open_clip(clip)
+        film, called = clip, clip
+        if is_sequence(clip):
+            called = name_of(clip).with_name(name_of(clip).name + BY_DEFAULT)
+            film = until_done.enter_context(as_film(clip, Fraction(fps or 25).limit_denominator(1001)))
+        elif fps is not None:
+            raise MetastyleError("--fps is for films that are given as frames; others have their own times")
+        check_is_file(film)
+        opened = open_clip(film)
         _check_begin(opened, from_, preview)
         name = mixture_name(parts)
-        out = Path(output) if output is not None and not is_folder(output) else _beside(opened, name, preview)
+        out = (
+            Path(output)
+            if output is not None and not is_folder(output)
+            else _beside(opened, called, name, preview)
+        )
         if output is not None and is_folder(output):
             out = Path(output) / out.name
         check_output(out, overwrite=overwrite)
-        if out.exists() and out.samefile(clip):
+        if out.exists() and out.samefile(film):
             raise MetastyleError(f"{out} is the clip itself: choose another name with -o")
         speaker = Speaker(common.json, common.quiet)
         if preview is not None:
@@ -137,7 +154,7 @@ def video(
                 painter = _painter(taught, device=device, max_memory=max_memory, **look, frame_by_frame=True)
                 out.parent.mkdir(parents=True, exist_ok=True)
                 record = _preview(opened, preview, out, painter, size, overwrite=overwrite)
-            return _conclude(record | {"output": out}, taught, speaker, started)
+            return _conclude(record | {"clip": clip, "output": out}, taught, speaker, started)
 
         encoding = choose_encoding(out, codec, quality)
         os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's chatter; errors only
@@ -163,7 +180,7 @@ def video(
             budget = job.parts.keep("max_memory", max_memory or _default_budget(device))
             painter = _painter(taught, device=device, max_memory=max_memory or budget, **look, **motion)
             record = _make(job, painter, display, stop)
-    return _conclude(record | {"output": out}, taught, speaker, started)
+    return _conclude(record | {"clip": clip, "output": out}, taught, speaker, started)
 
 
 def _painter(
@@ -323,20 +340,20 @@ def _check_begin(clip: Clip, begin: float | None, preview: float | None) -> None
             raise MetastyleError(f"{option} is {value:g} s, and {clip.path} is {clip.seconds:.1f} s long")
 
 
-def _beside(clip: Clip, style: str, preview: float | None) -> Path:
+def _beside(clip: Clip, called: Path, style: str, preview: float | None) -> Path:
     """Where the result goes without -o: a container like the clip's, if its sound can go along."""
     from metastyle.media.video_copying import holds_sound_of
     from metastyle.media.video_encoding import CONTAINERS
 
-    stem = f"{clip.path.stem}-{style}"
+    stem = f"{called.stem}-{style}"
     if preview is not None:
         minutes, rest = divmod(preview, 60)
-        return clip.path.with_name(f"{stem}-{minutes:.0f}m{rest:g}s.png")
-    own = clip.path.suffix.lower()
+        return called.with_name(f"{stem}-{minutes:.0f}m{rest:g}s.png")
+    own = called.suffix.lower()
     suffix = own if own in CONTAINERS else BY_DEFAULT
     if not holds_sound_of(clip, suffix) and holds_sound_of(clip, HOLDS_MOST):
         suffix = HOLDS_MOST
-    return clip.path.with_name(stem + suffix)
+    return called.with_name(stem + suffix)
 
 
 def _digest(taught: Taught, strength: float) -> str:
