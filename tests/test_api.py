@@ -242,6 +242,23 @@ def test_a_painting_in_the_photographs_colours(loss_network: object, style: meta
     assert matched.painting_sha256 != plain.painting_sha256
 
 
+@pytest.mark.parametrize("match", [False, True])
+def test_what_a_painting_hides_is_not_learned(match: bool) -> None:
+    alpha = np.full((64, 64, 1), 255, np.uint8)
+    alpha[:, 32:] = 0
+    photo = pixels(64, 64, 7) if match else None
+    made = []
+    for hidden in (0, 255):
+        painting = pixels(64, 64)
+        painting[:, 32:] = hidden
+        hiding = np.concatenate([painting, alpha], axis=2)
+        made.append(metastyle.adapt(hiding, match_color=photo, **QUICK | {"steps": 1}))
+    assert all((made[0].parameters[name] == p).all() for name, p in made[1].parameters.items())
+    assert made[0].painting_sha256 == made[1].painting_sha256
+    opaque = metastyle.adapt(pixels(64, 64), match_color=photo, **QUICK | {"steps": 0})
+    assert opaque.painting_sha256 != made[0].painting_sha256
+
+
 def test_strips_are_the_whole_picture(style: metastyle.Style) -> None:
     array = pixels(200, 160)
     shares: list[float] = []

@@ -27,6 +27,7 @@ from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.media import arrays, color, contents, images
 from metastyle.media.masks import FEATHER, fit_mask, lay_over
+from metastyle.media.transparency import alpha_mask, visible_painting
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights import style_file
@@ -238,7 +239,7 @@ def adapt(
     """Teach the network a painting.
 
     Args:
-        painting: the style picture.
+        painting: the style picture; what is transparent in it is not learned.
         contents: photographs, or a folder of them, to learn on; None takes procedural pictures.
         match_color: a photograph whose colours the painting is given before it is learned.
         start: a style, or its file, to go on from, such as a draft that is worth more steps.
@@ -254,9 +255,10 @@ def adapt(
         MetastyleError: a picture cannot be read, a setting is out of range, or weights cannot be had.
     """
     settings = settings_from(settings or default_settings(pick_device(device), effort), changes)
-    style_picture = images.resize(read_picture(painting), settings.style_size)
+    style_picture = visible_painting(images.resize(read_picture(painting), settings.style_size))
     if match_color is not None:
-        matched = color.match_color(style_picture.pixels, read_picture(match_color).pixels)
+        photo = read_picture(match_color)
+        matched = color.match_color(style_picture.pixels, photo.pixels, style_picture.alpha, photo.alpha)
         style_picture = dataclasses.replace(style_picture, pixels=matched)
     initialisation, base = load_initialisation()
     if isinstance(start, str | Path):
@@ -289,6 +291,7 @@ def adapt(
         settings,
         device,
         start,
+        alpha_mask(style_picture),
     )
     finished = True
     for step in run:
@@ -487,6 +490,8 @@ def _digest(pictures: Sequence[images.Picture]) -> str:
     for picture in pictures:
         digest.update(f"{picture.pixels.dtype}{picture.pixels.shape}".encode())
         digest.update(np.ascontiguousarray(picture.pixels).data)
+        if picture.alpha is not None:
+            digest.update(np.ascontiguousarray(picture.alpha).data)
     return digest.hexdigest()
 
 

@@ -163,3 +163,73 @@ def test_beta_grows_for_quiet_paintings_only() -> None:
     loud = loud._replace(grams=tuple(g * 0 + (300e-5 / 4) ** 0.5 for g in loud.grams))
     assert balanced_style_weight(quiet, 0.5).item() == pytest.approx((MIDDLING / 15) ** 0.5)
     assert balanced_style_weight(quiet, 0.0).item() == balanced_style_weight(loud, 0.5).item() == 1
+
+
+def some_painting(seed: int = 0, height: int = 64, width: int = 96) -> tuple[LossNetwork, Tensor]:
+    torch.manual_seed(seed)
+    return LossNetwork(), torch.rand(1, 3, height, width)
+
+
+def test_a_mask_of_ones_changes_nothing() -> None:
+    vgg, painting = some_painting(height=53, width=75)  # sides at which poolings leave something out
+    plain, masked = style_target(vgg, painting), style_target(vgg, painting, torch.ones(1, 1, 53, 75))
+    for a, b in zip((*plain.grams, plain.statistics), (*masked.grams, masked.statistics), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_a_rectangle_gives_the_statistics_of_the_features_in_it(share: float) -> None:
+    vgg, painting = some_painting()
+    mask = torch.zeros(1, 1, 64, 96)
+    mask[..., 16:48, 24:80] = share  # how visible it is evenly does not matter
+    target = style_target(vgg, painting, mask)
+    features = vgg(painting)
+    means, deviations = [], []
+    for k, name in enumerate(STYLE_LAYERS):
+        inside = features[name][..., 16 >> k : 48 >> k, 24 >> k : 80 >> k]
+        torch.testing.assert_close(target.grams[k], gram_matrix(inside)[0], rtol=1e-4, atol=1e-7)
+        means.append(inside.mean(dim=(2, 3))[0])
+        deviations.append(inside.std(dim=(2, 3))[0])
+    torch.testing.assert_close(target.statistics, torch.cat(means + deviations), rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_hidden_counts_no_further_than_the_receptive_field() -> None:
+    vgg, painting = some_painting(height=32, width=192)
+    mask = torch.zeros(1, 1, 32, 192)
+    mask[..., :64] = 1
+    other = painting.clone()
+    other[..., 64 + 48 :] = torch.rand(1, 3, 32, 192 - 112)  # relu4_3 sees 46 pixels to each side
+    a, b = style_target(vgg, painting, mask), style_target(vgg, other, mask)
+    for x, y in zip((*a.grams, a.statistics), (*b.grams, b.statistics), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-7)
+    c = style_target(vgg, other)
+    assert (c.statistics - a.statistics).abs().max() > 1e-3
+
+
+def test_a_mask_comes_near_to_cropping() -> None:
+    """But for what features near the edge see of the other side."""
+    vgg, painting = some_painting(height=96, width=192)
+    painting[..., 96:] *= 0.2
+    mask = torch.zeros(1, 1, 96, 192)
+    mask[..., :96] = 1
+    cropped, masked = style_target(vgg, painting[..., :96]), style_target(vgg, painting, mask)
+    whole = style_target(vgg, painting)
+
+    def error(target: StyleTarget) -> list[float]:
+        return [
+            float((a - b).norm() / b.norm())
+            for a, b in zip(
+                (*target.grams, target.statistics), (*cropped.grams, cropped.statistics), strict=True
+            )
+        ]
+
+    assert max(error(masked)) < 0.05
+    assert min(error(whole)[:3]) > 0.1
+
+
+def test_a_few_visible_pixels_give_finite_statistics() -> None:
+    vgg, painting = some_painting()
+    mask = torch.zeros(1, 1, 64, 96)
+    mask[..., 30, 40] = 0.3
+    target = style_target(vgg, painting, mask)
+    assert all(torch.isfinite(t).all() for t in (*target.grams, target.statistics))

@@ -161,6 +161,7 @@ class Adaptation:
         style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
         start: a style to go on from, instead of w_0 = Psi(theta, s).
+        style_mask: how visible each pixel of the painting is (1, 1, H, W) in [0, 1]; None: all are.
 
     Attributes:
         parameters: the network's parameters after the last step taken, float32 on the CPU.
@@ -176,6 +177,7 @@ class Adaptation:
         settings: AdaptationSettings,
         device: str = "auto",
         start: Style | None = None,
+        style_mask: Tensor | None = None,
     ) -> None:
         if start is not None:
             _check_start(start, settings)
@@ -192,7 +194,8 @@ class Adaptation:
                 convolution.to(self._dtype)
         self._contents = self._place(contents)
         with torch.no_grad(), self._autocast():
-            self._target = style_target(self._loss_network, self._place(style))
+            visible = None if style_mask is None else self._place(style_mask)
+            self._target = style_target(self._loss_network, self._place(style), visible)
             self._features = torch.cat(
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )

@@ -116,16 +116,44 @@ def balanced_style_weight(target: StyleTarget, exponent: float) -> Tensor:
 
 
 @torch.no_grad()
-def style_target(loss_network: LossNetwork, style: Tensor) -> StyleTarget:
-    """Describe a painting (1, 3, H, W) in [0, 1] by its Gram matrices and channel statistics."""
+def style_target(loss_network: LossNetwork, style: Tensor, mask: Tensor | None = None) -> StyleTarget:
+    """Describe a painting (1, 3, H, W) in [0, 1] by its Gram matrices and channel statistics.
+
+    ``mask`` (1, 1, H, W) in [0, 1] is how visible each pixel is, the painting's alpha; None is 1 everywhere.
+    Averages over positions are then weighted. At a layer whose features psi (C, H_l, W_l) come after k
+    poolings, w is the mean of the mask over squares of 2^k pixels, and with W = sum w
+
+        G = sum_p w_p psi_p psi_p^T / (C W),   mean = sum_p w_p psi_p / W,
+        variance = sum_p w_p (psi_p - mean)^2 / W * n / (n - 1),   n = W^2 / sum_p w_p^2.
+
+    n is the number of positions where w is 0 or 1, so a mask of ones changes nothing, and one of a rectangle
+    gives the statistics of the features inside it. These see beyond its edge as far as the receptive field
+    goes, so what is hidden has to be filled with something harmless first (``media/transparency.py``).
+    """
     described = loss_network(style)
     features = [_at_least_float32(described[name]) for name in STYLE_LAYERS]
+    if mask is not None:
+        return _masked_target(features, mask)
     return StyleTarget(
         grams=tuple(gram_matrix(f)[0] for f in features),
         statistics=torch.cat(
             [f.mean(dim=(2, 3))[0] for f in features] + [f.std(dim=(2, 3))[0] for f in features]
         ),
     )
+
+
+def _masked_target(features: Sequence[Tensor], mask: Tensor) -> StyleTarget:
+    grams, means, deviations = [], [], []
+    for poolings, f in enumerate(features):
+        w = F.avg_pool2d(mask.to(f.dtype), 2**poolings)
+        total = w.sum()
+        mean = (w * f).sum(dim=(2, 3), keepdim=True) / total
+        n = total.square() / w.square().sum()
+        variance = (w * (f - mean).square()).sum(dim=(2, 3)) / total * (n / (n - 1).clamp(min=1))
+        grams.append(gram_matrix(f * w.sqrt())[0] * (w.numel() / total))
+        means.append(mean[0, :, 0, 0])
+        deviations.append(variance.sqrt()[0])
+    return StyleTarget(tuple(grams), torch.cat(means + deviations))
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

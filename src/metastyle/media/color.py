@@ -57,19 +57,39 @@ def keep_color(content: Samples, stylised: Samples) -> Samples:
     return out
 
 
-def match_color(painting: Samples, photo: Samples) -> Samples:
+def match_color(
+    painting: Samples,
+    photo: Samples,
+    painting_alpha: Samples | None = None,
+    photo_alpha: Samples | None = None,
+) -> Samples:
     """The painting in the photograph's colours: with the mean and covariance of its sRGB values.
 
     Gatys, Bethge, Hertzmann, Shechtman (2016), section 4: x -> A x + b with A = S_C^(1/2) S_S^(-1/2), their
     "image analogies" form with symmetric square roots. To be adapted to instead of the painting; then strokes
     keep the photograph's colours. Both (H, W, 3), uint8 or uint16; the result is like the painting.
+    Means and covariances are weighted by the alphas (H, W), so that what is hidden does not count.
     """
     x, wanted = (p.reshape(-1, 3) / np.float64(np.iinfo(p.dtype).max) for p in (painting, photo))
-    matrix = _root(np.cov(wanted.T), 0.5) @ _root(np.cov(x.T), -0.5)
-    matched = ((x - x.mean(axis=0)) @ matrix.T + wanted.mean(axis=0)).clip(0, 1)
+    own_mean, own = _moments(x, painting_alpha)
+    wanted_mean, other = _moments(wanted, photo_alpha)
+    matrix = _root(other, 0.5) @ _root(own, -0.5)
+    matched = ((x - own_mean) @ matrix.T + wanted_mean).clip(0, 1)
     out = np.empty_like(painting)
     out[:] = np.rint(matched * np.iinfo(painting.dtype).max).reshape(painting.shape)
     return out
+
+
+def _moments(
+    colours: NDArray[np.float64], alpha: Samples | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (3,) and covariance (3, 3) of (N, 3)."""
+    if alpha is None or not alpha.any():
+        return colours.mean(axis=0), np.cov(colours.T)
+    seen = alpha.reshape(-1) > 0
+    weights = alpha.reshape(-1)[seen] / np.float64(np.iinfo(alpha.dtype).max)
+    visible = colours[seen]
+    return np.average(visible, axis=0, weights=weights), np.cov(visible.T, aweights=weights)
 
 
 def _root(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
