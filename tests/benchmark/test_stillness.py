@@ -59,12 +59,12 @@ def test_errors_of_known_changes(clip: Clip) -> None:
 def test_every_way_is_measured_once_and_kept(
     network: TransformationNetwork, clip: Clip, tmp_path: Path
 ) -> None:
-    rows = list(measure({"random": partial(paint, network)}, [clip], tmp_path))
+    rows = list(measure({"random": partial(paint, network, 1.0)}, [clip], tmp_path))
     assert len(rows) == 9 and len({row.way for row in rows}) == 9
     by_way = {row.way: row for row in rows}
     assert by_way[OWN].departure == 0 < by_way[FOLLOWING].departure
     assert by_way["following, smoothing 0.7"].error < by_way[FOLLOWING].error
-    speeds = measure_speed(network, tmp_path, height=16, width=16, rounds=1)
+    speeds = measure_speed(network, 1.0, tmp_path, height=16, width=16, rounds=1)
     assert speeds[0].ratio == 1 and all(speed.seconds > 0 for speed in speeds)
 
     def never(*_: object) -> dict[str, list[np.ndarray]]:

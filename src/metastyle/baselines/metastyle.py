@@ -35,4 +35,4 @@ class MetaStyle:
         """Adapt to the painting at its own size, unless ``style_size`` was given."""
         changes: dict[str, Any] = {"style_size": max(style.shape[2:])} | self.changes
         adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)
-        return repainting(adapted.network(), self.device)
+        return repainting(adapted.network(), self.device, adapted.grain)

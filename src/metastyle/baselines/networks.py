@@ -7,20 +7,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.baselines.protocol import Stylise
+from metastyle.core.grain import add_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.rendering.stylizer import Stylizer
 
 
-def repainting(network: TransformationNetwork, device: torch.device) -> Stylise:
+def repainting(network: TransformationNetwork, device: torch.device, grain: float = 0.0) -> Stylise:
     """How the project renders a picture on this device: in strips on a processor, in one pass elsewhere."""
     if device.type == "cpu":
-        return Stylizer(network, device="cpu").render_tensor
+        return Stylizer(network, device="cpu", grain=grain).render_tensor
     network = network.to(device).eval().requires_grad_(False)
 
     @torch.inference_mode()
     def stylise(photo: Tensor) -> Tensor:
         height, width = photo.shape[2:]
         padded = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        return network(padded)[:, :, :height, :width]  # type: ignore[no-any-return]
+        return network(add_grain(padded, grain))[:, :, :height, :width]  # type: ignore[no-any-return]
 
     return stylise

@@ -68,14 +68,15 @@ class Speed:
     ratio: float
 
 
-def paint(network: TransformationNetwork, frames: Sequence[Pixels]) -> dict[str, list[Pixels]]:
+def paint(network: TransformationNetwork, grain: float, frames: Sequence[Pixels]) -> dict[str, list[Pixels]]:
     """The frames of one shot, painted in every way, on the processor."""
-    stylizer = Stylizer(network, device="cpu")
+    stylizer = Stylizer(network, device="cpu", grain=grain)
     measured = [frame_statistics(stylizer, frame) for frame in frames]
     spread = sorted({round(i * (len(frames) - 1) / 3) for i in range(4)})
 
     def frozen(*indices: int) -> FrozenStylizer:
-        return FrozenStylizer(network, statistics=average([measured[i] for i in indices]), device="cpu")
+        statistics = average([measured[i] for i in indices])
+        return FrozenStylizer(network, statistics=statistics, device="cpu", grain=grain)
 
     still = StillPainter(stylizer, StillnessSettings(smoothing=0))
     first, four = frozen(0), frozen(*spread)
@@ -161,14 +162,20 @@ def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) 
 
 
 def measure_speed(
-    network: TransformationNetwork, folder: Path, *, height: int = 360, width: int = 640, rounds: int = 7
+    network: TransformationNetwork,
+    grain: float,
+    folder: Path,
+    *,
+    height: int = 360,
+    width: int = 640,
+    rounds: int = 7,
 ) -> list[Speed]:
     """Time the ways in turns, in one process; kept beside the rows."""
     ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
     noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), np.uint8)
     frame = ramp[:, :, None] + noise
-    stylizer = Stylizer(network, device="cpu")
-    frozen = FrozenStylizer(network, [frame], device="cpu")
+    stylizer = Stylizer(network, device="cpu", grain=grain)
+    frozen = FrozenStylizer(network, [frame], device="cpu", grain=grain)
     plain = StillPainter(stylizer, StillnessSettings(smoothing=0))
     default = StillPainter(stylizer)
     every = StillnessSettings().every

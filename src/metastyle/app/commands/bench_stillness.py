@@ -62,14 +62,14 @@ def stillness(
     clips += motion.films_of(*picture) if picture else []
     if not clips:
         raise MetastyleError("nothing to measure on: give --sequence DIR, or --picture twice")
-    networks = {path.stem: api.load(path).network() for path in style}
+    styles = {path.stem: api.load(path) for path in style}
     painters: dict[str, benchmark.Paint] = {
-        name: partial(benchmark.paint, network) for name, network in networks.items()
+        name: partial(benchmark.paint, one.network(), one.grain) for name, one in styles.items()
     }
     for path in painting or []:
         painters[f"{path.stem} (AdaIN)"] = benchmark.adain_painter(open_picture(path))
     rows = []
-    total = len(clips) * (9 * len(networks) + len(painting or []))  # ways
+    total = len(clips) * (9 * len(styles) + len(painting or []))  # ways
     with Display(common.quiet) as display:
         for row in benchmark.measure(painters, clips, output):
             rows.append(row)
@@ -78,7 +78,8 @@ def stillness(
         speeds = benchmark.read(output / "results.json")[1]
         if rounds:
             display.update("timing", 0.0)
-            speeds = benchmark.measure_speed(next(iter(networks.values())), output, rounds=rounds)
+            first = next(iter(styles.values()))
+            speeds = benchmark.measure_speed(first.network(), first.grain, output, rounds=rounds)
             display.update("timing", 1.0)
     written = benchmark.table(rows, speeds)
     (output / "table.md").write_text(written + "\n", encoding="utf-8")
