@@ -63,6 +63,37 @@ def finish(job: FilmJob, painter: Painter | None = None) -> list[Progress]:
     return progress
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clip:1",
+        "-clip",
+        "--output",
+        "pipe:0",
+        "pipe:",
+        "concat:a|b",
+        "file:x",
+        "subfile,,start,0,end,9,,:x",
+        "%03d",
+    ]
+    + ["cache:clip", "http:", "data:,", os.fsdecode(b"\xe9"), "two\nlines", "a?b*c", "[0]"],
+    ids=ascii,
+)
+def test_a_name_is_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never a protocol, an option or a pattern, in or out."""
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "plain.mp4", moving(9)).rename(tmp_path / f"{name}.mp4")
+    out = Path(f"{name}-painted.mkv")
+    job = job_of(Path(f"{name}.mp4"), out)
+    run_until(job, 8)
+    rescued = job.rescue()
+    assert rescued is not None and rescued.is_file()
+    finish(job_of(Path(f"{name}.mp4"), out))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.mp4", out.name])
+    out.rename("plain.mkv")
+    assert len(shown(Path("plain.mkv"))) == 9 and sound_packets(Path("plain.mkv"))
+
+
 def run_until(job: FilmJob, frames: int, painter: Painter | None = None) -> None:
     """As Ctrl-C does: the iterator is closed after some frames."""
     run = job.run(painter or inverted())

@@ -38,6 +38,11 @@ class Damage:
         return f"{one_line(path)} is damaged or truncated: {', '.join(parts)}" if parts else None
 
 
+def plain_name(path: Path) -> str:
+    """What FFmpeg takes for that file, whatever its name: ``clip:1.mp4`` alone would be a protocol."""
+    return os.path.abspath(path)  # noqa: PTH100 (the text is wanted)
+
+
 @contextmanager
 def opened(path: Path, **options: str) -> Iterator[InputContainer]:
     """The container in a file, and only in a file: playlists cannot lead elsewhere.
@@ -50,7 +55,7 @@ def opened(path: Path, **options: str) -> Iterator[InputContainer]:
         if path.is_file() and not path.stat().st_size:
             raise MetastyleError(f"{name} is empty")
         container = av.open(
-            os.path.abspath(path),  # noqa: PTH100 (a Path would drop nothing, but FFmpeg wants text)
+            plain_name(path),
             "r",
             options={"protocol_whitelist": "file"} | options,
             metadata_errors="replace",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from metastyle.errors import MetastyleError
 from metastyle.media.encoding import one_line
 from metastyle.media.video import Clip, Colours, Pixels
+from metastyle.media.video_decoding import plain_name
 from metastyle.media.video_frames import SCALING
 
 
@@ -152,7 +153,7 @@ class PieceWriter:
         self._end = 0
         codec = CODECS[encoding.codec]
         crf = encoding.quality if encoding.quality is not None else codec.quality
-        self._container = av.open(os.fspath(path), "w", format="mp4")
+        self._container = av.open(plain_name(path), "w", format="mp4")
         stream: Any = self._container.add_stream(
             codec.encoder, rate=look.rate, options={**codec.options, **_repeatable(codec), "crf": str(crf)}
         )

@@ -29,7 +29,7 @@ from metastyle.media.video_copying import (
     copy_tags,
     kept_tags,
 )
-from metastyle.media.video_decoding import opened
+from metastyle.media.video_decoding import opened, plain_name
 from metastyle.media.video_encoding import CODECS, CONTAINERS, Encoding, Piece
 
 
@@ -73,7 +73,7 @@ def join(
         with (
             replacing(output, overwrite=overwrite) as stream,
             opened(clip.path) as source,
-            av.open(stream.name, "w", format=container_name, options=options) as film,
+            av.open(plain_name(Path(stream.name)), "w", format=container_name, options=options) as film,
         ):
             copy_tags(source, clip, film)
             with opened(parts[0].path, ignore_editlist="1") as first:
