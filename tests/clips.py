@@ -79,6 +79,24 @@ def _add_tone(container: Any, stream: Any, seconds: float) -> None:
     container.mux(stream.encode(None))
 
 
+def shifted(clip: Path, path: Path, pictures: Fraction, sound: Fraction) -> Path:
+    """The same packets in another file, so many seconds later (earlier where negative)."""
+    with (
+        av.open(str(clip)) as source,
+        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container,
+    ):
+        copies = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            by = pictures if packet.stream.type == "video" else sound
+            ticks = round(by / packet.time_base)
+            packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+            packet.stream = copies[packet.stream_index]
+            container.mux(packet)
+    return path
+
+
 def turn(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     """Write (a, b, c, d) into the display matrix of an MP4's video track, as telephones do."""
     data = bytearray(path.read_bytes())

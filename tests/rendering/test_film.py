@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from clips import Pixels, make_clip, moving, seconds_shown, shown, sound_packets
+from clips import Pixels, make_clip, moving, seconds_shown, shifted, shown, sound_packets
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
@@ -66,17 +67,20 @@ def finish(job: FilmJob, painter: Painter | None = None) -> list[Progress]:
 @pytest.mark.parametrize(
     "name",
     [
-        "clip:1",
-        "-clip",
-        "--output",
-        "pipe:0",
-        "pipe:",
-        "concat:a|b",
-        "file:x",
-        "subfile,,start,0,end,9,,:x",
-        "%03d",
-    ]
-    + ["cache:clip", "http:", "data:,", os.fsdecode(b"\xe9"), "two\nlines", "a?b*c", "[0]"],
+        *(
+            "clip:1",
+            "-clip",
+            "--output",
+            "pipe:0",
+            "pipe:",
+            "concat:a|b",
+            "file:x",
+            "%03d",
+            "cache:clip",
+            "http:",
+        ),
+        *("data:,", "subfile,,start,0,end,9,,:x", os.fsdecode(b"\xe9"), "two\nlines", "a?b*c", "[0]"),
+    ],
     ids=ascii,
 )
 def test_a_name_is_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +96,52 @@ def test_a_name_is_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.mp4", out.name])
     out.rename("plain.mkv")
     assert len(shown(Path("plain.mkv"))) == 9 and sound_packets(Path("plain.mkv"))
+
+
+OFFSETS = [(0, 0), (100, 100), (100, 101), (101, 100), (Fraction(2, 3), Fraction(2, 3)), (0, Fraction(1, 3))]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".ts"])
+@pytest.mark.parametrize(("pictures", "sound"), [*OFFSETS, (-5, -5), (-5, -6), (-6, -5)])
+@pytest.mark.parametrize("begin", [None, 0.0, 0.2])
+def test_time_stamps_that_begin_anywhere(
+    pictures: Fraction, sound: Fraction, begin: float | None, suffix: str, tmp_path: Path
+) -> None:
+    if pictures < 0 and suffix != ".ts":
+        pytest.skip("of these, only MPEG-TS has negative time stamps")
+    plain = make_clip(tmp_path / "plain.mp4", moving(20), options={"crf": "12", "bf": "0"})
+    clip = shifted(plain, tmp_path / f"clip{suffix}", Fraction(pictures), Fraction(sound))
+    out = tmp_path / "out.mkv"
+    job = job_of(clip, out, begin=begin)
+    finish(job)
+    assert job.damage.sentence(clip) is None
+
+    seen, heard = seconds_shown(clip), [at for at, _ in sound_packets(clip)]
+    beginning = min(seen[0], heard[0])
+    wanted = [at for at in seen if begin is None or at >= beginning + Fraction(begin).limit_denominator(1000)]
+    painted, copied = seconds_shown(out), [at for at, _ in sound_packets(out)]
+    assert len(painted) == len(wanted)
+    zero = wanted[0] - painted[0]
+    millisecond = Fraction(1, 1000)  # Matroska's
+    assert all(abs(a - b - zero) <= millisecond for a, b in zip(wanted, painted, strict=True))
+    assert all(min(abs(at + zero - h) for h in heard) <= millisecond for at in copied)
+    first = beginning if begin is None else wanted[0]
+    assert abs(len(copied) - len([h for h in heard if h >= first - millisecond])) <= 1
+    if begin is None:
+        assert abs(zero - beginning) < Fraction(1, 10)
+
+
+def test_the_length_counts_from_the_beginning(tmp_path: Path) -> None:
+    plain = make_clip(tmp_path / "plain.mp4", moving(25))
+    for suffix in (".mkv", ".mp4", ".ts"):
+        clip = open_clip(shifted(plain, tmp_path / f"clip{suffix}", Fraction(100), Fraction("99.5")))
+        assert clip.seconds == pytest.approx(1.5, abs=0.1)
+        whole = clip.path.read_bytes()
+        clip.path.write_bytes(whole[: len(whole) * 2 // 3])
+        if suffix == ".mkv":
+            job = job_of(clip.path, tmp_path / "out.mkv")
+            list(job.run(inverted()))
+            assert "ends after" in (job.damage.sentence(clip.path) or "")
 
 
 def run_until(job: FilmJob, frames: int, painter: Painter | None = None) -> None:

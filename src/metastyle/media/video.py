@@ -26,6 +26,7 @@ _RGB, _BT709, _BT601 = 0, 1, 6  # AVCOL_SPC
 _HDR = {16: "PQ", 18: "HLG"}  # AVCOL_TRC
 _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # AVCOL_SPC -> SWS_CS
 _RESERVED = {UNSPECIFIED, 3}
+_NO_OFFSET = 0.5  # seconds: within what a film may lack at its end
 _HD_LINES = 720  # from here on, an unmarked film is taken for BT.709, as players do
 
 
@@ -126,7 +127,7 @@ def open_clip(path: Path) -> Clip:
         stream = streams[0]
         if stream.codec_context is None:
             raise MetastyleError(f"{name}: its video codec is unknown to this FFmpeg")
-        origin = Fraction(container.start_time, 1_000_000) if container.start_time is not None else Fraction()
+        origin = _beginning(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         facts: dict[str, Any] = {
             "path": path,
@@ -134,7 +135,7 @@ def open_clip(path: Path) -> Clip:
             "time_base": stream.time_base or Fraction(1, 90000),
             "origin": origin,
             "rate": rate if Fraction(1, 60) <= rate <= 1000 else Fraction(25),
-            "seconds": _declared_seconds(container, stream),
+            "seconds": _declared_seconds(container, stream, origin),
             "frames": stream.frames if "mp4" in container.format.name else 0,  # AVI counts ticks
             "codec": stream.codec_context.name,
             "container": container.format.name,
@@ -166,16 +167,47 @@ def _is_picture(container: InputContainer) -> bool:
     return name.endswith("_pipe") or name in {"image2", "ico"} or brand in {"heic", "heix", "mif1", "avif"}
 
 
-def _declared_seconds(container: InputContainer, stream: Any) -> float | None:
+def _beginning(container: InputContainer) -> Fraction:
+    """When the first picture is seen or the first sound heard, in seconds by the file's clock.
+
+    As FFmpeg says too, but it rounds to microseconds, which may put the first frame before the beginning.
+    """
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in (*container.streams.video, *container.streams.audio)
+        if stream.start_time is not None
+        and stream.time_base
+        and not stream.disposition & Disposition.attached_pic
+    ]
+    return min(starts, default=Fraction(container.start_time or 0, 1_000_000))
+
+
+def _declared_seconds(container: InputContainer, stream: Any, origin: Fraction) -> float | None:
+    """From the film's beginning to the end of its pictures."""
+    late = stream.start_time * stream.time_base - origin if stream.start_time is not None else Fraction()
     if stream.duration and stream.time_base and stream.duration > 0:
-        return float(stream.duration * stream.time_base)
-    written = stream.metadata.get("DURATION", "")  # Matroska's
+        return float(late + stream.duration * stream.time_base)
+    if "matroska" not in container.format.name:
+        return None
+    stated = _clock(stream.metadata.get("DURATION", ""))
+    if stated is None and len(container.streams) == 1 and container.duration:
+        stated = container.duration / 1e6
+    if stated is None:
+        return None
+    # FFmpeg writes the last time stamp for a length; others write the length, if they say how they count.
+    if "Lavf" in container.metadata.get("ENCODER", ""):
+        return stated - float(origin) if stated > origin else None
+    counted = "_STATISTICS_WRITING_APP" in stream.metadata
+    return float(late) + stated if counted or abs(origin + late) < _NO_OFFSET else None
+
+
+def _clock(text: str) -> float | None:
+    """Seconds of ``h:mm:ss.fraction``."""
     try:
-        hours, minutes, seconds = written.split(":")
+        hours, minutes, seconds = text.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except ValueError:
-        alone = len(container.streams) == 1 and "matroska" in container.format.name
-        return container.duration / 1e6 if alone and container.duration else None
+        return None
 
 
 def _upright(frame: VideoFrame) -> Upright:

@@ -101,7 +101,7 @@ def copied_packets(
         return
     if seek:
         with suppress(FFmpegError):  # some files can only be read from their beginning
-            source.seek(int(max(0.0, float(zero) - _SEEK_MARGIN) * 1e6))
+            source.seek(int((float(zero) - _SEEK_MARGIN) * 1e6))
     last: dict[int, int] = {}
     packets = source.demux([source.streams[index] for index in copies])
     while True:
@@ -117,8 +117,8 @@ def copied_packets(
             if seconds > limit + Fraction(_SEEK_MARGIN):
                 return
             continue
-        if seek and seconds < zero:
-            continue
+        if seconds < zero and (seek or source.streams[packet.stream_index].type == "subtitle"):
+            continue  # where no picture is, nothing is heard or read
         dts = packet.dts if packet.dts is not None else pts
         if dts < last.get(packet.stream_index, dts):
             continue  # time runs backwards: no container holds that
