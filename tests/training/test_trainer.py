@@ -72,6 +72,16 @@ def test_a_run_is_the_same_whatever_the_caller_has_set(
     assert_same_run(disturbed, undisturbed)
 
 
+def test_two_runs_in_one_folder(config: Configure, vgg: Any) -> None:
+    first = train(config(run__iterations=3), loss_network=vgg)
+    while not isinstance(next(first), Step):
+        pass
+    with pytest.raises(MetastyleError, match="another run is training there"):
+        run(config(run__iterations=3), vgg)
+    first.close()
+    run(config(run__iterations=3), vgg)
+
+
 def test_a_cache_that_cannot_be_written_is_no_error(
     config: Configure, vgg: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -30,7 +30,7 @@ from metastyle.media.video_frames import Frame, read_frames
 from metastyle.media.video_joining import Part, join
 from metastyle.rendering.pace import Pace, Progress
 from metastyle.rendering.painters import Painter
-from metastyle.rendering.parts import Parts, fingerprint
+from metastyle.rendering.parts import Parts, fingerprint, parts_folder
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
 FRAMES_PER_PART = 60
@@ -56,6 +56,8 @@ class _End:
 
 class FilmJob:
     """One film in the making. ``run`` it to the end and ``finish``, or stop and ``rescue`` what there is.
+
+    Only one job for an output may be under way: ``claimed(parts_folder(output), ...)`` sees to that.
 
     output: of a kind that ``choose_encoding`` has agreed to. Unfinished work lies in OUTPUT.parts beside it.
     identity: what the painter depends on (style, strength, ...), to tell whether work that lies there
@@ -95,7 +97,7 @@ class FilmJob:
         self._begin = None if begin is None else clip.ticks(begin)
         self._end = None if end is None else clip.ticks(end)
         self.parts = Parts(
-            output.with_name(output.name + ".parts"),
+            parts_folder(output),
             {
                 "clip": fingerprint(clip.path),
                 **identity,

@@ -11,11 +11,13 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from metastyle.errors import MetastyleError
+from metastyle.media.claims import CLAIM
 from metastyle.media.encoding import one_line
 from metastyle.media.video_encoding import Piece
 from metastyle.media.video_joining import Part
@@ -58,7 +60,7 @@ class Parts:
             if found is not None and found["identity"] != self._identity:
                 if not fresh:
                     raise MetastyleError(self._difference(found["identity"]))
-                shutil.rmtree(folder)
+                _empty(folder)
             elif found is not None:
                 self._kept = found["kept"]
                 self.finished = self._read_parts()
@@ -132,7 +134,7 @@ class Parts:
         try:
             job = json.loads(path.read_bytes())
         except FileNotFoundError:
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            if self.folder.is_dir() and any(path.name != CLAIM for path in self.folder.iterdir()):
                 raise MetastyleError(
                     f"{one_line(self.folder)} is in the way and not a folder of unfinished work:"
                     " move it, or choose another name with -o"
@@ -187,6 +189,22 @@ class Parts:
             f"{one_line(self.folder)} holds an unfinished film with another {name} (it was {was}, now it is"
             f" {now}): use the same to go on with it, or --overwrite to begin anew"
         )
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the unfinished work on ``output`` lies."""
+    return output.with_name(output.name + ".parts")
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but the claim of the run that asks for it."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != CLAIM:
+            path.unlink()
+    with suppress(OSError):  # not empty: it is claimed
+        folder.rmdir()
 
 
 def fingerprint(path: Path) -> str:

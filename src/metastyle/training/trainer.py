@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
+from metastyle.media.claims import claimed
 from metastyle.training.config import TrainingConfig, check, to_values, without_places
 from metastyle.training.data import Episode, Episodes, Painting, split, stream
 from metastyle.training.events import (
@@ -84,9 +86,11 @@ def train(
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
     fabric = _launch(config)
-    for event in _Run(config, fabric, loss_network or load_loss_network()).events():
-        if fabric.is_global_zero:
-            yield event
+    first = fabric.is_global_zero
+    with claimed(Path(config.run.output), "training there") if first else nullcontext():
+        for event in _Run(config, fabric, loss_network or load_loss_network()).events():
+            if first:
+                yield event
 
 
 def _launch(config: TrainingConfig) -> lightning_fabric.Fabric:

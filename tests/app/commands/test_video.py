@@ -18,6 +18,7 @@ from PIL import Image
 from metastyle import api
 from metastyle.app.options import parse_time
 from metastyle.media import images
+from metastyle.media.claims import claimed
 from metastyle.media.video import open_clip
 from metastyle.media.video_decoding import Damage
 from metastyle.media.video_frames import read_frames
@@ -250,6 +251,21 @@ def test_what_cannot_be_rescued_stays_in_its_folder(
     assert "clip-plain.unfinished.mp4 already exists" in first
     assert "stopped after 7 frames" in second and "clip-plain.mp4.parts holds them" in second
     assert (tmp_path / "clip-plain.unfinished.mp4").read_bytes() == b"precious"
+
+
+def test_the_same_film_started_twice(
+    clip: Path, painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is refused before it learns anything, whatever its options; the first is not disturbed."""
+    monkeypatch.setattr(api, "adapt", lambda *_, **__: pytest.fail("it learns"))
+    folder = tmp_path / "clip-waves.mp4.parts"
+    with claimed(folder, "making this film"):
+        (folder / "job.json").write_text("{}")
+        for options in ((), ("--overwrite",), ("--size", "16")):
+            result = run("video", clip, "--style", painting, *options)
+            assert result.code == 2
+            assert result.err == f"metastyle: another run is making this film: {folder} is in use\n"
+        assert (folder / "job.json").read_text() == "{}"
 
 
 @pytest.mark.slow

@@ -158,14 +158,20 @@ def video(
 
         encoding = choose_encoding(out, codec, quality)
         os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's chatter; errors only
-        with Display(common.quiet) as display, StopRequest() as stop:
+        from metastyle.media.claims import claimed
+        from metastyle.rendering.parts import parts_folder
+
+        with (
+            Display(common.quiet) as display,
+            StopRequest() as stop,
+            claimed(parts_folder(out), "making this film"),  # before anything is learned for it
+        ):
             taught = obtain(parts, learning, sources, device, display)
             _announce(opened, size, display)
             from metastyle.rendering.film import FilmJob
 
             job_grain = taught.style.grain if grain is None else grain
 
-            out.parent.mkdir(parents=True, exist_ok=True)
             job = FilmJob(
                 opened,
                 out,
