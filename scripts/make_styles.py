@@ -1,8 +1,9 @@
 """Adapts the built-in styles: paintings drawn by the project, and old ones in the public domain.
 
-    python scripts/make_styles.py --paintings DIR [--only NAME]
+    python scripts/make_styles.py --paintings DIR --content DIR [--only NAME]
 
-DIR holds the old paintings under the file names below; those that the project drew are in examples/.
+The first DIR holds the old paintings under the file names below (the project drew the others: examples/).
+The second one holds photographs to learn on.
 Styles are written into the package. A style that is there already is left alone unless --only names it.
 """
 
@@ -19,7 +20,7 @@ from metastyle.weights.catalogue import STYLES
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "paintings"
 
-SETTINGS = metastyle.AdaptationSettings(steps=100, parameters="low_rank", rank=2)
+SETTINGS = metastyle.AdaptationSettings(steps=100, pool=48, parameters="low_rank", rank=2)
 """What is shipped: see docs/styles.md for the measurement behind it."""
 
 OURS = "MIT, as the project: drawn by its own code"
@@ -96,6 +97,7 @@ ARTWORKS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--paintings", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--content", type=Path, required=True, metavar="DIR")
     parser.add_argument("--only", action="append", choices=sorted(ARTWORKS), metavar="NAME")
     arguments = parser.parse_args()
     for name, (file, title, artist, year, terms) in ARTWORKS.items():
@@ -104,7 +106,12 @@ def main() -> None:
             continue
         painting = (EXAMPLES if terms == OURS else arguments.paintings) / file
         bar = iter(track(range(SETTINGS.steps), name))
-        style = metastyle.adapt(painting, settings=SETTINGS, on_step=lambda _, bar=bar: next(bar, 0) >= 0)
+        style = metastyle.adapt(
+            painting,
+            contents=arguments.content,
+            settings=SETTINGS,
+            on_step=lambda _, bar=bar: next(bar, 0) >= 0,
+        )
         artwork = {"title": title, "artist": artist, "year": year, "terms": terms}
         shipped = dataclasses.replace(
             style, painting=title, settings=style.settings | {"artwork": artwork}, curve=()
