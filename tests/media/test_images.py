@@ -566,3 +566,29 @@ def test_real_pictures_survive_every_format(tmp_path: Path) -> None:
             target = tmp_path / f"{path.stem}{suffix}"
             save_picture(picture, target)
             assert difference(open_picture(target).pixels, picture.pixels) < 4, target.name
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif"])
+def test_of_an_animation_the_first_frame_is_taken_and_it_is_said(
+    suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (Image.new("RGB", (32, 24), color) for color in ((200, 40, 40), (30, 60, 220)))
+    path = tmp_path / f"moving{suffix}"
+    first.save(path, save_all=True, append_images=[second], duration=100)
+    picture = open_picture(path)
+    assert np.abs(picture.pixels.astype(int) - (200, 40, 40)).max() < 12
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{path} is animated: the first of its 2 frames is taken ('metastyle video' repaints them all)"
+    ]
+
+
+def test_of_a_picture_that_stands_still_nothing_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.new("RGB", (32, 24), color) for color in ("red", "blue")]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    for suffix in (".gif", ".png", ".webp", ".avif"):
+        pages[0].save(tmp_path / f"still{suffix}")
+    for path in tmp_path.iterdir():
+        open_picture(path)
+    assert not caplog.records

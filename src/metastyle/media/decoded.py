@@ -38,6 +38,8 @@ class Decoded:
     """Its colours, where no profile but something else says that they are not sRGB."""
     exif: bytes | None = None
     orientation: int = 1
+    frames: int = 1
+    """Of an animation, of which this is the first; 1 of a picture, and of pages."""
     dpi: tuple[float, float] | None = None
 
     def with_code_points(self, stated: Stated | None) -> Decoded:

@@ -85,9 +85,9 @@ def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
 
     Colours are converted to sRGB from the embedded ICC profile, or from what else the file says about them
     (code points of HEIC, AVIF and PNG; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile, or one for
-    another kind of picture, is taken as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and a warning is
-    logged. 16 bits are kept (also of 10- and 12-bit HEIC; AVIF is read as 8), except where a profile other
-    than sRGB must be converted, which is done at 8 bits.
+    another kind of picture, is taken as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
+    animation the first frame is taken; both log a warning. 16 bits are kept (also of 10- and 12-bit HEIC;
+    AVIF is read as 8), except where a profile other than sRGB must be converted, which is done at 8 bits.
 
     Raises MetastyleError, naming the source, for what is missing, unreadable, empty, damaged, cut off, no
     picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before
@@ -318,6 +318,12 @@ def _to_picture(decoded: Decoded, name: str) -> Picture:
             "%s is HDR (%s): taken in standard dynamic range (sRGB), highlights above white are cut",
             name,
             decoded.stated.hdr,
+        )
+    if decoded.frames > 1:
+        _log.warning(
+            "%s is animated: the first of its %d frames is taken ('metastyle video' repaints them all)",
+            name,
+            decoded.frames,
         )
     pixels = _to_srgb(decoded)
     alpha = decoded.alpha

@@ -47,7 +47,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...] 
 def channels(image: Image.Image) -> Decoded:
     """Split a picture of any of Pillow's modes into samples and alpha, without converting colours."""
     image.load()
-    mode, rest = image.mode, metadata(image)
+    mode, rest = image.mode, metadata(image) | {"frames": _frames(image)}
     if mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
         samples = _as_uint16(np.array(image))
         key = image.info.get("transparency")
@@ -63,6 +63,13 @@ def channels(image: Image.Image) -> Decoded:
         colour = both[..., 0] if grey else both[..., :3]
         return Decoded(np.ascontiguousarray(colour), "grey" if grey else "rgb", both[..., -1].copy(), **rest)
     return Decoded(np.array(image.convert("L" if grey else "RGB")), "grey" if grey else "rgb", **rest)
+
+
+def _frames(image: Image.Image) -> int:
+    """How many pictures an animation shows; 1 for anything else, such as a TIFF of several pages."""
+    if image.format not in ("GIF", "PNG", "WEBP", "AVIF") or not getattr(image, "is_animated", False):
+        return 1
+    return int(getattr(image, "n_frames", 1))
 
 
 def _as_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:
