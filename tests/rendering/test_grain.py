@@ -65,6 +65,22 @@ def test_a_picture_in_strips_equals_the_whole_with_its_grain(size: tuple[int, in
     assert (most != Stylizer(network, device="cpu").render(pixels)).any()
 
 
+@pytest.mark.parametrize("size", [(160, 172), (172, 160)])
+def test_a_frozen_frame_begins_anywhere_in_the_plane_of_grain(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork().eval()
+    pixels = np.full((*size, 3), 120, np.uint8)
+    stylizer = Stylizer(network, device="cpu", grain=1.0)
+    frozen = FrozenStylizer(network, statistics=measure(stylizer, pixels), device="cpu", grain=1.0)
+    here, there = frozen.render(pixels), frozen.render(pixels, origin=(-8, 12))
+    # Away from the borders, the same plane of noise seen through a window that has moved.
+    reach = 64
+    rows, columns = size[0] - reach, size[1] - reach
+    moved = there[reach + 8 : rows, reach : columns - 12].astype(int)
+    assert np.abs(moved - here[reach : rows - 8, reach + 12 : columns]).max() <= 1
+    assert np.abs(here.astype(int) - there).mean() > 1
+
+
 def test_a_frozen_frame_has_the_same_grain() -> None:
     torch.manual_seed(0)
     network = TransformationNetwork().eval()

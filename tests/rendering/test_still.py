@@ -11,6 +11,7 @@ from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.media.synthetic import dead_leaves
 from metastyle.rendering.brush import render_with_brush
+from metastyle.rendering.frozen import FrozenStylizer
 from metastyle.rendering.still import StillnessSettings, StillPainter
 from metastyle.rendering.stylizer import Stylizer
 
@@ -25,7 +26,7 @@ def scenes() -> list[np.ndarray]:
 
 @pytest.fixture
 def stylizer(network: TransformationNetwork) -> Stylizer:
-    return Stylizer(network, device="cpu")
+    return Stylizer(network, device="cpu", grain=1.0)
 
 
 def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -121,3 +122,27 @@ def test_a_smoothing_out_of_range(stylizer: Stylizer) -> None:
     pytest.importorskip("cv2")
     with pytest.raises(MetastyleError, match="smoothing of 1"):
         StillPainter(stylizer, StillnessSettings(smoothing=1.0))
+
+
+def test_grain_stays_with_what_the_camera_passes(
+    stylizer: Stylizer, scenes: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    origins = []
+    render = FrozenStylizer.render
+
+    def watched(self: FrozenStylizer, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
+        origins.append(origin)
+        return render(self, pixels, origin=origin)
+
+    monkeypatch.setattr(FrozenStylizer, "render", watched)
+    scene = np.concatenate(scenes[:2], axis=1)
+    frames = [scene[i : i + 56, 5 * i : 5 * i + 120] for i in range(4)]
+    paint = StillPainter(stylizer, StillnessSettings(smoothing=0.5))
+    for frame in frames:
+        paint(frame)
+    assert origins == [(i, 5 * i) for i in range(4)]
+    paint = StillPainter(stylizer, PLAIN)
+    for frame in frames:
+        paint(frame)
+    assert origins[4:] == [(0, 0)] * 4

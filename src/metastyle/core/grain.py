@@ -82,7 +82,7 @@ def fractal_noise(
     """Rows ``top`` … and columns ``left`` … of the plane of noise: float32 (3, height, width).
 
     The sum of bicubically interpolated lattices of bell-shaped random numbers, three independent channels,
-    zero mean and unit deviation. Positions are from 0.
+    zero mean and unit deviation. The plane has no end, negative positions are as good as others.
     """
     noise = torch.zeros(3, height, width, dtype=torch.float32, device=device)
     for spacing in OCTAVES:

@@ -142,8 +142,11 @@ class FrozenStylizer:
         self._layers: dict[bool, Layers] = {}
 
     @own_surroundings()
-    def render(self, pixels: np.ndarray) -> np.ndarray:
-        """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type."""
+    def render(self, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
+
+        origin: row and column of the plane of grain where the picture begins.
+        """
         check_pixels(pixels)
         result = np.empty_like(pixels, order="C")
         transposed = pixels.shape[1] > pixels.shape[0]  # rows along the shorter side
@@ -151,7 +154,9 @@ class FrozenStylizer:
         with out_of_memory(self.device):
             if transposed not in self._layers:
                 self._layers[transposed] = Layers(self._network, self.dtype, transposed=transposed)
-            picture = Source(source, self.device, self.dtype, grain=self.grain, transposed=transposed)
+            picture = Source(
+                source, self.device, self.dtype, grain=self.grain, origin=origin, transposed=transposed
+            )
             stream(self._layers[transposed], picture, target, self._strip_rows(picture.width))
         return result
 

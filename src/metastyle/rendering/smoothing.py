@@ -9,7 +9,7 @@ one, the flow is wrong or the light has changed: the new result is left alone th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,6 +51,21 @@ def consistent(there: Flow, back: Flow) -> NDArray[np.bool_]:
     return result
 
 
+class Motion(NamedTuple):
+    """How a frame's pixels have moved since the frame before."""
+
+    there: Flow
+    """From each pixel of the frame to its place in the frame before."""
+    certain: NDArray[np.bool_]
+    """Where the flow back agrees, (H, W)."""
+
+    def shift(self) -> tuple[float, float]:
+        """The camera's, in pixels (down, right): the median over the picture."""
+        steps = self.there[self.certain] if self.certain.any() else self.there.reshape(-1, 2)
+        right, down = np.median(steps, axis=0)
+        return float(down), float(right)
+
+
 class Smoother:
     """Mixes results with earlier ones along the motion of their frames.
 
@@ -72,13 +87,28 @@ class Smoother:
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._share = share
 
-    def smooth(self, frame: Pixels, result: Pixels, earlier_frame: Pixels, earlier_result: Pixels) -> Pixels:
-        """The result for ``frame``, mixed with the one before; all (H, W, 3) uint8 and of one size."""
+    def motion(self, frame: Pixels, earlier_frame: Pixels) -> Motion:
+        """The motion from ``earlier_frame`` to ``frame``, both (H, W, 3) uint8 and of one size."""
         a, b = (self._cv2.cvtColor(f, self._cv2.COLOR_RGB2GRAY) for f in (frame, earlier_frame))
         there, back = self._flow.calc(a, b, None), self._flow.calc(b, a, None)
+        return Motion(there, consistent(there, back))
+
+    def smooth(
+        self,
+        frame: Pixels,
+        result: Pixels,
+        earlier_frame: Pixels,
+        earlier_result: Pixels,
+        motion: Motion | None = None,
+    ) -> Pixels:
+        """The result for ``frame``, mixed with the one before; all (H, W, 3) uint8 and of one size.
+
+        motion: what ``motion`` says of the two frames, where it is known already.
+        """
+        there, certain = motion or self.motion(frame, earlier_frame)
         moved, _ = warp(np.concatenate([earlier_frame, earlier_result], axis=2), there)
         difference = np.abs(moved[..., :3] - frame).mean(-1)
-        trust = self._share * np.exp(-difference / TOLERANCE) * consistent(there, back)
+        trust = self._share * np.exp(-difference / TOLERANCE) * certain
         mixed = result + trust[..., None] * (moved[..., 3:] - result)
         smoothed: Pixels = (mixed + 0.5).astype(np.uint8)
         return smoothed

@@ -5,6 +5,9 @@ measured when a shot begins, then every few frames and whenever the colours have
 towards the measured ones by a small part with each frame, and by more the further the frame's colours are
 from those that they stand for, up to all of it: in a fade, statistics that lag would blow the picture out.
 What is left is smoothed along the motion. ``docs/stillness.md`` has the measurements.
+
+Where a film is smoothed its motion is known, and the grain in flat areas stays with what the camera passes;
+else it stays where it is on the screen.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ class _Shot:
     age: int = -1  # frames since then
     in_use: dict[str, Statistics] = field(default_factory=dict)  # by the size of what is rendered
     measured: dict[str, Statistics] = field(default_factory=dict)
+    camera: tuple[float, float] = (0.0, 0.0)  # how far it has gone since the shot began: down, right
     frame: Pixels | None = None  # the last one, and what it became
     result: Pixels | None = None
 
@@ -104,13 +108,18 @@ class StillPainter:
         else:
             self._suspended = None
         shot = self._shot
-        painted = render_with_brush(self._follow(shot, colors), pixels, self._brush)
+        motion = None
+        if self._smoother is not None and shot.frame is not None and shot.frame.shape == pixels.shape:
+            motion = self._smoother.motion(pixels, shot.frame)
+            down, right = motion.shift()
+            shot.camera = shot.camera[0] + down, shot.camera[1] + right
+        painted = render_with_brush(self._follow(shot, colors, pixels), pixels, self._brush)
         if self._keep_color:
             painted = color.keep_color(pixels, painted)
         painted = color.mix(pixels, painted, self._strength).astype(np.uint8, copy=False)
         if self._smoother is not None:
-            if shot.frame is not None and shot.result is not None and shot.frame.shape == pixels.shape:
-                painted = self._smoother.smooth(pixels, painted, shot.frame, shot.result)
+            if motion is not None and shot.frame is not None and shot.result is not None:
+                painted = self._smoother.smooth(pixels, painted, shot.frame, shot.result, motion)
             shot.frame, shot.result = pixels.copy(), painted.copy()
         return painted
 
@@ -133,7 +142,7 @@ class StillPainter:
             _shot_of(part) if (part := _part(arrays, name)) else None for name in ("shot", "suspended")
         )
 
-    def _follow(self, shot: _Shot, colors: Pixels) -> _Following:
+    def _follow(self, shot: _Shot, colors: Pixels, pixels: Pixels) -> _Following:
         """Bring the statistics a frame further, and give what renders with them."""
         settings = self._settings
         shot.age += 1
@@ -143,14 +152,15 @@ class StillPainter:
         beyond = float(np.clip(_change(colors, shot.colors) / settings.fast - 1, 0, 1))
         rate = settings.rate + (1 - settings.rate) * beyond
         shot.colors = shot.colors + (shot.measured_colors - shot.colors) * np.float32(rate)
-        return _Following(self._stylizer, shot, due=due, rate=rate)
+        return _Following(self._stylizer, shot, len(pixels), due=due, rate=rate)
 
 
 class _Following:
     """Renders one frame, at one or more sizes, with statistics that follow the film."""
 
-    def __init__(self, stylizer: Stylizer, shot: _Shot, *, due: bool, rate: float) -> None:
+    def __init__(self, stylizer: Stylizer, shot: _Shot, height: int, *, due: bool, rate: float) -> None:
         self._stylizer, self._shot, self._due, self._rate = stylizer, shot, due, rate
+        self._height = height  # of the film, in whose pixels the camera's way is measured
 
     def render(self, pixels: Pixels, *, progress: Callable[[float], None] | None = None) -> Pixels:
         shot, size = self._shot, f"{pixels.shape[1]}x{pixels.shape[0]}"
@@ -159,13 +169,14 @@ class _Following:
         measured = shot.measured[size]
         before = shot.in_use.get(size, measured)
         shot.in_use[size] = average([before, measured], [1 - self._rate, self._rate])
+        scale = len(pixels) / self._height
         result = FrozenStylizer(
             self._stylizer.network,
             statistics=shot.in_use[size],
             device=str(self._stylizer.device),
             precision=self._stylizer.precision,
             grain=self._stylizer.grain,
-        ).render(pixels)
+        ).render(pixels, origin=(round(scale * shot.camera[0]), round(scale * shot.camera[1])))
         if progress is not None:
             progress(1.0)
         return result
@@ -180,7 +191,7 @@ def _change(colors: Pixels, reference: Pixels) -> float:
 
 def _arrays_of(shot: _Shot) -> Arrays:
     arrays: Arrays = {"colors": shot.colors, "measured_colors": shot.measured_colors}
-    arrays["age"] = np.array(shot.age)
+    arrays["age"], arrays["camera"] = np.array(shot.age), np.array(shot.camera)
     for kind, table in (("in_use", shot.in_use), ("measured", shot.measured)):
         for size, statistics in table.items():
             for part in ("means", "variances"):
@@ -194,6 +205,7 @@ def _arrays_of(shot: _Shot) -> Arrays:
 
 def _shot_of(arrays: Arrays) -> _Shot:
     shot = _Shot(arrays["colors"], arrays["measured_colors"], int(arrays["age"]))
+    shot.camera = (float(arrays["camera"][0]), float(arrays["camera"][1]))
     shot.frame, shot.result = arrays.get("frame"), arrays.get("result")
     channels = arrays["channels"].tolist()
     for kind, table in (("in_use", shot.in_use), ("measured", shot.measured)):

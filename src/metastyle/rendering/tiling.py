@@ -68,7 +68,8 @@ class Source:
     """A picture as the network sees it: in [0, 1], reflected to a multiple of 4, with grain in flat areas.
 
     ``pixels``: (H, W, 3) uint8, uint16, or float32 in [0, 1].
-    ``grain``: its amount (``core/grain.py``). ``transposed``: rows are columns, of the grain too.
+    ``grain``: its amount (``core/grain.py``); ``origin``: the row and column of the noise where the picture
+    begins, which stands upright. ``transposed``: rows are columns, of the grain too.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Source:
         dtype: torch.dtype,
         *,
         grain: float = 0.0,
+        origin: tuple[int, int] = (0, 0),
         transposed: bool = False,
     ) -> None:
         def reflected(n: int) -> np.ndarray:
@@ -89,7 +91,7 @@ class Source:
         self._pixels = pixels
         self._scale = 1.0 if pixels.dtype == np.float32 else 1.0 / np.iinfo(pixels.dtype).max
         self._device, self._dtype = device, dtype
-        self._grain, self._transposed = grain, transposed
+        self._grain, self._origin, self._transposed = grain, origin, transposed
 
     def rows(self, first: int, last: int) -> Tensor:
         if not self._grain:
@@ -107,9 +109,10 @@ class Source:
         return torch.from_numpy(values).mul_(self._scale).to(self._device).permute(2, 0, 1)[None]
 
     def _noise(self, first: int, last: int) -> Tensor:
+        top, left = self._origin
         if self._transposed:
-            return fractal_noise(0, first, self.width, last - first, 0, self._device).mT
-        return fractal_noise(first, 0, last - first, self.width, 0, self._device)
+            return fractal_noise(top, left + first, self.width, last - first, 0, self._device).mT
+        return fractal_noise(top + first, left, last - first, self.width, 0, self._device)
 
 
 class Layer:
