@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,8 @@ from metastyle.core.hardware import pick_device
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
-from metastyle.media import arrays, color, contents, images
+from metastyle.media import arrays, color, images
+from metastyle.media.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, opaque, pixel_digest, spread
 from metastyle.media.masks import FEATHER, fit_mask, lay_over
 from metastyle.media.transparency import alpha_mask, visible_painting
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
@@ -123,7 +123,7 @@ class Style(core.Style):
             grain=self.grain if grain is None else grain,
             precision=precision,
         )
-        visible = [_visible(p) for p in pictures]
+        visible = [opaque(p).pixels for p in pictures]
         own_size = all(max(p.shape[:2]) == working_edge(p.shape[0], p.shape[1], brush) for p in visible)
         if progress is None and own_size:
             results = stylizer.render_many(visible)
@@ -222,7 +222,7 @@ def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) 
 def adapt(
     painting: Source,
     *,
-    contents: Source | Iterable[Source] | None = None,
+    contents: Source | Iterable[Source] | Contents | None = None,
     match_color: Source | None = None,
     start: core.Style | str | Path | None = None,
     effort: Effort = "normal",
@@ -230,6 +230,7 @@ def adapt(
     device: str = "auto",
     loss_network: str | Path | None = None,
     cache: str | Path | None = None,
+    again: bool = False,
     weights_cache: str | Path | None = None,
     offline: bool = False,
     on_download: Callable[[int, int, str], None] | None = None,
@@ -240,7 +241,8 @@ def adapt(
 
     Args:
         painting: the style picture; what is transparent in it is not learned.
-        contents: photographs, or a folder of them, to learn on; None takes procedural pictures.
+        contents: photographs, or a folder of them, to learn on; None takes procedural pictures, and
+            ``Contents`` any mixture of the two.
         match_color: a photograph whose colours the painting is given before it is learned.
         start: a style, or its file, to go on from, such as a draft that is worth more steps.
         effort: "draft", "normal" or "fine": what the painting is worth in time (``default_settings``).
@@ -248,6 +250,7 @@ def adapt(
             fields of it: ``steps=200, seed=1``.
         loss_network: a file with VGG-16's weights; None finds or fetches them.
         cache: folder that remembers finished adaptations, where it can be written; None remembers nothing.
+        again: learn, whatever ``cache`` remembers, and remember that.
         weights_cache: folder for fetched weights; None is the user's cache folder.
         on_step: called after every step; returning False stops there and keeps what has been learned.
 
@@ -265,17 +268,17 @@ def adapt(
         start = load(start)
     if start is not None and start.needs_base:
         style_file.check_base(start, base)
-    photos = _photos(contents, settings.pool)
-    name, digest = _name(painting), _digest([style_picture])
+    given = contents if isinstance(contents, Contents) else _given_contents(contents, settings.pool)
+    name, digest = _name(painting), pixel_digest([style_picture])
     key = style_file.cache_key(
         painting=digest,
         base=base,
         settings=dataclasses.asdict(settings),
-        contents=_digest(photos) if photos else "synthetic",
+        contents=given.identity,
         start=tensor_digest(start.parameters) if start else None,
     )
     remembered = None if cache is None else style_file.style_cache_path(Path(cache), key)
-    known = style_file.recall(remembered) if remembered else None
+    known = style_file.recall(remembered) if remembered and not again else None
     if known is not None:
         return dataclasses.replace(_public(known), painting=name)
     run = Adaptation(
@@ -287,7 +290,7 @@ def adapt(
             progress=on_download,
         ),
         images.to_tensor(style_picture.pixels),
-        content_pool(photos, settings),
+        content_pool(given, settings),
         settings,
         device,
         start,
@@ -305,7 +308,7 @@ def adapt(
         painting=name,
         painting_sha256=digest,
         settings=dataclasses.asdict(settings)
-        | {"contents": "photos" if photos else "synthetic"}
+        | given.record()
         | ({"start": {"painting": start.painting, "settings": start.settings}} if start else {}),
         curve=tuple(run.curve),
     )
@@ -326,7 +329,7 @@ def stylize(
     """Repaint ``picture`` (or a list) in ``style``, and regions of it in other styles.
 
     A style is a Style, a style file, a built-in style's name, or a painting to adapt to first with the
-    default settings; None is the photograph as it is.
+    default settings, on these very pictures; None is the photograph as it is.
 
     Args:
         regions: (mask, style) pairs, each laid over what came before; masks are pictures of the
@@ -334,13 +337,15 @@ def stylize(
         feather: softness of the masks' edges, as a share of the picture's long edge.
         options: those of ``Style.render_many``.
     """
-    device = options.get("device", "auto")
-    background = as_style(style, device=device)
-    over = [(read_picture(mask), as_style(one, device=device)) for mask, one in regions]
-    return _repaint(
-        picture,
-        lambda pictures: [render_regions(each, background, over, feather, **options) for each in pictures],
-    )
+
+    def repaint(pictures: list[images.Picture]) -> list[images.Picture]:
+        own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
+        learning: dict[str, Any] = {"device": options.get("device", "auto"), "contents": own}
+        background = as_style(style, **learning)
+        over = [(read_picture(mask), as_style(one, **learning)) for mask, one in regions]
+        return [render_regions(each, background, over, feather, **options) for each in pictures]
+
+    return _repaint(picture, repaint)
 
 
 @own_surroundings()
@@ -401,11 +406,10 @@ def settings_from(settings: AdaptationSettings, changes: dict[str, Any]) -> Adap
     return dataclasses.replace(settings, **changes)
 
 
-def content_pool(photos: Sequence[images.Picture], settings: AdaptationSettings) -> Tensor:
+def content_pool(photos: Sequence[images.Picture] | Contents, settings: AdaptationSettings) -> Tensor:
     """The contents of one adaptation: crops of ``photos``, or procedural pictures where there are none."""
-    if photos:
-        return contents.photo_pool(photos, settings.contents, settings.size, settings.seed)
-    return contents.synthetic_pool(settings.contents, settings.size, settings.seed)
+    contents = photos if isinstance(photos, Contents) else Contents(lambda: photos, procedural=0.0)
+    return contents.pool(settings.contents, settings.size, settings.seed)
 
 
 def read_picture(source: Source) -> images.Picture:
@@ -445,6 +449,11 @@ def _like(source: Any, pictures: list[images.Picture]) -> Any:
     return pictures[0] if isinstance(source, images.Picture) else images.to_pil(pictures[0])
 
 
+def _given_contents(given: Source | Iterable[Source] | None, most: int) -> Contents:
+    photos = _photos(given, most)
+    return Contents(lambda: photos, procedural=0.0)
+
+
 def _photos(given: Source | Iterable[Source] | None, most: int) -> list[images.Picture]:
     if given is None:
         return []
@@ -466,33 +475,8 @@ def check_strength(strength: float) -> None:
         )
 
 
-def _visible(picture: images.Picture) -> NDArray[Any]:
-    """The picture's pixels; those that are fully transparent in the mean colour of the others.
-
-    Nobody sees what they hold, but the network's statistics would.
-    """
-    if picture.alpha is None:
-        return picture.pixels
-    hidden = picture.alpha == 0
-    if not hidden.any() or hidden.all():
-        return picture.pixels
-    pixels = picture.pixels.copy()
-    pixels[hidden] = np.rint(picture.pixels[~hidden].mean(axis=0))
-    return pixels
-
-
 def _name(source: Source) -> str:
     return Path(source).stem if isinstance(source, str | Path) else "painting"
-
-
-def _digest(pictures: Sequence[images.Picture]) -> str:
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(f"{picture.pixels.dtype}{picture.pixels.shape}".encode())
-        digest.update(np.ascontiguousarray(picture.pixels).data)
-        if picture.alpha is not None:
-            digest.update(np.ascontiguousarray(picture.alpha).data)
-    return digest.hexdigest()
 
 
 def _share(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:

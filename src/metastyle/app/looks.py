@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from metastyle.app.contents import asked_for
 from metastyle.app.options import Learning, Sources
 from metastyle.app.pipes import source
 from metastyle.app.styles import Masked, Part
@@ -23,14 +24,14 @@ def look_digest(
     """Of the contents of styles and masks and of what was asked for.
 
     Learning counts as it was asked for, not as it went: the defaults of another machine, or other photographs
-    beside the first, are no reason to paint everything again.
+    to learn on because they came to the folder, are no reason to paint everything again; ``--content`` is.
     """
     painted = any(part.is_painting for part in [*parts, *(one.part for one in masks if one.part)])
     record = {
         "styles": [_part(part) for part in parts],
         "masks": [[_content(one.mask), one.part and _part(one.part)] for one in masks],
         "learning": dataclasses.asdict(learning) if painted else None,
-        "contents": str(sources.content.absolute()) if painted and sources.content else None,
+        "contents": asked_for(sources.content) if painted else None,
         "options": options,
     }
     from metastyle.media.origin import digest

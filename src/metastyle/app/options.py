@@ -178,7 +178,9 @@ class Sources:
     """Where adaptation finds what it needs."""
 
     content: Annotated[Path | None, Parameter(metavar="PATH")] = None
-    """A photograph or a folder of them to learn on; without it, procedural pictures."""
+    """A photograph or a folder of them to learn on, or 'procedural'; without it, what is to be painted."""
+    learn_again: Annotated[bool, FLAG] = False
+    """Learn paintings again that are remembered from an earlier call."""
     loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None
     """A file with VGG-16's weights; without it, they are found or fetched."""
     offline: Annotated[bool, FLAG] = False

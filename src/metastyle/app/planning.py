@@ -27,6 +27,8 @@ class Plan:
     """What a call has to do, and what it leaves."""
 
     jobs: list[Job] = field(default_factory=list)
+    photos: list[Path] = field(default_factory=list)
+    """All photographs that the call means, finished or not and of every shard."""
     finished: list[Path] = field(default_factory=list)
     """Results of an earlier call, made from the same photograph in the same way; they stay as they are."""
     unknown: list[Path] = field(default_factory=list)
@@ -74,11 +76,11 @@ def plan(
         job = Job(photos[0], _single_output(photos[0], style, output, into_folder))
         if job.output != PIPE:
             check_picture_output(job.output, overwrite=overwrite)
-        return Plan([job])
+        return Plan([job], list(photos))
     folder = output if into_folder else _output_folder(output)
     found = Plan()
-    wanted = _photographs(photos, not_photos, look, found, may_be_empty)
-    jobs = _named(wanted, style, folder, found)
+    found.photos = _photographs(photos, not_photos, look, found, may_be_empty)
+    jobs = _named(found.photos, style, folder, found)
     first, workers = shard
     inputs = {_key(path) for path in [*(job.photo for job in jobs), *not_photos]}
     _settle(jobs[first - 1 :: workers], inputs, folder, look, overwrite, found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metastyle.app.contents import learning_contents
+from metastyle.app.contents import learning_contents, remembered_otherwise
 from metastyle.app.options import Learning, Sources
 from metastyle.app.pipes import source
 from metastyle.app.progress import Display
@@ -17,6 +17,7 @@ from metastyle.app.styles import Part, weights_of
 if TYPE_CHECKING:
     from metastyle.api import Style
     from metastyle.core.adaptation import AdaptationStep
+    from metastyle.media.contents import Contents
     from metastyle.media.images import Picture
 
 PREVIEW_EVERY = 4.0
@@ -43,6 +44,7 @@ class Taught:
             "painting_sha256": style.painting_sha256,
             "parameters": style.kind,
             "how": self.how,
+            "contents": style.settings.get("contents"),
             "seconds": round(self.seconds, 3),
             "steps": len(style.curve),
             "losses": {"total": last[1], "content": last[2], "style": last[3]} if last else None,
@@ -55,13 +57,15 @@ def obtain(
     sources: Sources,
     device: str,
     display: Display,
+    own: Contents | None = None,
     match_color: Picture | None = None,
 ) -> Taught:
     """The style of one part, or the mixture of several: style files are read, paintings learned.
 
-    ``match_color`` is a photograph whose colours paintings are given before they are learned.
+    ``own`` is what the call paints, to learn on; ``match_color`` a photograph whose colours paintings are
+    given before they are learned.
     """
-    taught = [_obtain_one(part, learning, sources, device, display, match_color) for part in parts]
+    taught = [_obtain_one(part, learning, sources, device, display, own, match_color) for part in parts]
     if len(taught) == 1:
         return taught[0]
     from metastyle import api
@@ -77,10 +81,11 @@ def _obtain_one(
     sources: Sources,
     device: str,
     display: Display,
+    own: Contents | None,
     match_color: Picture | None,
 ) -> Taught:
     if part.is_painting:
-        return teach(part.path, learning, sources, device, display, match_color=match_color)
+        return teach(part.path, learning, sources, device, display, own=own, match_color=match_color)
     from metastyle import api
 
     started = time.perf_counter()
@@ -94,10 +99,15 @@ def teach(
     device: str,
     display: Display,
     on_step: Callable[[AdaptationStep], bool] = lambda step: True,
+    own: Contents | None = None,
     match_color: Picture | None = None,
     start: Path | None = None,
 ) -> Taught:
-    """Learn a painting, or remember it; ``on_step`` returns False to stop there. ``start``: go on from it."""
+    """Learn a painting, or remember it; ``on_step`` returns False to stop there.
+
+    ``own`` is what to learn on where ``sources`` name nothing else; None means procedural pictures.
+    ``start``: go on from it.
+    """
     from metastyle import api
     from metastyle.weights.catalogue import default_cache_dir
 
@@ -113,15 +123,17 @@ def teach(
 
     settings = learning.settings(device)
     display.update(f"learning {name}", 0.0, "getting ready")
+    contents = learning_contents(sources.content, own, settings.pool, display)
     style = api.adapt(
         source(painting),
-        contents=learning_contents(sources.content, settings.pool, display),
+        contents=contents,
         match_color=match_color,
         start=start,
         settings=settings,
         device=device,
         loss_network=sources.loss_network,
         cache=default_cache_dir(),
+        again=sources.learn_again,
         offline=sources.offline,
         on_download=display.download,
         on_step=after,
@@ -129,6 +141,8 @@ def teach(
     how = "adapted" if steps or not settings.steps else "remembered"
     if how == "remembered":
         display.update(f"learning {name}", 1.0, "remembered from an earlier call")
+        if line := remembered_otherwise(name, style.settings, contents):
+            display.note(line)
     return Taught(style, time.perf_counter() - started, how)
 
 

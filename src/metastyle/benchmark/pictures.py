@@ -20,6 +20,7 @@ from torch import Tensor
 from metastyle.baselines.protocol import Stylise, System
 from metastyle.benchmark.systems import Maker
 from metastyle.errors import MetastyleError
+from metastyle.media.contents import spread as spread
 from metastyle.media.images import (
     Picture,
     eight_bits,
@@ -182,12 +183,6 @@ def square(picture: Picture, size: int) -> Tensor:
     reduced = to_tensor(resize(picture, -(-size * max(height, width) // min(height, width))).pixels)
     top, left = (reduced.shape[2] - size) // 2, (reduced.shape[3] - size) // 2
     return reduced[:, :, top : top + size, left : left + size]
-
-
-def spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """``count`` of ``paths``, evenly spaced, or all of them where there are fewer."""
-    count = min(count, len(paths))
-    return [paths[i * len(paths) // count] for i in range(count)]
 
 
 def _pixels(x: Tensor) -> Pixels:

@@ -16,8 +16,8 @@ from metastyle.media.decoded import Decoded
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF"
 
 
-def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
-    """Decode the first picture of a seekable stream.
+def read(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None = None) -> Decoded:
+    """Decode the first picture of a seekable stream; ``at_least`` as in ``pillow.read``.
 
     Raises MetastyleError for a size that is refused, and for damaged data whatever the decoder raises.
     """
@@ -26,7 +26,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     if tiff_pages.is_camera_raw(head):
         raise tiff_pages.camera_raw(name)
     if jpeg.is_jpeg(head):
-        return jpeg.read(stream, name, max_pixels)
+        return jpeg.read(stream, name, max_pixels, at_least)
     if heic.is_heic(head):
         return heic.read(stream, name, max_pixels)
     if tiff.is_tiff(head):

@@ -80,7 +80,9 @@ class Picture:
         return replace(self, pixels=pixels)
 
 
-def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def open_picture(
+    source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None
+) -> Picture:
     """Open a picture from a path, from the bytes of a file, or from a binary stream (read from its start).
 
     Colours are converted to sRGB from the embedded ICC profile, or from what else the file says about them
@@ -88,6 +90,9 @@ def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
     another kind of picture, is taken as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
     animation the first frame is taken; both log a warning. 16 bits are kept (also of 10- and 12-bit HEIC;
     AVIF is read as 8), except where a profile other than sRGB must be converted, which is done at 8 bits.
+
+    at_least: pixels along the shorter side that will do. Where that is cheaper (JPEG), the picture comes out
+        smaller than it is, but not below that.
 
     Raises MetastyleError, naming the source, for what is missing, unreadable, empty, damaged, cut off, no
     picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before
@@ -99,11 +104,11 @@ def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
         path, name = Path(source), one_line(source)
         try:
             with _open_file(path, name, max_pixels) as stream:
-                return _open_stream(stream, name, max_pixels)
+                return _open_stream(stream, name, max_pixels, at_least)
         except (OSError, ValueError) as error:
             raise MetastyleError(f"{name} cannot be read: {reason(error)}") from error
     if isinstance(source, bytes | bytearray | memoryview):
-        return _open_stream(io.BytesIO(source), "<bytes>", max_pixels)
+        return _open_stream(io.BytesIO(source), "<bytes>", max_pixels, at_least)
     if not hasattr(source, "read"):
         raise MetastyleError(f"a picture is a path, bytes or a binary file, not {type(source).__name__}")
     given = getattr(source, "name", None)
@@ -113,7 +118,7 @@ def open_picture(source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX
             source = io.BytesIO(source.read(_most_bytes(max_pixels) + 1))
     except (OSError, ValueError) as error:
         raise MetastyleError(f"{name} cannot be read: {reason(error)}") from error
-    return _open_stream(source, name, max_pixels)
+    return _open_stream(source, name, max_pixels, at_least)
 
 
 def save_picture(
@@ -279,7 +284,7 @@ def _most_bytes(max_pixels: int) -> int:
     return 16 * max_pixels + (64 << 20)
 
 
-def _open_stream(stream: BinaryIO, name: str, max_pixels: int) -> Picture:
+def _open_stream(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> Picture:
     try:
         length = stream.seek(0, io.SEEK_END)
         if length == 0:
@@ -289,7 +294,7 @@ def _open_stream(stream: BinaryIO, name: str, max_pixels: int) -> Picture:
                 f"{name} has {length / 1e9:.1f} GB, too much for {max_pixels / 1e6:g} megapixels"
             )
         with quiet():
-            return _to_picture(decoding.read(stream, name, max_pixels), name)
+            return _to_picture(decoding.read(stream, name, max_pixels, at_least), name)
     except UnidentifiedImageError as error:
         raise MetastyleError(
             f"{name} is not a picture or is damaged at its start; {decoding.READABLE} can be read"

@@ -29,8 +29,8 @@ def is_jpeg(head: bytes) -> bool:
     return head.startswith(b"\xff\xd8\xff")
 
 
-def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
-    """Decode a seekable stream.
+def read(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None = None) -> Decoded:
+    """Decode a seekable stream; ``at_least`` as in ``pillow.read``.
 
     Raises MetastyleError for more scans than a picture can need and for a size that is refused, and
     for damaged or cut off data whatever Pillow raises, or ValueError.
@@ -44,7 +44,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
         )
     if ended:
         stream.seek(0)
-        return pillow.read(stream, name, max_pixels, ("JPEG",))
+        return pillow.read(stream, name, max_pixels, ("JPEG",), at_least)
     if not _is_complete(components, scans):
         raise ValueError("its picture is not complete")
     return _read_without_end(data, name, max_pixels)

@@ -27,10 +27,21 @@ _OTHER_BYTE = {
 _GREY_ALPHA_16 = "LA;16B"
 
 
-def read(stream: BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...] = FORMATS) -> Decoded:
-    """Decode a seekable stream; sizes that are refused, and whatever Pillow raises, are raised."""
+def read(
+    stream: BinaryIO,
+    name: str,
+    max_pixels: int,
+    formats: tuple[str, ...] = FORMATS,
+    at_least: int | None = None,
+) -> Decoded:
+    """Decode a seekable stream; sizes that are refused, and whatever Pillow raises, are raised.
+
+    at_least: pixels along the shorter side that will do; a JPEG is then decoded at 1/2, 1/4 or 1/8 of it.
+    """
     image = Image.open(stream, formats=formats)
     check_size(image.size, name, max_pixels)
+    if at_least is not None:
+        image.draft(None, (at_least, at_least))
     rawmode = _rawmode(image)
     if rawmode == _GREY_ALPHA_16:
         _set_rawmode(image, "RGBA")  # the four bytes of a pixel as they are: grey, grey, alpha, alpha

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
+VERSION = 1
+"""Changes where equal arguments begin to give other pictures."""
+
 _LEAVES = 260
 _SMALLEST, _LARGEST = 0.015, 0.7  # radii, relative to the side
 _EXPONENT = 3.0

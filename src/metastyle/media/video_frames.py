@@ -5,7 +5,7 @@ One frame is in memory at a time. HDR (PQ and HLG) is converted to standard dyna
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -70,16 +70,24 @@ def read_frames(
         end: the first time stamp not wanted any more.
         seek: whether the way to ``begin`` may begin at a key frame before it, which is quicker.
     """
-    width, height = clip.scaled(long_edge)
-    if clip.upright.transposed:
-        width, height = height, width
-    convert = VideoReformatter()
-    sited = _LeftSited() if clip.codec in _SITELESS else None
+    pixels = _converter(clip, long_edge)
     for frame, pts, duration in _timed(clip, damage, begin if seek else None):
         if begin is not None and pts < begin:
             continue
         if end is not None and pts >= end:
             return
+        yield Frame(pixels(frame), pts, duration)
+
+
+def _converter(clip: Clip, long_edge: int | None) -> Callable[[VideoFrame], Pixels]:
+    """From the clip's frames, in order, to upright pixels with this long edge."""
+    width, height = clip.scaled(long_edge)
+    if clip.upright.transposed:
+        width, height = height, width
+    convert = VideoReformatter()
+    sited = _LeftSited() if clip.codec in _SITELESS else None
+
+    def pixels(frame: VideoFrame) -> Pixels:
         rgb = convert.reformat(
             frame if sited is None else sited(frame),
             width=width,
@@ -94,7 +102,9 @@ def read_frames(
             interpolation=SCALING,
             threads=1,
         )
-        yield Frame(clip.upright(rgb.to_ndarray().astype(np.uint8, copy=False)), pts, duration)
+        return clip.upright(rgb.to_ndarray().astype(np.uint8, copy=False))
+
+    return pixels
 
 
 def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Frame:
@@ -114,6 +124,38 @@ def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Fra
         raise MetastyleError(f"{one_line(clip.path)} has no frame at {seconds:g} s: {_length(clip)}")
     with closing(read_frames(clip, Damage(), long_edge=long_edge, begin=found[0])) as one:
         return next(one)
+
+
+def stills(
+    clip: Clip, count: int, *, begin: float | None = None, end: float | None = None, shorter: int
+) -> list[Frame]:
+    """Up to ``count`` frames of a part of a film, evenly spread, with a shorter side of at most ``shorter``.
+
+    Each is the last key frame before its time: cheap, and encoders place key frames where shots begin. One
+    outside the part, or that was taken for the time before, gives way to the exact frame.
+
+    begin, end: seconds; None is the beginning and the end. Of a film that does not declare how long it is,
+        frames ten seconds apart; of one in which nothing can be found but by reading all of it, a second.
+    """
+    low = min(shorter, clip.width, clip.height)
+    long_edge = round(low * max(clip.width, clip.height) / min(clip.width, clip.height))
+    start, stop = begin or 0.0, clip.seconds if end is None else min(end, clip.seconds or end)
+    step = 10.0 if stop is None else max(0.0, stop - start) / count
+    if not _can_seek(clip, clip.ticks(start + step)):
+        step = min(step, 1.0)
+    first, last = clip.ticks(start), None if stop is None else clip.ticks(stop)
+    pixels, found, earliest = _converter(clip, long_edge), list[Frame](), first
+    for index in range(count):
+        wanted = max(earliest, clip.ticks(start + (index + 0.5) * step))
+        with closing(_timed(clip, Damage(), wanted)) as timed:
+            for place, (frame, pts, duration) in enumerate(timed):
+                if last is not None and pts >= last:
+                    break
+                if pts >= wanted or (place == 0 and pts >= earliest and frame.key_frame):
+                    found.append(Frame(pixels(frame), pts, duration))
+                    earliest = pts + 1
+                    break
+    return found
 
 
 class _LeftSited:

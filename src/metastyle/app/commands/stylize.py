@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from metastyle.app.batch import Batch, Paint, arrivals
+from metastyle.app.contents import photographs
 from metastyle.app.errors import BUG, INTERRUPTED
 from metastyle.app.extras import needs
 from metastyle.app.inputs import (
@@ -66,8 +67,8 @@ def stylize(
 
     STYLE is a painting (any picture), a style file made by 'metastyle adapt', or
     a built-in style's name. A painting is learned first, once for all
-    photographs, and remembered for the next call. Results lie beside the
-    photographs as PHOTO-STYLE.jpg.
+    photographs and on crops of them, and remembered for the next call with them
+    or with their folder. Results lie beside the photographs as PHOTO-STYLE.jpg.
 
     For example:
 
@@ -163,7 +164,7 @@ def stylize(
     to_stdout = PIPE in [job.output for job in planned.jobs]
     if to_stdout:
         _check_stdout(planned.jobs, common)
-    learning.settings(device)
+    settings = learning.settings(device)
 
     from metastyle.media.images import open_picture
     from metastyle.rendering.stylizer import SMALLEST_BUDGET
@@ -184,9 +185,11 @@ def stylize(
         _tell(planned, display)
         if jobs or watch:
             colours = batch.open(jobs[0].photo) if match_color else None
-            taught = obtain(parts, learning, sources, device, display, colours)
+            some = jobs or planned.finished or planned.unknown  # and not only an empty folder to watch
+            own = photographs(photos, planned.photos, settings.size) if some else None
+            taught = obtain(parts, learning, sources, device, display, own, colours)
             others = [
-                obtain([one.part], learning, sources, device, display).style if one.part else None
+                obtain([one.part], learning, sources, device, display, own).style if one.part else None
                 for one in masks
             ]
             document["style"] = taught.record()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from metastyle.app.contents import frames
 from metastyle.app.errors import INTERRUPTED, explain
 from metastyle.app.extras import needs
 from metastyle.app.inputs import (
@@ -71,9 +72,11 @@ def video(
 ) -> int:
     """Repaint a film in the style of a painting.
 
-    Sound, subtitles, chapters and time stamps are kept. Ctrl-C leaves a film of
-    what is finished; the same command again goes on from there. The result lies
-    beside the clip as CLIP-STYLE.mp4 (.mkv where sound or subtitles need it).
+    A painting is learned first, on frames of the film, and remembered for the
+    next call with it. Sound, subtitles, chapters and time stamps are kept. Ctrl-C
+    leaves a film of what is finished; the same command again goes on from there.
+    The result lies beside the clip as CLIP-STYLE.mp4 (.mkv where sound or
+    subtitles need it).
 
     For example:
 
@@ -115,7 +118,7 @@ def video(
         raise MetastyleError("films are read from files and written to files: a pipe is neither")
     check_number("--fps", fps, 0.1, 1000)
     parts = read_parts(style)
-    learning.settings(device)
+    settings = learning.settings(device)
     look: dict[str, Any] = {"strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
     motion: dict[str, Any] = {"smoothing": smoothing, "frame_by_frame": frame_by_frame}
 
@@ -147,10 +150,11 @@ def video(
         if out.exists() and out.samefile(film):
             raise MetastyleError(f"{out} is the clip itself: choose another name with -o")
         speaker = Speaker(common.json, common.quiet)
+        own = frames(opened, from_, to, settings.size)
         if preview is not None:
             check_picture_output(out, overwrite=overwrite)
             with Display(common.quiet) as display:
-                taught = obtain(parts, learning, sources, device, display)
+                taught = obtain(parts, learning, sources, device, display, own)
                 painter = _painter(taught, device=device, max_memory=max_memory, **look, frame_by_frame=True)
                 out.parent.mkdir(parents=True, exist_ok=True)
                 record = _preview(opened, preview, out, painter, size, overwrite=overwrite)
@@ -166,7 +170,7 @@ def video(
             StopRequest() as stop,
             claimed(parts_folder(out), "making this film"),  # before anything is learned for it
         ):
-            taught = obtain(parts, learning, sources, device, display)
+            taught = obtain(parts, learning, sources, device, display, own)
             _announce(opened, size, display)
             from metastyle.rendering.film import FilmJob
 
