@@ -19,6 +19,8 @@ from PIL import Image
 import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
+from metastyle.media import images
+from metastyle.media.contents import Contents
 from metastyle.weights.initialisation import load_initialisation
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
@@ -372,3 +374,32 @@ def test_an_unknown_setting_lists_the_known_ones() -> None:
 def test_pool_has_no_more_contents_than_steps_need(steps: int, batch: int, pool: int, contents: int) -> None:
     settings = metastyle.AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
     assert api.content_pool([], settings).shape == (contents, 3, 64, 64)
+
+
+def test_paintings_are_learned_on_the_pictures_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    adapt = api.adapt
+
+    def noting(painting: Any, **options: Any) -> metastyle.Style:
+        given.append(options["contents"])
+        return adapt(painting, **options, **{k: v for k, v in QUICK.items() if k != "device"})
+
+    monkeypatch.setattr(api, "adapt", noting)
+    photos = [pixels(seed=seed) for seed in range(15)]
+    mask = np.ones(photos[0].shape[:2], bool)
+    metastyle.stylize(photos, pixels(64, 64, 99), regions=[(mask, pixels(64, 64, 98))], size=32, device="cpu")
+    assert len(given) == 2  # and not once for each of the pictures
+    for contents in given:
+        assert len(contents.photos) == 12 and contents.procedural == 0.25
+        assert np.array_equal(contents.photos[0].pixels, photos[0])
+
+
+def test_what_is_remembered_can_be_learned_again(tmp_path: Path) -> None:
+    contents = Contents(lambda: [images.Picture(pixels(70, 70, seed=1))], place="here")
+    other = Contents(lambda: [images.Picture(pixels(70, 70, seed=2))], place="here")
+    first = metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK)
+    assert first.settings["contents"] == "photos and procedural"
+    assert metastyle.adapt(pixels(), contents=other, cache=tmp_path, **QUICK).curve == first.curve
+    again = metastyle.adapt(pixels(), contents=other, cache=tmp_path, again=True, **QUICK)
+    assert again.curve != first.curve
+    assert metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK).curve == again.curve

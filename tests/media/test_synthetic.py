@@ -49,3 +49,14 @@ def test_pictures_are_muted_and_use_light_and_dark() -> None:
     brightness = pictures.mean(axis=(1, 2, 3))
     assert 0.03 < saturation.mean() < 0.3
     assert brightness.min() < 0.35 and brightness.max() > 0.5
+
+
+def test_flat_areas_are_as_common_as_in_photographs() -> None:
+    """In photographs a tenth to half of all places hardly differ from their surroundings."""
+    grey = dead_leaves(24, 128, seed=2).mean(axis=1)
+    places = np.lib.stride_tricks.sliding_window_view(grey, (11, 11), axis=(1, 2))[:, ::6, ::6]
+    local = places.std(axis=(-2, -1))
+    assert 0.1 < (local < 0.03).mean() < 0.5
+    assert (local > 0.1).mean() > 0.15
+    flat = (local < 0.03).mean(axis=(1, 2))
+    assert flat.min() < 0.1 and flat.max() > 0.4  # pictures differ

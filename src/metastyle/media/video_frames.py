@@ -147,14 +147,18 @@ def stills(
     pixels, found, earliest = _converter(clip, long_edge), list[Frame](), first
     for index in range(count):
         wanted = max(earliest, clip.ticks(start + (index + 0.5) * step))
+        shown: tuple[VideoFrame, int, int] | None = None
         with closing(_timed(clip, Damage(), wanted)) as timed:
             for place, (frame, pts, duration) in enumerate(timed):
-                if last is not None and pts >= last:
+                if (last is not None and pts >= last) or (shown and pts > wanted):
                     break
-                if pts >= wanted or (place == 0 and pts >= earliest and frame.key_frame):
-                    found.append(Frame(pixels(frame), pts, duration))
-                    earliest = pts + 1
+                if pts >= earliest:
+                    shown = frame, pts, duration
+                if shown and (pts >= wanted or (place == 0 and frame.key_frame)):
                     break
+        if shown:
+            found.append(Frame(pixels(shown[0]), *shown[1:]))
+            earliest = shown[1] + 1
     return found
 
 

@@ -444,3 +444,87 @@ def test_colours_of_a_first_photograph_and_watching_exclude_each_other(
     inbox.mkdir()
     result = run("stylize", inbox, "--style", painting, "-o", tmp_path / "out", "--watch", "--match-color")
     assert result.code == 2 and "not with --watch" in result.err
+
+
+def test_a_painting_is_learned_on_the_photographs_to_be_painted(
+    painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick, machine: Path
+) -> None:
+    photos = tmp_path / "photos"
+    draw(photos / "a.png", seed=3)
+    call = ("stylize", photos, "-s", painting, "-o", tmp_path / "out", "--overwrite", *quick)
+    first = run(*call, "--json").document["style"]
+    assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
+    same = run(*call, "--json")
+    assert same.document["style"]["how"] == "remembered" and "--learn-again" not in same.err
+
+    draw(photos / "b.png", seed=4)  # in a folder no photograph by itself is a reason to learn anew
+    (photos / "c.png").write_bytes(b"no picture")
+    later = run(*call, "--json")
+    assert later.document["style"]["how"] == "remembered"
+    assert (
+        "waves was learned on other photographs than these, of the same folders: --learn-again" in later.err
+    )
+    again = run(*call, "--json", "--learn-again").document["style"]
+    assert again["how"] == "adapted" and again["losses"] != first["losses"]
+    assert "--learn-again" not in run(*call).err
+    assert len(list((machine / "styles").iterdir())) == 1
+
+    drawn = run(*call, "--json", "--content", "procedural").document["style"]
+    assert (drawn["how"], drawn["contents"]) == ("adapted", "procedural")
+
+
+def test_photographs_given_by_name_are_learned_on_for_themselves(
+    painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
+) -> None:
+    def how(photo: Path) -> str:
+        document = run(
+            "stylize", photo, "-s", painting, "-o", tmp_path / "out.png", "--overwrite", "--json", *quick
+        )
+        return str(document.document["style"]["how"])
+
+    assert how(draw(tmp_path / "a.png", seed=3)) == "adapted"
+    assert how(draw(tmp_path / "copy.png", seed=3)) == "remembered"
+    assert how(draw(tmp_path / "a.png", seed=4)) == "adapted"
+
+
+def test_results_are_finished_whatever_was_learned_on_unless_it_was_asked_for(
+    painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
+) -> None:
+    draw(tmp_path / "photos" / "a.png", seed=3)
+    call = ("stylize", tmp_path / "photos", "-s", painting, "-o", tmp_path / "out", "--json", *quick)
+    assert len(run(*call).document["outputs"]) == 1
+    draw(tmp_path / "photos" / "b.png", seed=4)
+    later = run(*call, "--learn-again").document
+    assert len(later["finished"]) == 1 and len(later["outputs"]) == 1
+    other = run(*call, "--content", "procedural")
+    assert other.code == 1 and not other.document["outputs"] and "--overwrite" in other.err
+
+
+def test_every_shard_learns_on_the_same_photographs(
+    painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
+) -> None:
+    for name in "abc":
+        draw(tmp_path / "photos" / f"{name}.png", seed=ord(name))
+    call = ("stylize", tmp_path / "photos", "-s", painting, "-o", tmp_path / "out", "--json", *quick)
+    styles = [run(*call, "--learn-again", "--shard", f"{n}/2").document["style"] for n in (1, 2)]
+    assert styles[0]["how"] == styles[1]["how"] == "adapted"
+    assert styles[0]["losses"] == styles[1]["losses"]
+
+
+def test_an_empty_folder_that_is_watched_learns_on_procedural_pictures(
+    painting: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inbox").mkdir()
+    monkeypatch.setattr("metastyle.app.commands.stylize.arrivals", lambda look, seen: iter([]))
+    call = (
+        "stylize",
+        tmp_path / "inbox",
+        "-s",
+        painting,
+        "-o",
+        tmp_path / "out",
+        "--watch",
+        "--json",
+        *quick,
+    )
+    assert run(*call).document["style"]["contents"] == "procedural"

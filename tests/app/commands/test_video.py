@@ -137,6 +137,23 @@ def test_a_preview(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> No
     assert run("video", clip, "--style", style_file, "--preview", "9").code == 2
 
 
+def test_a_painting_is_learned_on_frames_of_the_film(
+    clip: Path, painting: Path, run: Run, tmp_path: Path, quick: tuple[str, ...]
+) -> None:
+    call = ("video", clip, "-s", painting, "--preview", "0.1", "--overwrite", *quick)
+    first = run(*call, "--json").document["style"]
+    assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
+    same = run(*call, "--json")
+    assert same.document["style"]["how"] == "remembered" and "--learn-again" not in same.err
+    part = run(*call, "--to", "0.2", "--json")
+    assert part.document["style"]["how"] == "remembered"
+    assert "waves was learned on another part of this film: --learn-again" in part.err
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(clip.read_bytes())
+    other = run("video", copy, "-s", painting, "--preview", "0", "--content", "procedural", "--json", *quick)
+    assert other.document["style"]["contents"] == "procedural"
+
+
 def test_portrait_odd_and_without_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
     path = make_clip(tmp_path / "odd.mp4", moving(3, (50, 34)), sound=None)
     turn(path, (0, 1, -1, 0))
