@@ -97,10 +97,11 @@ def photographs(given: Sequence[Path], found: Sequence[Path], size: int) -> Cont
     )
 
 
-def frames(clip: Clip, begin: float | None, end: float | None, size: int) -> Contents:
+def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size: int) -> Contents:
     """Frames of the part of a film that is painted, to learn on in crops of ``size`` pixels.
 
-    They are known by the film's path and size, so that a second part is painted in the same style.
+    They are known by the path and the size of the film, so that a second part is painted in the same style;
+    a film that is ``given`` as a folder or pattern of numbered pictures by that alone.
     """
     from metastyle.media.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
     from metastyle.media.images import Picture
@@ -113,7 +114,7 @@ def frames(clip: Clip, begin: float | None, end: float | None, size: int) -> Con
     return Contents(
         read,
         PROCEDURAL_SHARE,
-        place=_digest(["film", str(clip.path.resolve()), clip.path.stat().st_size]),
+        place=_digest(["film", str(given.resolve()), given.stat().st_size if given.is_file() else 0]),
         stand=_digest([begin, end]),
         differing="another part of this film",
     )

@@ -150,7 +150,7 @@ def video(
         if out.exists() and out.samefile(film):
             raise MetastyleError(f"{out} is the clip itself: choose another name with -o")
         speaker = Speaker(common.json, common.quiet)
-        own = frames(opened, from_, to, settings.size)
+        own = frames(clip, opened, from_, to, settings.size)
         if preview is not None:
             check_picture_output(out, overwrite=overwrite)
             with Display(common.quiet) as display:
