@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class _Scene:
         """A texture, moved and mirrored anywhere, so that a few serve for all."""
         offset = self.rng.integers(0, self.size, 2)
         moved = np.roll(self.textures[kind], (int(offset[0]), int(offset[1])), (0, 1))
-        return moved[:, ::-1] if self.rng.random() < 0.5 else moved
+        return np.asarray(moved[:, ::-1] if self.rng.random() < 0.5 else moved)
 
 
 def _picture(size: int, rng: np.random.Generator) -> Array:
@@ -119,7 +120,7 @@ def _wall(scene: _Scene) -> None:
     """A backdrop: hardly anything but a slow change of light."""
     base = scene.colour()
     scene.picture[:] = _gradient(scene, base, base * scene.rng.uniform(0.5, 1.3))
-    scene.picture += scene.rng.choice([0.0, 0.01, 0.04]) * scene.shifted(scene.rng.integers(0, 4))
+    scene.picture += scene.rng.choice([0.0, 0.01, 0.04]) * scene.shifted(int(scene.rng.integers(0, 4)))
     if scene.rng.random() < 0.3:
         _leaves(scene, int(scene.rng.integers(3, 40)))
 
@@ -263,7 +264,7 @@ def _blob(
         distance = distance + rng.uniform(0, rough) * scene.textures[_SMOOTH][box]
     edge = max(soft, rng.choice([0.8, 1.5]) / (radius * size))
     cover = ((1 - distance) / edge + 0.5).clip(0, 1)
-    shade: Array | float = 1.0
+    shade: Any = 1.0
     if round_:
         bulge = np.sqrt((1 - distance * distance).clip(0.02))
         facing = (dx * scene.light[0] + dy * scene.light[1]) / radius + bulge * scene.light[2]
