@@ -78,7 +78,7 @@ def test_ctrl_c_keeps_what_was_learned(
 ) -> None:
     teach = command.teach
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupted(*arguments: Any, **named: Any) -> Any:
         *others, on_step = arguments
 
         def press(step: Any) -> bool:
@@ -87,7 +87,7 @@ def test_ctrl_c_keeps_what_was_learned(
                 signal.raise_signal(signal.SIGINT)
             return go_on
 
-        return teach(*others, press)
+        return teach(*others, press, **named)
 
     monkeypatch.setattr(command, "teach", interrupted)
     result = run("adapt", painting, "--steps", "50", *quick[2:], "--json")
