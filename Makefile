@@ -15,7 +15,7 @@ demo: .venv/metastyle ## set up, learn a painting, repaint a photograph, show wh
 test: .venv/dev ## set up, then lint, types, import rules and the whole test suite
 	@$(BIN)/metastyle weights --fetch --quiet || echo "tests that need VGG-16 will be skipped"
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev ## lint, types and import rules
 	$(BIN)/ruff check .
