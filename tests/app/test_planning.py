@@ -163,7 +163,7 @@ def test_results_that_exist_are_finished(tmp_path: Path, draw: Draw) -> None:
     holiday, out = tmp_path / "holiday", tmp_path / "out"
     a, b = draw(holiday / "a.png"), draw(holiday / "b.png", 1)
     done = result(a, out / "a-waves.png")
-    assert planned(holiday, output=out) == Plan([Job(b, out / "b-waves.png")], [done])
+    assert planned(holiday, output=out) == Plan([Job(b, out / "b-waves.png")], [a, b], [done])
     assert [job.photo for job in planned(holiday, output=out, overwrite=True).jobs] == [a, b]
     moved = holiday.rename(tmp_path / "elsewhere")
     assert planned(moved, output=out).finished == [done]

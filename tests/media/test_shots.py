@@ -17,7 +17,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 
 @pytest.fixture(scope="module")
 def scenes() -> list[np.ndarray]:
-    return list((dead_leaves(6, 160, 3) * 255).astype(np.uint8).transpose(0, 2, 3, 1))
+    return list((dead_leaves(6, 160, 6) * 255).astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def cuts(frames: list[np.ndarray]) -> list[int]:

@@ -21,7 +21,7 @@ PLAIN = StillnessSettings(smoothing=0)
 
 @pytest.fixture(scope="module")
 def scenes() -> list[np.ndarray]:
-    return list((dead_leaves(3, 96, 5) * 255).astype(np.uint8).transpose(0, 2, 3, 1)[:, :64])
+    return list((dead_leaves(3, 96, 4) * 255).astype(np.uint8).transpose(0, 2, 3, 1)[:, :64])
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_small_change_elsewhere_moves_nothing_far_away(
 ) -> None:
     wide = np.concatenate([scenes[0], scenes[0][:, ::-1]], axis=1)
     changed = wide.copy()
-    changed[:, 150:] = 255 - changed[:, 150:]
+    changed[:, 150:] //= 2  # a shadow falls there
     paint = StillPainter(stylizer, PLAIN)
     still = differences(paint(wide)[:, :60], paint(changed)[:, :60]).mean()
     ordinary = differences(stylizer.render(wide)[:, :60], stylizer.render(changed)[:, :60]).mean()

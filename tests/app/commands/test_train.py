@@ -30,7 +30,8 @@ def _events(reason: Any) -> list[TrainingEvent]:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainingConfig]:
     seen: list[TrainingConfig] = []
 
-    def train(config: TrainingConfig) -> Iterator[TrainingEvent]:
+    def train(config: TrainingConfig, *, loss_network: object) -> Iterator[TrainingEvent]:
+        assert loss_network is None  # found by the training itself
         seen.append(config)
         yield from _events("stopped" if config.run.minutes == 7 else "done")
 

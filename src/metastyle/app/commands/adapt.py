@@ -46,8 +46,8 @@ def adapt(
     For example:
 
         metastyle adapt painting.jpg
-        metastyle adapt painting.jpg -o draft.safetensors --effort draft
-        metastyle adapt painting.jpg -o fine.safetensors --effort fine --from draft.safetensors
+        metastyle adapt a.jpg -o a.safetensors --effort draft
+        metastyle adapt a.jpg -o b.safetensors --effort fine --from a.safetensors
         metastyle adapt painting.jpg --content holiday/ --preview holiday/beach.jpg
         metastyle adapt painting.jpg --style-size 256    # smaller strokes
 

@@ -72,7 +72,7 @@ def train(
         settings = load_config(config, overrides | dict(map(parse_change, change or ())))
         events: list[TrainingEvent] = []
         with Display(common.quiet) as display:
-            vgg = load_loss_network(loss_network, progress=display.download)
+            vgg = load_loss_network(loss_network) if loss_network else None
             for event in trainer.train(settings, loss_network=vgg):
                 events.append(event)
                 _show(event, display)
