@@ -276,7 +276,7 @@ class Adaptation:
 
     def _common(self, loss: Loss) -> tuple[float, float, float]:
         """Total, content and style loss under the weights that were asked for, whatever the balance."""
-        content, style = loss.content.item(), loss.style.item()
+        content, style = torch.stack([loss.content, loss.style]).tolist()
         if self._style_weight:
             style *= self.settings.style_weight / self._style_weight
         return content + style, content, style
