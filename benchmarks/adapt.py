@@ -22,9 +22,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from metastyle.api import content_pool
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
-from metastyle.media.images import open_picture, resize, to_tensor
+from metastyle.images.picture import open_picture, resize, to_tensor
 from metastyle.weights.initialisation import load_initialisation
-from metastyle.weights.loss_network import load_loss_network
+from metastyle.weights.vgg16 import load_loss_network
 
 HERE = Path(__file__).parent
 PAINTING = HERE.parent / "examples" / "paintings" / "night.jpg"

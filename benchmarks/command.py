@@ -53,8 +53,8 @@ def folders(photos: Path, loop: bool) -> dict[str, list[float]]:
     import torch
 
     from metastyle import api
-    from metastyle.app.cli import main
-    from metastyle.weights.catalogue import builtin_path
+    from metastyle.cli.main import main
+    from metastyle.weights.catalog import builtin_path
 
     path = builtin_path(STYLE)
     assert path is not None

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from metastyle import api
-from metastyle.core.hardware import compute_dtype
-from metastyle.media.images import open_picture, resize
+from metastyle.core.device import compute_dtype
+from metastyle.images.picture import open_picture, resize
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.weights.catalogue import builtin_names, builtin_path
+from metastyle.weights.catalog import builtin_names, builtin_path
 
 HERE = Path(__file__).parent
 PHOTOS = HERE.parent / "examples" / "photos"

@@ -29,7 +29,7 @@ import psutil
 import torch
 
 from metastyle.core.network import TransformationNetwork
-from metastyle.rendering.export import export_onnx
+from metastyle.rendering.onnx import export_onnx
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.initialisation import load_initialisation
 

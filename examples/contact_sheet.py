@@ -15,7 +15,7 @@ from PIL import Image
 from rich.progress import track
 
 import metastyle
-from metastyle.media.sheet import sheet
+from metastyle.images.sheet import sheet
 
 EXAMPLES = Path(__file__).parent
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}

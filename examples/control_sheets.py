@@ -16,7 +16,7 @@ from rich.progress import track
 
 import metastyle
 from metastyle.api import Style, as_style
-from metastyle.media.sheet import sheet
+from metastyle.images.sheet import sheet
 
 HERE = Path(__file__).parent
 Pixels = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metastyle.media.sheet import sheet
+from metastyle.images.sheet import sheet
 
 EXAMPLES = Path(__file__).parent
 PHOTO = EXAMPLES / "photos" / "lake.jpg"

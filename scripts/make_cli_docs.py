@@ -11,7 +11,7 @@ from pathlib import Path
 from cyclopts import App
 from rich.console import Console
 
-from metastyle.app.cli import COMMANDS, app
+from metastyle.cli.main import COMMANDS, app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 

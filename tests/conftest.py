@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from metastyle.core.loss_network import LossNetwork
-from metastyle.weights.loss_network import UnreachableWeightsError, load_loss_network
+from metastyle.weights.vgg16 import UnreachableWeightsError, load_loss_network
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from PIL import Image
 import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
-from metastyle.media import images
-from metastyle.media.contents import Contents
+from metastyle.images import picture as images
+from metastyle.images.contents import Contents
 from metastyle.weights.initialisation import load_initialisation
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
@@ -314,7 +314,7 @@ def test_a_cache_that_cannot_be_written_does_not_cost_the_style(
             def full(*_: object, **__: object) -> None:
                 raise metastyle.MetastyleError("the disk is full")
 
-            monkeypatch.setattr("metastyle.weights.tensor_files.replacing", full)
+            monkeypatch.setattr("metastyle.files.replacing", full)
         caplog.clear()
         for _ in range(2):
             assert metastyle.adapt(pixels(), cache=cache, **QUICK).curve == plain.curve

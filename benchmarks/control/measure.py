@@ -20,9 +20,9 @@ from torch import Tensor
 from metastyle import api
 from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
-from metastyle.media.images import Picture, list_pictures, open_picture, resize, to_tensor
-from metastyle.weights.catalogue import builtin_path
-from metastyle.weights.loss_network import load_loss_network
+from metastyle.images.picture import Picture, list_pictures, open_picture, resize, to_tensor
+from metastyle.weights.catalog import builtin_path
+from metastyle.weights.vgg16 import load_loss_network
 
 HERE = Path(__file__).parent
 STYLES = ("starry-night", "great-wave", "mosaic", "collioure")

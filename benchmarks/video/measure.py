@@ -22,13 +22,13 @@ from PIL import Image
 from rich.progress import track
 
 from metastyle.api import Style, as_style
-from metastyle.media.video import open_clip
-from metastyle.media.video_encoding import choose_encoding
-from metastyle.rendering.engines import OnnxStylizer
-from metastyle.rendering.export import export_onnx
-from metastyle.rendering.film import FilmJob
-from metastyle.rendering.painters import Painter, frame_by_frame
-from metastyle.rendering.still import StillnessSettings, StillPainter
+from metastyle.film.clip import open_clip
+from metastyle.film.encode import choose_encoding
+from metastyle.film.job import FilmJob
+from metastyle.film.painter import Painter, frame_by_frame
+from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.rendering.onnx import export_onnx
+from metastyle.rendering.onnx_engine import OnnxStylizer
 
 HERE = Path(__file__).parent
 PHOTO = HERE.parents[1] / "examples" / "photos" / "lake.jpg"

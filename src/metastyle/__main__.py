@@ -2,7 +2,7 @@
 
 import sys
 
-from metastyle.app.cli import main
+from metastyle.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

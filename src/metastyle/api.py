@@ -20,22 +20,23 @@ from torch import Tensor
 
 from metastyle.core import style as core
 from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, Effort, default_settings
-from metastyle.core.hardware import pick_device
+from metastyle.core.device import pick_device
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
-from metastyle.media import arrays, color, images
-from metastyle.media.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, opaque, pixel_digest, spread
-from metastyle.media.masks import FEATHER, fit_mask, lay_over
-from metastyle.media.transparency import alpha_mask, visible_painting
+from metastyle.images import arrays, color
+from metastyle.images import picture as images
+from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, opaque, pixel_digest, spread
+from metastyle.images.masks import FEATHER, fit_mask, lay_over
+from metastyle.images.transparency import alpha_mask, visible_painting
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights import style_file
-from metastyle.weights.caching import remember
-from metastyle.weights.catalogue import builtin_path
+from metastyle.weights.cache import remember
+from metastyle.weights.catalog import builtin_path
 from metastyle.weights.initialisation import load_initialisation
-from metastyle.weights.loss_network import load_loss_network
 from metastyle.weights.tensor_files import tensor_digest
+from metastyle.weights.vgg16 import load_loss_network
 
 Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | images.Picture
 """A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
@@ -333,7 +334,7 @@ def stylize(
 
     Args:
         regions: (mask, style) pairs, each laid over what came before; masks are pictures of the
-            photograph's proportions, white or opaque inside (``media/masks.py``).
+            photograph's proportions, white or opaque inside (``images/masks.py``).
         feather: softness of the masks' edges, as a share of the picture's long edge.
         options: those of ``Style.render_many``.
     """

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.media.images import Picture, resize
-from metastyle.media.synthetic import dead_leaves
+from metastyle.images.picture import Picture, resize
+from metastyle.images.procedural import dead_leaves
 from metastyle.rendering.brush import render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
 

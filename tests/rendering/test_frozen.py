@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
+from metastyle.rendering.convolutions import Layers
 from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, fold, measure
-from metastyle.rendering.layers import Layers
 from metastyle.rendering.streaming import stream
+from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.rendering.tiling import Source
 
 Make = Callable[..., np.ndarray]
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from metastyle.core.grain import add_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.rendering.frozen import FrozenStylizer, measure
+from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.rendering.tiling import Source
 
 CPU = torch.device("cpu")
 

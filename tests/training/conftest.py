@@ -95,7 +95,7 @@ def start_process() -> Callable[[dict[str, object], dict[str, str]], BaseProcess
     They are forked from a server that has imported everything and run nothing.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["metastyle.training.trainer"])
+    context.set_forkserver_preload(["metastyle.training.meta"])
 
     def start(overrides: dict[str, object], environment: dict[str, str]) -> BaseProcess:
         job = {"overrides": overrides, "environment": environment}

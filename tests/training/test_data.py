@@ -14,7 +14,7 @@ from metastyle.errors import MetastyleError
 from metastyle.training.config import DataConfig, TrainingConfig
 from metastyle.training.data import Episode, Episodes, Request, cut, painting, photograph, split, stream
 from metastyle.training.sources import find_pictures
-from metastyle.training.targets import TargetCache
+from metastyle.training.target_cache import TargetCache
 
 Configure = Callable[..., TrainingConfig]
 

@@ -38,7 +38,7 @@ class TinyLossNetwork(nn.Module):
 
 def work(job: dict[str, Any]) -> None:
     from metastyle.training.config import load_config
-    from metastyle.training.trainer import train
+    from metastyle.training.meta import train
 
     os.environ.update(job["environment"])
     torch.set_num_threads(1)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.tensor_files import decode, encode, read_bytes, tensor_digest, write_bytes
+from metastyle.files import read_bytes, write_bytes
+from metastyle.weights.tensor_files import decode, encode, tensor_digest
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3).half(), "a": torch.tensor([0.1, -2.0])}
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from metastyle.core.device import compute_dtype, pick_device
 from metastyle.core.grain import LARGEST_GRAIN, add_grain
-from metastyle.core.hardware import compute_dtype, pick_device
 from metastyle.core.initialisation import Initialisation, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import (

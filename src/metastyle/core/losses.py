@@ -128,7 +128,7 @@ def style_target(loss_network: LossNetwork, style: Tensor, mask: Tensor | None =
 
     n is the number of positions where w is 0 or 1, so a mask of ones changes nothing, and one of a rectangle
     gives the statistics of the features inside it. These see beyond its edge as far as the receptive field
-    goes, so what is hidden has to be filled with something harmless first (``media/transparency.py``).
+    goes, so what is hidden has to be filled with something harmless first (``images/transparency.py``).
     """
     described = loss_network(style)
     features = [_at_least_float32(described[name]) for name in STYLE_LAYERS]

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import torch
 
-from metastyle.core.hardware import DEVICE_TYPES
+from metastyle.core.device import DEVICE_TYPES
 
 P = ParamSpec("P")
 T = TypeVar("T")

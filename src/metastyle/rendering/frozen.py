@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metastyle.core.device import pick_device
 from metastyle.core.grain import check_grain
-from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, Conv, Residual, TransformationNetwork
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
-from metastyle.rendering.layers import Layers
+from metastyle.rendering.convolutions import Layers
 from metastyle.rendering.streaming import stream
+from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import PRECISIONS, Stylizer, check_pixels, out_of_memory
-from metastyle.rendering.tiling import Source
 
 STRIP_BYTES = 4 << 20
 """How much of one layer's result a processor computes at a time, in float32; larger was hardly faster."""

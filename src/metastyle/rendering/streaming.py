@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metastyle.rendering.layers import Convolution, Layers
-from metastyle.rendering.tiling import Rows, Source, convolve_rows
+from metastyle.rendering.convolutions import Convolution, Layers
+from metastyle.rendering.strips import Rows, Source, convolve_rows
 
 
 class Streamed:

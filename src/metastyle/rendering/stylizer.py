@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metastyle.core.device import pick_device
 from metastyle.core.grain import add_grain, check_grain
-from metastyle.core.hardware import pick_device
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
-from metastyle.rendering.layers import Layers
-from metastyle.rendering.tiling import Moments, Rendering, Source, make_plan
+from metastyle.rendering.convolutions import Layers
+from metastyle.rendering.strips import Moments, Rendering, Source, make_plan
 
 SMALLEST_SIDE = 16
 LARGEST_PICTURE = 100_000_000

@@ -25,13 +25,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
-from metastyle.media.images import eight_bits, open_picture
+from metastyle.files import write_bytes
+from metastyle.images.picture import eight_bits, open_picture
+from metastyle.training.augmentation import Pixels, view
 from metastyle.training.config import DataConfig, OptimiserConfig
 from metastyle.training.sources import Entry, find_pictures
-from metastyle.training.targets import TargetCache, load_target
-from metastyle.training.views import Pixels, view
-from metastyle.weights.caching import remember
-from metastyle.weights.tensor_files import write_bytes
+from metastyle.training.target_cache import TargetCache, load_target
+from metastyle.weights.cache import remember
 
 _INNER, _OUTER, _STYLES, _CUTS = range(4)  # independent streams of random numbers
 _ATTEMPTS = 100

@@ -19,11 +19,11 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, balanced_style_weight
 from metastyle.core.network import idle_parameters
 from metastyle.errors import MetastyleError
+from metastyle.training.checkpoint import adam_steps, adam_tensors, prefixed, restore_adam, under
 from metastyle.training.config import TrainingConfig
-from metastyle.training.normalisation import PhotoGrams
-from metastyle.training.peaks import PeakPenalty
+from metastyle.training.loss_scale import PhotoGrams
 from metastyle.training.schedule import average_decay, rate_factor, style_weight_factor
-from metastyle.training.state import adam_steps, adam_tensors, prefixed, restore_adam, under
+from metastyle.training.spike_penalty import PeakPenalty
 
 TOO_MANY_SKIPPED = 50
 

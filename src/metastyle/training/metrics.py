@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from metastyle.weights.tensor_files import write_bytes
+from metastyle.files import write_bytes
 
 
 class Metrics:

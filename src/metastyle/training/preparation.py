@@ -16,13 +16,13 @@ from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, gram_matrix
 from metastyle.errors import MetastyleError
+from metastyle.training.augmentation import Pixels
 from metastyle.training.config import DataConfig, TrainingConfig
 from metastyle.training.data import Painting, centre, cut, decode, painting, photograph
 from metastyle.training.events import Preparing
-from metastyle.training.normalisation import PhotoGrams
+from metastyle.training.loss_scale import PhotoGrams
 from metastyle.training.sources import Entry
-from metastyle.training.targets import TargetCache
-from metastyle.training.views import Pixels
+from metastyle.training.target_cache import TargetCache
 from metastyle.weights.initialisation import load_initialisation
 
 PHOTOS = 48

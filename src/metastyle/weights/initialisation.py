@@ -13,8 +13,9 @@ import torch
 from metastyle.core.initialisation import Initialisation, StylePredictor
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalogue import INITIALISATION
-from metastyle.weights.tensor_files import decode, encode, read_bytes, tensor_digest, write_bytes
+from metastyle.files import read_bytes, write_bytes
+from metastyle.weights.catalog import INITIALISATION
+from metastyle.weights.tensor_files import decode, encode, tensor_digest
 
 SHIPPED = Path(__file__).with_name(INITIALISATION.file_name)
 """The one that comes with the package."""

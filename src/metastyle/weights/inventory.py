@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalogue import INITIALISATION, VGG16, Progress, WeightFile
+from metastyle.weights.catalog import INITIALISATION, VGG16, Progress, WeightFile
 from metastyle.weights.initialisation import SHIPPED, load_initialisation
-from metastyle.weights.loss_network import cached_path, load_loss_network, read_cached
-from metastyle.weights.normalised_vgg19 import (
+from metastyle.weights.vgg16 import cached_path, load_loss_network, read_cached
+from metastyle.weights.vgg19 import (
     ADAIN_DECODER,
     VGG19,
     load_published,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalogue import Progress
+from metastyle.weights.catalog import Progress
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import torch
 
 from metastyle.core.style import Style, StyleKind
 from metastyle.errors import MetastyleError
+from metastyle.files import read_bytes, write_bytes
 from metastyle.weights.initialisation import check_format
-from metastyle.weights.tensor_files import decode, encode, read_bytes, write_bytes
+from metastyle.weights.tensor_files import decode, encode
 
 FORMAT = "metastyle-style"
 VERSION = 1

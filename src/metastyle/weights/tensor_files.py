@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +13,6 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
-from metastyle.media.encoding import replacing
 
 MAX_HEADER = 16 << 20
 """Bytes of JSON that are parsed at most; a style's header takes some kilobytes."""
@@ -97,33 +93,6 @@ def decode(data: bytes, source: str, *, checksum: bool = True) -> TensorFile:
     return TensorFile(tensors, metadata)
 
 
-def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes, or the ``first`` so many of them."""
-    try:
-        if not path.exists():
-            raise MetastyleError(f"{path}: no such file")
-        if not path.is_file():
-            raise MetastyleError(f"{path}: not a file")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(limit if first is None else first)
-    except (OSError, ValueError) as error:
-        raise MetastyleError(f"{path}: cannot be read: {_reason(error)}") from None
-    if size > limit:
-        raise MetastyleError(f"{path}: larger than {limit:,} bytes, which no such file is")
-    return data
-
-
-def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
-    """Write beside ``path`` and rename: whoever looks sees the old file or the whole new one."""
-    with replacing(path, overwrite=overwrite) as file:
-        file.write(data)
-
-
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     text = json.dumps(dict(metadata), sort_keys=True)
     return hashlib.sha256(f"{tensor_digest(tensors)}\n{text}".encode()).hexdigest()
-
-
-def _reason(error: Exception) -> Any:
-    return getattr(error, "strerror", None) or error

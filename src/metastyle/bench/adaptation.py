@@ -1,0 +1,267 @@
+"""How well a painting is learned: loss on whole photographs at real size against adaptation steps.
+
+One scale for every figure: photographs with a long edge of 384 pixels, the painting with one of 512, and the
+loss with alpha = 1 and beta = 1e5, whatever an adaptation learned with. Gram matrices depend on scale, so
+figures of other sizes do not compare.
+
+A variant is a start, a source of contents and settings; each is adapted to each painting and then measured.
+Where the rate falls, every number of steps is a run of its own, because a user who asks for ten steps gets
+ten steps' schedule; where it is constant, one run is measured along its way. References are other systems on
+the same pictures. Finished cells and their pictures are kept, so an interrupted measurement goes on where it
+stopped, and several processes can each do some of the paintings.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.api import content_pool
+from metastyle.bench.adaptation_results import Cell, Results
+from metastyle.bench.participants import Maker
+from metastyle.bench.pictures import apply, check_same, sentence, spread, whole
+from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.device import pick_device
+from metastyle.core.initialisation import Initialisation
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
+from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_target
+from metastyle.core.network import STRIDE
+from metastyle.errors import MetastyleError
+from metastyle.files import write_bytes
+from metastyle.images.picture import Picture, open_picture
+from metastyle.systems.protocol import System
+from metastyle.weights.initialisation import load_initialisation
+
+STEPS = (0, 10, 20, 60, 200)
+SIZE = 384
+"""Long edge of the photographs."""
+STYLE_SIZE = 512
+"""Long edge of the paintings."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One line of the table."""
+
+    name: str
+    model: str = "shipped"
+    """``shipped``, ``random``, or the path of an initialisation file."""
+    contents: Literal["synthetic", "photos", "self"] = "synthetic"
+    """Procedural pictures, other photographs, or the very photographs that are measured."""
+    settings: AdaptationSettings = field(default_factory=AdaptationSettings)
+
+    def start(self) -> tuple[Initialisation, str]:
+        """theta and Psi, and what their numbers are known by."""
+        if self.model == "random":
+            torch.manual_seed(self.settings.seed)
+            return Initialisation(), "random"
+        return load_initialisation(None if self.model == "shipped" else Path(self.model))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a reference has no cells for a painting."""
+
+    reference: str
+    painting: str
+    error: str
+
+
+class Photo(NamedTuple):
+    """A photograph as it is measured."""
+
+    name: str
+    pixels: Tensor
+    """(1, 3, H, W) in [0, 1]."""
+    features: Tensor
+    """Its content features."""
+
+
+def measure(
+    variants: Sequence[Variant],
+    paintings: Sequence[Path],
+    photos: Sequence[Path],
+    training_photos: Sequence[Path],
+    loss_network: LossNetwork,
+    folder: Path,
+    *,
+    steps: Sequence[int] = STEPS,
+    size: int = SIZE,
+    style_size: int = STYLE_SIZE,
+    device: str = "auto",
+    part: str = "",
+) -> Iterator[Cell]:
+    """Fill the table and yield its cells, those measured earlier first.
+
+    size, style_size: long edges of photographs and paintings, in pixels; a variant whose own ``style_size``
+        differs learns the painting at that, and is measured at this one.
+    part: name of this process's file of results, where several work at once on different paintings.
+
+    Raises:
+        MetastyleError: ``folder`` holds results of other pictures, or of another variant of the same name.
+    """
+    results = Results(folder, part)
+    measuring = copy.deepcopy(loss_network).to(pick_device(device))
+    seen = look_at(photos, measuring, size)
+    check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
+    for variant in variants:
+        _check_variant(folder / "made.json", variant, photos, training_photos)
+    yield from results.cells
+    own = [open_picture(path) for path in photos]
+
+    @functools.cache
+    def training(count: int) -> list[Picture]:
+        return [open_picture(path) for path in spread(training_photos, count)]
+
+    for painting in paintings:
+        style = whole(painting, style_size)
+        check_same(folder / "made.json", {painting.stem: style}, {})
+        target = style_target(measuring, style.to(seen[0].pixels.device))
+        for variant in variants:
+            keys = {n: [(variant.name, painting.stem, p.name, n) for p in seen] for n in set(steps)}
+            missing = sorted(n for n, some in keys.items() if not results.have(some))
+            if not missing:
+                continue
+            constant = variant.settings.schedule == "constant"
+            for counts in [missing] if constant else [[n] for n in missing]:
+                settings = replace(variant.settings, steps=counts[-1])
+                # Of a run that is measured along its way, the pool must not depend on where it ends.
+                sized = replace(settings, steps=settings.pool) if constant else settings
+                if variant.contents == "photos":
+                    learned = training(settings.pool)
+                else:
+                    learned = {"synthetic": [], "self": own}[variant.contents]
+                contents = content_pool(learned, sized)
+                taught = whole(painting, settings.style_size)
+                run = Adaptation(variant.start()[0], loss_network, taught, contents, settings, device)
+                for count, seconds in _pauses(run, counts):
+                    lacking = [p for p, key in zip(seen, keys[count], strict=True) if key not in results.done]
+                    found = evaluate(run.render, measuring, lacking, target)
+                    yield from results.add(variant.name, painting.stem, count, found, seconds)
+
+
+def measure_references(
+    methods: Mapping[str, Maker],
+    paintings: Sequence[Path],
+    photos: Sequence[Path],
+    loss_network: LossNetwork,
+    folder: Path,
+    *,
+    size: int = SIZE,
+    style_size: int = STYLE_SIZE,
+    device: str = "auto",
+    part: str = "",
+) -> Iterator[Cell | Failure]:
+    """What other systems reach on the same pictures; finished cells are not measured again.
+
+    A system that cannot do a painting has a ``Failure`` there.
+    """
+    results, where = Results(folder, part), pick_device(device)
+    measuring = copy.deepcopy(loss_network).to(where)
+    seen = look_at(photos, measuring, size)
+    check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
+    for method, make in methods.items():
+        system: System | None = None
+        for painting in paintings:
+            keys = [(method, painting.stem, photo.name, None) for photo in seen]
+            if results.have(keys):
+                yield from (results.done[key] for key in keys)
+                continue
+            lacking = [p for p, key in zip(seen, keys, strict=True) if key not in results.done]
+            style = whole(painting, style_size)
+            check_same(folder / "made.json", {painting.stem: style}, {})
+            try:
+                started = time.perf_counter()
+                system = system or make(where)
+                stylise = system.prepare(style.to(where))
+                seconds = time.perf_counter() - started
+                target = style_target(measuring, style.to(where))
+                found = evaluate(functools.partial(apply, stylise), measuring, lacking, target)
+            except Exception as error:  # whatever a system does, the others are measured
+                yield Failure(method, painting.stem, sentence(error))
+                continue
+            results.add(method, painting.stem, None, found, seconds)
+            yield from (results.done[key] for key in keys)
+
+
+def look_at(paths: Sequence[Path], loss_network: LossNetwork, size: int) -> list[Photo]:
+    """Photographs as they are measured, on the loss network's device."""
+    device = next(loss_network.parameters()).device
+    found = []
+    with torch.no_grad():
+        for path in paths:
+            pixels = whole(path, size).to(device)
+            found.append(Photo(path.stem, pixels, loss_network(pixels, [CONTENT_LAYER])[CONTENT_LAYER]))
+    return found
+
+
+@torch.no_grad()
+def evaluate(
+    render: Callable[[Tensor], Tensor],
+    loss_network: LossNetwork,
+    photos: Iterable[Photo],
+    target: StyleTarget,
+) -> list[tuple[str, Tensor, Loss]]:
+    """Each photograph's name, what ``render`` makes of it, and that picture's loss (alpha = 1, beta = 1e5).
+
+    All that is measured here goes through this function. ``render`` sees photographs (1, 3, H, W) padded by
+    reflection to sides that are a multiple of 4, and what it makes is cropped back, as the product does.
+    """
+    found = []
+    for photo in photos:
+        height, width = photo.pixels.shape[2:]
+        padded = F.pad(photo.pixels, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+        picture = render(padded)[:, :, :height, :width].to(photo.pixels.device)
+        loss = perceptual_loss(loss_network(picture), photo.features, target)
+        found.append((photo.name, picture.cpu(), loss))
+    return found
+
+
+def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float]]:
+    """Stop a run after each of ``counts`` steps (ascending); the seconds are those of the steps alone."""
+    steps, taken, seconds = iter(run), 0, 0.0
+    for count in counts:
+        started = time.perf_counter()
+        for _ in range(count - taken):
+            next(steps)
+        taken = count
+        seconds += time.perf_counter() - started
+        yield count, seconds
+
+
+def _check_variant(
+    path: Path, variant: Variant, photos: Sequence[Path], training_photos: Sequence[Path]
+) -> None:
+    """Cells of one name are of one variant: the weights, settings and contents that ``path``, JSON, knows.
+
+    Raises:
+        MetastyleError: it knows another one of this name.
+    """
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    learned = {"synthetic": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
+    names = [photo.name for photo in learned[variant.contents]]
+    facts: dict[str, Any] = {
+        "weights": variant.start()[1],
+        "contents": variant.contents,
+        "photographs": f"{len(names)}, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}",
+        "settings": asdict(variant.settings),
+    }
+    then = made.setdefault("variant", {}).setdefault(variant.name, facts)
+    if then != facts:
+        differing = next(k for k in facts if then.get(k) != facts[k])
+        raise MetastyleError(
+            f"{path.parent}: '{variant.name}' was measured there with other {differing}: "
+            "use another -o, or another name"
+        )
+    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)

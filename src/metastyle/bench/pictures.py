@@ -1,0 +1,194 @@
+"""Every system repaints every picture in every painting's style; results are kept as PNG files.
+
+What is there is not painted again, so that an interrupted comparison goes on where it stopped, and what is
+measured is what can be looked at. Weights are not looked into: after more training, use another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import torch
+from torch import Tensor
+
+from metastyle.bench.participants import Maker
+from metastyle.errors import MetastyleError
+from metastyle.files import write_bytes
+from metastyle.images.contents import spread as spread
+from metastyle.images.picture import (
+    Picture,
+    eight_bits,
+    from_tensor,
+    open_picture,
+    resize,
+    save_picture,
+    to_tensor,
+)
+from metastyle.images.sheet import Pixels, sheet
+from metastyle.systems.protocol import Stylise, System
+
+
+@dataclass(frozen=True)
+class Painted:
+    """One picture of one system: where it lies, or why it is not there."""
+
+    method: str
+    name: str
+    """The system's own; the method where it could not be made."""
+    styles: str
+    """``1`` or ``any``; empty where it could not be made."""
+    painting: str
+    photo: str
+    path: Path
+    error: str = ""
+
+
+def repaint(
+    methods: Mapping[str, Maker],
+    paintings: Mapping[str, Tensor],
+    photos: Mapping[str, Tensor],
+    folder: Path,
+    device: torch.device,
+) -> Iterator[Painted]:
+    """Paint what is missing, and yield everything, method by method and painting by painting.
+
+    Paintings and photographs (1, 3, H, W) in [0, 1], by name. Pictures lie in
+    ``folder``/pictures/METHOD/PAINTING/PHOTO.png. A system that fails at a painting fails there alone.
+
+    Raises:
+        MetastyleError: ``folder`` holds pictures of other photographs or paintings of these names.
+    """
+    check_same(folder / "pictures" / "made.json", paintings, photos)
+    for method, make in methods.items():
+        about = folder / "pictures" / file_name(method) / "system.json"
+        name, styles = method, ""
+        if about.exists():
+            name, styles = json.loads(about.read_text(encoding="utf-8"))
+        system: System | None = None
+        for painting, style in paintings.items():
+            stylise: Stylise | None = None
+            error = ""
+            for photo, pixels in photos.items():
+                path = picture_path(folder, method, painting, photo)
+                if not path.exists() and not error:
+                    try:
+                        if system is None:
+                            system = make(device)
+                            name, styles = system.name, system.styles
+                            about.parent.mkdir(parents=True, exist_ok=True)
+                            write_bytes(about, json.dumps([name, styles]).encode(), overwrite=True)
+                        stylise = stylise or system.prepare(style.to(device))
+                        picture = apply(stylise, pixels.to(device)).cpu()
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True)
+                    except Exception as failure:  # whatever a system does, the others are compared
+                        error = sentence(failure)
+                yield Painted(method, name, styles, painting, photo, path, "" if path.exists() else error)
+
+
+@torch.no_grad()
+def apply(stylise: Stylise, photo: Tensor) -> Tensor:
+    """One picture, in [0, 1].
+
+    Raises:
+        MetastyleError: it has another shape than the photograph.
+    """
+    picture = stylise(photo)
+    if picture.shape != photo.shape:
+        raise MetastyleError(f"made a picture of shape {tuple(picture.shape)} of one of {tuple(photo.shape)}")
+    return picture.clamp(0, 1)
+
+
+def sentence(error: Exception) -> str:
+    """What a cell says about a failure: one line, without the places of files."""
+    return re.sub(r"/(?:[^\s/:]+/)+", "", " ".join(str(error).split())) or type(error).__name__
+
+
+def picture_path(folder: Path, method: str, painting: str, photo: str) -> Path:
+    """Where a system's picture lies."""
+    return folder / "pictures" / file_name(method) / painting / f"{photo}.png"
+
+
+def unique_names(named: Mapping[str, str]) -> dict[str, str]:
+    """By method, the system's name, or the method itself where several systems have one name."""
+    names = list(named.values())
+    return {method: name if names.count(name) == 1 else method for method, name in named.items()}
+
+
+def escaped(text: str) -> str:
+    """Text as a Markdown table takes it."""
+    return text.replace("|", "\\|")
+
+
+def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> Pixels:
+    """The post's Figure 1: a row for each (photograph, painting), a column for each system; (H, W, 3) uint8.
+
+    Row i shows photograph i in the style of painting i; the shorter list is gone through again. What could
+    not be painted stays empty.
+    """
+    names = unique_names({one.method: one.name for one in painted if not one.error})
+    paths = {(one.method, one.painting, one.photo): one.path for one in painted if not one.error}
+    rows: list[list[Pixels | None]] = []
+    for photo, painting in pairs(photos, paintings):
+        row: list[Pixels | None] = [_pixels(photos[photo]), _pixels(paintings[painting])]
+        for method in names:
+            path = paths.get((method, painting, photo))
+            row.append(None if path is None else eight_bits(open_picture(path).pixels))
+        rows.append(row)
+    labels = [["photograph", "style", *names.values()], *([] for _ in rows[1:])]
+    return sheet(rows, labels, cell=256)
+
+
+def pairs(photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """The grid's rows."""
+    rows = range(max(len(photos), len(paintings)))
+    return [(list(photos)[i % len(photos)], list(paintings)[i % len(paintings)]) for i in rows]
+
+
+def check_same(path: Path, paintings: Mapping[str, Tensor], photos: Mapping[str, Tensor]) -> None:
+    """Results of a folder are of the photographs and paintings that ``path``, JSON, knows by their digests.
+
+    Raises:
+        MetastyleError: it knows other ones of these names.
+    """
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for kind, some in (("painting", paintings), ("photograph", photos)):
+        for name, picture in some.items():
+            digest = hashlib.sha256(eight_bits(from_tensor(picture)).tobytes()).hexdigest()
+            digest = f"{picture.shape[3]}x{picture.shape[2]} {digest[:32]}"
+            then = made.setdefault(kind, {}).setdefault(name, digest)
+            if then != digest:
+                sizes = f"{then.split()[0]}, this one is {digest.split()[0]}"
+                raise MetastyleError(
+                    f"{path.parent}: holds results of another {kind} '{name}' ({sizes}): use another -o"
+                )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)
+
+
+def whole(path: Path, long_edge: int) -> Tensor:
+    """A photograph or painting (1, 3, H, W) in [0, 1], its longer edge brought to ``long_edge`` pixels."""
+    return to_tensor(resize(open_picture(path), long_edge).pixels)
+
+
+def square(picture: Picture, size: int) -> Tensor:
+    """The middle square of a photograph (1, 3, size, size) in [0, 1]."""
+    height, width = picture.pixels.shape[:2]
+    reduced = to_tensor(resize(picture, -(-size * max(height, width) // min(height, width))).pixels)
+    top, left = (reduced.shape[2] - size) // 2, (reduced.shape[3] - size) // 2
+    return reduced[:, :, top : top + size, left : left + size]
+
+
+def _pixels(x: Tensor) -> Pixels:
+    return eight_bits(from_tensor(x))
+
+
+def file_name(method: str) -> str:
+    """What a method's folder or file is called; no two methods share one."""
+    return quote(method, safe="= ")

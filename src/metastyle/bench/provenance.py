@@ -1,0 +1,94 @@
+"""Where figures come from: commands, versions and the machine, kept beside them in ``about.json``."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from metastyle.files import write_bytes
+
+_T = TypeVar("_T")
+
+
+def note(
+    folder: Path,
+    arguments: Sequence[str],
+    device: torch.device,
+    *,
+    scale: Mapping[str, str] | None = None,
+    anew: bool = False,
+) -> None:
+    """Write down how the figures in ``folder`` are made, beside what made those that are there already.
+
+    arguments: of the command line after ``metastyle``. Of paths only the names are kept: where things lie on
+    one machine is nobody's business.
+    scale: sizes of photographs and paintings, in pixels: losses at other sizes do not compare.
+    anew: the figures replace the earlier ones.
+    """
+    folder.mkdir(parents=True, exist_ok=True)  # before the command is read: it is a path in it, too
+    run: dict[str, Any] = {
+        "command": " ".join(["metastyle", *map(_shown, arguments)]),
+        "machine": machine(device),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "metastyle": version("metastyle"),
+    } | ({"scale": dict(scale)} if scale else {})
+    runs = [] if anew else [other for other in read(folder) if other != run]
+    text = json.dumps([*runs, run], indent=1, ensure_ascii=False) + "\n"
+    write_bytes(folder / "about.json", text.encode(), overwrite=True)
+
+
+def noting(
+    results: Iterable[_T],
+    folder: Path,
+    arguments: Sequence[str],
+    device: torch.device,
+    *,
+    scale: Mapping[str, str] | None = None,
+) -> Iterator[_T]:
+    """``results`` as they come; the first one is noted, so that a refused command leaves nothing behind."""
+    for number, result in enumerate(results):
+        if number == 0:
+            note(folder, arguments, device, scale=scale)
+        yield result
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """What was noted, the latest last."""
+    path = folder / "about.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return found
+
+
+def machine(device: torch.device) -> str:
+    """``AMD EPYC, 2 threads`` or ``NVIDIA H100``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = _processor() or platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' * (threads > 1)}" + (", MPS" if device.type == "mps" else "")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _shown(argument: str) -> str:
+    """In quotes if a shell wants them; of paths that exist, alone or behind ``key=``, the last name."""
+    if Path(argument).exists():
+        return shlex.quote(Path(argument).resolve().name)
+    words = [re.split(r"(?<==)", word, maxsplit=1) for word in argument.split(" ")]
+    named = [[*w[:-1], Path(w[-1]).name if "/" in w[-1] and Path(w[-1]).exists() else w[-1]] for w in words]
+    return shlex.quote(" ".join("".join(w) for w in named))

@@ -1,0 +1,262 @@
+"""How good systems' pictures are, by losses that they were trained for and by others, and how still films.
+
+Systems repaint photographs and the frames of films (``pictures``); what is measured is what was kept of that,
+in 8 bits. Results are kept, too: an interrupted measurement goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
+
+from metastyle.bench.motion import Clip
+from metastyle.bench.participants import Maker
+from metastyle.bench.pictures import Painted, escaped, repaint, unique_names
+from metastyle.bench.stillness import errors
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
+from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
+from metastyle.errors import MetastyleError
+from metastyle.files import write_bytes
+from metastyle.images.picture import open_picture, to_tensor
+from metastyle.systems.vgg19 import Encoder
+
+OTHER_CONTENT = "relu4_1"
+OTHER_STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+REFERENCE = "Gatys et al."
+"""Its total loss under VGG-16 is what others' are divided by."""
+
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One picture of one system."""
+
+    method: str
+    name: str
+    styles: str
+    """How many styles one trained model serves: ``1`` or ``any``."""
+    painting: str
+    photo: str
+    total: float = math.nan
+    """The perceptual loss, 1 : 1e5, under VGG-16: what MetaStyle, Johnson and Gatys minimise."""
+    content: float = math.nan
+    style: float = math.nan
+    other_content: float = math.nan
+    """Mean squared distance at relu4_1 of the normalised VGG-19, which none of ours was trained for."""
+    other_style: float = math.nan
+    """Sum over relu1_1 to relu5_1 of the mean squared distance of its Gram matrices, times 1e5."""
+    structure: float = math.nan
+    """MS-SSIM of the luminance of picture and photograph: 1 keeps all structure."""
+    error: str = ""
+
+
+MEASURES = ("total", "content", "style", "other_content", "other_style", "structure")
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film in the style of one painting by one system, frame by frame."""
+
+    method: str
+    name: str
+    styles: str
+    painting: str
+    clip: str
+    flicker: float = math.nan
+    """Root mean square difference of neighbouring frames along the true motion, in 8-bit levels."""
+    own: float = math.nan
+    """The same of the film before it was painted."""
+    error: str = ""
+
+
+def measure(
+    methods: Mapping[str, Maker],
+    paintings: Mapping[str, Tensor],
+    photos: Mapping[str, Tensor],
+    folder: Path,
+    loss_network: LossNetwork,
+    encoder: Encoder,
+    device: torch.device,
+    clips: Sequence[Clip] = (),
+) -> Iterator[Quality | Film]:
+    """Repaint and measure; yields a ``Quality`` for every photograph and a ``Film`` for every clip.
+
+    Paintings (1, 3, H, W) and photographs (1, 3, H, W) with sides of at least 176, in [0, 1], by name.
+    Results lie in ``folder``: quality.json, films.json, and the pictures. The two networks lie on ``device``.
+
+    Raises:
+        MetastyleError: ``folder`` holds results of other pictures, or two clips have one name.
+    """
+    results, films = folder / "quality.json", folder / "films.json"
+    done = {(c.method, c.painting, c.photo): c for c in read(results)}
+    still = {(f.method, f.painting, f.clip): f for f in read_films(films)}
+    frames = {_frame(clip, i): to_tensor(x) for clip in clips for i, x in enumerate(clip.frames)}
+    last = {_frame(clip, len(clip.frames) - 1): clip for clip in clips}
+    if len(frames) < sum(len(clip.frames) for clip in clips) or frames.keys() & photos.keys():
+        raise MetastyleError("two films, or a film and a photograph, have the same name: rename one")
+    targets: dict[str, Callable[[Tensor, Tensor], tuple[float, ...]]] = {}
+    painted_frames: list[Painted] = []
+    for one in repaint(methods, paintings, {**photos, **frames}, folder, device):
+        if one.photo in photos:
+            row = done.get((one.method, one.painting, one.photo))
+            if one.error:
+                row = Quality(one.method, one.name, one.styles, one.painting, one.photo, error=one.error)
+            elif row is None:
+                if one.painting not in targets:
+                    style = paintings[one.painting]
+                    targets = {one.painting: losses_for(style, loss_network, encoder, device)}
+                picture = to_tensor(open_picture(one.path).pixels)
+                found = targets[one.painting](picture, photos[one.photo])
+                facts = dict(zip(MEASURES, found, strict=True))
+                row = Quality(one.method, one.name, one.styles, one.painting, one.photo, error="", **facts)
+                done[one.method, one.painting, one.photo] = row
+                _write(results, list(done.values()))
+            yield row
+            continue
+        painted_frames.append(one)
+        clip = last.get(one.photo)
+        if clip is not None:
+            film = still.get((one.method, one.painting, clip.name))
+            if film is None:
+                film = _film(clip, painted_frames)
+                if not film.error:
+                    still[one.method, one.painting, clip.name] = film
+                    _write(films, list(still.values()))
+            painted_frames = []
+            yield film
+
+
+def _film(clip: Clip, painted: Sequence[Painted]) -> Film:
+    one = painted[-1]
+    failed = next((p.error for p in painted if p.error), "")
+    if failed:
+        return Film(one.method, one.name, one.styles, one.painting, clip.name, error=failed)
+    flicker, _ = errors([open_picture(p.path).pixels for p in painted], clip.steps)
+    own, _ = errors(clip.frames, clip.steps)
+    return Film(one.method, one.name, one.styles, one.painting, clip.name, flicker, own)
+
+
+def _frame(clip: Clip, index: int) -> str:
+    return f"{clip.name}-{index:04}"
+
+
+@torch.no_grad()
+def losses_for(
+    style: Tensor, loss_network: LossNetwork, encoder: Encoder, device: torch.device
+) -> Callable[[Tensor, Tensor], tuple[float, ...]]:
+    """What ``MEASURES`` names, as a function of a picture and its photograph (1, 3, H, W) in [0, 1]."""
+    style = style.to(device)
+    target = style_target(loss_network, style)
+    wanted = {name: gram_matrix(f) for name, f in encoder(style, OTHER_STYLE).items()}
+    weights = torch.tensor(_LUMINANCE, device=device)[None, :, None, None]
+
+    @torch.no_grad()
+    def losses(picture: Tensor, photo: Tensor) -> tuple[float, ...]:
+        picture, photo = picture.to(device), photo.to(device)
+        content = loss_network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
+        own = perceptual_loss(loss_network(picture), content, target)
+        seen = encoder(picture, OTHER_STYLE)
+        other_content = F.mse_loss(seen[OTHER_CONTENT], encoder(photo, [OTHER_CONTENT])[OTHER_CONTENT])
+        distances = [F.mse_loss(gram_matrix(seen[name]), wanted[name]) for name in OTHER_STYLE]
+        other_style = 1e5 * torch.stack(distances).sum()
+        grey = [(weights * x).sum(dim=1, keepdim=True) for x in (picture, photo)]
+        structure = ms_ssim(grey[0], grey[1], data_range=1.0)
+        assert isinstance(structure, Tensor)
+        return tuple(x.item() for x in (*own, other_content, other_style, structure))
+
+    return losses
+
+
+def read(path: Path) -> list[Quality]:
+    """Cells of an earlier measurement."""
+    return [Quality(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+
+def read_films(path: Path) -> list[Film]:
+    """Films of an earlier measurement."""
+    return [Film(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+
+def _write(path: Path, rows: Sequence[Quality] | Sequence[Film]) -> None:
+    write_bytes(path, json.dumps([asdict(row) for row in rows], indent=1).encode(), overwrite=True)
+
+
+def table(cells: Sequence[Quality], films: Sequence[Film] = (), seed: int = 0) -> str:
+    """Markdown: means over pairs with 95 % bootstrap intervals; the total relative to Gatys et al., too.
+
+    Ratios to Gatys are of single pairs, and their mean is geometric: half and double even out.
+    """
+    good = [c for c in cells if not c.error]
+    relative = relative_losses(good)
+    names = unique_names({c.method: c.name for c in cells})
+    head = ["system", "pairs", f"total / {REFERENCE}", *(m.replace("other_", "VGG-19 ") for m in MEASURES)]
+    head += ["flicker"] if films else []
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for method, name in names.items():
+        own = [c for c in good if c.method == method]
+        if not own:
+            error = next(c.error for c in cells if c.method == method)
+            lines.append(f"| {escaped(name)} | 0 | {escaped(error)} |" + " |" * (len(head) - 3))
+            continue
+        written = [interval(relative.get(method, {}), seed, geometric=True)]
+        for measure in MEASURES:
+            values = {(c.painting, c.photo): getattr(c, measure) for c in own}
+            written.append(interval(values, seed))
+        if films:
+            flickers = {(f.painting, f.clip): f.flicker for f in films if f.method == method and not f.error}
+            written.append(interval(flickers, seed))
+        lines.append(f"| {escaped(name)} | {len(own)} | {' | '.join(written)} |")
+    if films:
+        own_flicker = {f.clip: f.own for f in films if not f.error}
+        described = ", ".join(f"{clip} {flicker:.1f}" for clip, flicker in own_flicker.items())
+        lines += ["", f"Flicker of the films themselves: {described}."]
+    return "\n".join(lines)
+
+
+def relative_losses(cells: Sequence[Quality]) -> dict[str, dict[tuple[str, str], float]]:
+    """By method and (painting, photograph), the total loss over that of the first Gatys et al."""
+    first = next((c.method for c in cells if c.name == REFERENCE), None)
+    base = {(c.painting, c.photo): c.total for c in cells if c.method == first}
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for c in cells:
+        if (c.painting, c.photo) in base:
+            found.setdefault(c.method, {})[c.painting, c.photo] = c.total / base[c.painting, c.photo]
+    return found
+
+
+def interval(values: Mapping[tuple[str, str], float], seed: int = 0, *, geometric: bool = False) -> str:
+    """``mean (low–high)`` with a 95 % bootstrap interval of values by (painting, photograph or film).
+
+    Paintings and photographs are drawn anew, not pairs: pairs of one painting are alike. One painting or one
+    photograph says nothing about others, and then there is no interval. Where pairs are independent after
+    all, drawing both errs on the wide side.
+    """
+    if not values:
+        return ""
+    sample = {pair: math.log(v) if geometric else v for pair, v in values.items()}
+    rows, columns = (list(dict.fromkeys(pair[k] for pair in sample)) for k in (0, 1))
+    matrix = np.full((len(rows), len(columns)), np.nan)
+    for (row, column), value in sample.items():
+        matrix[rows.index(row), columns.index(column)] = value
+    means = [np.nanmean(matrix)]
+    if min(matrix.shape) > 1:
+        rng = np.random.default_rng(seed)
+        draws = []
+        for _ in range(1000):
+            some = rng.integers(0, len(rows), len(rows)), rng.integers(0, len(columns), len(columns))
+            drawn = matrix[np.ix_(*some)]
+            if not np.isnan(drawn).all():
+                draws.append(np.nanmean(drawn))
+        means += list(np.percentile(draws, [2.5, 97.5]))
+    written = [f"{math.exp(m) if geometric else m:.3g}" for m in means]
+    return written[0] if len(written) == 1 else f"{written[0]} ({written[1]}–{written[2]})"

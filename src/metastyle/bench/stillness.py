@@ -1,0 +1,264 @@
+"""How still a stylised film is: the difference between neighbouring frames along the true motion.
+
+The warping error of Lai et al., "Learning Blind Video Temporal Consistency" (ECCV 2018), with true optical
+flow in place of an estimate: a pixel's colour in one frame against the colour where it has gone in the next,
+over the pixels that are seen in both. The film itself has such an error (light changes, motion blurs), which
+stands beside it. Flicker of whole areas is measured apart, as *drift*: the same difference averaged over
+squares of 32 pixels first, so that strokes which merely move do not count.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from metastyle.bench.motion import Clip, Pixels, Step
+from metastyle.core.network import TransformationNetwork
+from metastyle.files import write_bytes
+from metastyle.film.smoothing import Smoother, warp
+from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.images.picture import Picture, from_tensor, resize, to_tensor
+from metastyle.rendering.frozen import FrozenStylizer, average
+from metastyle.rendering.frozen import measure as frame_statistics
+from metastyle.rendering.stylizer import Stylizer
+from metastyle.systems.adain import AdaIN
+
+SQUARE = 32
+SMOOTHINGS = (0.5, 0.7)
+OWN, FOLLOWING = "each frame's own", "following"
+
+
+Paint: TypeAlias = Callable[[Sequence[Pixels]], dict[str, list[Pixels]]]
+"""The frames of one shot -> results by the way they were painted; the first way is the ordinary one."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to paint one clip in one style. Errors are root mean squares in 8-bit levels."""
+
+    style: str
+    clip: str
+    way: str
+    error: float
+    drift: float
+    sharpness: float
+    """Mean difference of horizontal neighbours, in levels."""
+    departure: float
+    """Mean difference from each frame painted for itself, in levels."""
+    film_error: float
+    film_drift: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Processor seconds for a frame, and the median of the ratios to the ordinary way within a round."""
+
+    way: str
+    size: str
+    seconds: float
+    ratio: float
+
+
+def paint(network: TransformationNetwork, grain: float, frames: Sequence[Pixels]) -> dict[str, list[Pixels]]:
+    """The frames of one shot, painted in every way, on the processor."""
+    stylizer = Stylizer(network, device="cpu", grain=grain)
+    measured = [frame_statistics(stylizer, frame) for frame in frames]
+    spread = sorted({round(i * (len(frames) - 1) / 3) for i in range(4)})
+
+    def frozen(*indices: int) -> FrozenStylizer:
+        statistics = average([measured[i] for i in indices])
+        return FrozenStylizer(network, statistics=statistics, device="cpu", grain=grain)
+
+    still = StillPainter(stylizer, StillnessSettings(smoothing=0))
+    first, four = frozen(0), frozen(*spread)
+    ways = {
+        OWN: [stylizer.render(frame) for frame in frames],
+        "the first frame's": [first.render(frame) for frame in frames],
+        "four frames', averaged": [four.render(frame) for frame in frames],
+        "running mean": [frozen(*range(i + 1)).render(frame) for i, frame in enumerate(frames)],
+        FOLLOWING: [still(frame) for frame in frames],
+    }
+    for way in (OWN, FOLLOWING):
+        for share in SMOOTHINGS:
+            ways[f"{way}, smoothing {share}"] = smoothed(frames, ways[way], share)
+    return ways
+
+
+def smoothed(frames: Sequence[Pixels], results: Sequence[Pixels], share: float) -> list[Pixels]:
+    """Results of one shot, each mixed with the one before it."""
+    smoother = Smoother(share)
+    mixed = [results[0]]
+    for (before, frame), result in zip(pairwise(frames), results[1:], strict=True):
+        mixed.append(smoother.smooth(frame, result, before, mixed[-1]))
+    return mixed
+
+
+def errors(frames: Sequence[Pixels], steps: Sequence[Step]) -> tuple[float, float]:
+    """Warping error and drift, root mean squares in levels, averaged over the steps."""
+    each = [_step_errors(frames[s.first], frames[s.first + 1], s) for s in steps]
+    return float(np.mean([e for e, _ in each])), float(np.mean([d for _, d in each]))
+
+
+def _step_errors(first: Pixels, second: Pixels, step: Step) -> tuple[float, float]:
+    difference = (warp(second, step.flow)[0] - first) * step.visible[..., None]
+    error = np.sqrt(np.square(difference).sum() / (3 * max(1, step.visible.sum())))
+    height, width = (n // SQUARE for n in step.visible.shape)
+
+    def sums(values: Pixels) -> Pixels:
+        cut = values[: height * SQUARE, : width * SQUARE]
+        total: Pixels = cut.reshape(height, SQUARE, width, SQUARE, -1).sum((1, 3))
+        return total
+
+    counts = sums(step.visible[..., None].astype(np.float64))[..., 0]
+    enough = counts > SQUARE**2 / 2
+    means = sums(difference)[enough] / counts[enough, None]
+    return float(error), float(np.sqrt(np.square(means).mean())) if enough.any() else 0.0
+
+
+def adain_painter(painting: Picture, size: int = 512) -> Paint:
+    """AdaIN, whose statistics are each frame's own in another way: fed forward, never adapted."""
+    style = to_tensor(resize(painting, size).pixels)
+    stylise = AdaIN.load(torch.device("cpu")).prepare(style)
+
+    def painted(frames: Sequence[Pixels]) -> dict[str, list[Pixels]]:
+        return {"AdaIN, each frame's own": [from_tensor(stylise(to_tensor(frame))) for frame in frames]}
+
+    return painted
+
+
+def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) -> Iterator[Row]:
+    """Fill the table and yield its rows; what ``results.json`` holds already is not done again.
+
+    painters: by the style's name, what paints the frames of one shot in one or more ways.
+    """
+    path = folder / "results.json"
+    rows, speeds = read(path)
+    yield from rows
+    done = {(row.style, row.clip) for row in rows}
+    for style, painter in painters.items():
+        for clip in clips:
+            if (style, clip.name) in done:
+                continue
+            film = errors(clip.frames, clip.steps)
+            painted = painter(clip.frames)
+            reference = np.asarray(next(iter(painted.values())), np.float32)
+            for way, results in painted.items():
+                values = np.asarray(results, np.float32)
+                sharpness = float(np.abs(np.diff(values, axis=2)).mean())
+                departure = float(np.abs(values - reference).mean())
+                error, drift = errors(results, clip.steps)
+                rows.append(Row(style, clip.name, way, error, drift, sharpness, departure, *film))
+                yield rows[-1]
+            write(path, rows, speeds)
+
+
+def measure_speed(
+    network: TransformationNetwork,
+    grain: float,
+    folder: Path,
+    *,
+    height: int = 360,
+    width: int = 640,
+    rounds: int = 7,
+) -> list[Speed]:
+    """Time the ways in turns, in one process; kept beside the rows."""
+    ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), np.uint8)
+    frame = ramp[:, :, None] + noise
+    stylizer = Stylizer(network, device="cpu", grain=grain)
+    frozen = FrozenStylizer(network, [frame], device="cpu", grain=grain)
+    plain = StillPainter(stylizer, StillnessSettings(smoothing=0))
+    default = StillPainter(stylizer)
+    every = StillnessSettings().every
+
+    def some(painter: StillPainter) -> Callable[[], float]:
+        """As many frames as lie between two measurements, so that one of them is in every round."""
+
+        def seconds() -> float:
+            return _seconds(lambda: [painter(frame) for _ in range(every)]) / every
+
+        return seconds
+
+    ways: dict[str, Callable[[], float]] = {
+        OWN: lambda: _seconds(lambda: stylizer.render(frame)),
+        "frozen, folded": lambda: _seconds(lambda: frozen.render(frame)),
+        FOLLOWING: some(plain),
+        "following, smoothing 0.5": some(default),
+    }
+    for painter in (plain, default):
+        painter(frame)  # the first frame of a shot costs more
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for way in ways.values():
+        way()
+    for _ in range(rounds):
+        for name, way in ways.items():
+            times[name].append(way())
+    speeds = [
+        Speed(
+            name,
+            f"{width}x{height}",
+            statistics.median(values),
+            statistics.median(a / b for a, b in zip(values, times[OWN], strict=True)),
+        )
+        for name, values in times.items()
+    ]
+    path = folder / "results.json"
+    write(path, read(path)[0], speeds)
+    return speeds
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def read(path: Path) -> tuple[list[Row], list[Speed]]:
+    if not path.exists():
+        return [], []
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return [Row(**row) for row in kept["rows"]], [Speed(**speed) for speed in kept["speeds"]]
+
+
+def write(path: Path, rows: Sequence[Row], speeds: Sequence[Speed]) -> None:
+    """Whole or not at all: an interrupted measurement is taken up from this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"rows": [asdict(row) for row in rows], "speeds": [asdict(speed) for speed in speeds]}
+    write_bytes(path, json.dumps(content, indent=1).encode(), overwrite=True)
+
+
+def table(rows: Sequence[Row], speeds: Sequence[Speed]) -> str:
+    """Markdown: error and drift of each way for each clip, averaged over the styles, and times."""
+    clips, ways = (list(dict.fromkeys(getattr(row, name) for row in rows)) for name in ("clip", "way"))
+
+    def mean(name: str, **where: str) -> float:
+        return float(
+            np.mean([getattr(r, name) for r in rows if all(getattr(r, k) == v for k, v in where.items())])
+        )
+
+    def line(*cells: str) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    def pair(error: float, drift: float) -> str:
+        return f"{error:.1f} / {drift:.2f}"
+
+    lines = [line("statistics", *clips, "sharpness", "departure"), "|---" * (len(clips) + 3) + "|"]
+    film = [pair(mean("film_error", clip=c), mean("film_drift", clip=c)) for c in clips]
+    lines.append(line("(the film itself)", *film, "", ""))
+    for way in ways:
+        cells = [pair(mean("error", way=way, clip=c), mean("drift", way=way, clip=c)) for c in clips]
+        relative = mean("sharpness", way=way) / mean("sharpness", way=OWN)
+        lines.append(line(way, *cells, f"{relative:.2f}", f"{mean('departure', way=way):.1f}"))
+    if speeds:
+        lines += ["", line("way", "frame", "processor seconds", "ratio"), "|---|---|---|---|"]
+        lines += [line(s.way, s.size, f"{s.seconds:.2f}", f"{s.ratio:.2f}") for s in speeds]
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""``metastyle bench grid``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from metastyle.cli.comparison import failures, makers, read_pairs
+from metastyle.cli.inputs import check_number
+from metastyle.cli.options import Common, Whole
+from metastyle.cli.progress import Display, Speaker, complain
+
+if TYPE_CHECKING:
+    from metastyle.bench.pictures import Painted
+
+
+def grid(
+    *,
+    content: Annotated[Path, Parameter(metavar="DIR|PHOTO")],
+    style: Annotated[Path, Parameter(metavar="DIR|PAINTING")],
+    method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
+    photos: Whole = 4,
+    paintings: Whole = 4,
+    size: Whole = 512,
+    style_size: Whole = 512,
+    weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/grid"),
+    device: str = "auto",
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Show the systems side by side: the post's Figure 1, of your pictures.
+
+    A row for each photograph in the style of a painting, a column for each system.
+    What is painted is kept: the same command goes on where it stopped. A system
+    that fails says so, its place stays empty, and the exit code is 1.
+
+    For example:
+
+        metastyle bench grid --content photos/ --style paintings/
+        metastyle bench grid --content a.jpg --style b.jpg --method adain
+
+    Args:
+        content: Folder of photographs, or one.
+        style: Folder of paintings, or one; row i has photograph i and painting i.
+        method: A system and its settings, such as "metastyle steps=200", or your own as
+            package.module:Class; may be repeated. Without it, all eight,
+            and MetaStyle with 200 steps.
+        photos: How many photographs of the folder, spread evenly over its names.
+        paintings: How many paintings, likewise.
+        size: Side of the squares that photographs are cut to.
+        style_size: Long edge of the paintings.
+        weights: Folder of weights that train-baseline made; looked into before the package.
+        output: Folder for grid.png and the pictures.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    check_number("--size", size, 64, 4096)
+
+    from metastyle.bench import pictures
+    from metastyle.bench.provenance import noting
+    from metastyle.core.device import pick_device
+    from metastyle.images.picture import Picture, save_picture
+
+    methods, where = makers(method, weights), pick_device(device)
+    squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
+    rows = pictures.pairs(squares, styles)
+    painted: list[Painted] = []
+    with Display(common.quiet) as display:
+        total = len(set(rows)) * len(methods)
+        for painting, style_picture in styles.items():
+            some = {photo: squares[photo] for photo, other in rows if other == painting}
+            found = pictures.repaint(methods, {painting: style_picture}, some, output, where)
+            for one in noting(found, output, sys.argv[1:], where):
+                painted.append(one)
+                display.update("painting", len(painted) / total, f"{one.name}, {one.painting}, {one.photo}")
+    shown = pictures.grid(painted, squares, styles)
+    save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
+    errors = failures((one.method, one.error) for one in painted)
+    code = 1 if errors else 0
+    speaker = Speaker(common.json, common.quiet)
+    outputs = [{"output": output / "grid.png"}]
+    speaker.document({"command": "bench grid", "outputs": outputs, "errors": errors, "exit_code": code})
+    for error in errors:
+        complain(f"{error['method']}: {error['error']}")
+    speaker.line(str(output / "grid.png"))
+    return code

@@ -1,0 +1,45 @@
+"""``metastyle bench report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from metastyle.cli.extras import needs
+from metastyle.cli.options import Common
+from metastyle.cli.progress import Speaker
+
+
+def report(
+    folder: Annotated[Path, Parameter(metavar="DIR")] = Path("out/bench"),
+    /,
+    *,
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Put what the other benchmarks measured on one page, with plots.
+
+    Reads speed/, quality/, adaptation/ and grid/ of a folder, those it has,
+    and writes report.html, one file with everything inside, and report.md.
+
+    For example:
+
+        metastyle bench report
+        metastyle bench report benchmarks/results/0.1.0
+
+    Args:
+        folder: Where the others wrote; their own default is out/bench.
+    """
+    with needs("bench", "bench report"):
+        import markdown_it  # noqa: F401
+        import matplotlib  # noqa: F401
+        import torchmetrics  # noqa: F401
+    from metastyle.bench import report as benchmark
+
+    written = benchmark.write(folder, benchmark.read(folder))
+    speaker = Speaker(common.json, common.quiet)
+    outputs = [{"output": path} for path in written]
+    speaker.document({"command": "bench report", "outputs": outputs, "errors": [], "exit_code": 0})
+    speaker.line(str(written[0]))
+    return 0

@@ -1,0 +1,96 @@
+"""``metastyle bench speed``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from metastyle.cli.comparison import makers
+from metastyle.cli.inputs import check_is_file, check_number
+from metastyle.cli.options import FLAG, Common, Whole
+from metastyle.cli.progress import Display, Speaker
+from metastyle.errors import MetastyleError
+
+
+def speed(
+    *,
+    content: Annotated[Path, Parameter(metavar="PHOTO")],
+    style: Annotated[Path, Parameter(metavar="PAINTING")],
+    method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
+    size: Annotated[list[int] | None, Parameter(metavar="PIXELS", negative_iterable="")] = None,
+    rounds: Whole = 5,
+    weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/speed"),
+    overwrite: Annotated[bool, FLAG] = False,
+    device: str = "auto",
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Time the eight systems side by side: preparation, repainting, memory.
+
+    A system whose weights are missing, or that runs out of memory, says so in its
+    cell; the others are measured all the same, and the exit code is 1.
+
+    For example:
+
+        metastyle bench speed --content photo.jpg --style painting.jpg
+        metastyle bench speed --content a.jpg --style b.jpg --method adain
+        metastyle bench speed --content a.jpg --style b.jpg --method mine:System
+
+    Args:
+        content: The photograph that is repainted.
+        style: The painting.
+        method: A system and its settings, such as "metastyle steps=200", or your own as
+            package.module:Class; may be repeated. Without it, all eight,
+            and MetaStyle with 200 steps.
+        size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
+        rounds: How often each repaints; the median counts.
+        weights: Folder of weights that train-baseline made; looked into before the package.
+        output: Folder for speed.json and speed.md.
+        overwrite: Replace results that lie there.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    check_is_file(content)
+    check_is_file(style)
+    check_number("--rounds", rounds, 1, 1000)
+    sizes = size or [256, 512]
+    for side in sizes:
+        check_number("--size", side, 64, 4096)
+    if (output / "speed.json").exists() and not overwrite:
+        raise MetastyleError(f"{output / 'speed.json'} exists: add --overwrite, or choose another -o")
+
+    from metastyle.bench.provenance import note
+    from metastyle.bench.speed import Speed, measure, table
+    from metastyle.core.device import pick_device
+    from metastyle.files import write_bytes
+    from metastyle.images.picture import open_picture, resize, to_tensor
+
+    methods = makers(method, weights)
+    where = pick_device(device)
+    painting = to_tensor(resize(open_picture(style), 512).pixels)
+    photo = to_tensor(open_picture(content).pixels)
+    rows: list[Speed] = []
+    with Display(common.quiet) as display:
+        steps = len(methods) * (1 + len(sizes) * (rounds + 1))
+        for count, said in enumerate(measure(methods, painting, photo, where, sizes=sizes, rounds=rounds)):
+            if isinstance(said, Speed):
+                rows.append(said)
+            else:
+                display.update("measuring", min(1.0, count / steps), said)
+    written = table(rows)
+    note(output, sys.argv[1:], where, anew=True)
+    output.mkdir(parents=True, exist_ok=True)
+    document = json.dumps({"rows": [asdict(row) for row in rows]}, indent=1)
+    write_bytes(output / "speed.json", document.encode(), overwrite=True)
+    write_bytes(output / "speed.md", (written + "\n").encode(), overwrite=True)
+    errors = [{"method": r.method, "size": r.size, "error": r.error} for r in rows if r.error]
+    speaker = Speaker(common.json, common.quiet)
+    code = 1 if errors else 0
+    outputs = [{"output": output / name} for name in ("speed.json", "speed.md")]
+    speaker.document({"command": "bench speed", "outputs": outputs, "errors": errors, "exit_code": code})
+    speaker.line(written)
+    return code

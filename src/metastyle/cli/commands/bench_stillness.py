@@ -1,0 +1,90 @@
+"""``metastyle bench stillness``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from metastyle.cli.extras import needs
+from metastyle.cli.options import Common, Whole
+from metastyle.cli.progress import Display, Speaker
+from metastyle.errors import MetastyleError
+
+
+def stillness(
+    *,
+    style: Annotated[list[Path], Parameter(metavar="STYLE", negative_iterable="")],
+    sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
+    picture: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
+    painting: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
+    reduce: Whole = 1,
+    rounds: Whole = 7,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/stillness"),
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Measure how still stylised films are, along their true motion.
+
+    A table of warping errors for several ways to take statistics, with and
+    without smoothing, and of times; it goes on where it was interrupted.
+
+    For example:
+
+        metastyle bench stillness --style s.safetensors --sequence alley_1/
+        metastyle bench stillness --style s.safetensors --sequence a/ --sequence b/
+
+    Args:
+        style: Style file; may be repeated.
+        sequence: Folder in Sintel's format (clean/, flow/, occlusions/); may be
+            repeated.
+        picture: Two pictures to make films of: a pan over the first, a fade, and
+            the second passing before the first.
+        painting: Painting that AdaIN is measured with, beside the styles; may be
+            repeated.
+        reduce: Make the sequences smaller by this whole factor.
+        rounds: How often times are taken; 0 takes none.
+        output: Folder for results.json and table.md.
+    """
+    with needs("video", "smoothing"):
+        import cv2  # noqa: F401
+    from metastyle import api
+    from metastyle.bench import motion
+    from metastyle.bench import stillness as benchmark
+    from metastyle.images.picture import open_picture
+
+    if reduce < 1 or rounds < 0:
+        raise MetastyleError(f"--reduce {reduce} --rounds {rounds}: at least 1 and 0")
+    if picture is not None and len(picture) != 2:
+        raise MetastyleError(f"--picture is given {len(picture)} times: two pictures make the films, or none")
+    clips = [motion.read_sequence(folder, reduce=reduce) for folder in sequence or []]
+    clips += motion.films_of(*picture) if picture else []
+    if not clips:
+        raise MetastyleError("nothing to measure on: give --sequence DIR, or --picture twice")
+    styles = {path.stem: api.load(path) for path in style}
+    painters: dict[str, benchmark.Paint] = {
+        name: partial(benchmark.paint, one.network(), one.grain) for name, one in styles.items()
+    }
+    for path in painting or []:
+        painters[f"{path.stem} (AdaIN)"] = benchmark.adain_painter(open_picture(path))
+    rows = []
+    total = len(clips) * (9 * len(styles) + len(painting or []))  # ways
+    with Display(common.quiet) as display:
+        for row in benchmark.measure(painters, clips, output):
+            rows.append(row)
+            line = f"{row.style}, {row.clip}, {row.way}: {row.error:.2f}"
+            display.update("measuring", min(1.0, len(rows) / total), line)
+        speeds = benchmark.read(output / "results.json")[1]
+        if rounds:
+            display.update("timing", 0.0)
+            first = next(iter(styles.values()))
+            speeds = benchmark.measure_speed(first.network(), first.grain, output, rounds=rounds)
+            display.update("timing", 1.0)
+    written = benchmark.table(rows, speeds)
+    (output / "table.md").write_text(written + "\n", encoding="utf-8")
+    speaker = Speaker(common.json, common.quiet)
+    outputs = [{"output": output / name} for name in ("results.json", "table.md")]
+    speaker.document({"command": "bench", "outputs": outputs, "errors": [], "exit_code": 0})
+    speaker.line(written)
+    return 0

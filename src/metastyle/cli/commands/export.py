@@ -1,0 +1,60 @@
+"""``metastyle export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from metastyle.cli.inputs import PIPE, check_is_file, check_output
+from metastyle.cli.options import FLAG, Common
+from metastyle.cli.progress import Speaker
+from metastyle.errors import MetastyleError
+
+_SUFFIX = ".onnx"
+
+
+def export(
+    style: Annotated[Path, Parameter(metavar="STYLE")],
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="MODEL")] = None,
+    overwrite: Annotated[bool, FLAG] = False,
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Write a style as an ONNX model, for other programs and for browsers.
+
+    The model takes pictures of any size: RGB in [0, 1], (batch, 3, height, width).
+
+    For example:
+
+        metastyle export night.safetensors
+        metastyle export night.safetensors -o model.onnx --overwrite
+
+    Args:
+        style: A style file made by 'metastyle adapt'.
+        output: The model; without it, STYLE.onnx beside the style.
+        overwrite: Replace the model if it exists.
+    """
+    check_is_file(style)
+    if output is None and style == PIPE:
+        raise MetastyleError("a style is read from a file: give its name")
+    out = output if output is not None else style.with_suffix(_SUFFIX)
+    if out.suffix.lower() != _SUFFIX:
+        raise MetastyleError(f"{out}: a model's name ends in {_SUFFIX}")
+    check_output(out, overwrite=overwrite)
+
+    from metastyle import api
+    from metastyle.rendering.onnx import export_onnx
+
+    learned = api.load(style)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"painting": learned.painting, "painting_sha256": learned.painting_sha256}
+    export_onnx(learned.network(), out, overwrite=overwrite, metadata=metadata)
+    size = out.stat().st_size
+    speaker = Speaker(common.json, common.quiet)
+    document = {"command": "export", "outputs": [{"output": out, "bytes": size}]}
+    speaker.document(document | {"errors": [], "exit_code": 0})
+    speaker.line(f"{out}  {size / 1e6:.1f} MB")
+    return 0

@@ -1,0 +1,123 @@
+"""``metastyle train``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from metastyle.cli.extras import needs
+from metastyle.cli.options import Common, Whole
+from metastyle.cli.progress import Display, Speaker, seconds
+from metastyle.cli.trainings import conclude
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.training.events import TrainingEvent
+
+
+def train(
+    *,
+    content: Annotated[Path, Parameter(metavar="DIR")],
+    style: Annotated[Path, Parameter(metavar="DIR")],
+    config: Annotated[str, Parameter(metavar="PRESET|TOML")] = "cpu",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="DIR")] = None,
+    minutes: float | None = None,
+    iterations: Whole | None = None,
+    change: Annotated[
+        list[str] | None, Parameter(name="--set", metavar="NAME=VALUE", negative_iterable="")
+    ] = None,
+    loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    device: str = "auto",
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Meta-train the model that every adaptation starts from.
+
+    The state is saved as it goes and when Ctrl-C stops the run; the same
+    command again goes on from there.
+
+    For example:
+
+        metastyle train --content photos/ --style paintings/ --minutes 60
+        metastyle train --content photos/ --style paintings/ --config gpu -o run/
+        metastyle train --content photos/ --style paintings/ --config mine.toml
+        metastyle train --content a/ --style b/ --set optimiser.rate=5e-4
+
+    On several GPUs: torchrun --nproc-per-node 4 --no-python metastyle train ...
+
+    Args:
+        content: Folder of photographs, or of tar shards of them, or one shard.
+        style: The same for paintings.
+        config: A preset (cpu, gpu, paper, smoke), or a TOML file.
+        output: Folder of the run; a run found there goes on.
+        minutes: Length of the training in minutes.
+        iterations: Length in iterations; with both, whichever ends first.
+        change: Any setting of the configuration, as section.name=value; may be repeated.
+        loss_network: A file with VGG-16's weights; without it, they are found or fetched.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    with needs("train", "training"):
+        from metastyle.training import meta as trainer
+        from metastyle.training.config import load_config
+        from metastyle.weights.vgg16 import load_loss_network
+
+        overrides: dict[str, object] = {"data.contents": str(content), "data.styles": str(style)}
+        given = {"run.output": output and str(output), "run.minutes": minutes, "run.iterations": iterations}
+        overrides |= {name: value for name, value in given.items() if value is not None}
+        if device != "auto":
+            overrides["run.device"] = device
+        settings = load_config(config, overrides | dict(map(parse_change, change or ())))
+        events: list[TrainingEvent] = []
+        with Display(common.quiet) as display:
+            vgg = load_loss_network(loss_network) if loss_network else None
+            for event in trainer.train(settings, loss_network=vgg):
+                events.append(event)
+                _show(event, display)
+    return _conclude(events, Speaker(common.json, common.quiet))
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """``section.name=value``; the value as TOML writes it, quotes around text may be left out."""
+    name, equals, value = text.partition("=")
+    if not equals or name.count(".") != 1:
+        raise MetastyleError(f"--set {text}: write section.name=value, such as optimiser.rate=5e-4")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def _show(event: TrainingEvent, display: Display) -> None:
+    from metastyle.training import events as kinds
+
+    match event:
+        case kinds.Preparing(what, done, total):
+            display.update(f"preparing {what}", done / max(1, total))
+        case kinds.Started():
+            display.note(
+                f"{event.contents} photographs, {event.styles} paintings, {event.processes} process(es) on"
+                f" {event.device}, from iteration {event.iteration}: {event.output}"
+            )
+        case kinds.Step():
+            left = f"  {seconds(event.seconds_left)} left"
+            display.update(
+                "training", event.progress, f"iteration {event.iteration}  loss {event.total:.3g}{left}"
+            )
+        case kinds.Validated(iteration, _, total):
+            display.note(f"iteration {iteration}: {total:.2f} on held-out paintings before any step")
+        case kinds.Sampled(iteration, path):
+            display.note(f"iteration {iteration}: {path}")
+
+
+def _conclude(events: Sequence[TrainingEvent], speaker: Speaker) -> int:
+    from metastyle.training import events as kinds
+
+    last = events[-1] if events else None
+    if not isinstance(last, kinds.Finished):
+        return 0  # not the first of several processes: that one speaks
+    validated = [e for e in events if isinstance(e, kinds.Validated)]
+    totals = [{"iteration": e.iteration, "total": e.total} for e in validated]
+    return conclude("train", last, speaker, validation=totals)

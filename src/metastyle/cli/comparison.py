@@ -1,0 +1,94 @@
+"""What ``bench`` commands are told: systems, photographs and paintings."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metastyle.cli.inputs import check_number
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metastyle.bench.participants import Maker
+
+LISTS = ("paintings", "photographs", "references")
+"""What a file of chosen pictures holds; references are the paintings that other systems are measured on."""
+
+
+def makers(method: list[str] | None, weights: Path | None) -> Mapping[str, Maker]:
+    """What --method and --weights name; without a method, the rows of the comparison."""
+    from metastyle.bench.participants import maker
+    from metastyle.systems.registry import ROWS
+
+    return {text: maker(text, weights) for text in method or ROWS}
+
+
+def read_pairs(
+    content: Path, style: Path, photos: int, paintings: int, size: int, style_size: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Photographs as squares and paintings, by name."""
+    check_number("--style-size", style_size, 64, 4096)
+    check_number("--photos", photos, 1, 10_000)
+    check_number("--paintings", paintings, 1, 10_000)
+    from metastyle.bench.pictures import square, whole
+    from metastyle.images.picture import open_picture
+
+    photo_paths, painting_paths = choose(content, photos), choose(style, paintings)
+    squares = {path.stem: square(open_picture(path), size) for path in photo_paths}
+    return squares, {path.stem: whole(path, style_size) for path in painting_paths}
+
+
+def choose(where: Path, count: int, names: Sequence[str] | None = None) -> list[Path]:
+    """``count`` pictures of a folder, spread evenly over its names, those of ``names``, or the one picture.
+
+    Raises:
+        MetastyleError: there are none, one is missing, or two have one name.
+    """
+    from metastyle.bench.pictures import spread
+    from metastyle.images.picture import list_pictures
+
+    if names is not None:
+        paths = [where / name for name in names]
+        for path in paths:
+            if not path.is_file():
+                raise MetastyleError(f"{path}: no such file, but the list of pictures names it")
+    else:
+        paths = [where] if where.is_file() else spread(list_pictures(where), count)
+    if not paths:
+        raise MetastyleError(f"{where}: no pictures in this folder")
+    if len({path.stem for path in paths}) < len(paths):
+        raise MetastyleError(f"{where}: two pictures have the same name but for the extension: rename one")
+    return paths
+
+
+def read_lists(path: Path) -> dict[str, list[str]]:
+    """A TOML file with the lists ``paintings``, ``photographs`` and ``references``: names of files.
+
+    Raises:
+        MetastyleError: it cannot be read, or holds something else; references are not among the paintings.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # what TOML is not is a ValueError
+        raise MetastyleError(f"{path}: cannot be read as TOML: {' '.join(str(error).split())}") from None
+    for name in LISTS:
+        some = found.get(name)
+        if not isinstance(some, list) or not some or not all(isinstance(one, str) for one in some):
+            raise MetastyleError(f"{path}: '{name}' must be a list of file names")
+    for name in found:
+        if name not in LISTS:
+            raise MetastyleError(f"{path}: '{name}' is not known: use {', '.join(LISTS)}")
+    for one in found["references"]:
+        if one not in found["paintings"]:
+            raise MetastyleError(f"{path}: '{one}' is one of the references, but not of the paintings")
+    return found
+
+
+def failures(rows: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """What methods failed with, each failure once; of ``rows``, errors are empty where all went well."""
+    failed = dict.fromkeys((method, error) for method, error in rows if error)
+    return [{"method": method, "error": error} for method, error in failed]

@@ -1,0 +1,158 @@
+"""What paintings are learned on: what is to be painted, or what ``--content`` names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metastyle.cli.photos import is_pattern
+from metastyle.cli.pipes import source
+from metastyle.cli.progress import Display
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.cli.pipes import Piped
+    from metastyle.film.clip import Clip
+    from metastyle.images.contents import Contents
+    from metastyle.images.picture import Picture
+
+PROCEDURAL = "procedural"
+"""In place of photographs: pictures that a program draws."""
+
+
+def asked_for(content: Path | None) -> str | None:
+    """What ``--content`` was given, as one text for one thing; a file or folder comes before the word."""
+    if content is None:
+        return None
+    return PROCEDURAL if _is_procedural(content) else str(content.absolute())
+
+
+def _is_procedural(content: Path) -> bool:
+    return content == Path(PROCEDURAL) and not content.exists()
+
+
+def learning_contents(
+    content: Path | None, own: Contents | None, most: int, display: Display
+) -> Path | Piped | list[Picture] | Contents | None:
+    """What to learn on: what ``content`` names, else ``own``; None means procedural pictures.
+
+    Of a folder ``most`` photographs are taken, without those that cannot be read, which is said.
+
+    Raises:
+        MetastyleError: none of a folder's pictures can be read.
+    """
+    if content is None:
+        return own
+    if _is_procedural(content):
+        return None
+    return _folder(content, most, display) if content.is_dir() else source(content)
+
+
+def _folder(folder: Path, most: int, display: Display) -> list[Picture]:
+    from metastyle.images.picture import list_pictures, open_picture
+
+    pictures: list[Picture] = []
+    unreadable: list[MetastyleError] = []
+    for path in list_pictures(folder):
+        if len(pictures) == most:
+            break
+        try:
+            pictures.append(open_picture(path))
+        except MetastyleError as error:
+            unreadable.append(error)
+    if not pictures:
+        first = f": {unreadable[0]}" if unreadable else ""
+        raise MetastyleError(f"{folder}: no pictures in this folder to learn on{first}")
+    if unreadable:
+        count = len(unreadable)
+        display.note(f"{count} of {len(pictures) + count} photographs to learn on left out:")
+        for why in unreadable:
+            display.note(f"  {why}")
+    return pictures
+
+
+def photographs(given: Sequence[Path], found: Sequence[Path], size: int) -> Contents:
+    """The photographs that a call paints, to learn on in crops of ``size`` pixels.
+
+    Photographs that are ``given`` by name are known by their pixels. Folders and patterns are known as such,
+    so that a style is not learned anew for every photograph that comes or goes.
+
+    found: all that is meant by ``given``; up to ``MOST_PHOTOS`` that can be read, evenly spread, are taken.
+    """
+    from metastyle.images.contents import PROCEDURAL_SHARE, Contents
+
+    def read() -> list[Picture]:
+        return _readable(found, size)
+
+    if not any(path.is_dir() or is_pattern(path) for path in given):
+        return Contents(read, PROCEDURAL_SHARE)
+    return Contents(
+        read,
+        PROCEDURAL_SHARE,
+        place=_digest(sorted(str(path.resolve()) for path in given)),
+        stand=_digest(sorted(_name_and_size(path) for path in found)),
+        differing="other photographs than these, of the same folders",
+    )
+
+
+def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size: int) -> Contents:
+    """Frames of the part of a film that is painted, to learn on in crops of ``size`` pixels.
+
+    They are known by the path and the size of the film, so that a second part is painted in the same style;
+    a film that is ``given`` as a folder or pattern of numbered pictures by that alone.
+    """
+    from metastyle.film.frames import stills
+    from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
+    from metastyle.images.picture import Picture
+
+    def read() -> list[Picture]:
+        shown = stills(clip, MOST_PHOTOS, begin=begin, end=end, shorter=shorter_side(size))
+        return [Picture(frame.pixels, name=clip.path.name) for frame in shown]
+
+    return Contents(
+        read,
+        PROCEDURAL_SHARE,
+        place=_digest(["film", str(given.resolve()), given.stat().st_size if given.is_file() else 0]),
+        stand=_digest([begin, end]),
+        differing="another part of this film",
+    )
+
+
+def remembered_otherwise(name: str, settings: Mapping[str, Any], contents: object) -> str | None:
+    """A line for a remembered style that was learned on something else than what is there now."""
+    from metastyle.images.contents import Contents
+
+    if isinstance(contents, Contents) and contents.differs(settings):
+        return f"{name} was learned on {contents.differing}: --learn-again learns it on what is there now"
+    return None
+
+
+def _readable(found: Sequence[Path], size: int) -> list[Picture]:
+    """The first photograph that can be read of each of ``MOST_PHOTOS`` equal stretches."""
+    from metastyle.images.contents import MOST_PHOTOS, open_reduced, shorter_side
+
+    pictures: list[Picture] = []
+    count = min(MOST_PHOTOS, len(found))
+    for index in range(count):
+        for path in found[index * len(found) // count : (index + 1) * len(found) // count]:
+            try:
+                pictures.append(open_reduced(source(path), shorter_side(size)))
+            except MetastyleError:  # said where it is to be painted
+                continue
+            break
+    return pictures
+
+
+def _name_and_size(path: Path) -> tuple[str, int]:
+    try:
+        return path.name, path.stat().st_size
+    except OSError:  # gone again
+        return path.name, -1
+
+
+def _digest(record: list[Any]) -> str:
+    from metastyle.images.origin import digest
+
+    return digest(json.dumps(record).encode())

@@ -1,0 +1,108 @@
+"""The ``metastyle`` command: reads the command line, runs one command, turns errors into one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from cyclopts import App
+
+import metastyle
+from metastyle.cli.commands.adapt import adapt
+from metastyle.cli.commands.bench import bench
+from metastyle.cli.commands.blend import blend
+from metastyle.cli.commands.doctor import doctor
+from metastyle.cli.commands.export import export
+from metastyle.cli.commands.styles import styles
+from metastyle.cli.commands.stylize import stylize
+from metastyle.cli.commands.train import train
+from metastyle.cli.commands.train_baseline import train_baseline
+from metastyle.cli.commands.video import video
+from metastyle.cli.commands.weights import weights
+from metastyle.cli.inputs import PIPE, expand_home
+from metastyle.cli.outcome import BROKEN_PIPE, USAGE, explain
+from metastyle.cli.progress import complain, to_json
+from metastyle.cli.streams import STDERR, STDOUT, guarded
+from metastyle.cli.threads import wait_asleep
+
+HELP = """\
+Teach it any painting in seconds, then it repaints your photographs.
+
+    metastyle stylize photo.jpg --style painting.jpg
+
+'metastyle COMMAND --help' shows what a command can do, with examples.
+"""
+
+COMMANDS: tuple[Callable[..., int] | App, ...] = (
+    stylize,
+    video,
+    adapt,
+    blend,
+    styles,
+    export,
+    train,
+    train_baseline,
+    bench,
+    weights,
+    doctor,
+)
+
+app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
+for position, command in enumerate(COMMANDS):
+    if isinstance(command, App):
+        command.sort_key = position
+        app.command(command)
+    else:
+        app.command(command, sort_key=position)
+app.register_install_completion_command(help="Set up completion for your shell.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code.
+
+    0 done, 1 some of several things failed, 2 an error that the user can mend, 70 a bug, 130 interrupted,
+    141 done, but whoever read stdout has left before the end.
+    """
+    wait_asleep()
+    given = sys.argv[1:] if arguments is None else arguments
+    tokens = [str(PIPE) if token == "-" else _expanded(token) for token in given]
+    with guarded():
+        return _conclude(_run(tokens))
+
+
+def _expanded(token: str) -> str:
+    """``~`` in ``--style=~/a.jpg``, where the shell leaves it."""
+    option = re.match(r"--?[a-z][a-z-]*=", token)
+    start = option[0] if option else ""
+    return start + expand_home(token[len(start) :])
+
+
+def _run(tokens: list[str]) -> int:
+    try:
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        code = command(*bound.args, **bound.kwargs)
+    except (Exception, KeyboardInterrupt) as error:
+        # Looked for by hand, because the command line itself may be what is wrong.
+        if "--debug" in tokens:
+            traceback.print_exc(file=STDERR)
+        line, code = explain(error)
+        complain(line)
+        if "--json" in tokens:
+            document = {"outputs": [], "errors": [{"error": line}], "exit_code": code}
+            STDOUT.deliver(to_json(document) + "\n")
+        return code
+    return code if isinstance(code, int) else 0
+
+
+def _conclude(code: int) -> int:
+    """The exit code, once it is known whether what was said has arrived."""
+    STDOUT.flush()
+    if STDOUT.lost is not None:
+        if isinstance(STDOUT.lost, BrokenPipeError):  # whoever read our output has gone, and knows it
+            return code or BROKEN_PIPE
+        complain(f"stdout cannot be written: {explain(STDOUT.lost)[0]}")
+        code = code or USAGE
+    STDERR.flush()
+    return code

@@ -1,0 +1,348 @@
+"""Which photographs a call means, where each result goes, and what is done already: before any work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metastyle.cli.inputs import (
+    PIPE,
+    WRITABLE,
+    Job,
+    check_is_picture,
+    check_picture_output,
+    is_nameless,
+)
+from metastyle.errors import MetastyleError
+
+_MOST_OF_ONE_NAME = 99
+
+
+@dataclass
+class Plan:
+    """What a call has to do, and what it leaves."""
+
+    jobs: list[Job] = field(default_factory=list)
+    photos: list[Path] = field(default_factory=list)
+    """All photographs that the call means, finished or not and of every shard."""
+    finished: list[Path] = field(default_factory=list)
+    """Results of an earlier call, made from the same photograph in the same way; they stay as they are."""
+    unknown: list[Path] = field(default_factory=list)
+    """Files that are taken for finished results by their names alone: they do not say what they are."""
+    refused: dict[Path, str] = field(default_factory=dict)
+    """Photographs for which nothing can be written, and why."""
+    left_out: dict[Path, str] = field(default_factory=dict)
+    """Pictures that are no photographs, and what they are."""
+    notes: list[str] = field(default_factory=list)
+    """Results that lie elsewhere than their photographs' names say."""
+
+
+def plan(
+    photos: Sequence[Path],
+    style: str,
+    output: Path | None,
+    *,
+    overwrite: bool,
+    into_folder: bool = False,
+    look: str = "",
+    shard: tuple[int, int] = (1, 1),
+    not_photos: Sequence[Path] = (),
+    may_be_empty: bool = False,
+) -> Plan:
+    """Every job of a call, or an error that names what stands in its way.
+
+    Folders stand for the pictures in them, patterns for the files that match. Results lie beside their
+    photographs, in the folder ``output``, or, for a single photograph, in the file ``output``. Photographs of
+    one name keep their folders' names. Of several photographs, those whose results exist are finished, if the
+    results say that they were made from them, in this look; one photograph's existing result is an error.
+
+    Args:
+        style: the style's name in results' names.
+        into_folder: ``output`` is a folder, whether it exists or not.
+        look: digest of all that decides how results look.
+        shard: (i, n) takes every n-th photograph from the i-th on, so that n workers share the work.
+        not_photos: pictures that a folder may hold beside photographs: paintings and masks.
+        may_be_empty: a folder without pictures is no error.
+
+    Raises:
+        MetastyleError: nothing to do, a missing file, no folder that can be written to, an existing result.
+    """
+    if is_single(photos):
+        check_is_picture(photos[0])
+        job = Job(photos[0], _single_output(photos[0], style, output, into_folder))
+        if job.output != PIPE:
+            check_picture_output(job.output, overwrite=overwrite)
+        return Plan([job], list(photos))
+    folder = output if into_folder else _output_folder(output)
+    found = Plan()
+    found.photos = _photographs(photos, not_photos, look, found, may_be_empty)
+    jobs = _named(found.photos, style, folder, found)
+    first, workers = shard
+    inputs = {_key(path) for path in [*(job.photo for job in jobs), *not_photos]}
+    _settle(jobs[first - 1 :: workers], inputs, folder, look, overwrite, found)
+    return found
+
+
+def is_single(photos: Sequence[Path]) -> bool:
+    """One photograph, named itself: neither a folder nor a pattern."""
+    return len(photos) == 1 and not photos[0].is_dir() and not is_pattern(photos[0])
+
+
+def is_pattern(path: Path) -> bool:
+    """``holiday/*.jpg``, where the shell has not replaced it already."""
+    return any(c in str(path) for c in "*?[") and not path.exists()
+
+
+def result_name(photo: Path, style: str) -> str:
+    """The file name of ``photo`` repainted in ``style``."""
+    stem, suffix = ("photo", ".png") if is_nameless(photo) else (photo.stem, photo.suffix)
+    return f"{stem}-{style}{suffix if suffix.lower() in WRITABLE else '.png'}"
+
+
+def _single_output(photo: Path, style: str, output: Path | None, into_folder: bool) -> Path:
+    if output is None:
+        return PIPE if is_nameless(photo) else photo.parent / result_name(photo, style)
+    return output / result_name(photo, style) if into_folder or output.is_dir() else output
+
+
+def _output_folder(output: Path | None) -> Path | None:
+    if output == PIPE:
+        raise MetastyleError("-o - takes one photograph: give a folder for several")
+    if output is not None and (output.is_file() or output.suffix.lower() in WRITABLE):
+        raise MetastyleError(f"{output} is a file name: give a folder for several photographs")
+    return output
+
+
+def _photographs(
+    given: Sequence[Path], not_photos: Sequence[Path], look: str, found: Plan, may_be_empty: bool
+) -> list[Path]:
+    """The photographs to be painted; what lies among them and is none goes to ``found.left_out``."""
+    from metastyle.images.picture import list_pictures
+
+    named: list[Path] = []
+    listed: list[Path] = []
+    for path in given:
+        if is_pattern(path):
+            matching = [p for p in sorted(_matching(path)) if p.is_file()]
+            if not matching:
+                raise MetastyleError(f"{path}: no files match")
+            listed += matching
+        elif path.is_dir():
+            inside = list_pictures(path)
+            for picture in inside:
+                if any(_same(picture, other) for other in not_photos):
+                    found.left_out[picture] = "a painting or a mask of this call"
+            if not may_be_empty and all(picture in found.left_out for picture in inside):
+                raise MetastyleError(f"{path}: no pictures in this folder")
+            listed += inside
+        else:
+            try:
+                check_is_picture(path)
+            except MetastyleError as error:
+                if not path.is_file():
+                    raise
+                found.refused[path] = str(error)  # clip.mp4 of *.*
+            else:
+                named.append(path)
+    everything = [p for p in dict.fromkeys([*named, *listed]) if p not in found.left_out]
+    results = _results_among(everything, look, may_stand_alone=set(named))
+    found.left_out |= {path: "a result of an earlier call" for path in everything if path in results}
+    wanted = [path for path in everything if path not in results]
+    if not wanted and not may_be_empty and not found.refused:
+        raise MetastyleError("nothing to repaint: all of these pictures are results of earlier calls")
+    return wanted
+
+
+def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Path]) -> set[Path]:
+    """Those that say they were made from another of the pictures, or in this very look."""
+    from metastyle.images.origin import place_digest, read_origin
+
+    origins = {p: origin for p in pictures if p != PIPE and (origin := read_origin(p))}
+    if not origins:
+        return set()
+    places = {place_digest(p): p for p in pictures if p != PIPE}
+    results = {p for p, origin in origins.items() if places.get(origin.place, p) != p}
+    results |= {p for p, origin in origins.items() if origin.look == look and p not in may_stand_alone}
+    if len(results) < len(origins):  # was the folder moved?
+        digests = {_digest(p) for p in pictures}
+        results |= {p for p, origin in origins.items() if origin.photo in digests}
+    return results
+
+
+def _named(photos: Sequence[Path], style: str, folder: Path | None, found: Plan) -> list[Job]:
+    """A job for each photograph; those that would get one name are told apart."""
+    jobs = [Job(p, (Path() if is_nameless(p) else p.parent) / result_name(p, style)) for p in photos]
+    beside = Counter(_key(str(job.output)) for job in jobs)
+    jobs = [
+        # photo.heic beside photo.png, both of which become a PNG
+        Job(job.photo, job.output.with_name(result_name(_with_kind(job.photo), style)))
+        if beside[_key(str(job.output))] > 1
+        and job.photo != PIPE
+        and job.photo.suffix.lower() not in WRITABLE
+        else job
+        for job in jobs
+    ]
+    if folder is None:
+        return jobs
+    homes: dict[str, set[Path]] = {}
+    for job in jobs:
+        homes.setdefault(_key(job.output.name), set()).add(job.output.parent)
+    if all(len(folders) == 1 for folders in homes.values()):
+        return [Job(job.photo, folder / job.output.name) for job in jobs]
+    names = _folder_names({job.output.parent for job in jobs})
+    found.notes.append(
+        f"photographs of one name come from several folders: {folder} gets folders like theirs"
+    )
+    return [Job(job.photo, folder / names[job.output.parent] / job.output.name) for job in jobs]
+
+
+def _with_kind(photo: Path) -> Path:
+    return photo.with_name(f"{photo.stem}-{photo.suffix[1:].lower()}{photo.suffix}")
+
+
+def _folder_names(folders: Iterable[Path]) -> dict[Path, Path]:
+    """As much of each folder's path, from its end, as tells all of them apart."""
+    parts = {folder: folder.resolve().parts[1:] for folder in folders}
+    longest = max(map(len, parts.values()))
+    for count in range(1, longest + 1):
+        names = {folder: Path(*own[-count:]) for folder, own in parts.items()}
+        if len({_key(str(name)) for name in names.values()}) == len({*parts.values()}):
+            break
+    return names
+
+
+def _settle(
+    jobs: Sequence[Job], inputs: set[str], folder: Path | None, look: str, overwrite: bool, found: Plan
+) -> None:
+    """Divide jobs into those to do, those that are finished and those that cannot be done."""
+    taken = set(inputs)
+    errors: list[MetastyleError] = []
+    for job in jobs:
+        try:
+            output = _free(job, folder, look, overwrite, found, taken)
+            if output is None:
+                continue
+            # What exists here was recognised, and is to be replaced.
+            check_picture_output(output, overwrite=overwrite)
+        except MetastyleError as error:
+            errors.append(error)
+            found.refused[job.photo] = str(error)
+            continue
+        if output != job.output:
+            found.notes.append(f"{job.output} is another picture: {job.photo} becomes {output}")
+        taken.add(_key(output))
+        found.jobs.append(Job(job.photo, output))
+    if errors and len(errors) == len(jobs) and not any(map(_is_own, errors)):
+        raise errors[0]
+
+
+def _free(
+    job: Job, folder: Path | None, look: str, overwrite: bool, found: Plan, taken: set[str]
+) -> Path | None:
+    """Where the result goes; None if it is there already.
+
+    Raises:
+        MetastyleError: a result of this photograph is there, made in another way, and is not to be replaced.
+    """
+    from metastyle.images.origin import read_origin
+
+    own = _own_results(job, folder, taken)
+    finished = [output for output, made_in in own.items() if made_in == look]
+    if overwrite and own:
+        return [*finished, *own][0]
+    if finished:
+        found.finished.append(finished[0])
+        return None
+    for output, made_in in own.items():
+        why = "in another style or with other options" if made_in else "before the photograph was changed"
+        raise _MadeOtherwise(f"{output} was made {why}: --overwrite replaces it, -o FOLDER keeps both")
+    for output in _candidates(job, folder):
+        if _key(output) in taken:
+            continue
+        if not _exists(output):
+            return output
+        if output == job.output and read_origin(output) is None:
+            if overwrite:
+                return output
+            found.unknown.append(output)
+            return None
+    raise MetastyleError(f"{job.output}: {_MOST_OF_ONE_NAME} other pictures have this name: use -o FOLDER")
+
+
+def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, str | None]:
+    """Results of this photograph, wherever an earlier call may have laid them, and their looks.
+
+    None instead of a look: it was made from what the photograph was before it was changed.
+    """
+    from metastyle.images.origin import place_digest, read_origin
+
+    own: dict[Path, str | None] = {}
+    flat = [] if folder is None else [folder / job.output.name]
+    for output in dict.fromkeys([job.output, *flat, *_candidates(job, folder)]):
+        if not _exists(output):
+            if output.parent == job.output.parent and output != job.output:
+                break  # of img-2.png, img-3.png and so on there are no more
+            continue
+        origin = None if _key(output) in taken else read_origin(output)
+        if origin is None:
+            continue
+        if origin.photo == _digest(job.photo):
+            own[output] = origin.look
+        elif not is_nameless(job.photo) and origin.place == place_digest(job.photo):
+            own[output] = None
+    return own
+
+
+class _MadeOtherwise(MetastyleError):
+    """A result exists that is not the one asked for."""
+
+
+def _is_own(error: MetastyleError) -> bool:
+    """Whether the error concerns one photograph and not all of a folder."""
+    return isinstance(error, _MadeOtherwise)
+
+
+def _candidates(job: Job, folder: Path | None) -> Iterator[Path]:
+    """Names for a result, should those before be other pictures'."""
+    yield job.output
+    if folder is not None and not is_nameless(job.photo):
+        above = job.photo.parent.resolve().parts[1:]
+        yield from (folder.joinpath(*above[-n:], job.output.name) for n in (1, 2) if len(above) >= n)
+    stem, suffix = job.output.stem, job.output.suffix
+    yield from (job.output.with_name(f"{stem}-{n}{suffix}") for n in range(2, _MOST_OF_ONE_NAME + 1))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long: check_picture_output says so
+        return False
+
+
+def _digest(photo: Path) -> str:
+    from metastyle.cli.pipes import source
+    from metastyle.images.origin import photo_digest
+
+    try:
+        return photo_digest(source(photo))
+    except OSError:  # what cannot be read is nothing's original, and is said when it is opened
+        return ""
+
+
+def _key(path: Path | str) -> str:
+    """Equal for paths, or for names, of one file."""
+    text = os.path.realpath(path) if isinstance(path, Path) else path
+    return text.casefold() if sys.platform in ("darwin", "win32") else text
+
+
+def _matching(pattern: Path) -> Iterable[Path]:
+    fixed = next(parent for parent in pattern.parents if not any(c in str(parent) for c in "*?["))
+    return fixed.glob(str(pattern.relative_to(fixed)))
+
+
+def _same(path: Path, other: Path) -> bool:
+    return other.exists() and path.samefile(other)

@@ -1,0 +1,183 @@
+"""The one progress display: downloads, adaptation steps and rendering, all on stderr."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self, cast
+
+from metastyle.cli.streams import BARS, STDERR, STDOUT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from metastyle.core.adaptation import AdaptationStep
+
+LINE_EVERY = 10.0
+"""Seconds between two lines where stderr is no terminal."""
+
+
+class Display:
+    """Bars in a terminal, now and then a line elsewhere (a log), nothing when ``quiet``."""
+
+    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+        self._quiet = quiet
+        self._tasks: dict[str, TaskID] = {}
+        self._next_line: dict[str, float] = {}
+        self._complete: set[str] = set()
+        self._remarks = _Remarks(self)
+        if quiet:
+            return
+        # Imported here, because help must come at once.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._console = console or Console(file=cast(IO[str], BARS), highlight=False, emoji=False)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            refresh_per_second=8,
+            redirect_stdout=STDOUT.isatty(),  # what goes to a file must not land above the bars
+        )
+
+    def __enter__(self) -> Self:
+        logging.getLogger("metastyle").addHandler(self._remarks)
+        if not self._quiet:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        logging.getLogger("metastyle").removeHandler(self._remarks)
+        if not self._quiet:
+            self._bars.stop()
+
+    def update(self, what: str, share: float, note: str = "") -> None:
+        """``share``, 0 to 1, of ``what`` is done."""
+        if self._quiet:
+            return
+        what, note = printable(what), printable(note)
+        if self._console.is_terminal:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=1.0, note=note)
+            self._bars.update(self._tasks[what], completed=share, note=note)
+            return
+        now = time.monotonic()
+        already = what in self._complete
+        (self._complete.add if share >= 1 else self._complete.discard)(what)
+        if (share >= 1 and not already) or now >= self._next_line.setdefault(what, now + LINE_EVERY):
+            self._next_line[what] = now + LINE_EVERY
+            self._console.print(f"{what}: {share:.0%} {note}".rstrip(), markup=False, soft_wrap=True)
+
+    def download(self, done: int, total: int, what: str) -> None:
+        """For ``on_download``: bytes so far, bytes in all."""
+        share = done / total if total else 0.0
+        self.update(f"fetching {what}", share, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+    def step(self, what: str, step: AdaptationStep) -> None:
+        """A step of the adaptation to ``what``."""
+        note = f"step {step.step}/{step.steps}  loss {step.total:.1f}  {seconds(step.seconds_left)} left"
+        self.update(f"learning {what}", step.step / step.steps, note)
+
+    def share(self, what: str, index: int = 0, count: int = 1, note: str = "") -> Callable[[float], None]:
+        """A callback for the finished share of part ``index`` of ``count`` parts of ``what``."""
+        return lambda share: self.update(what, (index + share) / count, note)
+
+    def note(self, line: str) -> None:
+        """A line above the bars."""
+        if not self._quiet:
+            self._console.print(printable(line), markup=False, soft_wrap=True)
+
+
+class _Remarks(logging.Handler):
+    """Shows what the library logs, each line once: a picture may be opened several times."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._display = display
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self._shown:
+            self._shown.add(line)
+            self._display.note(line)
+
+
+class Speaker:
+    """What a command says on stdout when it is done: lines for people, or one JSON object for programs."""
+
+    def __init__(self, json: bool = False, quiet: bool = False) -> None:
+        self._lines = not (json or quiet)
+        self._json = json
+
+    def line(self, text: str = "") -> None:
+        if self._lines:
+            STDOUT.write((printable(text) if STDOUT.isatty() else text) + "\n")
+            STDOUT.flush()  # for whoever reads along
+
+    def document(self, content: dict[str, Any]) -> None:
+        if self._json:
+            STDOUT.deliver(to_json(content) + "\n")
+
+
+def to_json(content: dict[str, Any]) -> str:
+    """One JSON object on one line, in characters that stdout can encode."""
+    import json
+
+    text = json.dumps(content, ensure_ascii=False, default=str)
+    return text if STDOUT.encodes(text) else json.dumps(content, default=str)
+
+
+def complain(line: str) -> None:
+    """One line on stderr, whatever ``--quiet`` says."""
+    STDERR.write(f"metastyle: {printable(line)}\n")
+
+
+def printable(text: str) -> str:
+    """Without what would move a terminal's cursor or change its colours: names of files can hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class StopRequest:
+    """Ctrl-C once asks to stop after the current step; twice stops at once.
+
+    Before ``armed`` is set there is nothing worth keeping and the first Ctrl-C stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.asked = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked or not self.armed:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def seconds(value: float) -> str:
+    """``0.8 s``, ``45 s`` or ``3 min 20 s``."""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

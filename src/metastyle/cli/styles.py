@@ -1,0 +1,135 @@
+"""What ``--style`` means: a painting, a style file, a built-in style's name, or a mixture of several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from metastyle.cli.inputs import (
+    FILMS,
+    PIPE,
+    STYLE_SUFFIX,
+    check_is_file,
+    expand_home,
+    is_nameless,
+)
+from metastyle.errors import MetastyleError
+from metastyle.weights.catalog import builtin_names, builtin_path
+
+PHOTO = "photo"
+"""In place of a masked style: the photograph as it is."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One style of a mixture and its share; None where no weight was given."""
+
+    path: Path
+    weight: float | None = None
+
+    @property
+    def is_style_file(self) -> bool:
+        return self.path.suffix.lower() == STYLE_SUFFIX
+
+    @property
+    def is_painting(self) -> bool:
+        return not self.is_style_file
+
+    @property
+    def name(self) -> str:
+        return "style" if is_nameless(self.path) else self.path.stem
+
+
+def read_parts(texts: Sequence[str]) -> list[Part]:
+    """The parts of a mixture, from ``STYLE`` or ``STYLE:WEIGHT`` each; all exist and can be opened.
+
+    Raises:
+        MetastyleError: neither a file nor a built-in style, an unusable weight, or weights for some only.
+    """
+    parts = [_located(text) for text in texts]
+    bare = [part for part in parts if part.weight is None]
+    if bare and len(bare) < len(parts):
+        raise MetastyleError(f"{bare[0].name} has no weight: give all styles one (STYLE:WEIGHT), or none")
+    if len(parts) > 1 and not any(part.weight is None or part.weight > 0 for part in parts):
+        raise MetastyleError("all weights are 0: at least one style must have a larger one")
+    return parts
+
+
+def weights_of(parts: Sequence[Part]) -> list[float] | None:
+    """One weight per part, or None for equal shares."""
+    weights = [part.weight for part in parts if part.weight is not None]
+    return weights or None
+
+
+def mixture_name(parts: Sequence[Part]) -> str:
+    """The mixture's name in results' names."""
+    return "+".join(part.name for part in parts)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A style inside a mask; no part leaves the photograph as it was."""
+
+    mask: Path
+    part: Part | None
+
+
+def read_masks(texts: Sequence[str]) -> list[Masked]:
+    """``MASK=STYLE`` each, or ``MASK=photo``.
+
+    Raises:
+        MetastyleError: not of this form, no such mask or style.
+    """
+    masks = []
+    for text in texts:
+        mask, equals, style = text.rpartition("=")
+        mask, style = expand_home(mask), expand_home(style)
+        if not (mask and equals and style):
+            raise MetastyleError(f"--mask is '{text}': use MASK=STYLE, such as sky.png=night, or MASK=photo")
+        check_is_file(Path(mask))
+        masks.append(Masked(Path(mask), None if style == PHOTO else read_parts([style])[0]))
+    return masks
+
+
+def parse_part(text: str) -> tuple[str, float | None]:
+    """``STYLE:WEIGHT`` or ``STYLE``; a colon that no number follows belongs to the file name."""
+    name, colon, number = text.rpartition(":")
+    try:
+        weight = float(number) if colon and name else None
+    except ValueError:
+        weight = None
+    if weight is None:
+        return text, None
+    if not (math.isfinite(weight) and weight >= 0):
+        raise MetastyleError(f"the weight in '{text}' is {weight:g}: use a number from 0")
+    return name, weight
+
+
+def _located(text: str) -> Part:
+    if text == str(PIPE) or Path(text).exists():
+        name, weight = text, None
+    else:
+        name, weight = parse_part(text)
+    path = Path(name)
+    if path == PIPE:
+        return Part(path, weight)
+    if path.is_dir():
+        raise MetastyleError(f"{path} is a folder: give a painting, a {STYLE_SUFFIX} style or a style's name")
+    if path.exists():
+        check_is_file(path)
+        if path.suffix.lower() in FILMS:
+            raise MetastyleError(f"{path} is a film: a style is learned from a picture")
+        return Part(path, weight)
+    builtin = builtin_path(name)
+    if builtin is None and path.suffix:
+        check_is_file(path)  # says that there is no such file
+    if builtin is None:
+        near = get_close_matches(name.lower(), builtin_names(), n=1)
+        raise MetastyleError(
+            f"'{name}' is neither a file nor one of the {len(builtin_names())} built-in styles: "
+            + (f"did you mean {near[0]}?" if near else "'metastyle styles' lists them")
+        )
+    return Part(builtin, weight)

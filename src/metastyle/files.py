@@ -1,0 +1,92 @@
+"""Files that are written whole or not at all, and read within a limit; errors name the file in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from metastyle.errors import MetastyleError
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a path that could not be written, before any work is done for it."""
+    name = one_line(path)
+    try:
+        os.path.realpath(path)  # raises for a null byte, which the tests below take for absence
+        if path.is_dir():
+            raise MetastyleError(f"{name} is a folder; a file name was expected")
+        if not path.parent.is_dir():
+            raise MetastyleError(f"{name} cannot be written: there is no folder {one_line(path.parent)}")
+        if not overwrite and os.path.lexists(path):
+            raise MetastyleError(f"{name} already exists; ask for overwriting or choose another name")
+    except (OSError, ValueError) as error:
+        raise MetastyleError(f"{name} cannot be written: {reason(error)}") from error
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A stream that becomes ``path`` when the block ends, and leaves no trace if it raises.
+
+    A link is followed: what it points to is replaced. OSError becomes a MetastyleError naming the file.
+    """
+    check_target(path, overwrite=overwrite)
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with beside.open("xb") as stream:
+                yield stream
+            check_target(path, overwrite=overwrite)
+            beside.replace(target)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise MetastyleError(f"{one_line(path)} cannot be written: {reason(error)}") from error
+
+
+def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes, or the ``first`` so many of them."""
+    try:
+        if not path.exists():
+            raise MetastyleError(f"{path}: no such file")
+        if not path.is_file():
+            raise MetastyleError(f"{path}: not a file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit if first is None else first)
+    except (OSError, ValueError) as error:
+        raise MetastyleError(f"{path}: cannot be read: {reason(error)}") from None
+    if size > limit:
+        raise MetastyleError(f"{path}: larger than {limit:,} bytes, which no such file is")
+    return data
+
+
+def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write beside ``path`` and rename: whoever looks sees the old file or the whole new one."""
+    with replacing(path, overwrite=overwrite) as file:
+        file.write(data)
+
+
+def one_line(text: object) -> str:
+    """A path or message as one printable line."""
+    shown = str(text).encode("utf-8", "backslashreplace").decode()
+    if not shown.isprintable():
+        shown = " ".join(
+            "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in s) for s in shown.split()
+        )
+    return shown if len(shown) <= 300 else f"{shown[:140]}...{shown[-150:]}"
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in words, on one line."""
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno == errno.ENOSPC:
+            return "the disk is full"
+        return one_line(error.strerror or error)
+    return one_line(error) or type(error).__name__

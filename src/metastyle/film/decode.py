@@ -1,0 +1,99 @@
+"""From a film file to decoded frames, past whatever is damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line
+
+_DECODER_THREADS = 4
+
+
+@dataclass
+class Damage:
+    """What a clip turned out to lack while its frames were read."""
+
+    packets: int = 0
+    """Read since the beginning, or since a jump."""
+    undecodable: int = 0
+    misplaced: int = 0
+    ends: str | None = None
+
+    def sentence(self, path: Path) -> str | None:
+        """One line for people, or None for a whole clip."""
+        parts = [f"{self.undecodable} packets cannot be decoded"] if self.undecodable else []
+        parts += [f"{self.misplaced} frames have impossible time stamps"] if self.misplaced else []
+        parts += [self.ends] if self.ends else []
+        return f"{one_line(path)} is damaged or truncated: {', '.join(parts)}" if parts else None
+
+
+def plain_name(path: Path) -> str:
+    """What FFmpeg takes for that file, whatever its name: ``clip:1.mp4`` alone would be a protocol."""
+    return os.path.abspath(path)  # noqa: PTH100 (the text is wanted)
+
+
+@contextmanager
+def opened(path: Path, **options: str) -> Iterator[InputContainer]:
+    """The container in a file, and only in a file: playlists cannot lead elsewhere.
+
+    Raises:
+        MetastyleError: it cannot be opened.
+    """
+    name = one_line(path)
+    try:
+        if path.is_file() and not path.stat().st_size:
+            raise MetastyleError(f"{name} is empty")
+        container = av.open(
+            plain_name(path),
+            "r",
+            options={"protocol_whitelist": "file"} | options,
+            metadata_errors="replace",
+        )
+    except (FFmpegError, OSError, ValueError) as error:
+        raise MetastyleError(f"{name}: cannot be read as a film: {_why(error)}") from None
+    with container:
+        yield container
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(error.strerror)
+    return "it is none, or damaged, or truncated"
+
+
+def decoded(
+    container: InputContainer, stream: Any, damage: Damage, seek_to: int | None = None
+) -> Iterator[VideoFrame]:
+    """Every frame that can be decoded; damage is counted and passed over, as players do."""
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)
+    if seek_to is not None:
+        container.seek(seek_to, stream=stream)
+    packets = container.demux(stream)
+    reading = True
+    while reading:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, ValueError):
+            damage.undecodable += 1
+            packet = None
+        # The decoder still holds frames when the file ends; an empty packet asks for them.
+        reading = packet is not None and packet.size > 0
+        damage.packets += reading
+        try:
+            yield from stream.codec_context.decode(packet if reading else None)
+        except av.EOFError:
+            return
+        except (FFmpegError, ValueError):
+            damage.undecodable += 1

@@ -1,0 +1,271 @@
+"""Frames into one encoded piece of film, which begins with a key frame and needs nothing outside itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, VideoReformatter
+from numpy.typing import NDArray
+
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line
+from metastyle.film.clip import Clip, Colours, Pixels
+from metastyle.film.decode import plain_name
+from metastyle.film.frames import SCALING
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An encoder and how it is used."""
+
+    encoder: str
+    quality: int
+    """Constant rate factor by default: less is better and larger."""
+    worst: int
+    options: Mapping[str, str]
+    tag: str | None = None
+    """What the codec is called in MP4 and QuickTime, where FFmpeg's own choice does not play everywhere."""
+
+
+CODECS: Mapping[str, Codec] = MappingProxyType(
+    {
+        "h264": Codec("libx264", 18, 51, {"preset": "medium"}),
+        "hevc": Codec("libx265", 22, 51, {"preset": "fast", "x265-params": "log-level=none"}, "hvc1"),
+        "vp9": Codec("libvpx-vp9", 30, 63, {"b:v": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}),
+        "av1": Codec("libsvtav1", 28, 63, {"preset": "8", "chroma_sample_location": "left"}),
+    }
+)
+"""By the names that users know."""
+
+CONTAINERS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        ".mp4": ("mp4", ("h264", "hevc", "vp9", "av1")),
+        ".m4v": ("mp4", ("h264", "hevc")),
+        ".mov": ("mov", ("h264", "hevc")),
+        ".mkv": ("matroska", ("h264", "hevc", "vp9", "av1")),
+        ".webm": ("webm", ("vp9", "av1")),
+    }
+)
+"""By extension: FFmpeg's name of the container, and the codecs that it takes, its default one first."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a film is written."""
+
+    codec: str = "h264"
+    quality: int | None = None
+    """Constant rate factor, 1 to 51 (h264, hevc) or 63 (vp9, av1); None takes the codec's default."""
+
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise MetastyleError(f"codec '{self.codec}' is unknown: use one of {', '.join(CODECS)}")
+        worst = CODECS[self.codec].worst
+        if self.quality is not None and not 1 <= self.quality <= worst:
+            raise MetastyleError(
+                f"quality is {self.quality}: use 1 (best, largest) to {worst} for {self.codec}"
+            )
+
+
+def choose_encoding(output: Path, codec: str | None, quality: int | None) -> Encoding:
+    """The encoding for a file of this extension.
+
+    Raises:
+        MetastyleError: the extension is no film's, its container does not take ``codec``, or this
+            FFmpeg has no encoder for it.
+    """
+    name = one_line(output)
+    if output.suffix.lower() not in CONTAINERS:
+        asked = f"'{output.suffix}'" if output.suffix else "a name without extension"
+        raise MetastyleError(
+            f"{name}: films cannot be written as {asked}: use one of {', '.join(CONTAINERS)}"
+        )
+    takes = CONTAINERS[output.suffix.lower()][1]
+    encoding = Encoding(codec or takes[0], quality)
+    if encoding.codec not in takes:
+        raise MetastyleError(
+            f"{name}: {output.suffix} does not take {encoding.codec}: use {' or '.join(takes)},"
+            " or an .mkv, which takes all"
+        )
+    encoder = CODECS[encoding.codec].encoder
+    try:
+        av.Codec(encoder, "w")
+    except (FFmpegError, ValueError):
+        raise MetastyleError(f"this FFmpeg cannot encode {encoding.codec}: it lacks {encoder}") from None
+    return encoding
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all pieces of a film have in common."""
+
+    width: int
+    height: int
+    """Of the encoded frame, even: 4:2:0 has one colour for two by two pixels."""
+    time_base: Fraction
+    rate: Fraction
+    pixel_aspect: Fraction
+    colours: Colours
+
+    @classmethod
+    def of(cls, clip: Clip, long_edge: int | None) -> Look:
+        """That of a film made from ``clip``; of odd sides the last row or column is left out."""
+        width, height = clip.scaled(long_edge)
+        return cls(
+            width - width % 2, height - height % 2, clip.time_base, clip.rate, clip.pixel_aspect, clip.colours
+        )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of film that has been written: time stamps in the clip's ticks."""
+
+    frames: int
+    first: int
+    last: int
+    end: int
+    """When the last frame is over."""
+    delay: int
+    """By how many frames decoding is ahead of showing."""
+
+
+class PieceWriter:
+    """Encodes frames into the file ``path`` (MP4, whatever the film will be: its time stamps are exact)."""
+
+    def __init__(self, path: Path, look: Look, encoding: Encoding) -> None:
+        self._look = look
+        self._path = path
+        self._convert = VideoReformatter()
+        self._shown: list[int] = []
+        self._packets: list[Any] = []
+        self._end = 0
+        codec = CODECS[encoding.codec]
+        crf = encoding.quality if encoding.quality is not None else codec.quality
+        self._container = av.open(plain_name(path), "w", format="mp4")
+        stream: Any = self._container.add_stream(
+            codec.encoder, rate=look.rate, options={**codec.options, **_repeatable(codec), "crf": str(crf)}
+        )
+        stream.width, stream.height, stream.pix_fmt = look.width, look.height, "yuv420p"
+        context = stream.codec_context
+        context.time_base = look.time_base
+        context.sample_aspect_ratio = look.pixel_aspect
+        context.colorspace = look.colours.matrix
+        context.color_primaries = look.colours.primaries
+        context.color_trc = look.colours.transfer
+        context.color_range = ColorRange.JPEG if look.colours.full_range else ColorRange.MPEG
+        if codec.tag:
+            context.codec_tag = codec.tag
+        self._stream = stream
+        try:
+            self._container.start_encoding()
+        except (FFmpegError, ValueError) as error:
+            self._container.close()
+            raise MetastyleError(
+                f"frames of {look.width}x{look.height} cannot be encoded as {encoding.codec}"
+                f" ({one_line(error)}): use another --size or --codec"
+            ) from None
+
+    def add(self, pixels: Pixels, pts: int, duration: int) -> None:
+        """Append a frame: (H, W, 3) uint8, full range; what exceeds the look's size is cut off."""
+        look = self._look
+        frame = self._subsampled(pixels[: look.height, : look.width])
+        if not self._shown:
+            self._first = pts
+        frame.pts, frame.duration, frame.time_base = pts - self._first, duration, look.time_base
+        self._shown.append(pts)
+        self._end = pts + duration
+        self._packets += self._stream.encode(frame)
+
+    def close(self) -> Piece:
+        """Finish the file, and see that it is on the disk."""
+        try:
+            self._packets += self._stream.encode(None)
+            coded = [packet.pts for packet in self._packets]
+            delay = _delay(coded)
+            for packet, dts in zip(self._packets, decoding_times(sorted(coded), delay), strict=False):
+                packet.dts = dts  # encoders' own are unusable for a handful of frames
+                self._container.mux(packet)
+        finally:
+            self._container.close()
+        with self._path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        return Piece(
+            frames=len(self._shown),
+            first=self._shown[0],
+            last=self._shown[-1],
+            end=self._end,
+            delay=delay,
+        )
+
+    def abandon(self) -> None:
+        """Close without finishing; the file is of no use."""
+        with suppress(FFmpegError, ValueError):
+            self._container.close()
+        self._path.unlink(missing_ok=True)
+
+    def _subsampled(self, pixels: Pixels) -> VideoFrame:
+        """RGB -> 4:2:0, with colour at the left of each two by two pixels, where decoders expect it.
+
+        libswscale would put it in their middle, and cannot be told otherwise through PyAV.
+        """
+        colours = self._look.colours
+        full = self._convert.reformat(
+            VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24"),
+            format="yuv444p",
+            src_colorspace=colours.swscale_matrix,
+            dst_colorspace=colours.swscale_matrix,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.JPEG if colours.full_range else ColorRange.MPEG,
+            interpolation=SCALING,
+            threads=1,
+        )
+        light, blue, red = full.to_ndarray()
+        planes = (light, _halved(blue), _halved(red))
+        flat = np.concatenate([plane.ravel() for plane in planes]).astype(np.uint8, copy=False)
+        return VideoFrame.from_ndarray(flat.reshape(-1, light.shape[1]), "yuv420p")
+
+
+def _repeatable(codec: Codec) -> dict[str, str]:
+    """Options without which an encoder does not give the same bytes for the same frames.
+
+    That is libx264 (core 165) with AVX-512: the code that follows macroblocks through time differs from
+    run to run. With AVX2, which such processors have too, it does not; measured on 12 runs each.
+    """
+    if codec.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        return {"x264-params": "asm=AVX2"}
+    return {}
+
+
+def _halved(plane: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W) -> (H/2, W/2): means of two rows, and 1-2-1 filtered around every even column."""
+    rows = plane[0::2].astype(np.uint16) + plane[1::2]
+    even, odd = rows[:, 0::2], rows[:, 1::2]
+    total = 2 * even + odd + 4
+    total[:, 1:] += odd[:, :-1]
+    total[:, 0] += even[:, 0]
+    halved: NDArray[np.uint8] = (total >> 3).astype(np.uint8)
+    return halved
+
+
+def decoding_times(shown: Sequence[int], delay: int) -> list[int]:
+    """When packets are decoded, in order of decoding: the first ``delay`` ones before anything is shown."""
+    step = max(1, shown[-1] - shown[-2]) if len(shown) > 1 else 1
+    return [shown[0] - step * places for places in range(delay, 0, -1)] + list(shown)
+
+
+def _delay(coded: list[int]) -> int:
+    """The least number of frames by which decoding must be ahead, for time stamps in order of decoding."""
+    rank = {pts: place for place, pts in enumerate(sorted(coded))}
+    return max(place - rank[pts] for place, pts in enumerate(coded))

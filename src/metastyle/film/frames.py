@@ -1,0 +1,233 @@
+"""The frames of a film as people see them, one after the other: upright, full range, with their time stamps.
+
+One frame is in memory at a time. HDR (PQ and HLG) is converted to standard dynamic range, BT.709.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from av.error import FFmpegError
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, Interpolation, VideoReformatter
+
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line
+from metastyle.film.clip import Clip, Pixels
+from metastyle.film.decode import Damage, decoded, opened
+
+SCALING = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+_LONGEST_GAP = 1800  # seconds without a frame: no film has that, a damaged time stamp does
+_SITELESS = {
+    "vp8",
+    "vp9",
+    "av1",
+    "libdav1d",
+    "libvpx",
+    "libvpx-vp9",
+    "libaom-av1",
+}  # say not where colour lies
+_MOST_TICKS = 2**31 - 1  # between two frames of an MP4
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame, upright."""
+
+    pixels: Pixels
+    """(H, W, 3) uint8, full range."""
+    pts: int
+    """When it is shown, in ticks of the clip."""
+    duration: int
+    """Ticks until the next frame, as the file declares it; a guess where it does not."""
+
+
+def read_frames(
+    clip: Clip,
+    damage: Damage,
+    *,
+    long_edge: int | None = None,
+    begin: int | None = None,
+    end: int | None = None,
+    seek: bool = True,
+) -> Generator[Frame, None, None]:
+    """The frames of a clip in the order in which they are shown; what cannot be decoded is left out.
+
+    Args:
+        damage: takes note of what was left out; complete when the iteration is.
+        long_edge: scales frames to this long edge, in pixels.
+        begin: the first time stamp wanted; earlier frames are decoded, if at all, only on the way there.
+        end: the first time stamp not wanted any more.
+        seek: whether the way to ``begin`` may begin at a key frame before it, which is quicker.
+    """
+    pixels = _converter(clip, long_edge)
+    for frame, pts, duration in _timed(clip, damage, begin if seek else None):
+        if begin is not None and pts < begin:
+            continue
+        if end is not None and pts >= end:
+            return
+        yield Frame(pixels(frame), pts, duration)
+
+
+def _converter(clip: Clip, long_edge: int | None) -> Callable[[VideoFrame], Pixels]:
+    """From the clip's frames, in order, to upright pixels with this long edge."""
+    width, height = clip.scaled(long_edge)
+    if clip.upright.transposed:
+        width, height = height, width
+    convert = VideoReformatter()
+    sited = _LeftSited() if clip.codec in _SITELESS else None
+
+    def pixels(frame: VideoFrame) -> Pixels:
+        rgb = convert.reformat(
+            frame if sited is None else sited(frame),
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=clip.stored.swscale_matrix,
+            dst_colorspace=clip.stored.swscale_matrix,
+            src_color_range=ColorRange.JPEG if clip.stored.full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            dst_color_trc=ColorTrc.BT709 if clip.hdr else None,
+            dst_color_primaries=ColorPrimaries.BT709 if clip.hdr else None,
+            interpolation=SCALING,
+            threads=1,
+        )
+        return clip.upright(rgb.to_ndarray().astype(np.uint8, copy=False))
+
+    return pixels
+
+
+def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Frame:
+    """The frame that is shown ``seconds`` after the beginning.
+
+    Raises:
+        MetastyleError: the film is over by then.
+    """
+    wanted, found = clip.ticks(seconds), None
+    with closing(_timed(clip, Damage(), wanted)) as frames:
+        for _, pts, duration in frames:
+            if found is None or pts <= wanted:
+                found = (pts, pts + duration)
+            if pts >= wanted:
+                break
+    if found is None or found[1] + clip.ticks(0.5) - clip.ticks(0) < wanted:
+        raise MetastyleError(f"{one_line(clip.path)} has no frame at {seconds:g} s: {_length(clip)}")
+    with closing(read_frames(clip, Damage(), long_edge=long_edge, begin=found[0])) as one:
+        return next(one)
+
+
+def stills(
+    clip: Clip, count: int, *, begin: float | None = None, end: float | None = None, shorter: int
+) -> list[Frame]:
+    """Up to ``count`` frames of a part of a film, evenly spread, with a shorter side of at most ``shorter``.
+
+    Each is the last key frame before its time: cheap, and encoders place key frames where shots begin. One
+    outside the part, or that was taken for the time before, gives way to the exact frame.
+
+    begin, end: seconds; None is the beginning and the end. Of a film that does not declare how long it is,
+        frames ten seconds apart; of one in which nothing can be found but by reading all of it, a second.
+    """
+    low = min(shorter, clip.width, clip.height)
+    long_edge = round(low * max(clip.width, clip.height) / min(clip.width, clip.height))
+    start, stop = begin or 0.0, clip.seconds if end is None else min(end, clip.seconds or end)
+    step = 10.0 if stop is None else max(0.0, stop - start) / count
+    if not _can_seek(clip, clip.ticks(start + step)):
+        step = min(step, 1.0)
+    first, last = clip.ticks(start), None if stop is None else clip.ticks(stop)
+    pixels, found, earliest = _converter(clip, long_edge), list[Frame](), first
+    for index in range(count):
+        wanted = max(earliest, clip.ticks(start + (index + 0.5) * step))
+        shown: tuple[VideoFrame, int, int] | None = None
+        with closing(_timed(clip, Damage(), wanted)) as timed:
+            for place, (frame, pts, duration) in enumerate(timed):
+                if (last is not None and pts >= last) or (shown and pts > wanted):
+                    break
+                if pts >= earliest:
+                    shown = frame, pts, duration
+                if shown and (pts >= wanted or (place == 0 and frame.key_frame)):
+                    break
+        if shown:
+            found.append(Frame(pixels(shown[0]), *shown[1:]))
+            earliest = shown[1] + 1
+    return found
+
+
+class _LeftSited:
+    """Marks frames: colour lies at the left of each two by two pixels. libswscale would take the middle."""
+
+    def __init__(self) -> None:
+        self._layout: tuple[int, int, str] | None = None
+        self._graph = Graph()
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        layout = (frame.width, frame.height, frame.format.name)
+        if layout != self._layout:
+            self._layout, self._graph = layout, Graph()
+            self._graph.link_nodes(
+                self._graph.add_buffer(
+                    width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
+                ),
+                self._graph.add("setparams", "chroma_location=left"),
+                self._graph.add("buffersink"),
+            ).configure()
+        self._graph.push(frame)
+        marked = self._graph.pull()
+        assert isinstance(marked, VideoFrame)
+        return marked
+
+
+def _timed(
+    clip: Clip, damage: Damage, begin: int | None
+) -> Generator[tuple[VideoFrame, int, int], None, None]:
+    """Frames with time stamps that only grow, and durations."""
+    if begin is not None and not _can_seek(clip, begin):
+        begin = None
+    nominal = max(1, round(1 / (clip.rate * clip.time_base)))
+    longest = min(int(_LONGEST_GAP / clip.time_base), _MOST_TICKS)
+    last: int | None = None
+    last_duration = nominal
+    with opened(clip.path) as container:
+        for frame in decoded(container, container.streams[clip.index], damage, begin):
+            pts = frame.pts if frame.pts is not None else frame.dts
+            if pts is None:
+                pts = last + last_duration if last is not None else clip.ticks(0)
+            if last is not None and not last < pts <= last + longest:
+                damage.misplaced += 1
+                continue
+            duration = frame.duration if 0 < (frame.duration or 0) <= longest else nominal
+            last, last_duration = pts, duration
+            yield frame, pts, duration
+    if last is None or clip.seconds is None:
+        return
+    over = clip.seconds_at(last + last_duration)
+    early = over < clip.seconds - max(0.5, 3 * last_duration * float(clip.time_base))
+    # A number of frames tells more surely than the time: the last one may be shown for long.
+    if damage.packets < clip.frames if clip.frames and begin is None else early:
+        damage.ends = f"it ends after {over:.1f} of {clip.seconds:.1f} s"
+
+
+def _can_seek(clip: Clip, begin: int) -> bool:
+    """Whether a jump leads to a frame at or before ``begin``, as it should."""
+    try:
+        with opened(clip.path) as container:
+            stream = container.streams[clip.index]
+            frame = next(decoded(container, stream, damage := Damage(), begin), None)
+            return (
+                frame is not None and frame.pts is not None and frame.pts <= begin and not damage.undecodable
+            )
+    except FFmpegError:
+        return False
+
+
+def _length(clip: Clip) -> str:
+    return f"it is {clip.seconds:.1f} s long" if clip.seconds is not None else "it is over by then"

@@ -1,0 +1,55 @@
+"""How far a film is, how fast it is being made, and how long that will take."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from metastyle.film.clip import Clip
+from metastyle.film.frames import Frame
+
+_FRAMES = 40  # over which the speed is measured
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After a frame."""
+
+    frames: int
+    """Painted so far, those of an earlier, interrupted run included."""
+    seconds: float
+    """Of film done."""
+    share: float | None
+    """0 to 1; None where the clip does not say how long it is."""
+    frames_per_second: float
+    """Of late."""
+    seconds_left: float | None
+
+
+class Pace:
+    """Makes a ``Progress`` of every frame. ``begin`` and ``end`` are time stamps, None for the clip's own."""
+
+    def __init__(self, clip: Clip, begin: int | None, end: int | None) -> None:
+        self._clip = clip
+        self._begin = clip.ticks(0) if begin is None else begin
+        over = None if clip.seconds is None else clip.ticks(clip.seconds)
+        self._end = end if over is None else over if end is None else min(over, end)
+        self._moments = deque([(time.perf_counter(), 0, self._begin)], maxlen=_FRAMES)
+        self._run = 0
+
+    def after(self, frame: Frame, count: int) -> Progress:
+        """``frame`` was the ``count``th of the film to be painted."""
+        now, at = time.perf_counter(), frame.pts + frame.duration
+        if not self._run:
+            self._moments[0] = (self._moments[0][0], 0, frame.pts)
+        self._run += 1
+        self._moments.append((now, self._run, at))
+        since, run, ticks = self._moments[0]
+        elapsed = max(now - since, 1e-9)
+        share = left = None
+        if self._end is not None and self._end > self._begin:
+            share = min(1.0, max(0.0, (at - self._begin) / (self._end - self._begin)))
+            left = max(0.0, (self._end - at) * elapsed / max(1, at - ticks))
+        seconds = float((at - self._begin) * self._clip.time_base)
+        return Progress(count, seconds, share, (self._run - run) / elapsed, left)

@@ -1,0 +1,218 @@
+"""The unfinished work on a film: a folder beside it, from which an interrupted job goes on.
+
+``job.json`` says what is being made of what; ``parts.jsonl`` has a line for every finished part, written
+after the part itself is on the disk. A process that is killed loses the part it was at, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line
+from metastyle.film.encode import Piece
+from metastyle.film.mux import Part
+from metastyle.locks import CLAIM
+
+_BLOCKS, _BLOCK = 64, 65536
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A line of ``parts.jsonl``."""
+
+    piece: Piece
+    bytes: int
+    checksum: int
+    """CRC-32 of the clip's last frame in this part, before it was painted."""
+    undecodable: int
+    misplaced: int
+    """What the clip lacked up to there."""
+    has_state: bool
+    """Whether the painter remembers anything."""
+
+
+class Parts:
+    """The folder of a job: found and checked, or made by ``begin``.
+
+    identity: what must be the same for two jobs to be one: anything that JSON can hold.
+    fresh: whether parts of another job that lie there may be thrown away.
+
+    Raises:
+        MetastyleError: the folder holds another job's parts, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
+        self.folder = folder
+        self._identity = json.loads(json.dumps(identity))
+        self._kept: dict[str, Any] = {}
+        self.finished: list[Finished] = []
+        try:
+            found = self._read_job()
+            if found is not None and found["identity"] != self._identity:
+                if not fresh:
+                    raise MetastyleError(self._difference(found["identity"]))
+                _empty(folder)
+            elif found is not None:
+                self._kept = found["kept"]
+                self.finished = self._read_parts()
+        except OSError as error:
+            raise MetastyleError(f"{one_line(folder)} cannot be used: {one_line(error.strerror)}") from None
+
+    def begin(self) -> None:
+        """Make the folder, before there is anything else to put into it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.folder.mkdir(exist_ok=True)
+        self._write_job()
+
+    @property
+    def current(self) -> Path:
+        """The file of the part that is being made."""
+        return self.folder / "current.mp4"
+
+    def path(self, number: int) -> Path:
+        """The file of a finished part."""
+        return self.folder / f"{number:06}.mp4"
+
+    def all(self) -> list[Part]:
+        """The finished parts, in order."""
+        return [Part(self.path(n), finished.piece) for n, finished in enumerate(self.finished)]
+
+    def keep(self, name: str, value: Any) -> Any:
+        """What was kept under ``name`` when the job began; ``value`` is kept if that was nothing."""
+        if name not in self._kept:
+            self._kept[name] = value
+            if self.folder.is_dir():
+                self._write_job()
+        return self._kept[name]
+
+    def add(self, piece: Piece, *, checksum: int, undecodable: int, misplaced: int, state: bytes) -> None:
+        """The current part is finished; ``state`` is the painter's after it."""
+        number = len(self.finished)
+        size = self.current.stat().st_size
+        self.current.replace(self.path(number))
+        if state:
+            self._write(self._state_path(number), state)
+        finished = Finished(piece, size, checksum, undecodable, misplaced, bool(state))
+        with (self.folder / "parts.jsonl").open("ab") as stream:
+            # A line that a crash has left torn is ended, and then ignored for what it is.
+            start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
+            stream.write(start + json.dumps(asdict(finished)).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.finished.append(finished)
+        if number > 1:
+            self._state_path(number - 2).unlink(missing_ok=True)  # one more than needed is kept
+
+    def state(self) -> bytes:
+        """The painter's state after the last finished part."""
+        return self._state_path(len(self.finished) - 1).read_bytes() if self.finished[-1].has_state else b""
+
+    def remove(self) -> None:
+        """The film is finished: nothing of this is needed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _state_path(self, number: int) -> Path:
+        return self.folder / f"{number:06}.state"
+
+    def _ends_with_newline(self) -> bool:
+        return (self.folder / "parts.jsonl").read_bytes().endswith(b"\n")
+
+    def _read_job(self) -> dict[str, Any] | None:
+        path = self.folder / "job.json"
+        try:
+            job = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            if self.folder.is_dir() and any(path.name != CLAIM for path in self.folder.iterdir()):
+                raise MetastyleError(
+                    f"{one_line(self.folder)} is in the way and not a folder of unfinished work:"
+                    " move it, or choose another name with -o"
+                ) from None
+            return None
+        except ValueError:
+            raise MetastyleError(f"{one_line(path)} is damaged: delete its folder and begin again") from None
+        if not isinstance(job, dict) or not isinstance(job.get("identity"), dict) or "kept" not in job:
+            raise MetastyleError(f"{one_line(path)} is no job of this program: move its folder away")
+        return job
+
+    def _write_job(self) -> None:
+        job = {"identity": self._identity, "kept": self._kept}
+        self._write(self.folder / "job.json", json.dumps(job, indent=1).encode())
+
+    def _write(self, path: Path, content: bytes) -> None:
+        beside = path.with_name(path.name + ".new")
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+
+    def _read_parts(self) -> list[Finished]:
+        """The finished parts, up to the first whose file is not what its line says."""
+        try:
+            lines = (self.folder / "parts.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        finished: list[Finished] = []
+        for line in lines:
+            try:
+                fields = json.loads(line)
+                entry = Finished(**{**fields, "piece": Piece(**fields["piece"])})
+            except (ValueError, TypeError, KeyError):
+                continue
+            path = self.path(len(finished))
+            if not path.is_file() or path.stat().st_size != entry.bytes:
+                break
+            finished.append(entry)
+        while finished and finished[-1].has_state and not self._state_path(len(finished) - 1).is_file():
+            finished.pop()  # a painter cannot go on from a part whose state is gone
+        if len(finished) < len(lines):
+            records = (json.dumps(asdict(entry)).encode() + b"\n" for entry in finished)
+            self._write(self.folder / "parts.jsonl", b"".join(records))
+        return finished
+
+    def _difference(self, other: dict[str, Any]) -> str:
+        name = next(n for n in {**self._identity, **other} if self._identity.get(n) != other.get(n))
+        was, now = (one_line(identity.get(name)) for identity in (other, self._identity))
+        return (
+            f"{one_line(self.folder)} holds an unfinished film with another {name} (it was {was}, now it is"
+            f" {now}): use the same to go on with it, or --overwrite to begin anew"
+        )
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the unfinished work on ``output`` lies."""
+    return output.with_name(output.name + ".parts")
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but the claim of the run that asks for it."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != CLAIM:
+            path.unlink()
+    with suppress(OSError):  # not empty: it is claimed
+        folder.rmdir()
+
+
+def fingerprint(path: Path) -> str:
+    """Of a file's size and 64 samples spread over it: enough to notice another film of the same name."""
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as stream:
+        for block in range(_BLOCKS):
+            stream.seek(max(0, size - _BLOCK) * block // (_BLOCKS - 1))
+            digest.update(stream.read(_BLOCK))
+    return digest.hexdigest()

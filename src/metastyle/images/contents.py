@@ -1,0 +1,165 @@
+"""What a painting is learned on: crops of photographs, procedural pictures, or both."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metastyle.images import procedural as synthetic
+from metastyle.images.picture import Picture, open_picture, resize, to_tensor
+
+T = TypeVar("T")
+
+PROCEDURAL_SHARE = 0.25
+"""Of the contents, where a style is learned on what it will paint: it stays fit for other photographs."""
+MOST_PHOTOS = 12
+"""Photographs of a call that a painting is learned on; of more, evenly spread ones."""
+
+_ZOOM = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """Photographs to learn on, and procedural pictures among them; procedural ones alone by default."""
+
+    read: Callable[[], Sequence[Picture]] = tuple
+    """The photographs; called once, and only if something has to be learned or told apart by them."""
+    procedural: float = PROCEDURAL_SHARE
+    """Share of procedural pictures, 0 to 1; where there are no photographs, all are."""
+    place: str = ""
+    """Digest of where the photographs lie, if a style is to be remembered by that and not by them."""
+    stand: str = ""
+    """Digest of what lies there now."""
+    differing: str = ""
+    """For people: what a style that was learned on another ``stand`` was learned on."""
+
+    @cached_property
+    def photos(self) -> tuple[Picture, ...]:
+        """The photographs."""
+        return tuple(self.read())
+
+    @property
+    def identity(self) -> str:
+        """Equal for contents on which a style need not be learned twice."""
+        drawn = f"{self.procedural:g} of procedural {synthetic.VERSION}"
+        if self.place:
+            return f"{self.place}, {drawn}"
+        if not self.photos:
+            return f"procedural {synthetic.VERSION}"
+        return f"{pixel_digest(self.photos)}, {drawn}" if self.procedural else pixel_digest(self.photos)
+
+    def record(self) -> dict[str, Any]:
+        """For the settings of a style that is learned on them: digests, and no names."""
+        if not self.photos:
+            return {"contents": "procedural"}
+        about = {
+            "procedural_share": self.procedural,
+            "photographs": [pixel_digest([photo])[:16] for photo in self.photos],
+        }
+        about |= {name: value for name in ("place", "stand") if (value := getattr(self, name))}
+        kind = "photos and procedural" if self.procedural else "photos"
+        return {"contents": kind, "learned_on": about}
+
+    def differs(self, settings: Mapping[str, Any]) -> bool:
+        """Whether a style with these ``settings`` was learned on something else that lay in this place."""
+        about = settings.get("learned_on")
+        return bool(self.place) and isinstance(about, Mapping) and about.get("stand") != self.stand
+
+    def pool(self, count: int, size: int, seed: int) -> Tensor:
+        """``count`` contents (count, 3, size, size) in [0, 1]."""
+        drawn = round(self.procedural * count) if self.photos else count
+        if drawn == count:
+            return synthetic_pool(count, size, seed)
+        crops = photo_pool(self.photos, count - drawn, size, seed)
+        return torch.cat([crops, synthetic_pool(drawn, size, seed)]) if drawn else crops
+
+
+def synthetic_pool(count: int, size: int, seed: int) -> Tensor:
+    """``count`` procedural pictures (count, 3, size, size) in [0, 1]."""
+    return torch.from_numpy(synthetic.dead_leaves(count, size, seed))
+
+
+def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> Tensor:
+    """``count`` random crops (count, 3, size, size) in [0, 1] of the photographs, each taken in turn.
+
+    The scale is random too, from the whole shorter side down to a third of it, so that the network
+    meets both the layout of a photograph and its detail; crops are mirrored half of the time.
+    """
+    rng = np.random.default_rng(seed)
+    ready = [reduced(opaque(photo), shorter_side(size)) for photo in spread(photos, count)]
+    return torch.cat([_crop(ready[index % len(ready)], size, rng) for index in range(count)])
+
+
+def shorter_side(size: int) -> int:
+    """Pixels along a photograph's shorter side of which crops of ``size`` pixels make use."""
+    return _ZOOM * size
+
+
+def open_reduced(source: Path | BinaryIO, shorter: int) -> Picture:
+    """A photograph with a shorter side of at most ``shorter`` pixels, cheaply.
+
+    Raises:
+        MetastyleError: it cannot be read.
+    """
+    return reduced(open_picture(source, at_least=shorter), shorter)
+
+
+def reduced(photo: Picture, shorter: int) -> Picture:
+    """A photograph with a shorter side of at most ``shorter`` pixels."""
+    return _with_shorter_side(photo, min(*photo.pixels.shape[:2], shorter))
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """``count`` of the items, evenly spaced, or all of them where there are fewer."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def opaque(photo: Picture) -> Picture:
+    """Fully transparent pixels in the mean colour of the others: nobody sees what they hold."""
+    if photo.alpha is None:
+        return photo
+    hidden = photo.alpha == 0
+    if not hidden.any() or hidden.all():
+        return photo
+    pixels = photo.pixels.copy()
+    pixels[hidden] = np.rint(photo.pixels[~hidden].mean(axis=0))
+    return dataclasses.replace(photo, pixels=pixels)
+
+
+def pixel_digest(pictures: Sequence[Picture]) -> str:
+    """sha256 of the pictures' pixels and their alpha, in hexadecimal."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(f"{picture.pixels.dtype}{picture.pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(picture.pixels).data)
+        if picture.alpha is not None:
+            digest.update(np.ascontiguousarray(picture.alpha).data)
+    return digest.hexdigest()
+
+
+def _with_shorter_side(photo: Picture, side: float) -> Picture:
+    height, width = photo.pixels.shape[:2]
+    return resize(photo, round(side * max(height, width) / min(height, width)))
+
+
+def _crop(photo: Picture, size: int, rng: np.random.Generator) -> Tensor:
+    zoom = max(1.0, min(photo.pixels.shape[:2]) / size)
+    scaled = _with_shorter_side(photo, size * rng.uniform(1, zoom))
+    height, width = scaled.pixels.shape[:2]
+    top, left = rng.integers(0, max(1, height - size + 1)), rng.integers(0, max(1, width - size + 1))
+    pixels = scaled.pixels[top : top + size, left : left + size]
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    crop = to_tensor(np.ascontiguousarray(pixels))
+    short = [size - crop.shape[3], size - crop.shape[2]]  # rounding may leave a side a pixel short
+    return torch.nn.functional.pad(crop, (0, short[0], 0, short[1]), mode="replicate")

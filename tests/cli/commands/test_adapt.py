@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metastyle import api
+from metastyle.cli import adapting as teaching
+from metastyle.cli.commands import adapt as command
+from metastyle.images import picture as images
+
+Run = Callable[..., Any]
+Draw = Callable[..., Path]
+Quick = tuple[str, ...]
+
+
+def test_a_painting_becomes_a_style(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
+    result = run("adapt", painting, *quick)
+    out = tmp_path / "waves.safetensors"
+    assert result.code == 0
+    assert result.out.splitlines()[0].startswith(f"{out}  2 steps  ")
+    assert result.out.splitlines()[1] == f"now: metastyle stylize PHOTO --style {out}"
+    assert "learning waves: 100% step 2/2  loss " in result.err
+    style = api.load(out)
+    assert (style.painting, len(style.curve), style.kind) == ("waves", 2, "all")
+    assert "add --overwrite" in run("adapt", painting, *quick).err
+    again = run("adapt", painting, *quick, "--overwrite")
+    assert again.code == 0 and "remembered from an earlier call" in again.out
+
+
+def test_for_programs(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
+    out = tmp_path / "new" / "s.safetensors"
+    result = run("adapt", painting, "-o", out, *quick, "--parameters", "instance_norm", "--json", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    document = result.document
+    assert document["outputs"] == [{"output": str(out)}]
+    assert document["style"]["parameters"] == "instance_norm"
+    assert document["interrupted"] is False and document["errors"] == [] and document["exit_code"] == 0
+    assert document["style"]["losses"]["total"] == pytest.approx(api.load(out).curve[-1][1])
+
+
+def test_learning_on_photographs(painting: Path, run: Run, tmp_path: Path, quick: Quick, draw: Draw) -> None:
+    draw(tmp_path / "holiday" / "a.png", size=(80, 72))
+    out = tmp_path / "s.safetensors"
+    result = run("adapt", painting, "-o", out, "--content", tmp_path / "holiday", *quick)
+    assert result.code == 0
+    assert api.load(out).settings["contents"] == "photos"
+    (tmp_path / "empty").mkdir()
+    result = run("adapt", painting, "-o", tmp_path / "t.safetensors", "--content", tmp_path / "empty", *quick)
+    assert result.code == 2 and "no pictures in this folder" in result.err
+
+
+def test_a_preview_follows_the_learning(
+    painting: Path, photo: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teaching, "PREVIEW_EVERY", 0.0)
+    written = []
+    preview = teaching.Preview.__call__
+
+    def watched(self: teaching.Preview, step: Any) -> None:
+        preview(self, step)
+        written.append((tmp_path / "waves-preview.jpg").read_bytes())
+
+    monkeypatch.setattr(teaching.Preview, "__call__", watched)
+    assert run("adapt", painting, *quick, "--preview", photo).code == 0
+    assert len(written) == 2 and written[0] != written[1]
+    assert images.open_picture(tmp_path / "waves-preview.jpg").size == (512, 356)
+    (tmp_path / "waves.safetensors").unlink()
+    assert "waves-preview.jpg exists" in run("adapt", painting, *quick, "--preview", photo).err
+    assert "needs --preview PHOTO" in run("adapt", painting, "--preview-output", "x.jpg").err
+
+
+def test_ctrl_c_keeps_what_was_learned(
+    painting: Path, run: Run, tmp_path: Path, quick: Quick, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach = command.teach
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        *others, on_step = arguments
+
+        def press(step: Any) -> bool:
+            go_on: bool = on_step(step)
+            if step.step == 2:
+                signal.raise_signal(signal.SIGINT)
+            return go_on
+
+        return teach(*others, press, **named)
+
+    monkeypatch.setattr(command, "teach", interrupted)
+    result = run("adapt", painting, "--steps", "50", *quick[2:], "--json")
+    assert result.code == 130
+    assert result.document["interrupted"] is True and result.document["exit_code"] == 130
+    out = tmp_path / "waves.safetensors"
+    assert len(api.load(out).curve) == 3
+    assert f"stopped after step 3 of 50; what was learned is kept in {out}" in result.err
+    assert not (machine / "styles").exists() or not list((machine / "styles").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-o", "style.pt"], "style.pt: a style file's name ends in .safetensors"),
+        (["--steps", "-3"], "--steps is -3: use a whole number from 0 to 100000"),
+        (["--content-size", "100000"], "--content-size is 100000: use a multiple of 4"),
+        (["--preview", "missing.jpg"], "missing.jpg: cannot be read"),
+    ],
+)
+def test_nonsense(
+    arguments: list[str], expected: str, painting: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "adapt", None)
+    result = run("adapt", painting, *arguments)
+    assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
+
+
+def test_a_painting_from_a_pipe_needs_a_name(run: Run) -> None:
+    assert "a painting from a pipe has no name: add -o" in run("adapt", "-").err

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metastyle import api
+from metastyle.core.network import TransformationNetwork
+from metastyle.rendering import onnx as exporting
+
+Run = Callable[..., Any]
+
+
+def test_a_model_beside_the_style(
+    style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The exporter takes half a minute to load, and its own tests look at the model.
+    given = []
+
+    def write(network: TransformationNetwork, path: Path, **options: Any) -> None:
+        given.append((network, options))
+        path.write_bytes(bytes(6_700_000))
+
+    monkeypatch.setattr(exporting, "export_onnx", write)
+    result = run("export", style_file)
+    assert (result.code, result.out) == (0, f"{tmp_path / 'plain.onnx'}  6.7 MB\n")
+    ((network, options),) = given
+    for name, parameter in api.load(style_file).parameters.items():
+        assert torch.equal(network.get_parameter(name), parameter)
+    assert options["overwrite"] is False and options["metadata"]["painting"] == "painting"
+    assert "add --overwrite" in run("export", style_file).err
+    document = run("export", style_file, "--overwrite", "--json").document
+    assert document["outputs"] == [{"output": str(tmp_path / "plain.onnx"), "bytes": 6_700_000}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["missing.safetensors"], "missing.safetensors: cannot be read"),
+        (["-"], "a style is read from a file"),
+    ],
+)
+def test_nonsense(arguments: list[str], expected: str, run: Run) -> None:
+    result = run("export", *arguments)
+    assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
+
+
+def test_names(style_file: Path, run: Run, tmp_path: Path) -> None:
+    assert "a model's name ends in .onnx" in run("export", style_file, "-o", tmp_path / "model.pt").err
+    (tmp_path / "foreign.safetensors").write_bytes(b"x" * 100)
+    assert "not a safetensors file" in run("export", tmp_path / "foreign.safetensors").err
+    assert not (tmp_path / "foreign.onnx").exists()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metastyle.cli.commands.train import parse_change
+from metastyle.errors import MetastyleError
+from metastyle.training import meta as trainer
+from metastyle.training.config import TrainingConfig
+from metastyle.training.events import Finished, Preparing, Started, Step, TrainingEvent, Validated
+
+Run = Callable[..., Any]
+
+
+def _events(reason: Any) -> list[TrainingEvent]:
+    return [
+        Preparing("paintings", 4, 4),
+        Started(0, 0.0, 10, 4, 1, "cpu", Path("run")),
+        Step(2, 1.0, 3.0, 0.0, 1.5, 20.0, 5.0, 15.0, 1.0, 1e-3, 64, 0, 0),
+        Validated(2, 3.0, 30.5, 10.0, 20.5, {"a": 30.5}),
+        Finished(2, 3.0, reason, Path("run/metastyle.safetensors")),
+    ]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainingConfig]:
+    seen: list[TrainingConfig] = []
+
+    def train(config: TrainingConfig, *, loss_network: object) -> Iterator[TrainingEvent]:
+        assert loss_network is None  # found by the training itself
+        seen.append(config)
+        yield from _events("stopped" if config.run.minutes == 7 else "done")
+
+    monkeypatch.setattr(trainer, "train", train)
+    return seen
+
+
+ARGUMENTS = ("train", "--content", "photos", "--style", "paintings", "--config", "smoke")
+
+
+def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
+    change = (
+        "--set",
+        "optimiser.rate=5e-4",
+        "--set",
+        "data.mirror=true",
+        "--set",
+        "run.init=a b.safetensors",
+    )
+    result = run(*ARGUMENTS, "-o", "run", "--iterations", "2", *change)
+    assert result.code == 0
+    assert result.out == "run/metastyle.safetensors  2 iterations  3.0 s\n"
+    assert result.err.splitlines() == [
+        "preparing paintings: 100%",
+        "10 photographs, 4 paintings, 1 process(es) on cpu, from iteration 0: run",
+        "training: 100% iteration 2  loss 20  0.0 s left",
+        "iteration 2: 30.50 on held-out paintings before any step",
+    ]
+    (config,) = trained
+    assert (config.data.contents, config.data.styles) == ("photos", "paintings")
+    assert (config.run.output, config.run.iterations, config.run.init) == ("run", 2, "a b.safetensors")
+    assert config.optimiser.rate == 5e-4 and config.data.mirror is True
+
+
+def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
+    result = run(*ARGUMENTS, "--minutes", "7", "--json", "--quiet")
+    assert result.code == 130
+    assert result.err == "metastyle: stopped; the same command again goes on from here\n"
+    assert result.document["interrupted"] is True
+    assert result.document["validation"] == [{"iteration": 2, "total": 30.5}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--set", "rate=1"], "--set rate=1: write section.name=value"),
+        (["--set", "optimiser.rat=1"], "unknown setting optimiser.rat"),
+        (["--minutes", "nan"], "run.minutes = nan: use a number above 0"),
+        (["--config", "missing.toml"], "missing.toml: cannot be read as a configuration"),
+    ],
+)
+def test_nonsense(arguments: list[str], expected: str, run: Run, trained: list[TrainingConfig]) -> None:
+    result = run(*ARGUMENTS[:5], *arguments)
+    assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
+    assert trained == []
+
+
+def test_a_missing_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *others: Any) -> Any:
+        if name == "metastyle.training":
+            raise ModuleNotFoundError("No module named 'lightning_fabric'", name="lightning_fabric")
+        return real(name, *others)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    result = run(*ARGUMENTS)
+    assert result.code == 2
+    assert (
+        "training needs lightning_fabric, which is not installed: pip install 'metastyle[train]'"
+        in result.err
+    )
+
+
+def test_changes() -> None:
+    assert parse_change("optimiser.rate=5e-4") == ("optimiser.rate", 5e-4)
+    assert parse_change("data.style_side=[192, 384]") == ("data.style_side", [192, 384])
+    assert parse_change("run.precision=bfloat16") == ("run.precision", "bfloat16")
+    assert parse_change("run.output=a=b") == ("run.output", "a=b")
+    with pytest.raises(MetastyleError):
+        parse_change("x")

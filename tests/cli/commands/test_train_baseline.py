@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metastyle.systems import train as training
+from metastyle.systems.train import Event, Settings, Step
+from metastyle.training.events import Finished, Started
+
+Run = Callable[..., Any]
+ARGUMENTS = ("train-baseline", "wct-3", "--content", "photos", "--style", "paintings", "-o", "out")
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    seen: list[Settings] = []
+
+    def train(settings: Settings) -> Iterator[Event]:
+        seen.append(settings)
+        yield Started(0, 0.0, 10, 4, 1, "cpu", Path("out"))
+        yield Step(2, 1.0, 3.0, 0.0, {"pixels": 0.25, "features": 1.5})
+        reason: Any = "stopped" if settings.minutes == 7 else "done"
+        yield Finished(2, 3.0, reason, Path("out/wct-3.safetensors"))
+
+    monkeypatch.setattr(training, "train", train)
+    return seen
+
+
+def test_a_run(run: Run, trained: list[Settings]) -> None:
+    result = run(*ARGUMENTS, "--iterations", "2", "--crop", "128", "--from-scratch")
+    assert result.code == 0
+    assert result.out == "out/wct-3.safetensors  2 iterations  3.0 s\n"
+    assert result.err.splitlines() == [
+        "10 photographs, 4 painting(s) on cpu, from iteration 0: out",
+        "training: 100% iteration 2  pixels 0.25  features 1.5  0.0 s left",
+    ]
+    assert trained == [
+        Settings("wct-3", "photos", "paintings", "out", iterations=2, crop=128, from_scratch=True)
+    ]
+
+
+def test_an_interrupted_run_says_how_to_go_on(run: Run, trained: list[Settings]) -> None:
+    result = run(*ARGUMENTS, "--minutes", "7", "--json")
+    assert result.code == 130 and result.document["interrupted"] is True
+    assert result.document["losses"] == {"pixels": 0.25, "features": 1.5}
+    assert result.err.endswith("metastyle: stopped; the same command again goes on from here\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "minutes is None: use a length, or iterations"),
+        (("--minutes", "-1"), "minutes is -1.0: use a number above 0"),
+        (("--iterations", "2", "--crop", "100"), "crop is 100: use a multiple of 16"),
+    ],
+)
+def test_nonsense(run: Run, trained: list[Settings], arguments: tuple[str, ...], expected: str) -> None:
+    result = run(*ARGUMENTS, *arguments)
+    assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
+    assert trained == []
+
+
+def test_a_missing_folder_is_named(run: Run, tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    result = run(
+        "train-baseline", "wct-1", "--content", missing, "--style", missing, "-o", tmp_path, "--minutes", "1"
+    )
+    assert result.code == 2 and result.err.count("\n") == 1

@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import make_clip, moving, seconds_shown, shown, sound_packets, turn
+from PIL import Image
+
+from metastyle import api
+from metastyle.cli.options import parse_time
+from metastyle.film import job as film
+from metastyle.film import temporal as still
+from metastyle.film.clip import open_clip
+from metastyle.film.decode import Damage
+from metastyle.film.frames import read_frames
+from metastyle.film.job import FilmJob
+from metastyle.images import picture as images
+from metastyle.locks import claimed
+
+Run = Callable[..., Any]
+
+_DEFAULTS: dict[str, Any] = dict(FilmJob.__init__.__kwdefaults__ or {})
+
+
+def _failing_at(frame: int, error: BaseException) -> Callable[..., Any]:
+    """``render_with_brush`` that raises ``error`` when it is called for the ``frame``-th time."""
+    real, count = still.render_with_brush, 0
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == frame:
+            raise error
+        return real(*arguments)
+
+    return failing
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "clip.mp4", moving(8, (32, 24)))
+
+
+def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    result = run("video", clip, "--style", style_file, "--quality", "1", "--frame-by-frame")
+    assert result.code == 0 and result.err.count("\n") == 1
+    assert result.err.startswith("repainting: 100% 8 frames")
+    out = tmp_path / "clip-plain.mp4"
+    assert result.out.startswith(f"{out}  32x24  8 frames  ")
+    assert seconds_shown(out) == seconds_shown(clip)
+    assert [d for _, d in sound_packets(out)] == [d for _, d in sound_packets(clip)]
+    style = api.load(style_file)
+    before, after = (list(read_frames(open_clip(p), Damage())) for p in (clip, out))
+    for one, two in zip(before, after, strict=True):
+        expected = style.stylize(one.pixels).astype(int)
+        assert np.abs(two.pixels - expected).mean() < 9  # a random network's noise, in 4:2:0
+        assert np.abs(two.pixels - one.pixels.astype(int)).mean() > 20
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == []
+
+
+def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    result = run("video", clip, "-s", style_file, "-o", f"{tmp_path}/new/", "--preview", "0")
+    assert result.code == 0, result.err
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["clip-plain-0m0s.png"]
+    fifo = tmp_path / "fifo.mp4"
+    os.mkfifo(fifo)
+    assert "a pipe is neither" in run("video", fifo, "-s", style_file).err
+    assert "a pipe is neither" in run("video", clip, "-s", style_file, "-o", "-").err
+    assert (
+        "--fps is for films that are given as frames" in run("video", clip, "-s", style_file, "--fps", 9).err
+    )
+
+
+@pytest.mark.parametrize("given", ["frames", "frames/f%02d.png", "frames/f%d.png"])
+def test_frames_as_a_film(given: str, style_file: Path, run: Run, tmp_path: Path) -> None:
+    frames = moving(4, (32, 24))
+    for number, pixels in zip((8, 9, 10, 12), frames, strict=True):
+        name = f"f{number:02d}.png" if "2" in given else f"f{number}.png"
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "frames" / name)
+    call = ("video", tmp_path / given, "-s", style_file, "--fps", "10", "--quality", "1", "--strength", "0")
+    result = run(*call, "--json")
+    assert result.code == 0, result.err
+    (record,) = result.document["outputs"]
+    out = tmp_path / "frames-plain.mp4" if given == "frames" else tmp_path / "frames" / "f-plain.mp4"
+    assert (record["clip"], record["output"]) == (str(tmp_path / given), str(out))
+    times = [0, 0.1, 0.2, 0.3 if given == "frames" else 0.4]
+    assert [float(t) for t in seconds_shown(out)] == pytest.approx(times)
+    for frame, pixels in zip(read_frames(open_clip(out), Damage()), frames, strict=True):
+        assert np.abs(frame.pixels - pixels.astype(int)).mean() < 4
+
+
+def test_films_are_still_by_default(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    def restlessness(name: str, *options: str) -> float:
+        out = tmp_path / name
+        assert (
+            run(
+                "video", clip, "-s", style_file, "-o", out, "--grain=0", "--quality=1", "--quiet", *options
+            ).code
+            == 0
+        )
+        frames = [frame.pixels.astype(int) for frame in read_frames(open_clip(out), Damage())]
+        return float(np.mean([np.abs(b - a).mean() for a, b in pairwise(frames)]))
+
+    default = restlessness("default.mp4")
+    assert default < restlessness("unsmoothed.mp4", "--smoothing", "0")
+    assert default < restlessness("each.mp4", "--frame-by-frame")
+
+
+def test_json_and_options(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "on" / "the" / "way" / "new.mkv"
+    options = ["--size", "24", "--from", "0.04", "--to", "0:00.2", "--codec", "hevc", "--strength", "0"]
+    result = run("video", clip, "--style", style_file, "-o", out, *options, "--json", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    (record,) = result.document["outputs"]
+    assert (record["width"], record["height"], record["frames"], record["codec"]) == (24, 18, 4, "hevc")
+    assert result.document["errors"] == [] and result.document["style"]["how"] == "read"
+    assert len(shown(out)) == 4
+    wanted = [f.pixels for f in read_frames(open_clip(clip), Damage(), long_edge=24)][1:5]
+    found = [f.pixels for f in read_frames(open_clip(out), Damage())]
+    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(wanted, found, strict=True)) < 6
+
+
+def test_a_preview(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    result = run("video", clip, "--style", style_file, "--preview", "0.1")
+    out = tmp_path / "clip-plain-0m0.1s.png"
+    assert result.code == 0 and str(out) in result.out
+    frame = [f.pixels for f in read_frames(open_clip(clip), Damage())][2]
+    expected = api.load(style_file).render(images.Picture(pixels=frame)).pixels
+    assert np.array_equal(np.asarray(Image.open(out)), expected)
+    assert run("video", clip, "--style", style_file, "--preview", "0.1").code == 2
+    assert run("video", clip, "--style", style_file, "--preview", "9").code == 2
+
+
+def test_a_painting_is_learned_on_frames_of_the_film(
+    clip: Path, painting: Path, run: Run, tmp_path: Path, quick: tuple[str, ...]
+) -> None:
+    call = ("video", clip, "-s", painting, "--preview", "0.1", "--overwrite", *quick)
+    first = run(*call, "--json").document["style"]
+    assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
+    same = run(*call, "--json")
+    assert same.document["style"]["how"] == "remembered" and "--learn-again" not in same.err
+    part = run(*call, "--to", "0.2", "--json")
+    assert part.document["style"]["how"] == "remembered"
+    assert "waves was learned on another part of this film: --learn-again" in part.err
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(clip.read_bytes())
+    other = run("video", copy, "-s", painting, "--preview", "0", "--content", "procedural", "--json", *quick)
+    assert other.document["style"]["contents"] == "procedural"
+
+
+def test_portrait_odd_and_without_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "odd.mp4", moving(3, (50, 34)), sound=None)
+    turn(path, (0, 1, -1, 0))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert run("video", path, "--style", style_file, "-o", folder, "--quiet").code == 0
+    assert open_clip(folder / "odd-plain.mp4").height == 50
+    odd = make_clip(tmp_path / "b.mkv", moving(3, (33, 25)), codec="ffv1", pixel_format="bgr0", options={})
+    result = run("video", odd, "--style", style_file)
+    assert result.code == 0 and "33x25 becomes 32x24" in result.err
+    assert open_clip(tmp_path / "b-plain.mkv").width == 32
+
+
+def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "old.nut", moving(3, (32, 24)), codec="mpeg4", options={}, sound="wavpack")
+    assert run("video", clip, "--style", style_file, "--quiet").code == 0
+    assert len(sound_packets(tmp_path / "old-plain.mkv")) == len(sound_packets(clip))
+    result = run("video", clip, "--style", style_file, "-o", tmp_path / "new.mp4", "--quiet")
+    assert result.code == 0
+    assert "stream 1 (sound, wavpack) is left out: .mp4 cannot hold it; .mkv can" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--size", "8"], "--size is 8: use 16 to 16384"),
+        (["--strength", "3"], "--strength is 3: use 0 to 2"),
+        (["--from", "2", "--to", "1"], "--to is 1 s, not after --from, 2 s"),
+        (["--from", "50"], "--from is 50 s, and "),
+        (["--from", "half"], "'half' is not a time"),
+        (["-o", "x.avi"], "films cannot be written as '.avi'"),
+        (["-o", "x.webm", "--codec", "h264"], ".webm does not take h264"),
+        (["--codec", "divx"], "codec 'divx' is unknown"),
+        (["--quality", "99"], "quality is 99: use 1"),
+        (["--device", "gpu9"], "device 'gpu9' is unknown"),
+        (["--preview", "0", "-o", "x.mp4"], "pictures cannot be written as '.mp4'"),
+        (["-o", "-"], "films are read from files"),
+    ],
+)
+def test_nonsense_is_noticed_before_any_work(
+    arguments: list[str], expected: str, clip: Path, painting: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "adapt", None)
+    result = run("video", clip, "--style", painting, *arguments)
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert expected in result.err
+
+
+def test_inputs_that_are_no_films(
+    clip: Path, photo: Path, painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "adapt", None)
+    (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[:700])
+    (tmp_path / "there.mp4").write_bytes(b"precious")
+    for arguments, expected in (
+        ([tmp_path / "none.mp4"], "none.mp4: cannot be read"),
+        ([tmp_path], "frames are of one size"),
+        ([photo], "photo.png is a picture: use 'metastyle stylize'"),
+        ([tmp_path / "cut.mp4"], "cut.mp4: cannot be read as a film"),
+        ([clip, "-o", clip], "clip.mp4 exists: add --overwrite"),
+        ([clip, "-o", clip, "--overwrite"], "clip.mp4 is the clip itself"),
+        ([clip, "-o", tmp_path / "there.mp4"], "there.mp4 exists: add --overwrite"),
+    ):
+        result = run("video", *arguments, "--style", painting)
+        assert result.code == 2 and result.err.count("\n") == 1, arguments
+        assert expected in result.err
+    assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+
+
+def test_a_truncated_clip_is_done_as_far_as_it_goes(style_file: Path, run: Run, tmp_path: Path) -> None:
+    path = make_clip(
+        tmp_path / "cut.mp4",
+        moving(30, (32, 24)),
+        options={"crf": "3", "g": "5"},
+        container_options={"movflags": "+faststart"},
+    )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
+    result = run("video", path, "--style", style_file, "--quiet", "--json")
+    assert result.code == 1
+    assert "cut.mp4 is damaged or truncated" in result.err and result.err.count("\n") == 1
+    assert 3 < len(shown(tmp_path / "cut-plain.mp4")) < 30
+    assert result.document["errors"][0]["clip"] == str(path)
+
+
+def test_a_painter_that_fails_keeps_what_there_is(
+    clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(still, "render_with_brush", _failing_at(5, MemoryError()))
+        result = run("video", clip, "--style", style_file, "--quiet")
+    assert result.code == 2
+    first, second = result.err.splitlines()
+    assert "not enough memory" in first
+    assert "stopped after 4 frames" in second and "clip-plain.unfinished.mp4 holds them" in second
+    assert len(shown(tmp_path / "clip-plain.unfinished.mp4")) == 4
+    assert run("video", clip, "--style", style_file, "--quiet").code == 0
+    assert len(shown(tmp_path / "clip-plain.mp4")) == 8
+    left = {p.name for p in tmp_path.iterdir()} - {"cache"}
+    assert left == {"clip.mp4", "clip-plain.mp4", style_file.name}
+
+
+def test_what_cannot_be_rescued_stays_in_its_folder(
+    clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
+    with monkeypatch.context() as patch:
+        patch.setattr(still, "render_with_brush", _failing_at(8, KeyboardInterrupt()))
+        patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_part": 3})
+        result = run("video", clip, "--style", style_file, "--quiet")
+    assert result.code == 130
+    first, second = result.err.splitlines()
+    assert "clip-plain.unfinished.mp4 already exists" in first
+    assert "stopped after 7 frames" in second and "clip-plain.mp4.parts holds them" in second
+    assert (tmp_path / "clip-plain.unfinished.mp4").read_bytes() == b"precious"
+
+
+def test_the_same_film_started_twice(
+    clip: Path, painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is refused before it learns anything, whatever its options; the first is not disturbed."""
+    monkeypatch.setattr(api, "adapt", lambda *_, **__: pytest.fail("it learns"))
+    folder = tmp_path / "clip-waves.mp4.parts"
+    with claimed(folder, "making this film"):
+        (folder / "job.json").write_text("{}")
+        for options in ((), ("--overwrite",), ("--size", "16")):
+            result = run("video", clip, "--style", painting, *options)
+            assert result.code == 2
+            assert result.err == f"metastyle: another run is making this film: {folder} is in use\n"
+        assert (folder / "job.json").read_text() == "{}"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
+    style_file: Path, initialisation_file: Path, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "long.mp4", moving(150, (64, 48)))
+    code = (
+        "import sys; from pathlib import Path; import metastyle.weights.initialisation as i; "
+        f"i.SHIPPED = Path({str(initialisation_file)!r}); "
+        "from metastyle.cli.main import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "video", str(clip), "--style", str(style_file)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(out: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*command, "-o", str(tmp_path / out)], stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    with start("out.mp4") as process:
+        part = tmp_path / "out.mp4.parts" / "000000.mp4"
+        for _ in range(1200):
+            if part.exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(60) == 130
+    assert "out.unfinished.mp4 holds them; the same command again goes on from there" in said
+    kept = len(shown(tmp_path / "out.unfinished.mp4"))
+    assert 60 <= kept < 150
+    for out, first_line in (("out.mp4", "going on after"), ("whole.mp4", "repainting")):
+        with start(out) as process:
+            assert process.stderr is not None
+            said = process.stderr.read()
+            assert process.wait(120) == 0 and said.startswith(first_line)
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert not (tmp_path / "out.unfinished.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90", 90), ("1.5", 1.5), ("1:30", 90), ("0:01:30.5", 90.5), ("2:00:00", 7200), ("90:00", 5400)],
+)
+def test_times(text: str, expected: float) -> None:
+    assert parse_time(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1:60", "1:60:00", "1:2:3:4", "1m", ":30", "nan", "1e3"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time: write 90"):
+        parse_time(text)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metastyle.cli import batch
+from metastyle.cli.batch import Batch, Paint, arrivals
+from metastyle.cli.inputs import Job
+from metastyle.cli.progress import Display, Speaker
+from metastyle.images.picture import Picture
+
+Draw = Callable[..., Path]
+
+
+def test_arrivals(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there is left alone, what is still growing waits, what has come to rest is taken once."""
+    old, new = draw(tmp_path / "old.png"), tmp_path / "new.png"
+    happenings: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: new.write_bytes(b"half"),
+        lambda: new.write_bytes(b"half of it"),
+        lambda: None,  # unchanged for one interval: taken
+        lambda: None,
+        lambda: os.utime(old, (1, 1)),
+        lambda: None,  # changed since it was done, and at rest again: taken
+    ]
+    steps = iter(happenings)
+    log: list[int] = []
+
+    def sleep(_: float) -> None:
+        log.append(len(log))
+        next(steps)()
+
+    monkeypatch.setattr(batch.time, "sleep", sleep)
+
+    def look() -> list[Job]:
+        return [Job(path, path.with_suffix(".out")) for path in (old, new) if path.exists()]
+
+    found = arrivals(look, {old})
+    assert [job.photo for job in next(found)] == [new] and log[-1] == 3
+    assert [job.photo for job in next(found)] == [old] and log[-1] == 6
+
+
+WAIT = 20.0
+"""Seconds after which something that should happen meanwhile has not happened."""
+
+
+class Stages(Batch):
+    """A batch of four photographs, 0 to 3, whose stages are recorded and can be held up."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(Display(quiet=True), Speaker(quiet=True))
+        self.jobs = [Job(Path(f"{i}"), Path(f"{i}.out")) for i in range(4)]
+        self.begun = {(stage, i): threading.Event() for stage in ("read", "paint", "write") for i in range(4)}
+        self.wait_for: dict[tuple[str, int], tuple[str, int]] = {}
+        self.fail: dict[tuple[str, int], BaseException] = {}
+        self.painters: set[threading.Thread] = set()
+        monkeypatch.setattr(batch, "paint_one", self._paint_one)
+        monkeypatch.setattr(batch, "write_one", self._write_one)
+
+    def stage(self, name: str, index: int) -> None:
+        self.begun[name, index].set()
+        if (name, index) in self.wait_for:
+            assert self.begun[self.wait_for[name, index]].wait(WAIT), f"{name} {index} waited in vain"
+        if (name, index) in self.fail:
+            raise self.fail[name, index]
+
+    def open(self, photo: Path) -> Picture:
+        self.stage("read", int(photo.name))
+        return Picture(pixels=np.full((1, 1, 3), int(photo.name), np.uint8))
+
+    def _paint_one(self, photo: Picture, *_: Any) -> tuple[Picture, float]:
+        self.painters.add(threading.current_thread())
+        self.stage("paint", int(photo.pixels[0, 0, 0]))
+        return photo, 0.0
+
+    def _write_one(self, job: Job, painted: Picture, *_: Any, **__: Any) -> dict[str, Any]:
+        self.stage("write", int(painted.pixels[0, 0, 0]))
+        return {"photo": job.photo, "output": job.output, "width": 1, "height": 1, "seconds": 0.0}
+
+    def run(self) -> None:
+        self.repaint(self.jobs, Paint(None, [], 0.0, {}, ""), overwrite=False)
+
+    @property
+    def done(self) -> list[str]:
+        return [record["photo"].name for record in self.written]
+
+
+def test_reading_painting_and_writing_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    stages.wait_for = {("write", 0): ("paint", 1), ("paint", 1): ("read", 2), ("read", 3): ("paint", 2)}
+    stages.run()
+    assert stages.done == ["0", "1", "2", "3"] and not stages.failed
+    assert stages.painters == {threading.main_thread()}  # torch's threads belong to the one that calls
+
+
+def test_no_more_than_one_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    seen = []
+    paint = stages._paint_one
+
+    def look(photo: Picture, *rest: Any) -> tuple[Picture, float]:
+        index = int(photo.pixels[0, 0, 0])
+        seen.append(any(stages.begun["read", later].is_set() for later in range(index + 2, 4)))
+        return paint(photo, *rest)
+
+    monkeypatch.setattr(batch, "paint_one", look)
+    stages.run()
+    assert seen == [False] * 4
+
+
+def test_failures_of_every_stage_are_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    stages.fail = {
+        ("write", 0): OSError(28, "No space left on device"),
+        ("read", 1): OSError(2, "No such file or directory"),
+        ("paint", 2): ValueError("odd"),
+    }
+    stages.wait_for = {("write", 0): ("read", 2)}  # the first fails last
+    stages.run()
+    assert [path.name for path in stages.failed] == ["0", "1", "2"]
+    assert stages.done == ["3"] and stages.bug
+
+
+def test_what_was_painted_before_an_interruption_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    stages.wait_for = {("write", 0): ("paint", 1)}
+    stages.fail = {("paint", 1): KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        stages.run()
+    assert stages.done == ["0"] and not stages.failed
+    assert not stages.begun["paint", 2].is_set()

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from metastyle.cli.commands.bench_adaptation import parse_steps, parse_variant
+from metastyle.cli.comparison import choose, read_lists
+from metastyle.cli.main import main
+from metastyle.core.adaptation import AdaptationSettings
+from metastyle.core.loss_network import LossNetwork
+from metastyle.errors import MetastyleError
+from metastyle.systems.vgg19 import Encoder
+
+
+def test_a_variant_is_read_from_one_line() -> None:
+    variant = parse_variant("two photos: contents=photos batch=2 parameters=instance_norm learning_rate=2e-3")
+    assert (variant.name, variant.model, variant.contents) == ("two photos", "shipped", "photos")
+    expected = AdaptationSettings(batch=2, parameters="instance_norm", learning_rate=2e-3)
+    assert variant.settings == expected
+    assert parse_variant("s:", 96).settings.style_size == 96
+    assert parse_variant("s: style_size=128", 96).settings.style_size == 128
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "name", ": batch=2", "a: batch", "a: batches=2", "a: contents=x", "a: batch=0", "a: batch=two"],
+)
+def test_a_wrong_variant_is_one_clear_line(text: str) -> None:
+    with pytest.raises(MetastyleError) as caught:
+        parse_variant(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_steps_are_whole_numbers() -> None:
+    assert parse_steps("0, 5,10") == [0, 5, 10]
+    for text in ("", "1,,2", "-1", "1.5", "a", "99999999"):
+        with pytest.raises(MetastyleError, match="--steps"):
+            parse_steps(text)
+
+
+def test_it_writes_a_table_a_plot_and_the_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = LossNetwork()
+    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+    for name in ("photos", "paintings"):
+        (tmp_path / name).mkdir()
+        noise = np.random.default_rng(0).integers(0, 256, (64, 72, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / name / "a.png")
+    arguments = ["bench", "adaptation", "--content", str(tmp_path / "photos"), "--quiet", "--json"]
+    arguments += ["--style", str(tmp_path / "paintings"), "-o", str(tmp_path / "out"), "--size", "64"]
+    arguments += ["--style-size", "64", "--steps", "0,1", "--variant", "tiny: model=random size=64"]
+    assert main(arguments) == 0
+    outputs = [Path(o["output"]) for o in json.loads(capsys.readouterr().out)["outputs"]]
+    assert [p.name for p in outputs] == ["results.json", "table.md", "plot.png", "sheet.jpg"]
+    assert "| tiny |" in outputs[1].read_text()
+    with Image.open(outputs[3]) as shown:
+        assert (
+            shown.format == "JPEG" and shown.width == 4 * 248 + 8
+        )  # photograph, painting, two numbers of steps
+    about = json.loads((tmp_path / "out" / "about.json").read_text())
+    assert about[0]["scale"] == {"photographs": "long edge 64", "paintings": "long edge 64"}
+    assert main([*arguments[:-1], "both: contents=photos"]) == 2
+    assert "--train-content" in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+
+
+def test_chosen_pictures_are_shared_out(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = LossNetwork()
+    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+    Path("lists.toml").write_text(
+        'paintings = ["1.png", "0.png"]\nphotographs = ["1.png"]\nreferences = ["0.png"]\n'
+    )
+    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += ["--style-size", "64", "--steps", "0", "--variant", "tiny: model=random size=64", "--json"]
+    arguments += ["--reference", "dark_for_a_test:Dark", "--pictures", "lists.toml", "-o", "out", "--quiet"]
+    for shard, painting in (("1/2", "1"), ("2/2", "0")):
+        assert main([*arguments, "--shard", shard]) == 0
+        outputs = json.loads(capsys.readouterr().out)["outputs"]
+        rows = json.loads(Path(outputs[0]["output"]).read_text(encoding="utf-8"))
+        assert {(row["painting"], row["photo"]) for row in rows} == {(painting, "1")}
+    written = Path("out/table.md").read_text(encoding="utf-8")
+    assert "over 2 paintings of means over 1 photograph." in written
+    assert "| tiny | **all 1** |" in written  # the reference on its painting only
+    assert written.index("| 1 | tiny |") < written.index("| 0 | tiny |")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paintings = [", "cannot be read as TOML"),
+        ('paintings = ["a"]\nreferences = ["a"]', "'photographs' must be a list"),
+        ('paintings = "a"\nphotographs = ["b"]\nreferences = ["a"]', "'paintings' must be a list"),
+        ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["c"]', "'c' is one of the references"),
+        ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["a"]\nx = 1', "'x' is not known"),
+    ],
+)
+def test_a_wrong_list_of_pictures_is_one_clear_line(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "lists.toml").write_text(text)
+    with pytest.raises(MetastyleError, match=said) as caught:
+        read_lists(tmp_path / "lists.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_listed_pictures_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    assert choose(tmp_path, 9, ["a.png"]) == [tmp_path / "a.png"]
+    with pytest.raises(MetastyleError, match=r"b\.png: no such file"):
+        choose(tmp_path, 9, ["a.png", "b.png"])
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(MetastyleError, match="two pictures have the same name"):
+        choose(tmp_path, 9)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two photographs, two paintings, and a module with a system that darkens and one that fails."""
+    for seed, name in enumerate(("photos", "paintings")):
+        (tmp_path / name).mkdir()
+        for index in range(2):
+            noise = np.random.default_rng(9 * seed + index).integers(0, 256, (6, 7, 3), np.uint8)
+            Image.fromarray(noise).resize((200, 180)).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "dark_for_a_test.py").write_text(
+        "class Dark:\n"
+        "    name, parameters, styles = 'Dark', 0, 'any'\n"
+        "    def __init__(self, device, share=0.5):\n"
+        "        self.share = share\n"
+        "    def prepare(self, style):\n"
+        "        return lambda photo: photo * self.share\n"
+        "class Broken(Dark):\n"
+        "    def prepare(self, style):\n"
+        "        raise RuntimeError('out of memory')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_references_that_fail_are_said(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = LossNetwork()
+    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += [
+        "--style-size",
+        "64",
+        "--steps",
+        "0,1",
+        "--variant",
+        "tiny: model=random size=64 schedule=constant",
+    ]
+    arguments += ["--reference", "dark_for_a_test:Dark", "--reference-paintings", "1", "-o", "out", "--json"]
+    assert main([*arguments, "--reference", "dark_for_a_test:Broken"]) == 1
+    said = capsys.readouterr()
+    failure = {"reference": "dark_for_a_test:Broken", "painting": "0", "error": "out of memory"}
+    assert json.loads(said.out)["errors"] == [failure]
+    assert "dark_for_a_test:Broken, 0: out of memory" in said.err
+    assert main(arguments) == 0
+    written = (folders / "out" / "table.md").read_text(encoding="utf-8")
+    assert "| painting | variant | 0 steps | 1 steps | dark_for_a_test:Dark |" in written
+    assert "| tiny | **all 1** |" in written
+    capsys.readouterr()
+    assert main([*arguments, "--weights", "wieghts"]) == 0  # nobody asks for them
+    arguments[arguments.index("out")] = "another"
+    assert main([*arguments, "--reference", "wct", "--weights", "wieghts"]) == 2
+    assert not (folders / "another").exists()
+    assert "wieghts: no such folder of trained weights" in capsys.readouterr().err
+
+
+def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "grid", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += ["--style-size", "64", "-o", "out", "--device", "cpu", "--json", "--quiet"]
+    systems = ["--method", "dark_for_a_test:Dark", "--method", "dark_for_a_test:Broken"]
+    assert main([*arguments, *systems]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["errors"] == [{"method": "dark_for_a_test:Broken", "error": "out of memory"}]
+    with Image.open(said["outputs"][0]["output"]) as shown:
+        assert shown.width == 3 * 264 + 8  # photograph, painting, one system
+    painted = sorted(path.stem for path in (folders / "out" / "pictures").rglob("*.png"))
+    assert painted == ["0", "1"]  # each photograph in one painting only
+    assert main([*arguments, *systems[:2]]) == 0
+    capsys.readouterr()
+    arguments[arguments.index("64")] = "96"
+    assert main(arguments) == 2
+    assert (
+        "results of another photograph '0' (64x64, this one is 96x96)"
+        in json.loads(capsys.readouterr().out)["errors"][0]["error"]
+    )
+
+
+def test_from_measurements_to_a_report(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network, encoder = LossNetwork(), Encoder(5)
+    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+    monkeypatch.setattr(Encoder, "load", lambda **_: encoder)
+    common = ["--device", "cpu", "--json", "--quiet"]
+    for share in ("0.5", "0.9"):
+        common += ["--method", f"dark_for_a_test:Dark share={share}"]
+    pictures = ["--content", "photos", "--style", "paintings", "--size", "176", "--style-size", "64"]
+    assert main(["bench", "quality", *pictures, "--photos", "1", *common]) == 0
+    single = ["--content", "photos/0.png", "--style", "paintings/0.png", "--size", "64", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["metastyle", "bench", "speed", *single, *common])
+    assert main() == 0
+    capsys.readouterr()
+    assert main(["bench", "report", "--json", "--quiet"]) == 0
+    outputs = [Path(o["output"]) for o in json.loads(capsys.readouterr().out)["outputs"]]
+    written = outputs[1].read_text(encoding="utf-8")
+    assert "| dark_for_a_test:Dark share=0.5 | 2 |" in written
+    assert "most structure kept: dark_for_a_test:Dark share=0.9 (" in written
+    assert "metastyle bench speed --content 0.png" in written and str(folders) not in written
+    assert main(["bench", "report", "nowhere", "--quiet"]) == 2
+    assert "nowhere: holds no measurements" in capsys.readouterr().err

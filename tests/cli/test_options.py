@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metastyle.cli import options
+from metastyle.cli.options import Learning, option_name, parse_bytes, parse_whole
+from metastyle.core import device as hardware
+from metastyle.core.adaptation import AdaptationSettings, Effort, default_settings
+from metastyle.errors import MetastyleError
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2GB", 2_000_000_000),
+        ("2 gb", 2_000_000_000),
+        ("1.5G", 1_500_000_000),
+        ("800MB", 800_000_000),
+        ("64k", 64_000),
+        ("2GiB", 2 << 30),
+        ("3Ki", 3 << 10),
+        ("1TiB", 1 << 40),
+        ("1000000", 1_000_000),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1q", "GB", "-2GB", "nan", "inf", "2iB", "2 G B", "0", "0GB", "1e9", "٣GB", "9" * 30]
+)
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="write 2GB or 800MB"):
+        parse_bytes(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_positive_size_or_an_error(text: str) -> None:
+    try:
+        size = parse_bytes(text)
+    except ValueError as error:
+        assert "\n" not in str(error) or "\n" in text
+    else:
+        assert size >= 1
+
+
+def _documentation(cls: type) -> dict[str, str]:
+    """The text under each field of a class."""
+    body = ast.parse(inspect.getsource(cls)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            texts[field.target.id] = ast.literal_eval(text.value)
+    return texts
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_whole_numbers(number: int) -> None:
+    assert parse_whole(f" {number}") == number
+
+
+@pytest.mark.parametrize("text", ["2.5", "2.0", "1e3", "", "-", "0x10", "nan", "١", "1" * 5000])
+def test_other_numbers_are_not_rounded(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a whole number"):
+        parse_whole(text)
+
+
+def test_every_option_that_counts_is_a_whole_number() -> None:
+    """A plain int would be read by the parser of the command line, which rounds 2.5 to 2."""
+    folder = Path(options.__file__).parent
+    for path in [folder / "options.py", *sorted((folder / "commands").glob("*.py"))]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            assert not re.match(r"    \w+: (Annotated\[)?int\b.* = ", line), f"{path.name}:{number}"
+
+
+def test_options_are_the_settings_of_the_library() -> None:
+    ours = [f.name for f in dataclasses.fields(Learning) if f.name != "effort"]
+    assert ours == [f.name for f in dataclasses.fields(AdaptationSettings)]
+    documentation = {
+        name: text.split("[default")[0].strip() for name, text in _documentation(Learning).items()
+    }
+    del documentation["effort"]
+    assert documentation == _documentation(AdaptationSettings)
+    assert Learning().settings("cpu") == AdaptationSettings()
+    assert Learning(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
+
+
+def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_device = {
+        device: [
+            dataclasses.asdict(default_settings(torch.device(device), effort)) for effort in get_args(Effort)
+        ]
+        for device in ("cpu", "cuda")
+    }
+    everything = [*by_device["cpu"], *by_device["cuda"]]
+    differing = {name for name in everything[0] if len({str(one[name]) for one in everything}) > 1}
+    assert differing == {f.name for f in dataclasses.fields(Learning) if f.default is None}
+    for name in differing:
+        cpu, gpu = (", ".join(str(one[name]) for one in by_device[device]) for device in ("cpu", "cuda"))
+        assert f"[default: {cpu}; on a CUDA GPU {gpu}]" in _documentation(Learning)[name]
+    monkeypatch.setattr(hardware, "pick_device", torch.device)
+    for device, settings in by_device.items():
+        for effort, expected in zip(get_args(Effort), settings, strict=True):
+            assert Learning(effort=effort).settings(device) == AdaptationSettings(**expected)
+    for field, value in ((f, f.default) for f in dataclasses.fields(Learning) if f.default is not None):
+        assert field.name == "effort" or value == getattr(AdaptationSettings(), field.name)
+
+
+def test_more_effort_is_more_work() -> None:
+    for device in ("cpu", "cuda"):
+        settings = [default_settings(torch.device(device), effort) for effort in get_args(Effort)]
+        work = [s.steps * s.batch * s.size**2 for s in settings]
+        assert work == sorted(work) and work[2] > 3 * work[1] > 9 * work[0]
+
+
+def test_an_effort_that_is_none_is_an_error() -> None:
+    with pytest.raises(MetastyleError, match="use 'draft', 'normal' or 'fine'"):
+        default_settings(torch.device("cpu"), "much")  # type: ignore[arg-type]
+
+
+def test_errors_name_the_option() -> None:
+    with pytest.raises(MetastyleError, match=r"^--content-size is 65: use a multiple of 4"):
+        Learning(size=65).settings("cpu")
+    with pytest.raises(MetastyleError, match=r"^--learning-rate is nan: "):
+        Learning(learning_rate=float("nan")).settings("cpu")
+    assert option_name("style_size") == "--style-size"

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from metastyle.cli.inputs import PIPE, Job
+from metastyle.cli.photos import Plan, plan
+from metastyle.errors import MetastyleError
+from metastyle.images import picture as images
+from metastyle.images.origin import Origin, photo_digest, place_digest, stamp
+
+Draw = Callable[..., Path]
+
+LOOK, OTHER_LOOK = "1" * 32, "2" * 32
+
+
+def result(photo: Path, output: Path, look: str = LOOK) -> Path:
+    """What an earlier call would have made of ``photo``."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    picture = images.open_picture(photo)
+    origin = Origin(photo_digest(photo), place_digest(photo), look)
+    painted = images.Picture(pixels=255 - picture.pixels, exif=stamp(None, origin))
+    images.save_picture(painted, output, overwrite=True)
+    return output
+
+
+def planned(*photos: Path, output: Path | None = None, look: str = LOOK, **options: Any) -> Plan:
+    return plan(photos, "waves", output, overwrite=options.pop("overwrite", False), look=look, **options)
+
+
+def test_one_photograph(photo: Path, painting: Path, tmp_path: Path) -> None:
+    assert plan([photo], "waves", None, overwrite=False).jobs == [Job(photo, tmp_path / "photo-waves.png")]
+    out = tmp_path / "new" / "result.jpg"
+    assert plan([photo], "waves", out, overwrite=False).jobs == [Job(photo, out)]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert plan([photo], "waves", folder, overwrite=False).jobs == [Job(photo, folder / "photo-waves.png")]
+
+
+def test_kinds_that_are_only_read_become_png(painting: Path, tmp_path: Path) -> None:
+    heic = tmp_path / "photo.HEIC"
+    heic.touch()
+    assert plan([heic], "waves", None, overwrite=False).jobs[0].output == tmp_path / "photo-waves.png"
+
+
+def test_pipes(painting: Path, tmp_path: Path, photo: Path) -> None:
+    assert plan([PIPE], "waves", None, overwrite=False).jobs == [Job(PIPE, PIPE)]
+    assert plan([photo], "waves", PIPE, overwrite=False).jobs == [Job(photo, PIPE)]
+    assert plan([PIPE], "waves", tmp_path / "a.jpg", overwrite=False).jobs == [Job(PIPE, tmp_path / "a.jpg")]
+    with pytest.raises(MetastyleError, match="takes one photograph"):
+        plan([photo, PIPE], "waves", PIPE, overwrite=False)
+
+
+def test_a_folder_stands_for_its_photographs(painting: Path, tmp_path: Path, draw: Draw) -> None:
+    holiday = tmp_path / "holiday"
+    a, b = draw(holiday / "a.jpg"), draw(holiday / "b.png")
+    (holiday / "notes.txt").write_text("no picture")
+    beside = plan([holiday], "waves", None, overwrite=False).jobs
+    assert beside == [Job(a, holiday / "a-waves.jpg"), Job(b, holiday / "b-waves.png")]
+    out = tmp_path / "out"
+    assert [job.output for job in plan([holiday], "waves", out, overwrite=False).jobs] == [
+        out / "a-waves.jpg",
+        out / "b-waves.png",
+    ]
+
+
+def test_patterns(tmp_path: Path, draw: Draw) -> None:
+    a, _ = draw(tmp_path / "x" / "a.png"), draw(tmp_path / "x" / "b.jpg")
+    c = draw(tmp_path / "y" / "c.png")
+    assert [j.photo for j in plan([tmp_path / "*" / "*.png"], "w", None, overwrite=False).jobs] == [a, c]
+    with pytest.raises(MetastyleError, match="no files match"):
+        plan([tmp_path / "*.tif"], "w", None, overwrite=False)
+    odd = draw(tmp_path / "[1].png")
+    assert plan([odd], "w", None, overwrite=False).jobs[0].photo == odd
+
+
+def test_shards_share_the_work(tmp_path: Path, draw: Draw) -> None:
+    photos = [draw(tmp_path / f"{i}.png") for i in range(7)]
+    shards = [plan([tmp_path], "w", None, overwrite=False, shard=(i, 3)).jobs for i in (1, 2, 3)]
+    assert sorted(job.photo for jobs in shards for job in jobs) == photos
+    assert sorted(map(len, shards)) == [2, 2, 3]
+
+
+def test_two_results_of_one_name(painting: Path, tmp_path: Path, draw: Draw) -> None:
+    a, b = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png")
+    assert len(plan([a, b], "waves", None, overwrite=False).jobs) == 2
+    assert len(plan([a, a, a.parent], "waves", tmp_path / "out", overwrite=False).jobs) == 1
+
+
+def test_what_stands_in_the_way(photo: Path, painting: Path, tmp_path: Path) -> None:
+    def message(photos: list[Path], output: Path | None = None) -> str:
+        with pytest.raises(MetastyleError) as caught:
+            plan(photos, "waves", output, overwrite=False)
+        return str(caught.value)
+
+    assert "No such file" in message([tmp_path / "missing.jpg"])
+    (tmp_path / "empty").mkdir()
+    assert "no pictures in this folder" in message([tmp_path / "empty"])
+    assert "use .jpg, .jpeg, .png" in message([photo], tmp_path / "out.xyz")
+    assert "a name without extension" in message([photo], tmp_path / "out")
+    assert "is a file name: give a folder" in message([photo, painting], tmp_path / "out.png")
+    assert "is not a folder" in message([photo], photo / "out.png")
+    (tmp_path / "photo-waves.png").touch()
+    assert "add --overwrite" in message([photo])
+    assert plan([photo], "waves", None, overwrite=True)
+
+
+def test_a_photograph_is_not_taken_for_a_result_by_its_name(tmp_path: Path, draw: Draw) -> None:
+    house, waves = draw(tmp_path / "house.jpg"), draw(tmp_path / "house-waves.jpg", 1)
+    for overwrite in (False, True):
+        found = planned(tmp_path, overwrite=overwrite)
+        assert found.jobs == [
+            Job(waves, tmp_path / "house-waves-waves.jpg"),
+            Job(house, tmp_path / "house-waves-2.jpg"),
+        ]
+        assert not found.left_out and f"{house} becomes" in found.notes[0]
+    first, second = (result(job.photo, job.output) for job in found.jobs)
+    again = planned(tmp_path)
+    assert again.jobs == [] and again.finished == [first, second]
+    assert again.left_out.keys() == {first, second}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif", ".bmp"])
+def test_neither_the_painting_nor_earlier_results_are_photographs(
+    suffix: str, tmp_path: Path, draw: Draw
+) -> None:
+    painting, a = draw(tmp_path / "waves.png", 1), draw(tmp_path / f"a{suffix}")
+    mine = result(a, tmp_path / f"a-waves{suffix}")
+    other = result(a, tmp_path / f"a-night{suffix}", OTHER_LOOK)
+    found = planned(tmp_path, not_photos=[painting], overwrite=True)
+    assert found.jobs == [Job(a, mine)]
+    assert found.left_out == {
+        painting: "a painting or a mask of this call",
+        mine: "a result of an earlier call",
+        other: "a result of an earlier call",
+    }
+    assert planned(tmp_path, not_photos=[painting]).finished == [mine]
+
+
+def test_results_are_left_out_of_patterns_and_lists_but_may_be_painted_alone(
+    tmp_path: Path, draw: Draw
+) -> None:
+    a, b = draw(tmp_path / "a.png"), draw(tmp_path / "b.png", 1)
+    done = result(a, tmp_path / "a-waves.png")
+    for photos in ([tmp_path / "*.png"], [a, done, b]):
+        found = planned(*photos)
+        assert [job.photo for job in found.jobs] == [b]
+        assert found.finished == [done] and list(found.left_out) == [done]
+    assert planned(done).jobs == [Job(done, tmp_path / "a-waves-waves.png")]
+    assert [job.photo for job in planned(done, b).jobs] == [done, b]
+    alone = result(a, tmp_path / "out" / "a-waves.png").parent
+    assert [job.photo.name for job in planned(alone, look=OTHER_LOOK).jobs] == ["a-waves.png"]
+    with pytest.raises(MetastyleError, match="all of these pictures are results"):
+        planned(alone)
+
+
+def test_results_that_exist_are_finished(tmp_path: Path, draw: Draw) -> None:
+    holiday, out = tmp_path / "holiday", tmp_path / "out"
+    a, b = draw(holiday / "a.png"), draw(holiday / "b.png", 1)
+    done = result(a, out / "a-waves.png")
+    assert planned(holiday, output=out) == Plan([Job(b, out / "b-waves.png")], [a, b], [done])
+    assert [job.photo for job in planned(holiday, output=out, overwrite=True).jobs] == [a, b]
+    moved = holiday.rename(tmp_path / "elsewhere")
+    assert planned(moved, output=out).finished == [done]
+
+
+def test_what_does_not_say_what_it_is_is_judged_by_its_name_and_said(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path / "in" / "a.png")
+    foreign = draw(tmp_path / "out" / "a-waves.png")
+    found = planned(tmp_path / "in", output=tmp_path / "out")
+    assert (found.jobs, found.finished, found.unknown) == ([], [], [foreign])
+
+
+def test_a_result_made_otherwise_is_not_finished(tmp_path: Path, draw: Draw) -> None:
+    a, out = draw(tmp_path / "in" / "a.png"), tmp_path / "out"
+    done = result(a, out / "a-waves.png", OTHER_LOOK)
+    found = planned(tmp_path / "in", output=out)
+    assert found.jobs == found.finished == []
+    assert "in another style or with other options: --overwrite replaces it" in found.refused[a]
+    assert planned(tmp_path / "in", output=out, overwrite=True).jobs == [Job(a, done)]
+    result(a, done)
+    draw(a, 9)
+    assert "before the photograph was changed" in planned(tmp_path / "in", output=out).refused[a]
+    assert planned(tmp_path / "in", output=out, overwrite=True).jobs == [Job(a, done)]
+
+
+def test_another_photograph_of_the_same_name_is_painted(tmp_path: Path, draw: Draw) -> None:
+    a, b, out = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png", 1), tmp_path / "out"
+    first = planned(a.parent, output=out).jobs
+    assert first == [Job(a, out / "x-waves.png")]
+    result(*(a, first[0].output))
+    for overwrite in (False, True):  # what is overwritten are a photograph's own results
+        second = planned(b.parent, output=out, overwrite=overwrite)
+        assert second.jobs == [Job(b, out / "b" / "x-waves.png")] and second.notes
+    done = result(b, out / "b" / "x-waves.png")
+    assert planned(b.parent, output=out).finished == [done]
+    both = planned(a.parent, b.parent, output=out)
+    assert both.jobs == [] and both.finished == [first[0].output, done]
+
+
+def test_results_of_both_folders_are_those_of_each(tmp_path: Path, draw: Draw) -> None:
+    a, b, out = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png", 1), tmp_path / "out"
+    done = [result(photo, out / photo.parent.name / "x-waves.png") for photo in (a, b)]
+    for photo, mine in zip((a, b), done, strict=True):
+        for overwrite in (False, True):
+            found = planned(photo.parent, output=out, overwrite=overwrite)
+            assert (found.finished, found.jobs) == (([], [Job(photo, mine)]) if overwrite else ([mine], []))
+
+
+def test_photographs_of_one_name_keep_their_folders_names(tmp_path: Path, draw: Draw) -> None:
+    photos = [draw(tmp_path / folder / "x.png") for folder in ("1/a", "1/b", "2/a")]
+    other = draw(tmp_path / "1" / "a" / "y.png")
+    out = tmp_path / "out"
+    assert [job.output.relative_to(out) for job in planned(*photos[:2], output=out).jobs] == [
+        Path("a/x-waves.png"),
+        Path("b/x-waves.png"),
+    ]
+    found = planned(*(p.parent for p in photos), output=out)
+    assert {job.photo: job.output.relative_to(out) for job in found.jobs} == {
+        photos[0]: Path("1/a/x-waves.png"),
+        other: Path("1/a/y-waves.png"),
+        photos[1]: Path("1/b/x-waves.png"),
+        photos[2]: Path("2/a/x-waves.png"),
+    }
+    assert "several folders" in found.notes[0]
+    nested = [draw(tmp_path / "n" / "x.png"), draw(tmp_path / "n" / "m" / "x.png")]
+    assert [job.output for job in planned(*nested, output=out).jobs] == [
+        out / "n" / "x-waves.png",
+        out / "m" / "x-waves.png",
+    ]
+
+
+def test_two_kinds_of_one_photograph(tmp_path: Path, draw: Draw) -> None:
+    png = draw(tmp_path / "x.png")
+    heic, gif = tmp_path / "x.HEIC", tmp_path / "x.gif"
+    heic.write_bytes(png.read_bytes())
+    Image.open(png).save(gif)
+    found = planned(tmp_path)
+    assert {job.photo: job.output.name for job in found.jobs} == {
+        png: "x-waves.png",
+        heic: "x-heic-waves.png",
+        gif: "x-gif-waves.png",
+    }
+
+
+def test_one_name_that_is_too_long_does_not_refuse_a_folder(tmp_path: Path, draw: Draw) -> None:
+    good, long = draw(tmp_path / "a.png"), draw(tmp_path / ("x" * 250 + ".png"))
+    found = planned(tmp_path)
+    assert [job.photo for job in found.jobs] == [good]
+    assert "File name too long" in found.refused[long]
+    (tmp_path / "b-waves.png").mkdir()
+    other = draw(tmp_path / "b.png")
+    assert "is a folder" in planned(tmp_path).refused[other]
+
+
+def test_a_folder_that_cannot_be_written_to_refuses_the_call(
+    tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        draw(tmp_path / "in" / f"{name}.png")
+
+    def read_only(*arguments: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    with pytest.raises(MetastyleError, match="Read-only file system"):
+        planned(tmp_path / "in")
+    with pytest.raises(MetastyleError, match="is not a folder"):
+        planned(tmp_path / "in", output=tmp_path / "in" / "a.png" / "out")
+
+
+def test_a_folder_that_is_to_be_made(photo: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    assert planned(photo, output=new, into_folder=True).jobs == [Job(photo, new / "photo-waves.png")]
+    found = planned(photo.parent, output=tmp_path / "new.jpg", into_folder=True)
+    assert [job.output for job in found.jobs] == [tmp_path / "new.jpg" / "photo-waves.png"]
+
+
+def test_a_film_among_photographs_does_not_refuse_them(photo: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    found = planned(photo, clip)
+    assert [job.photo for job in found.jobs] == [photo]
+    assert "is a film: 'metastyle video" in found.refused[clip]
+    with pytest.raises(MetastyleError, match="is a film"):
+        planned(clip)
+    with pytest.raises(MetastyleError, match="No such file"):
+        planned(photo, tmp_path / "missing.mp4")
+
+
+def test_what_has_no_name_goes_to_stdout(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        piped = Path(f"/dev/fd/{reading}")
+        assert planned(piped).jobs == [Job(piped, PIPE)]
+        assert planned(piped, output=tmp_path).jobs == [Job(piped, tmp_path / "photo-waves.png")]
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from metastyle.cli.threads import SETTINGS
+
+_CLEAN = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+
+
+def _run(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=_CLEAN | settings,
+    )
+
+
+_COMMAND = "import os; from metastyle.cli.main import main; main(['--help']); "
+_SHOW = f"print({{name: os.environ[name] for name in {SETTINGS!r} if name in os.environ}})"
+
+
+def test_the_runtime_of_torch_hears_of_it() -> None:
+    shown = _run(_COMMAND + "import torch", OMP_DISPLAY_ENV="true").stderr
+    assert re.search(r"OMP_WAIT_POLICY\s*=\s*'PASSIVE'", shown)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_the_user_has_set_stays(name: str) -> None:
+    value = "active" if name == "OMP_WAIT_POLICY" else "200"
+    assert _run(_COMMAND + _SHOW, **{name: value}).stdout.splitlines()[-1] == str({name: value})
+
+
+def test_after_torch_it_is_too_late_and_nothing_is_claimed() -> None:
+    code = "import sys, types; sys.modules['torch'] = types.ModuleType('torch'); "
+    assert _run(code + _COMMAND + _SHOW).stdout.splitlines()[-1] == "{}"
+
+
+def test_the_library_leaves_the_callers_process_alone() -> None:
+    assert _run(f"import os, metastyle; {_SHOW}").stdout.splitlines()[-1] == "{}"

@@ -1,0 +1,148 @@
+"""A still painter follows shots and fades, forgets flashes, and goes on from its state bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from metastyle.core.network import TransformationNetwork
+from metastyle.errors import MetastyleError
+from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.images.procedural import dead_leaves
+from metastyle.rendering.brush import render_with_brush
+from metastyle.rendering.frozen import FrozenStylizer
+from metastyle.rendering.stylizer import Stylizer
+
+Make = Callable[..., np.ndarray]
+PLAIN = StillnessSettings(smoothing=0)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[np.ndarray]:
+    return list((dead_leaves(3, 96, 4) * 255).astype(np.uint8).transpose(0, 2, 3, 1)[:, :64])
+
+
+@pytest.fixture
+def stylizer(network: TransformationNetwork) -> Stylizer:
+    return Stylizer(network, device="cpu", grain=1.0)
+
+
+def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.abs(a.astype(int) - b)
+
+
+def test_the_first_frame_of_every_shot_is_painted_as_a_picture(
+    stylizer: Stylizer, scenes: list[np.ndarray]
+) -> None:
+    paint = StillPainter(stylizer, PLAIN)
+    for scene in scenes:
+        assert differences(paint(scene), stylizer.render(scene)).max() <= 1
+        paint(scene)
+
+
+def test_a_small_change_elsewhere_moves_nothing_far_away(
+    stylizer: Stylizer, scenes: list[np.ndarray]
+) -> None:
+    wide = np.concatenate([scenes[0], scenes[0][:, ::-1]], axis=1)
+    changed = wide.copy()
+    changed[:, 150:] //= 2  # a shadow falls there
+    paint = StillPainter(stylizer, PLAIN)
+    still = differences(paint(wide)[:, :60], paint(changed)[:, :60]).mean()
+    ordinary = differences(stylizer.render(wide)[:, :60], stylizer.render(changed)[:, :60]).mean()
+    assert still < 0.25 * ordinary
+
+
+def test_statistics_follow_a_fade(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+    frames = [(scenes[1] * gain).astype(np.uint8) for gain in np.linspace(0.05, 1, 8)]
+    paint = StillPainter(stylizer, PLAIN)
+    painted = [paint(frame) for frame in frames]
+    followed = differences(painted[-1], stylizer.render(frames[-1])).mean()
+    stuck = StillPainter(stylizer, StillnessSettings(rate=0, fast=1e9, smoothing=0))
+    lagging = [stuck(frame) for frame in frames]
+    assert followed < 0.5 * differences(lagging[-1], stylizer.render(frames[-1])).mean()
+
+
+def test_a_flash_leaves_no_trace(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+    with_flash, without = StillPainter(stylizer, PLAIN), StillPainter(stylizer, PLAIN)
+    flash = np.full_like(scenes[0], 255)
+    a = [with_flash(frame) for frame in (scenes[0], flash, scenes[0], scenes[0])]
+    b = [without(frame) for frame in (scenes[0], scenes[0], scenes[0])]
+    np.testing.assert_array_equal(a[3], b[2])
+
+
+def test_it_goes_on_from_its_state_bit_for_bit(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+    pytest.importorskip("cv2")
+    rolled = [np.roll(scenes[0], 2 * i, axis=1) for i in range(4)]
+    frames = [*rolled, scenes[1], *rolled[2:], scenes[2], scenes[2]]  # with a flash and a cut
+    settings = StillnessSettings(every=2)
+    whole = StillPainter(stylizer, settings, keep_color=True, strength=0.8)
+    expected = [whole(frame) for frame in frames]
+    before = StillPainter(stylizer, settings, keep_color=True, strength=0.8)
+    for index, frame in enumerate(frames):
+        after = StillPainter(stylizer, settings, keep_color=True, strength=0.8)
+        if index:
+            after.restore(before.state())
+        np.testing.assert_array_equal(after(frame), expected[index])
+        before = after
+
+
+def test_both_scales_of_a_brush_have_statistics_of_their_own(
+    stylizer: Stylizer, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metastyle.rendering.brush.WORKING_EDGE", 48)
+    monkeypatch.setattr("metastyle.rendering.brush._SHORTEST", 16)
+    frame = make_picture(48, 80)
+    painted = StillPainter(stylizer, PLAIN)(frame)
+    assert differences(painted, render_with_brush(stylizer, frame)).max() <= 2
+    assert differences(painted, stylizer.render(frame)).mean() > 2
+
+
+def test_smoothing_steadies_noise(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+    pytest.importorskip("cv2")
+    rng = np.random.default_rng(0)
+    noisy = [(scenes[0] + rng.normal(0, 4, scenes[0].shape)).clip(0, 255).astype(np.uint8) for _ in range(3)]
+
+    def trembling(settings: StillnessSettings) -> float:
+        paint = StillPainter(stylizer, settings)
+        painted = [paint(frame) for frame in noisy]
+        return float(differences(painted[2], painted[1]).mean())
+
+    assert trembling(StillnessSettings(smoothing=0.7)) < 0.7 * trembling(PLAIN)
+
+
+@pytest.mark.parametrize("change", [{"every": 0}, {"rate": 1.5}, {"fast": 0}, {"changed": -1}])
+def test_settings_out_of_range(change: dict[str, float]) -> None:
+    with pytest.raises(MetastyleError, match="every is at least 1"):
+        StillnessSettings(**change)
+
+
+def test_a_smoothing_out_of_range(stylizer: Stylizer) -> None:
+    pytest.importorskip("cv2")
+    with pytest.raises(MetastyleError, match="smoothing of 1"):
+        StillPainter(stylizer, StillnessSettings(smoothing=1.0))
+
+
+def test_grain_stays_with_what_the_camera_passes(
+    stylizer: Stylizer, scenes: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    origins = []
+    render = FrozenStylizer.render
+
+    def watched(self: FrozenStylizer, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
+        origins.append(origin)
+        return render(self, pixels, origin=origin)
+
+    monkeypatch.setattr(FrozenStylizer, "render", watched)
+    scene = np.concatenate(scenes[:2], axis=1)
+    frames = [scene[i : i + 56, 5 * i : 5 * i + 120] for i in range(4)]
+    paint = StillPainter(stylizer, StillnessSettings(smoothing=0.5))
+    for frame in frames:
+        paint(frame)
+    assert origins == [(i, 5 * i) for i in range(4)]
+    paint = StillPainter(stylizer, PLAIN)
+    for frame in frames:
+        paint(frame)
+    assert origins[4:] == [(0, 0)] * 4

@@ -1,0 +1,157 @@
+"""Arrays and tensors of every kind that people hold pictures in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metastyle.errors import MetastyleError
+from metastyle.images.arrays import array_like, from_array, from_tensor, tensor_like
+
+FLOATS = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8", np.longdouble]
+WHOLE = ["u1", "<u2", ">u2"]
+
+
+def ramp(*shape: int) -> NDArray[np.float64]:
+    """Every shape with the same kind of content: all of [0, 1]."""
+    return np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
+
+
+def of_type(values: NDArray[np.float64], dtype: Any) -> NDArray[Any]:
+    kind = np.dtype(dtype)
+    if kind.kind == "u":
+        return np.rint(values * np.iinfo(kind).max).astype(kind)
+    return values > 0.5 if kind == np.bool_ else values.astype(kind)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *WHOLE], ids=str)
+@pytest.mark.parametrize("shape", [(20, 24, 3), (20, 24, 4), (2, 20, 24, 3), (1, 20, 24, 4)], ids=str)
+def test_an_array_goes_in_and_comes_out_as_it_was(dtype: Any, shape: tuple[int, ...]) -> None:
+    array = of_type(ramp(*shape), dtype)
+    back = array_like(array, from_array(array))
+    assert back.dtype == array.dtype and back.shape == array.shape
+    error = np.abs(back.astype(np.float64) - array.astype(np.float64)).max()
+    assert error <= (0 if array.dtype.kind == "u" else 1e-5 if array.dtype.itemsize > 2 else 5e-4)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *WHOLE, bool], ids=str)
+def test_one_channel_is_grey(dtype: Any) -> None:
+    array = of_type(ramp(20, 24), dtype)
+    flat, deep, batch = from_array(array), from_array(array[:, :, None]), from_array(array[None, :, :, None])
+    assert all(np.array_equal(flat[0].pixels, other[0].pixels) for other in (deep, batch))
+    assert all(np.array_equal(flat[0].pixels[..., c], flat[0].pixels[..., 0]) for c in (1, 2))
+    assert (flat[0].pixels.min(), flat[0].pixels.max()) == (0, np.iinfo(flat[0].pixels.dtype).max)
+    assert array_like(array, flat).shape == (20, 24, 3)
+
+
+def test_a_mask_is_black_and_white() -> None:
+    mask = np.zeros((20, 24), bool)
+    mask[:, 12:] = True
+    for picture in (*from_array(mask), *from_tensor(torch.from_numpy(mask))):
+        assert picture.pixels.dtype == np.uint8
+        assert (picture.pixels[:, :12] == 0).all() and (picture.pixels[:, 12:] == 255).all()
+    assert array_like(mask, from_array(mask)).dtype == np.uint8
+    assert tensor_like(torch.from_numpy(mask), from_array(mask)).dtype == torch.uint8
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 20, 24), (4, 20, 24), (2, 3, 20, 24), (1, 4, 20, 24)], ids=str)
+def test_a_tensor_goes_in_and_comes_out_as_it_was(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    tensor = torch.from_numpy(ramp(*shape)).to(dtype).requires_grad_()
+    back = tensor_like(tensor, from_tensor(tensor))
+    assert back.dtype == dtype and back.shape == tensor.shape
+    assert (back.double() - tensor.double()).abs().max() <= {torch.bfloat16: 4e-3, torch.float16: 5e-4}.get(
+        dtype, 1e-5
+    )
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2"])
+@pytest.mark.parametrize("shape", [(3, 20, 24), (4, 20, 24), (2, 3, 20, 24)], ids=str)
+def test_whole_numbers_in_a_tensor(dtype: str, shape: tuple[int, ...]) -> None:
+    tensor = torch.from_numpy(of_type(ramp(*shape), dtype))
+    assert torch.equal(tensor_like(tensor, from_tensor(tensor)), tensor)
+
+
+def test_a_tensor_is_the_array_with_its_channels_first() -> None:
+    array = of_type(ramp(20, 24, 3), "u1")
+    tensor = torch.from_numpy(array).permute(2, 0, 1)  # not contiguous
+    assert np.array_equal(from_tensor(tensor)[0].pixels, array)
+    for grey in (tensor[0], tensor[:1]):
+        assert np.array_equal(from_tensor(grey)[0].pixels[..., 2], array[..., 0])
+
+
+def test_a_little_overshoot_is_clipped() -> None:
+    array = np.full((20, 24, 3), 0.5, np.float32)
+    array[0, 0], array[1, 1] = -0.2, 1.2
+    (picture,) = from_array(array)
+    assert (picture.pixels[0, 0] == 0).all() and (picture.pixels[1, 1] == 65535).all()
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [(0, 255), (0, 2), (-1, 1), (0, 65504), (float("nan"), 1), (0, float("inf"))],
+)
+def test_numbers_of_another_range_are_refused(dtype: str, least: float, most: float) -> None:
+    array = np.full((20, 24, 3), 0.5, dtype)
+    array[0, 0], array[-1, -1] = least, most
+    for refuse in (
+        lambda: from_array(array),
+        lambda: from_tensor(torch.from_numpy(array.transpose(2, 0, 1))),
+    ):
+        with pytest.raises(MetastyleError, match=r"lie in \[0, 1\]|not finite") as caught:
+            refuse()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((40, 40), np.int32),
+        np.zeros((40, 40, 3), np.uint32),
+        np.zeros((40, 40, 3), complex),
+        np.zeros((40, 40, 3), "U1"),
+        np.zeros((40, 40, 3), object),
+        np.zeros((3, 40, 40), np.uint8),
+        np.zeros((2, 3, 40, 40), np.uint8),
+        np.zeros((40, 40, 2), np.uint8),
+        np.zeros((0, 40, 3)),
+        np.zeros((40, 0, 3)),
+        np.zeros((0, 40, 40, 3)),
+        np.zeros((8, 40, 3), np.uint8),
+        np.zeros(40),
+        np.zeros(()),
+    ],
+    ids=lambda a: f"{a.dtype} {a.shape}",
+)
+def test_an_array_that_is_no_picture_is_one_clear_line(wrong: NDArray[Any]) -> None:
+    with pytest.raises(MetastyleError, match="picture") as caught:
+        from_array(wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(3, 40, 40, dtype=torch.int32),
+        torch.zeros(3, 40, 40, dtype=torch.complex64),
+        torch.zeros(40, 40, 3),
+        torch.zeros(0, 3, 40, 40),
+        torch.zeros(3, 0, 40),
+        torch.zeros(3, 8, 40),
+        torch.zeros(40),
+        torch.zeros(()),
+        torch.zeros(3, 40, 40, device="meta"),
+        torch.zeros(3, 40, 40).to_sparse(),
+    ],
+    ids=lambda t: f"{t.dtype} {tuple(t.shape)} {t.device} {t.layout}",
+)
+def test_a_tensor_that_is_no_picture_is_one_clear_line(wrong: Tensor) -> None:
+    with pytest.raises(MetastyleError, match="picture") as caught:
+        from_tensor(wrong)
+    assert "\n" not in str(caught.value)

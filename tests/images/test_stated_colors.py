@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiffs
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from metastyle.images.picture import from_pil, open_picture, save_picture
+from metastyle.images.stated_colors import Stated, from_code_points, to_srgb
+
+# The colours of the chart, as linear sRGB light, all within sRGB.
+Y, X = np.mgrid[0:20, 0:24]
+LIGHT = np.stack([X / 23, Y / 19, (X + Y) / 42], axis=-1) * 0.9 + 0.02
+XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+)  # IEC 61966-2-1
+BT2020 = np.array(
+    [[0.6370, 0.1446, 0.1689], [0.2627, 0.6780, 0.0593], [0.0, 0.0281, 1.0610]]
+)  # BT.2020, table 4
+P3 = np.array([[0.4866, 0.2657, 0.1982], [0.2290, 0.6917, 0.0793], [0.0, 0.0451, 1.0439]])  # SMPTE EG 432-1
+ADOBE = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
+CHROMATICITIES = {
+    "srgb": (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+    "p3": (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000),
+}
+
+
+def srgb_curve(light: NDArray[Any]) -> NDArray[Any]:
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clip(0) ** (1 / 2.4) - 0.055)
+
+
+def pq(light: NDArray[Any]) -> NDArray[Any]:
+    """SMPTE ST 2084's inverse EOTF of light whose white is 203 cd/m2."""
+    m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+    y = (light.clip(0) * 203 / 10000) ** m1
+    return ((c1 + c2 * y) / (1 + c3 * y)) ** m2
+
+
+def hlg(light: NDArray[Any]) -> NDArray[Any]:
+    """BT.2100's inverse OOTF for 1000 cd/m2, then its OETF."""
+    shown = light.clip(1e-9) * 203 / 1000
+    luminance = (shown @ BT2020[1])[..., None]
+    scene = shown * luminance ** (1 / 1.2 - 1)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log((12 * scene - b).clip(1e-9)) + c)
+
+
+def told(curve: Any, to_xyz: NDArray[Any] = XYZ, light: NDArray[Any] = LIGHT) -> NDArray[np.uint16]:
+    """The chart in other colours, 16 bits."""
+    return np.rint(curve(light @ (np.linalg.inv(to_xyz) @ XYZ).T).clip(0, 1) * 65535).astype(np.uint16)
+
+
+def png(samples: NDArray[np.uint16], *chunks: tuple[bytes, bytes]) -> bytes:
+    height, width, channels = samples.shape
+    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
+    data = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1).tobytes()
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts
+    )
+
+
+def error(pixels: NDArray[Any]) -> float:
+    return float(np.abs(pixels / np.iinfo(pixels.dtype).max - srgb_curve(LIGHT)).max())
+
+
+def cicp(primaries: int, transfer: int) -> tuple[bytes, bytes]:
+    return b"cICP", bytes([primaries, transfer, 0, 1])
+
+
+def gamma(value: int) -> tuple[bytes, bytes]:
+    return b"gAMA", struct.pack(">I", value)
+
+
+def chromaticities(name: str) -> tuple[bytes, bytes]:
+    return b"cHRM", struct.pack(">8I", *CHROMATICITIES[name])
+
+
+PNGS: dict[str, tuple[NDArray[np.uint16], list[tuple[bytes, bytes]]]] = {
+    "PQ": (told(pq, BT2020), [cicp(9, 16)]),
+    "HLG": (told(hlg, BT2020), [cicp(9, 18)]),
+    "PQ in P3": (told(pq, P3), [cicp(12, 16)]),
+    "P3": (told(srgb_curve, P3), [cicp(12, 13)]),
+    "BT.2020": (told(srgb_curve, BT2020), [cicp(9, 1)]),
+    "linear": (told(lambda v: v), [cicp(1, 8)]),
+    "code points say sRGB": (told(srgb_curve), [cicp(1, 13), gamma(100000)]),
+    "unspecified": (told(srgb_curve), [cicp(2, 2)]),
+    "gAMA 1": (told(lambda v: v), [gamma(100000)]),
+    "gAMA 1/1.8": (told(lambda v: v.clip(0) ** (1 / 1.8)), [gamma(55556)]),
+    "gAMA 1/2.2 means sRGB": (told(srgb_curve), [gamma(45455), chromaticities("srgb")]),
+    "cHRM": (told(srgb_curve, P3), [gamma(45455), chromaticities("p3")]),
+    "sRGB above gAMA": (told(srgb_curve), [(b"sRGB", b"\0"), gamma(100000), chromaticities("p3")]),
+    "gAMA of nothing": (told(srgb_curve), [gamma(0)]),
+    "cHRM of nothing": (told(srgb_curve), [(b"cHRM", bytes(32))]),
+    "cHRM of one colour": (told(srgb_curve), [(b"cHRM", struct.pack(">8I", *[30000] * 8))]),
+}
+
+
+@pytest.mark.parametrize("kind", PNGS)
+def test_what_a_png_states(kind: str) -> None:
+    samples, chunks = PNGS[kind]
+    picture = open_picture(png(samples, *chunks))
+    assert picture.pixels.dtype == np.uint16 and error(picture.pixels) < 0.004
+    if kind.endswith(("sRGB", "nothing", "unspecified", "colour")):
+        assert (picture.pixels == samples).all()
+
+
+def test_a_grey_png_with_gamma() -> None:
+    grey = LIGHT[..., :1]
+    samples = np.rint(grey * 65535).astype(np.uint16)
+    picture = open_picture(png(samples, gamma(100000)))
+    assert picture.grey
+    assert np.abs(picture.pixels[..., :1] / 65535 - srgb_curve(grey)).max() < 1e-3
+
+
+def test_a_profile_is_above_gamma_and_code_points_above_a_profile(icc: Any) -> None:
+    profile = (b"iCCP", b"adobe\0\0" + zlib.compress(icc.adobe_rgb))
+    curve = lambda v: v.clip(0) ** (256 / 563)  # noqa: E731
+    adobe = told(curve, ADOBE)
+    with_gamma = open_picture(png(adobe, profile, gamma(100000)))
+    assert with_gamma.icc == icc.adobe_rgb and error(with_gamma.pixels) < 0.02
+    with_both = open_picture(png(told(pq, BT2020), cicp(9, 16), profile))
+    assert with_both.icc is None and error(with_both.pixels) < 0.004
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_is_said_and_highlights_are_cut(transfer: int, caplog: pytest.LogCaptureFixture) -> None:
+    curve = pq if transfer == 16 else hlg
+    with caplog.at_level(logging.WARNING):
+        picture = open_picture(png(told(curve, BT2020, LIGHT * 3), cicp(9, transfer)))
+    assert [r.getMessage() for r in caplog.records] == [
+        f"<bytes> is HDR ({'PQ' if transfer == 16 else 'HLG'}): "
+        "taken in standard dynamic range (sRGB), highlights above white are cut"
+    ]
+    expected = srgb_curve((LIGHT * 3).clip(0, 1))
+    # Where BT.2020's own range ends (HLG's at 4.9 times white) nothing can be compared.
+    assert np.abs(picture.pixels / 65535 - expected).max() < 0.006
+    caplog.clear()
+    open_picture(png(told(srgb_curve, P3), cicp(12, 13)))
+    assert not caplog.records
+
+
+def boxed(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def with_nclx(avif: bytes, primaries: int, transfer: int) -> bytes:
+    """An AVIF whose first nclx box says something else."""
+    at = avif.index(b"colrnclx") + 8
+    return avif[:at] + struct.pack(">HH", primaries, transfer) + avif[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("curve", "to_xyz", "points", "allowed"),
+    [(pq, BT2020, (9, 16), 0.15), (srgb_curve, P3, (12, 13), 0.06), (srgb_curve, XYZ, (1, 13), 0.06)],
+)
+def test_what_an_avif_states(curve: Any, to_xyz: Any, points: tuple[int, int], allowed: float) -> None:
+    eight = (told(curve, to_xyz) >> 8).astype(np.uint8)
+    stream = io.BytesIO()
+    alpha = np.full((*eight.shape[:2], 1), 200, np.uint8)
+    image = Image.fromarray(np.concatenate([eight, alpha], axis=2))
+    image.save(stream, "AVIF", quality=100, subsampling="4:4:4")
+    picture = open_picture(with_nclx(stream.getvalue(), *points))
+    assert error(picture.pixels) < allowed
+    plain = error(np.asarray(image)[..., :3])
+    assert plain > 2 * allowed or points == (1, 13)
+
+
+def test_a_damaged_box_costs_no_picture() -> None:
+    stream = io.BytesIO()
+    Image.fromarray((told(srgb_curve) >> 8).astype(np.uint8)).save(stream, "AVIF", quality=100)
+    data = stream.getvalue()
+    at = data.index(b"colrnclx")
+    for points in ((65535, 65535), (0, 0), (3, 3)):
+        assert error(open_picture(with_nclx(data, *points)).pixels) < 0.06
+    open_picture(data[:at] + b"junk" + data[at + 4 :])
+
+
+def adobe_exif(space: int | None, index: str | None) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    if space is not None:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = space
+    if index is not None:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExifInteroperabilityOffset] = {1: index}
+    return exif
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize(
+    ("space", "index", "is_adobe"),
+    [
+        (65535, "R03", True),
+        (2, None, True),
+        (None, "R03", True),
+        (1, "R98", False),
+        (65535, None, False),
+        (1, "R03", False),
+    ],
+)
+def test_adobe_rgb_as_cameras_say_it(
+    name: str, space: int | None, index: str | None, is_adobe: bool, tmp_path: Path, icc: Any
+) -> None:
+    eight = np.rint(told(lambda v: v.clip(0) ** (256 / 563), ADOBE) / 257).astype(np.uint8)
+    options: dict[str, Any] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(
+        name, {}
+    )
+    stream = io.BytesIO()
+    if name == "TIFF" and index == "R03":
+        pytest.skip("Pillow's TIFF writer leaves out what is nested twice")
+    exif = adobe_exif(space, index).tobytes()
+    Image.fromarray(eight).save(stream, name, exif=exif, **options)
+    picture = open_picture(stream.getvalue())
+    allowed = 0.06 if name == "JPEG" else 0.02
+    assert (error(picture.pixels) < allowed) == is_adobe
+    save_picture(picture, tmp_path / "p.jpg")
+    assert np.abs(open_picture(tmp_path / "p.jpg").pixels.astype(int) - picture.pixels).max() < 12
+    with Image.open(stream) as image:
+        again = from_pil(image)
+        assert (again.pixels == picture.pixels).all() and again.exif == picture.exif
+    kept = Image.Exif()
+    assert picture.exif is not None
+    kept.load(picture.exif)
+    assert not kept.get_ifd(ExifTags.IFD.Exif)  # which would speak of colours that are no longer there
+    stream = io.BytesIO()
+    Image.fromarray(eight).save(stream, name, exif=exif, icc_profile=icc.adobe_rgb, **options)
+    with_profile = open_picture(stream.getvalue())  # converted once, not twice
+    assert with_profile.icc == icc.adobe_rgb and error(with_profile.pixels) < allowed
+
+
+def test_primaries_in_the_tags_of_a_tiff() -> None:
+    white, *colours = (CHROMATICITIES["p3"][i : i + 2] for i in range(0, 8, 2))
+    image = Image.fromarray((told(srgb_curve, P3) >> 8).astype(np.uint8))
+    stream = io.BytesIO()
+    image.save(
+        stream,
+        "TIFF",
+        tiffinfo={318: tuple(v / 1e5 for v in white), 319: tuple(v / 1e5 for c in colours for v in c)},
+    )
+    assert error(open_picture(stream.getvalue()).pixels) < 0.015
+    planes = tiffs.tiff(told(srgb_curve), 2, 16, planar=True)
+    assert (open_picture(planes).pixels == told(srgb_curve)).all()
+
+
+def test_every_code_point_gives_a_picture() -> None:
+    samples = told(srgb_curve)
+    for primaries in range(256):
+        for transfer in (0, 1, 2, 4, 5, 6, 7, 8, 11, 13, 14, 15, 16, 17, 18, 255):
+            stated = from_code_points(primaries, transfer)
+            if stated is not None:
+                out = to_srgb(samples[:2], stated)
+                assert out.dtype == np.uint16 and out.max() > out.min()
+    assert from_code_points(1, 13) is None and from_code_points(2, 2) is None
+    assert from_code_points(9, 16) != Stated()
+
+
+def test_white_stays_white_whatever_the_primaries() -> None:
+    white = np.full((2, 2, 3), 255, np.uint8)
+    for primaries in (4, 5, 6, 7, 9, 11, 12):
+        stated = from_code_points(primaries, 13)
+        assert stated is not None and to_srgb(white, stated).min() >= 254

@@ -1,0 +1,38 @@
+import torch
+
+from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.systems.avatar_net import Hourglass
+from metastyle.systems.beginnings import begin_with, begin_with_initialisation
+from metastyle.systems.shen import MetaNetwork
+from metastyle.systems.vgg19 import Decoder
+
+
+def test_the_hourglass_begins_as_the_published_decoder():
+    """Without a style at its skips it gives the same pictures."""
+    torch.manual_seed(3)
+    hourglass, published = Hourglass(), Decoder(4)
+    begin_with(hourglass, published)
+    features = torch.rand(1, 512, 4, 5)
+    found, expected = hourglass(features), published(features)
+    inside = (..., slice(3, -3), slice(3, -3))  # the 7 x 7 convolution reflects at another border
+    torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-5)
+    assert found.shape == expected.shape
+
+
+def test_shen_et_al_begin_with_theta_whatever_the_painting():
+    """And with hidden units that see statistics as the predictor does: standardised."""
+    torch.manual_seed(5)
+    theta = Initialisation(predictor=StylePredictor())
+    theta.predictor.mean.uniform_(1, 9)
+    theta.predictor.std.uniform_(0.1, 5)
+    meta, plain = MetaNetwork(width=2), MetaNetwork(width=2)
+    plain.load_state_dict(meta.state_dict())
+    begin_with_initialisation(meta, theta)
+    statistics = torch.rand(2, 1920) * 9
+    for one in statistics:
+        found = meta(one)
+        for layer in (*meta.generated, "down1", "out"):
+            for name in (f"{layer}.weight", f"{layer}.bias"):
+                torch.testing.assert_close(found[name], theta.network.get_parameter(name))
+    standardised = (statistics - theta.predictor.mean) / theta.predictor.std
+    torch.testing.assert_close(meta.hidden(statistics), plain.hidden(standardised), rtol=1e-3, atol=1e-4)

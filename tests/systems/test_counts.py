@@ -1,0 +1,29 @@
+"""The parameters of Table 1, counted layer by layer from the definitions."""
+
+from metastyle.systems.counts import table
+
+COUNTED = {
+    "Gatys et al.": 0,
+    "Johnson et al.": 1_679_235,
+    "WCT": 34_239_311,
+    "AdaIN": 7_010_959,
+    "Shen et al.": 3_442_432 + 214_197_792 + 1_676_035,
+    "Avatar-Net": 143_667_240 + 3_549_827,
+    "Style-Swap": 555_328 + 555_075,
+    "MetaStyle": 1_679_235,
+}
+
+
+def test_every_count_is_the_published_one_but_style_swaps():
+    found = {row.system: row for row in table()}
+    assert {name: row.counted for name, row in found.items()} == COUNTED
+    assert [name for name, row in found.items() if not row.reproduced] == ["Style-Swap"]
+    assert found["Style-Swap"].quoted == "1.48M" and "not reproduced" in found["Style-Swap"].note
+
+
+def test_what_repaints_is_counted_apart():
+    used = {row.system: row.used for row in table()}
+    assert used["Avatar-Net"] == 3_505_728 + 3_549_827 + 12
+    assert used["Shen et al."] == COUNTED["Shen et al."] - 1_660_448
+    assert used["WCT"] == 12_944_972 + (1_731 + 112_451 + 555_075 + 3_505_219 + 12_944_451)
+    assert used["AdaIN"] == COUNTED["AdaIN"]

@@ -1,0 +1,127 @@
+"""WCT, Style-Swap and Avatar-Net as wholes, with random networks: what goes where."""
+
+import pytest
+import torch
+
+from metastyle.errors import MetastyleError
+from metastyle.systems import weights as trained
+from metastyle.systems.avatar_net import SKIPS, AvatarNet, Hourglass, decorate
+from metastyle.systems.patches import swap
+from metastyle.systems.style_swap import StyleSwap
+from metastyle.systems.vgg19 import Decoder, fitted, moments
+from metastyle.systems.wct import LEVELS, WCT
+from metastyle.systems.weights import SHIPPED
+from metastyle.systems.whitening import spectrum, whiten, whiten_and_colour
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    torch.manual_seed(0)
+    return [Decoder(level) for level in LEVELS]
+
+
+@pytest.fixture(scope="module")
+def hourglass():
+    torch.manual_seed(0)
+    hourglass = Hourglass().requires_grad_(False)
+    for parameter in hourglass.parameters():
+        if parameter.dim() == 4:
+            torch.nn.init.kaiming_normal_(parameter)
+    return hourglass
+
+
+@pytest.fixture(params=["wct", "style-swap", "avatar-net"])
+def system(request, encoder, decoders, hourglass):
+    if request.param == "wct":
+        return WCT(encoder, decoders)
+    return StyleSwap(encoder, decoders[2]) if request.param == "style-swap" else AvatarNet(encoder, hourglass)
+
+
+def test_pictures_keep_their_size_and_take_after_the_style(system, draw):
+    photo = draw(0, 45, 70)
+    pictures = []
+    for seed in (1, 2):
+        picture = system.prepare(draw(seed, 50, 41))(photo)
+        assert picture.shape == photo.shape and picture.isfinite().all()
+        assert picture.min() >= 0 and picture.max() <= 1
+        pictures.append(picture)
+    assert not torch.equal(*pictures)
+    assert system.parameters > 1e6 and system.styles == "any"
+
+
+def test_missing_weights_are_said_with_the_command_that_makes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "SHIPPED", tmp_path / "nothing came with the package")
+    for kind, part in ((WCT, "wct-5"), (StyleSwap, "style-swap"), (AvatarNet, "avatar-net")):
+        with pytest.raises(MetastyleError, match=f"metastyle train-baseline {part} .* -o {tmp_path}"):
+            kind.load(torch.device("cpu"), tmp_path)
+
+
+def test_wct_goes_from_deep_to_shallow(encoder, decoders, draw):
+    """Written out for two levels, without any blending."""
+    photo, style = draw(0, 40, 40), draw(1, 40, 48)
+    system = WCT(encoder, decoders[3:], blend=1.0)
+    with torch.no_grad():
+        x = photo
+        for level, decoder in zip((2, 1), decoders[3:], strict=True):
+            layer = f"relu{level}_1"
+            target = spectrum(encoder(style, [layer])[layer])
+            x = decoder(whiten_and_colour(encoder(x, [layer])[layer], target))
+    torch.testing.assert_close(system.prepare(style)(photo), fitted(x, photo), atol=1e-4, rtol=1e-3)
+    without = WCT(encoder, decoders[4:], blend=0.0)
+    with torch.no_grad():
+        plain = fitted(decoders[4](encoder(photo, ["relu1_1"])["relu1_1"]), photo)
+    torch.testing.assert_close(without.prepare(style)(photo), plain)
+
+
+def test_style_swap_puts_style_patches_into_place(encoder, decoders, draw):
+    """Its own style leaves a picture as the inverse network sees it."""
+    photo = draw(0, 48, 40)
+    system = StyleSwap(encoder, decoders[2])
+    with torch.no_grad():
+        features = encoder(photo, ["relu3_1"])["relu3_1"]
+        plain = fitted(decoders[2](features), photo)
+        other = encoder(draw(1), ["relu3_1"])["relu3_1"]
+        swapped = fitted(decoders[2](swap(features[0], other[0], 3)[None]), photo)
+    torch.testing.assert_close(system.prepare(photo)(photo), plain, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(system.prepare(draw(1))(photo), swapped)
+
+
+def test_the_hourglass_takes_the_styles_moments_at_every_skip(encoder, hourglass, draw, monkeypatch):
+    style = encoder(draw(1, 64, 80), SKIPS)
+    features = torch.randn(1, 512, 6, 6)
+    seen = {}
+    before_last = hourglass.before_last
+
+    def noted(x, at):
+        seen.update(at)
+        return before_last(x, at)
+
+    monkeypatch.setattr(hourglass, "before_last", noted)
+    picture = hourglass.decode(features, style)
+    assert picture.shape == (1, 3, 48, 48) and seen.keys() == set(SKIPS)
+    for layer, change in seen.items():
+        x = torch.randn(1, style[layer].shape[1], 9, 7)
+        for found, expected in zip(moments(change(x)), moments(style[layer]), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-2, rtol=1e-3)
+    assert not torch.equal(picture, hourglass(features))
+
+
+def test_the_decorator_returns_the_style_for_the_style():
+    torch.manual_seed(0)
+    style = torch.randn(1, 12, 8, 9)
+    target = spectrum(style)
+    decorated = decorate(style, whiten(style, target), target)
+    torch.testing.assert_close(decorated, style, atol=1e-4, rtol=1e-4)
+    # Another content: the style's patches, so nothing beyond the style's span in whitened space is made.
+    content = decorate(torch.randn(1, 12, 7, 7), whiten(style, target), target)
+    assert content.shape == (1, 12, 7, 7) and content.abs().max() <= style.abs().max() * 1.01
+
+
+def test_too_small_a_picture_is_named(encoder, hourglass, draw):
+    stylise = AvatarNet(encoder, hourglass).prepare(draw(1, 64, 64))
+    with pytest.raises(MetastyleError, match="use larger pictures"):
+        stylise(draw(0, 32, 32))
+
+
+def test_shipped_weights_lie_in_the_package():
+    assert SHIPPED.parent.name == "systems"

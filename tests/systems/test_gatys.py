@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
+from metastyle.core.losses import content_loss, gram_matrix, perceptual_loss, style_target
+from metastyle.errors import MetastyleError
+from metastyle.systems.gatys import (
+    VGG19_CONTENT,
+    VGG19_STYLE,
+    VGG19_STYLE_WEIGHT,
+    Gatys,
+    minimise,
+    vgg16_objective,
+    vgg19_objective,
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(1)
+    return LossNetwork()
+
+
+def test_a_known_minimum_is_found():
+    """A badly scaled quadratic, whose minimum lies in [0, 1]."""
+    torch.manual_seed(0)
+    target, scales = torch.rand(1, 3, 4, 4), torch.logspace(0, 3, 48).view(1, 3, 4, 4)
+    found = minimise(lambda x: (scales * (x - target).square()).sum(), torch.zeros(1, 3, 4, 4), 200)
+    torch.testing.assert_close(found, target, atol=1e-3, rtol=0)
+
+
+def test_the_picture_stays_in_range():
+    outside = torch.full((1, 3, 4, 4), 1.5)
+    found = minimise(lambda x: (x - outside).square().mean(), torch.rand(1, 3, 4, 4), 200)
+    assert torch.equal(found, torch.ones(1, 3, 4, 4))
+
+
+def test_a_loss_that_is_not_finite_is_said():
+    with pytest.raises(MetastyleError, match="diverged"):
+        minimise(lambda x: (x * torch.nan).sum(), torch.rand(1, 3, 4, 4), 5)
+    with pytest.raises(MetastyleError, match="0 iterations: use 1 or more"):
+        Gatys(LossNetwork(), 0)
+
+
+def test_the_objective_is_metastyles(network, draw):
+    photo, style, x = draw(0), draw(1), draw(2)
+    features = network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
+    expected = perceptual_loss(network(x), features, style_target(network, style)).total
+    assert torch.equal(vgg16_objective(network, style)(photo)(x), expected)
+
+
+def test_the_papers_objective(encoder, draw):
+    photo, style, x = draw(0), draw(1, 40, 56), draw(2)
+    one, two = encoder(x, [*VGG19_STYLE, VGG19_CONTENT]), encoder(style, VGG19_STYLE)
+    grams = sum((gram_matrix(one[n]) - gram_matrix(two[n])).square().mean() for n in VGG19_STYLE)
+    content = content_loss(one[VGG19_CONTENT], encoder(photo, [VGG19_CONTENT])[VGG19_CONTENT])
+    torch.testing.assert_close(
+        vgg19_objective(encoder, style)(photo)(x), content + VGG19_STYLE_WEIGHT * grams
+    )
+
+
+def test_optimising_lowers_the_loss_and_reports_it(network, draw):
+    photo, style = draw(0, 32, 40), draw(1, 32, 32)
+    seen = []
+    system = Gatys(network, 5, lambda n, loss: seen.append((n, loss)))
+    picture = system.prepare(style)(photo)
+    assert picture.shape == photo.shape and picture.min() >= 0 and picture.max() <= 1
+    assert [n for n, _ in seen] == list(range(1, len(seen) + 1)) and len(seen) <= 11
+    assert min(loss for _, loss in seen) < seen[0][1]
+    assert system.parameters == 0

@@ -1,0 +1,153 @@
+import pytest
+import torch
+
+from metastyle.core.loss_network import STYLE_LAYERS
+from metastyle.core.losses import perceptual_loss, style_target
+from metastyle.systems.avatar_net import BOTTLENECK, SKIPS, Hourglass
+from metastyle.systems.johnson import OneStyle, thumbnail
+from metastyle.systems.lessons import (
+    Batch,
+    HourglassReconstruction,
+    MetaLearning,
+    OneStyleLearning,
+    Reconstruction,
+    SwapInversion,
+    calibrate_skips,
+    fit_last_convolution,
+    moment_loss,
+    total_variation,
+)
+from metastyle.systems.patches import swap
+from metastyle.systems.shen import MetaNetwork
+from metastyle.systems.vgg19 import Decoder
+
+
+@pytest.fixture
+def batch(draw, features):
+    photos = torch.cat([draw(k, 32, 32) for k in range(2)])
+    paintings = torch.cat([draw(10 + k, 32, 32) for k in range(2)])
+    return Batch(photos, paintings, [style_target(features, draw(20))])
+
+
+@pytest.fixture(params=["wct", "style-swap", "avatar-net", "shen", "johnson"])
+def lesson(request, encoder, features, draw):
+    torch.manual_seed(0)
+    match request.param:
+        case "wct":
+            return Reconstruction(encoder, Decoder(2))
+        case "style-swap":
+            return SwapInversion(encoder, Decoder(3))
+        case "avatar-net":
+            return HourglassReconstruction(encoder, Hourglass())
+        case "shen":
+            return MetaLearning(features, MetaNetwork(width=4))
+    return OneStyleLearning(features, OneStyle(), draw(20))
+
+
+def test_only_what_is_learned_gets_a_gradient_and_all_of_it(lesson, batch, encoder, features):
+    losses = lesson.losses(batch)
+    assert all(loss.dim() == 0 and loss.isfinite() for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in lesson.learned.parameters())
+    assert not any(p.requires_grad for m in (encoder, features) for p in m.parameters())
+
+
+def test_reconstruction_is_equation_1(encoder, batch):
+    torch.manual_seed(0)
+    decoder = Decoder(2)
+    x = torch.cat([batch.photos, batch.paintings])
+    features = encoder(x, ["relu2_1"])["relu2_1"]
+    found = decoder(features)
+    losses = Reconstruction(encoder, decoder).losses(batch)
+    torch.testing.assert_close(losses["pixels"], (found - x).square().mean())
+    again = encoder(found, ["relu2_1"])["relu2_1"]
+    torch.testing.assert_close(losses["features"], (again - features).square().mean())
+
+
+def test_the_inverse_network_sees_swapped_features_too(encoder, batch):
+    torch.manual_seed(0)
+    lesson, seen = SwapInversion(encoder, Decoder(3)), []
+    lesson.learned.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    lesson.losses(batch)
+    contents = encoder(batch.photos, ["relu3_1"])["relu3_1"]
+    styles = encoder(batch.paintings, ["relu3_1"])["relu3_1"]
+    assert seen[0].shape == (6, 256, 8, 8)
+    torch.testing.assert_close(seen[0][:4], torch.cat([contents, styles]))
+    torch.testing.assert_close(seen[0][4], swap(contents[0], styles[0], 3))
+    torch.testing.assert_close(seen[0][5], swap(contents[1], styles[1], 3))
+
+
+def test_avatar_nets_pictures_are_their_own_style(encoder, batch):
+    torch.manual_seed(0)
+    hourglass = Hourglass()
+    losses = HourglassReconstruction(encoder, hourglass).losses(batch)
+    x = torch.cat([batch.photos, batch.paintings])
+    layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]
+    pictures = []
+    for one in x:  # one by one: no picture takes another one's moments
+        own = encoder(one[None], layers)
+        pictures.append(hourglass.decode(own["relu4_1"], own))
+    torch.testing.assert_close(losses["pixels"], 10 * (torch.cat(pictures) - x).square().mean())
+
+
+def test_one_style_minimises_the_projects_loss(features, draw, batch):
+    torch.manual_seed(0)
+    one = OneStyle()
+    lesson = OneStyleLearning(features, one, draw(20))
+    assert torch.equal(one.thumbnail, thumbnail(draw(20)))
+    losses = lesson.losses(batch)
+    content = features(batch.photos, ["relu2_2"])["relu2_2"]
+    found = features(one.network(batch.photos))
+    expected = perceptual_loss(found, content, style_target(features, draw(20)))
+    torch.testing.assert_close(losses["content"] + losses["style"], expected.total)
+
+
+def test_moment_loss_is_zero_for_the_style_itself(features, draw):
+    described = features(draw(3))
+    found = [described[name] for name in STYLE_LAYERS]
+    statistics = style_target(features, draw(3)).statistics
+    assert moment_loss(found, statistics) < 1e-6
+    moved = statistics.clone()
+    moved[:64] += 2.0  # the means of the first layer
+    torch.testing.assert_close(moment_loss(found, moved), torch.tensor(4.0), atol=1e-3, rtol=0)
+    moved = statistics.clone()
+    moved[-512:] += 3.0  # the deviations of the last
+    torch.testing.assert_close(moment_loss(found, moved), torch.tensor(9.0), atol=1e-2, rtol=0)
+
+
+def test_total_variation():
+    assert total_variation(torch.ones(2, 3, 5, 6)) == 0
+    ramp = torch.arange(6.0).expand(1, 3, 5, 6)
+    torch.testing.assert_close(total_variation(ramp), torch.tensor(1.0))
+    torch.testing.assert_close(total_variation(2 * ramp.transpose(2, 3)), torch.tensor(2.0))
+
+
+def test_the_last_convolution_begins_with_least_squares(encoder, batch):
+    """At level 1 the decoder is linear: no other weights give the pictures back better."""
+    torch.manual_seed(0)
+    decoder = Decoder(1)
+    lesson = Reconstruction(encoder, decoder)
+    before = lesson.losses(batch)["pixels"].item()
+    fit_last_convolution(encoder, decoder, [torch.cat([batch.photos, batch.paintings])])
+    fitted_loss = lesson.losses(batch)["pixels"].item()
+    assert fitted_loss < 0.05 * before
+    weights = decoder.conv1_1.weight.detach().clone()
+    for seed in range(5):
+        step = torch.randn(weights.shape, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            decoder.conv1_1.weight.copy_(weights + 1e-3 * step)
+        assert lesson.losses(batch)["pixels"].item() > fitted_loss
+
+
+def test_calibrated_skips_of_one_picture_change_nothing(encoder, draw):
+    """With the moments that it was calibrated to, the hourglass decodes as it did without skips."""
+    torch.manual_seed(0)
+    hourglass, picture = Hourglass(), draw(5)
+    features = encoder(picture, [*SKIPS, BOTTLENECK])
+    with torch.no_grad():
+        expected = hourglass(features[BOTTLENECK])
+        before = hourglass.decode(features[BOTTLENECK], features)
+        calibrate_skips(encoder, hourglass, [picture])
+        found = hourglass.decode(features[BOTTLENECK], features)
+    # Channels that hardly vary in the encoder are not scaled all the way.
+    assert (found - expected).abs().mean() < 0.02 * (before - expected).abs().mean()

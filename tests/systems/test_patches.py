@@ -1,0 +1,95 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metastyle.errors import MetastyleError
+from metastyle.systems.patches import best_matches, paste, swap
+
+SIDE = st.integers(5, 9)
+
+
+def loops(content, style, size):
+    """Equation 1 and the averaging of overlaps, patch by patch."""
+    _, height, width = content.shape
+    _, style_height, style_width = style.shape
+    index = torch.zeros(height - size + 1, width - size + 1, dtype=torch.long)
+    total, count = torch.zeros_like(content), torch.zeros(height, width, dtype=content.dtype)
+    patches = [
+        style[:, y : y + size, x : x + size]
+        for y in range(style_height - size + 1)
+        for x in range(style_width - size + 1)
+    ]
+    for y in range(height - size + 1):
+        for x in range(width - size + 1):
+            own = content[:, y : y + size, x : x + size]
+            scores = torch.stack([(own * p).sum() / (own.norm() * p.norm()) for p in patches])
+            best = int(scores.argmax())
+            index[y, x] = best
+            total[:, y : y + size, x : x + size] += patches[best]
+            count[y : y + size, x : x + size] += 1
+    return index, total / count
+
+
+@given(
+    sides=st.tuples(SIDE, SIDE, SIDE, SIDE),
+    size=st.sampled_from([1, 3, 5]),
+    max_bytes=st.sampled_from([1, 20_000, 1 << 20]),
+    seed=st.integers(0, 10_000),
+)
+@settings(deadline=None, max_examples=20)
+def test_matching_is_that_of_the_definition(sides, size, max_bytes, seed):
+    generator = torch.Generator().manual_seed(seed)
+    content = torch.randn(4, *sides[:2], generator=generator, dtype=torch.float64)
+    style = torch.randn(4, *sides[2:], generator=generator, dtype=torch.float64)
+    index, picture = loops(content, style, size)
+    assert torch.equal(best_matches(content, style, size, max_bytes), index)
+    torch.testing.assert_close(swap(content, style, size, max_bytes), picture)
+
+
+def test_a_style_is_found_again_in_itself():
+    torch.manual_seed(0)
+    style = torch.randn(8, 7, 6)
+    assert torch.equal(best_matches(style, style, 3).flatten(), torch.arange(5 * 4))
+    torch.testing.assert_close(swap(style, style, 3), style)
+    torch.testing.assert_close(swap(3 * style, style, 3), style)  # normalised: louder is not more similar
+    twice = torch.cat([style, 4 * style], dim=2)  # columns 6 to 11 repeat 0 to 5; of equals, the first
+    assert torch.equal(best_matches(style, twice, 1) % 12, torch.arange(6).expand(7, 6))
+
+
+def test_memory_is_bounded(monkeypatch):
+    """No table of correlations is larger than what was allowed."""
+    torch.manual_seed(0)
+    content, style = torch.randn(2, 20, 20), torch.randn(2, 40, 30)
+    sizes = []
+    matmul = torch.Tensor.__matmul__
+
+    def recorded(a, b):
+        result = matmul(a, b)
+        sizes.append(result.numel() * result.element_size())
+        return result
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", recorded)
+    limit = 1_000_000
+    bounded = best_matches(content, style, 3, limit)
+    assert len(sizes) > 1 and max(sizes) <= limit
+    assert torch.equal(bounded, best_matches(content, style, 3))
+
+
+def test_flat_features_are_no_trouble():
+    style = torch.zeros(3, 5, 5)
+    assert swap(torch.randn(3, 6, 6), style, 3).isfinite().all()
+
+
+def test_overlaps_are_averaged():
+    style = torch.arange(4.0).view(1, 1, 4)
+    index = torch.tensor([[0, 2]])  # at size 1: copies
+    assert paste(style, index, 1).tolist() == [[[0.0, 2.0]]]
+    wide = torch.arange(9.0).view(1, 3, 3)
+    pasted = paste(wide, torch.tensor([[0, 3]]), 2)  # patches [[0,1],[3,4]] and [[4,5],[7,8]]
+    assert pasted.tolist() == [[[0.0, (1 + 4) / 2, 5.0], [3.0, (4 + 7) / 2, 8.0]]]
+
+
+def test_too_small_features_are_named():
+    with pytest.raises(MetastyleError, match="patches of 5 x 5 do not fit into features of 4x9 and 7x7"):
+        best_matches(torch.zeros(1, 9, 4), torch.zeros(1, 7, 7), 5)

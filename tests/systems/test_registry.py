@@ -1,0 +1,22 @@
+import pytest
+import torch
+
+from metastyle.errors import MetastyleError
+from metastyle.systems.counts import table
+from metastyle.systems.registry import SYSTEMS
+from metastyle.systems.weights import trained_path
+
+NEEDS = {"wct": "wct-5", "shen": "shen", "avatar-net": "avatar-net", "style-swap": "style-swap"}
+
+
+def test_there_are_eight_as_in_the_table():
+    assert len(SYSTEMS) == 8 == len(table())
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_what_nobody_trained_says_which_command_does(name):
+    if trained_path(NEEDS[name]).exists():
+        pytest.skip(f"the weights of {name} come with the package")
+    with pytest.raises(MetastyleError, match="metastyle train-baseline") as caught:
+        SYSTEMS[name](torch.device("cpu"))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,177 @@
+"""Whole runs, small: what they write, that they learn, and that they go on exactly where they were."""
+
+import dataclasses
+import functools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.errors import MetastyleError
+from metastyle.images.picture import open_picture, to_tensor
+from metastyle.systems import train as training
+from metastyle.systems.beginnings import begin_with
+from metastyle.systems.johnson import TrainedJohnson
+from metastyle.systems.shen import MetaNetwork
+from metastyle.systems.style_swap import StyleSwap
+from metastyle.systems.train import PARTS, Networks, Settings, Step, train
+from metastyle.systems.vgg19 import Decoder, Encoder
+from metastyle.systems.weights import load_trained, read_settings
+from metastyle.training.checkpoint import load_state
+from metastyle.training.events import Finished, Saved, Started
+
+
+@pytest.fixture
+def settings(photos, paintings, tmp_path):
+    def make(part="wct-1", **changes):
+        given = {"iterations": 4, "crop": 32, "batch": 1, "workers": 0, "device": "cpu"}
+        output = str(tmp_path / "run")
+        return Settings(part, str(photos), str(paintings), **{"output": output} | given | changes)
+
+    return make
+
+
+@pytest.fixture
+def networks(encoder, features):
+    torch.manual_seed(3)
+    return Networks(encoder, features, Decoder(4), Initialisation(predictor=StylePredictor()))
+
+
+def run(settings, networks, stop_at=None):
+    events = []
+    for event in train(settings, networks):
+        events.append(event)
+        if isinstance(event, Step) and event.iteration == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return events
+
+
+def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
+    made = settings("wct-1", iterations=40, rate=3e-3, from_scratch=True)
+    events = run(made, networks)
+    assert isinstance(events[0], Started) and (events[0].contents, events[0].styles) == (5, 4)
+    steps = [e for e in events if isinstance(e, Step)]
+    assert [s.iteration for s in steps] == list(range(1, 41))
+    assert steps[-1].progress == 1 and steps[-1].seconds_left == 0
+    assert steps[-1].total < 0.5 * steps[0].total
+    last = events[-1]
+    assert isinstance(last, Finished) and last.reason == "done"
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["wct-1.safetensors", "wct-1.state"]
+
+    with torch.device("meta"):
+        decoder = Decoder(1)
+    trained = load_trained(decoder, "wct-1", tmp_path / "run").state_dict()
+    tensors, _ = load_state(tmp_path / "run" / "wct-1.state")
+    for name, tensor in trained.items():
+        torch.testing.assert_close(tensor, tensors[f"model.{name}"], atol=1e-3, rtol=1e-3)
+    about = read_settings(last.initialisation)
+    assert about["iteration"] == 40 and about["settings"]["rate"] == 3e-3
+    assert str(photos.parent) not in str(about)
+
+    assert not any(isinstance(e, Step) for e in run(made, networks))  # nothing is left to do
+
+
+@pytest.mark.parametrize("part", ["wct-2", "shen", "johnson"])
+def test_stopping_and_going_on_gives_the_same_bits(
+    part, settings, networks, tmp_path, paintings, monkeypatch
+):
+    monkeypatch.setattr(training, "MetaNetwork", functools.partial(MetaNetwork, width=1))
+    monkeypatch.setattr(training, "PAINTING_SIZE", 64)
+    style = str(paintings / "0.png") if part == "johnson" else str(paintings)
+    states = []
+    for name, stop_at in (("straight", None), ("broken off", 2)):
+        made = dataclasses.replace(settings(part, output=str(tmp_path / name)), styles=style)
+        events = run(made, networks, stop_at)
+        if stop_at is not None:
+            assert events[-1].reason == "stopped" and isinstance(events[-2], Saved)
+            assert [e.iteration for e in events if isinstance(e, Step)] == [1, 2]
+            events = run(made, networks)
+            assert events[0].iteration == 2
+        assert events[-1].reason == "done"
+        states.append(load_state(next((tmp_path / name).glob("*.state"))))
+    (one, a), (other, b) = states
+    assert one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+    assert a["losses"] == b["losses"] and a["iteration"] == b["iteration"] == 4
+
+
+def test_workers_change_nothing(settings, networks, tmp_path):
+    for workers in (0, 1):
+        run(settings(iterations=2, workers=workers, output=str(tmp_path / str(workers))), networks)
+    one, other = (load_state(tmp_path / str(n) / "wct-1.state")[0] for n in (0, 1))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_another_runs_state_is_not_gone_on_from(settings, networks, paintings, tmp_path):
+    run(settings(iterations=1), networks)
+    with pytest.raises(MetastyleError, match="this run has seed = 0, not 1"):
+        train(settings(iterations=2, seed=1), networks)
+    other = dataclasses.replace(settings(iterations=2), contents=str(paintings))
+    with pytest.raises(MetastyleError, match="the pictures have changed"):
+        train(other, networks)
+    assert run(settings(iterations=2, device="auto"), networks)[-1].iteration == 2
+
+
+def test_a_trained_network_of_johnson_et_al_is_found_by_its_painting(
+    settings, networks, paintings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "PAINTING_SIZE", 64)
+    painting = paintings / "1.png"
+    made = dataclasses.replace(settings("johnson", iterations=1), styles=str(painting))
+    assert run(made, networks)[-1].initialisation.name == "johnson-1.safetensors"
+    system = TrainedJohnson.load(torch.device("cpu"), tmp_path / "run")
+    picture = to_tensor(open_picture(painting).pixels)
+    assert system.prepare(picture)(picture).shape == picture.shape
+    assert system.earlier == read_settings(tmp_path / "run" / "johnson-1.safetensors")["seconds"]
+
+
+def test_a_trained_part_is_what_the_system_loads(settings, networks, tmp_path, encoder, draw, monkeypatch):
+    run(settings("style-swap", iterations=1), networks)
+    monkeypatch.setattr(Encoder, "load", lambda level: encoder)
+    system = StyleSwap.load(torch.device("cpu"), tmp_path / "run")
+    assert system.prepare(draw(1))(draw(0, 40, 36)).shape == (1, 3, 40, 36)
+
+
+def test_decoders_begin_with_the_published_one(settings, networks):
+    """But for the first convolution of another level's, which gets what the published one never saw."""
+    published = networks.decoder.state_dict()
+    for level, kept in ((2, ["conv2_1"]), (4, []), (5, ["conv5_1", "conv4_2", "conv4_3", "conv4_4"])):
+        begun = Decoder(level)
+        own = {name: t.clone() for name, t in begun.state_dict().items()}
+        begin_with(begun, networks.decoder)
+        for name, tensor in begun.state_dict().items():
+            expected = own if name.split(".")[0] in kept else published
+            assert torch.equal(tensor, expected[name])
+    starts = []
+    for folder, from_scratch in (("begun", False), ("scratch", True)):
+        output = Path(settings().output, folder)
+        made = settings("wct-2", iterations=1, rate=1e-9, from_scratch=from_scratch, output=str(output))
+        run(made, networks)
+        starts.append(load_state(output / "wct-2.state")[0]["model.conv1_2.weight"])
+    torch.testing.assert_close(starts[0], published["conv1_2.weight"])
+    assert (starts[1] - starts[0]).abs().max() > 1e-3
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings, networks):
+    with torch.no_grad():
+        networks.decoder.conv4_1.bias.fill_(torch.nan)
+    with pytest.raises(MetastyleError, match=r"loss of 'avatar-net' became nan at iteration 1"):
+        run(settings("avatar-net"), networks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"part": "vgg"}, f"use one of {', '.join(PARTS)}"),
+        ({"iterations": None}, "minutes is None: use a length"),
+        ({"iterations": 0}, "iterations is 0"),
+        ({"crop": 40}, "crop is 40: use a multiple of 16"),
+        ({"rate": 2.0}, "rate is 2.0"),
+        ({"minutes": float("nan")}, "minutes is nan"),
+    ],
+)
+def test_nonsense(changes, expected, settings):
+    with pytest.raises(MetastyleError, match=expected):
+        settings(**changes)

@@ -1,0 +1,65 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metastyle.training.augmentation import View, view
+
+PLAIN = View(side=100, part=1.0, left=0.5, top=0.5, turn=0.0, saturation=1.0, gamma=1.0)
+
+
+def noise(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+
+
+def luma(pixels: np.ndarray) -> np.ndarray:
+    return pixels @ np.array([0.299, 0.587, 0.114])
+
+
+def test_nothing_turned_is_nothing_changed() -> None:
+    assert np.array_equal(PLAIN.coloured(noise()), noise())
+
+
+def test_greys_stay_grey_and_a_gamma_is_a_power() -> None:
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    turned = replace(PLAIN, turn=1.2, saturation=1.5, gamma=2.0).coloured(grey)
+    expected = np.round(255 * (np.arange(256) / 255) ** 2)
+    assert np.array_equal(turned, np.repeat(expected[None, :, None], 3, axis=2))
+
+
+def test_colours_turn_around_grey_at_the_same_luma() -> None:
+    muted = (100 + noise() // 6).astype(np.uint8)  # so that nothing is clipped
+    half = replace(PLAIN, turn=math.pi).coloured(muted)
+    assert np.abs(luma(half) - luma(muted)).max() < 1
+    whole = replace(PLAIN, turn=2 * math.pi).coloured(muted)
+    assert np.abs(whole.astype(int) - muted).max() <= 1
+    reddish, complement = np.full((1, 1, 3), (140, 100, 100), np.uint8), (100, 140, 140)
+    red_turned = replace(PLAIN, turn=math.pi).coloured(reddish)[0, 0].astype(int)
+    assert np.sign(red_turned - red_turned.mean()).tolist() == np.sign(np.subtract(complement, 126)).tolist()
+
+
+def test_no_saturation_is_grey() -> None:
+    grey = replace(PLAIN, saturation=0.0).coloured(noise())
+    assert np.ptp(grey.astype(int), axis=2).max() == 0
+    assert np.abs(grey[..., 0] - luma(noise())).max() <= 0.5
+
+
+@given(st.integers(0, 2**256), st.integers(1, 1000))
+def test_views_are_settled_by_painting_and_number(rank: int, number: int) -> None:
+    seen = view(rank, number, (64, 96))
+    assert seen == view(rank, number, (64, 96))
+    assert str(seen) != str(view(rank, number + 1, (64, 96)))
+    assert 64 <= seen.side <= 96
+    assert 0.5 <= seen.part <= 1
+    assert 0 <= seen.left <= 1
+    assert 0 <= seen.top <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coloured_pictures_are_pictures(seed: int) -> None:
+    coloured = view(seed, 1, (64, 96)).coloured(noise(seed))
+    assert coloured.dtype == np.uint8
+    assert coloured.shape == noise().shape

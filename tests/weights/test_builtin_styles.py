@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from metastyle import api
+from metastyle.images.picture import open_picture, resize
+from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
+from metastyle.weights.catalog import STYLES, builtin_names, builtin_path
+from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.style_file import load_style
+
+
+def test_a_dozen_styles_of_which_we_know_what_they_are() -> None:
+    found = artworks()
+    assert len(found) >= 12 and [a.name for a in found] == builtin_names()
+    for a in found:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", a.name)
+        assert a.title and a.artist and re.search(r"\d{4}", a.year)
+        assert "public domain" in a.terms or "drawn by its own code" in a.terms
+        assert a.path == builtin_path(a.name.upper())
+
+
+def test_they_are_small() -> None:
+    assert all(a.size < 120_000 for a in artworks())
+    assert sum(path.stat().st_size for path in STYLES.iterdir()) < 3_000_000
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_each_fits_the_shipped_initialisation(name: str) -> None:
+    path = builtin_path(name)
+    assert path is not None
+    assert load_style(path).base == load_initialisation()[1]
+
+
+def test_one_paints_at_once() -> None:
+    photo = resize(open_picture(PHOTOGRAPH), 96)
+    name = builtin_names()[0]
+    painted = api.stylize(photo, name)
+    assert painted.pixels.shape == photo.pixels.shape
+    assert np.abs(painted.pixels.astype(int) - photo.pixels).mean() > 5
