@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 from metastyle.api import content_pool
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.images.picture import open_picture, resize, to_tensor
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 from metastyle.weights.vgg16 import load_loss_network
 
 HERE = Path(__file__).parent
@@ -71,12 +71,12 @@ def main() -> None:
 
     settings = replace(AdaptationSettings(), steps=arguments.steps)
     style = to_tensor(resize(open_picture(PAINTING), settings.style_size).pixels)
-    initialisation, loss_network = load_initialisation()[0], load_loss_network()
+    initialization, loss_network = load_initialization()[0], load_loss_network()
 
     def begin(steps: int) -> Adaptation:
         chosen = replace(settings, steps=steps)
         contents = content_pool([], chosen)
-        return Adaptation(initialisation, loss_network, style, contents, chosen, "cpu")
+        return Adaptation(initialization, loss_network, style, contents, chosen, "cpu")
 
     started = time.perf_counter()
     run = begin(settings.steps)

@@ -39,15 +39,15 @@ def draw(height: int, width: int) -> np.ndarray:
 
 
 def one(height: int, width: int, max_memory: int | None, target: Path) -> dict[str, float]:
-    """Stylise in this process."""
+    """Stylize in this process."""
     import torch
 
     from metastyle.rendering.stylizer import Stylizer
-    from metastyle.weights.initialisation import load_initialisation
+    from metastyle.weights.initialization import load_initialization
 
     torch.set_num_threads(1)
     pixels = draw(height, width)
-    stylizer = Stylizer(load_initialisation()[0].network, device="cpu", max_memory=max_memory)
+    stylizer = Stylizer(load_initialization()[0].network, device="cpu", max_memory=max_memory)
     before = _peak()
     wall, used = time.perf_counter(), time.process_time()
     result = stylizer.render(pixels)

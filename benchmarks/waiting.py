@@ -1,4 +1,4 @@
-"""How long idle OpenMP threads should spin: adaptation and stylising on an idle, half busy and busy machine.
+"""How long idle OpenMP threads should spin: adaptation and stylizing on an idle, half busy and busy machine.
 
     python benchmarks/waiting.py [--rounds 3] [--loads 0 1]
 
@@ -48,7 +48,7 @@ def work() -> dict[str, float]:
     import torch
 
     from metastyle.core.adaptation import Adaptation, AdaptationSettings
-    from metastyle.core.initialisation import Initialisation
+    from metastyle.core.initialization import Initialization
     from metastyle.core.loss_network import LossNetwork
     from metastyle.core.network import TransformationNetwork
     from metastyle.rendering.stylizer import Stylizer
@@ -56,7 +56,7 @@ def work() -> dict[str, float]:
     torch.manual_seed(0)
     settings = AdaptationSettings(steps=STEPS + 1, pool=2, size=128)
     adaptation = Adaptation(
-        Initialisation(),
+        Initialization(),
         LossNetwork(),
         torch.rand(1, 3, 128, 128),
         torch.rand(2, 3, 128, 128),

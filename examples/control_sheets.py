@@ -1,6 +1,6 @@
-"""The pictures of docs/styles.md: mixtures, strength, brush, masks, colours; from built-in styles.
+"""The pictures of docs/styles.md: mixtures, strength, brush, masks, colors; from built-in styles.
 
-python examples/control_sheets.py                      # -> docs/images/{strip,strength,brush,mask,colour}.jpg
+python examples/control_sheets.py                      # -> docs/images/{strip,strength,brush,mask,color}.jpg
 python examples/control_sheets.py --photo mine.jpg -o out/
 """
 
@@ -68,7 +68,7 @@ def mask(photo: Pixels) -> Pixels:
     )
 
 
-def colour(photo: Pixels) -> Pixels:
+def color(photo: Pixels) -> Pixels:
     painting = HERE / "paintings" / "night.jpg"
     plain, matched = metastyle.adapt(painting), metastyle.adapt(painting, match_color=photo)
     return sheet(
@@ -97,7 +97,7 @@ def main() -> None:
     small = np.asarray(image)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for make, photo in track(
-        [(strip, small), (strength, small), (brush, large), (mask, small), (colour, small)]
+        [(strip, small), (strength, small), (brush, large), (mask, small), (color, small)]
     ):
         Image.fromarray(make(photo)).save(arguments.output / f"{make.__name__}.jpg", quality=86)
 

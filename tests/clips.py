@@ -39,7 +39,7 @@ def make_clip(
     sound: str | None = "aac",
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
-    colours: dict[str, int] | None = None,
+    colors: dict[str, int] | None = None,
     pixel_aspect: Fraction | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -54,7 +54,7 @@ def make_clip(
         video.codec_context.time_base = TIME_BASE
         if pixel_aspect is not None:
             video.codec_context.sample_aspect_ratio = pixel_aspect
-        for name, value in (colours or {}).items():
+        for name, value in (colors or {}).items():
             setattr(video.codec_context, name, value)
         audio: Any = None
         if sound is not None:

@@ -21,7 +21,7 @@ from metastyle import api
 from metastyle.core.loss_network import LossNetwork
 from metastyle.images import picture as images
 from metastyle.images.contents import Contents
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
 
@@ -44,7 +44,7 @@ def pixels(height: int = 40, width: int = 52, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def style() -> metastyle.Style:
-    """The start that the shipped initialisation predicts, no step taken."""
+    """The start that the shipped initialization predicts, no step taken."""
     torch.manual_seed(0)
     network = LossNetwork()
     original, api.load_loss_network = api.load_loss_network, lambda *_, **__: network  # type: ignore[assignment]
@@ -118,7 +118,7 @@ def test_a_style_shows_itself_in_one_line(style: metastyle.Style) -> None:
     assert "\n" not in repr(named)
 
 
-def test_alpha_and_grey_arrays(style: metastyle.Style) -> None:
+def test_alpha_and_gray_arrays(style: metastyle.Style) -> None:
     array = pixels()
     alpha = np.arange(array[:, :, 0].size, dtype=np.uint8).reshape(array.shape[:2])
     result = style.stylize(np.dstack([array, alpha]))
@@ -143,7 +143,7 @@ def test_what_is_no_picture_is_one_clear_line(style: metastyle.Style, wrong: Any
     assert "\n" not in str(caught.value)
 
 
-def test_size_strength_and_colour(style: metastyle.Style) -> None:
+def test_size_strength_and_color(style: metastyle.Style) -> None:
     array = pixels()
     full = style.stylize(array).astype(int)
     assert style.stylize(array, size=32).shape == (25, 32, 3)
@@ -160,8 +160,8 @@ def test_size_strength_and_colour(style: metastyle.Style) -> None:
 def test_stronger_than_full(style: metastyle.Style) -> None:
     array = pixels()
     full, more = (style.stylize(array, strength=s).astype(int) for s in (1.0, 1.5))
-    initialisation, _ = load_initialisation()
-    theta = dict(initialisation.network.named_parameters())
+    initialization, _ = load_initialization()
+    theta = dict(initialization.network.named_parameters())
     network = style.network(1.5)
     for name, p in network.named_parameters():
         torch.testing.assert_close(p, (1.5 * style.parameters[name] - 0.5 * theta[name]).detach())
@@ -237,7 +237,7 @@ def test_brush(style: metastyle.Style) -> None:
         style.stylize(array, brush=0)
 
 
-def test_a_painting_in_the_photographs_colours(loss_network: object, style: metastyle.Style) -> None:
+def test_a_painting_in_the_photographs_colors(loss_network: object, style: metastyle.Style) -> None:
     photo = np.full((64, 64, 3), 128, np.uint8)
     matched = metastyle.adapt(pixels(64, 64), steps=0, match_color=photo)
     plain = metastyle.adapt(pixels(64, 64), steps=0)

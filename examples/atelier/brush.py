@@ -1,6 +1,6 @@
 """A brush: thousands of curved strokes with bristles, mixed paint and relief, laid coarse to fine.
 
-A stroke follows the flow of the picture from its seed, takes its colour from the underpainting, and is
+A stroke follows the flow of the picture from its seed, takes its color from the underpainting, and is
 a strip of bristles: each with its own tint, its own load of paint and its own places where it runs dry.
 The canvas remembers the thickness of the paint, and a raking light shows it at the end.
 After the idea of painting in layers with ever smaller brushes (Hertzmann, SIGGRAPH 1998).
@@ -23,10 +23,10 @@ class Layer:
     """One brush over the whole canvas, or over a mask.
 
     width, length: pixels of the working canvas. spacing: between seeds, in widths. jitter: change of
-    lightness a stroke; hue: change of each colour channel a stroke; streaks: contrast among bristles;
+    lightness a stroke; hue: change of each color channel a stroke; streaks: contrast among bristles;
     opacity: 0 to 1; dryness: share of bristles that leave gaps; wobble: radians added to the flow;
     threshold: paint only where the canvas still differs this much from the underpainting (0: everywhere);
-    body: thickness of the paint; pull: mixing with a neighbouring colour of the underpainting.
+    body: thickness of the paint; pull: mixing with a neighboring color of the underpainting.
     """
 
     width: float
@@ -44,10 +44,10 @@ class Layer:
 
 
 class Canvas:
-    """Colour (H, W, 3) and paint thickness (H, W), worked on in place."""
+    """Color (H, W, 3) and paint thickness (H, W), worked on in place."""
 
     def __init__(self, ground: Array, rng: Rng) -> None:
-        self.colour: Array = ground.astype(np.float32).copy()
+        self.color: Array = ground.astype(np.float32).copy()
         self.thickness: Array = np.zeros(ground.shape[:2], np.float32)
         self.rng = rng
         self.bristles = [_bristle_texture(rng) for _ in range(8)]
@@ -62,7 +62,7 @@ class Canvas:
         iy, ix = y.astype(np.intp), x.astype(np.intp)
         keep = np.ones(y.size, bool) if mask is None else self.rng.random(y.size) < mask[iy, ix]
         if layer.threshold:
-            error = blur(np.abs(self.colour - under).mean(axis=2), layer.width / 2)
+            error = blur(np.abs(self.color - under).mean(axis=2), layer.width / 2)
             keep &= error[iy, ix] > layer.threshold
         order = self.rng.permutation(np.flatnonzero(keep))
         y, x = y[order], x[order]
@@ -74,7 +74,7 @@ class Canvas:
         return int(y.size)
 
     def strokes(self, y: Array, x: Array, angle: Array, first: Array, second: Array, layer: Layer) -> None:
-        """Lay strokes in the given order: seeds (N,), two colours each (N, 3) that mix bristle by bristle."""
+        """Lay strokes in the given order: seeds (N,), two colors each (N, 3) that mix bristle by bristle."""
         length = layer.length * self.rng.uniform(0.6, 1.3, y.size)
         ys, xs = self._courses(y, x, angle, length, layer.wobble)
         at_once = max(1, int(150_000 / (layer.length * layer.width * 1.6)))
@@ -91,8 +91,8 @@ class Canvas:
         dy, dx = np.gradient(relief)
         slope = (dx + dy) / np.sqrt(2)
         shade = 1 + light * np.tanh(slope * 1.6)
-        shine = gloss * smoothstep(0.35, 1.2, slope) * (0.3 + self.colour.mean(axis=2))
-        return np.asarray(self.colour * shade[..., None] + shine[..., None], np.float32)
+        shine = gloss * smoothstep(0.35, 1.2, slope) * (0.3 + self.color.mean(axis=2))
+        return np.asarray(self.color * shade[..., None] + shine[..., None], np.float32)
 
     def _courses(self, y: Array, x: Array, angle: Array, length: Array, wobble: float) -> tuple[Array, Array]:
         """Follow the flow both ways from the seed: two arrays (N, KNOTS)."""
@@ -155,8 +155,8 @@ class Canvas:
         iy, ix = np.rint(py).astype(np.intp), np.rint(px).astype(np.intp)
         inside = (iy >= 0) & (iy < height) & (ix >= 0) & (ix < width) & (alpha > 0.02)
         iy, ix, alpha = iy[inside], ix[inside], alpha[inside]
-        old = self.colour[iy, ix]
-        self.colour[iy, ix] = old + alpha[:, None] * (rgb[inside] - old)
+        old = self.color[iy, ix]
+        self.color[iy, ix] = old + alpha[:, None] * (rgb[inside] - old)
         thickness = self.thickness[iy, ix]
         self.thickness[iy, ix] = thickness * (1 - 0.8 * alpha) + alpha * (body[inside] + 0.4 * layer.body)
 

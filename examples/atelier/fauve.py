@@ -1,4 +1,4 @@
-"""The road to the sea: flat, bold strokes of impossible colours, held together by dark contours."""
+"""The road to the sea: flat, bold strokes of impossible colors, held together by dark contours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from atelier.brush import Canvas, Layer
-from atelier.tools import Array, blur, colour, grid, noise, polygon, ramp, smoothstep
+from atelier.tools import Array, blur, color, grid, noise, polygon, ramp, smoothstep
 
 SHAPE = (1600, 2000)
 INK = "141238"
@@ -45,7 +45,7 @@ def paint(rng: np.random.Generator) -> Array:
 
     contour, tangent = _contours(plan.labels)
     contour = contour * smoothstep(-1.1, -0.2, noise(SHAPE, rng, 1.6, coarsest=5))
-    canvas = Canvas(np.broadcast_to(colour("e9c79a"), (*SHAPE, 3)), rng)
+    canvas = Canvas(np.broadcast_to(color("e9c79a"), (*SHAPE, 3)), rng)
     canvas.paint(plan.under, plan.angle, Layer(70, 260, 0.7, jitter=0.03, hue=0.03, pull=0.2, body=0.5))
     canvas.paint(
         plan.under, plan.angle, Layer(42, 170, 0.85, jitter=0.05, hue=0.06, pull=0.25, dryness=0.4, body=0.8)
@@ -60,7 +60,7 @@ def paint(rng: np.random.Generator) -> Array:
         plan.angle,
         Layer(12, 40, 0.8, jitter=0.03, hue=0.02, threshold=0.12, pull=0.05, dryness=0.1, body=0.8),
     )
-    ink = np.broadcast_to(colour(INK), (*SHAPE, 3))
+    ink = np.broadcast_to(color(INK), (*SHAPE, 3))
     line = Layer(
         7, 80, 0.5, jitter=0.015, hue=0.012, streaks=0.02, dryness=0.5, wobble=0.07, pull=0.0, body=0.9
     )
@@ -265,7 +265,7 @@ def _tree(
 
 
 def _contours(labels: Array) -> tuple[Array, Array]:
-    """Where neighbouring regions meet (probability of a seed), and the direction along the seam."""
+    """Where neighboring regions meet (probability of a seed), and the direction along the seam."""
     soft = blur(labels, 5.0)
     dy, dx = np.gradient(soft, axis=(0, 1))
     channel = np.argmax(np.hypot(dy, dx), axis=2)[..., None]

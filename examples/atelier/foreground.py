@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from atelier.tools import Array, colour, mix, noise, ramp, smoothstep
+from atelier.tools import Array, color, mix, noise, ramp, smoothstep
 
 
 def shore(picture: Array, rng: np.random.Generator) -> Array:
@@ -48,8 +48,8 @@ def _stone(picture: Array, px: float, py: float, r: float, rng: np.random.Genera
         ** 2.2
     )
     moss = smoothstep(0.6, 1.4, lumps - yy * 0.6)
-    tint = mix(tint, colour("5a6a2e") ** 2.2, 0.6 * moss)
-    shade = light[..., None] * colour("ffe2b8") ** 2.2 * 1.5 + colour("6a86b0") ** 2.2 * 0.45
+    tint = mix(tint, color("5a6a2e") ** 2.2, 0.6 * moss)
+    shade = light[..., None] * color("ffe2b8") ** 2.2 * 1.5 + color("6a86b0") ** 2.2 * 0.45
     rows = slice(cy - n, min(cy + n + 1, height))
     here = (rows, slice(cx - n, cx + n + 1))
     part = picture[here]

@@ -1,6 +1,6 @@
-"""Afternoon by the river: no mixed paint, only dots of pure colour that the eye mixes.
+"""Afternoon by the river: no mixed paint, only dots of pure color that the eye mixes.
 
-Each dot takes the tube colour nearest to what it should be plus a random error, so that neighbours
+Each dot takes the tube color nearest to what it should be plus a random error, so that neighbors
 differ and their average is right: the divisionists' optical mixture, done as dithering.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from atelier.brush import Canvas, Layer
-from atelier.tools import Array, blur, colour, grid, mix, noise, polygon, ramp, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, polygon, ramp, smoothstep
 
 SHAPE = (1440, 2048)
 TUBES = [
@@ -24,7 +24,7 @@ def paint(rng: np.random.Generator) -> Array:
     y, x = grid(SHAPE)
     under = _scene(y, x, rng)
     angle = noise(SHAPE, rng, 2.5)
-    canvas = Canvas(np.broadcast_to(colour("e8d8b4"), (*SHAPE, 3)), rng)
+    canvas = Canvas(np.broadcast_to(color("e8d8b4"), (*SHAPE, 3)), rng)
     canvas.paint(under, angle, Layer(46, 130, 0.7, jitter=0.03, opacity=0.85, body=0.3))
     for size, spacing, error in ((20, 0.85, 0.17), (14, 0.95, 0.15), (10, 1.05, 0.13)):
         _dots(canvas, under, angle, size, spacing, error)
@@ -49,13 +49,13 @@ def _dots(
     iy, ix = y.astype(np.intp), x.astype(np.intp)
     wanted = under[iy, ix]
     if threshold:
-        off = np.abs(blur(canvas.colour, size * 0.7) - under).mean(axis=2)[iy, ix]
+        off = np.abs(blur(canvas.color, size * 0.7) - under).mean(axis=2)[iy, ix]
         y, x, wanted = y[off > threshold], x[off > threshold], wanted[off > threshold]
     order = rng.permutation(y.size)
     y, x, wanted = y[order], x[order], wanted[order]
-    grey = wanted.mean(axis=1, keepdims=True)
-    aim = grey + 1.25 * (wanted - grey) + rng.normal(0, error, wanted.shape)
-    tubes = np.stack([colour(code) for code in TUBES])
+    gray = wanted.mean(axis=1, keepdims=True)
+    aim = gray + 1.25 * (wanted - gray) + rng.normal(0, error, wanted.shape)
+    tubes = np.stack([color(code) for code in TUBES])
     nearest = tubes[np.argmin(((aim[:, None, :] - tubes[None]) ** 2).sum(axis=2), axis=1)]
     rgb = (0.68 * nearest + 0.32 * wanted + rng.normal(0, 0.02, wanted.shape)).astype(np.float32)
     dot = Layer(size, size * 1.05, streaks=0.03, opacity=0.95, dryness=0.03, wobble=0.9, body=1.1)
@@ -67,7 +67,7 @@ def _scene(y: Array, x: Array, rng: np.random.Generator) -> Array:
     under = ramp(
         y * 2.6 - 0.12 * cloud, [(0.0, "6aa8e0"), (0.3, "a8d0ec"), (0.55, "f2e8d8"), (0.8, "fbe0b0")]
     )
-    under = mix(under, colour("fdf4ec"), 0.8 * smoothstep(0.5, 1.3, cloud) * smoothstep(0.35, 0.2, y))
+    under = mix(under, color("fdf4ec"), 0.8 * smoothstep(0.5, 1.3, cloud) * smoothstep(0.35, 0.2, y))
 
     leaf = noise(SHAPE, rng, 2.2, coarsest=6)
     fine = noise(SHAPE, rng, 1.4, coarsest=20)
@@ -93,8 +93,8 @@ def _scene(y: Array, x: Array, rng: np.random.Generator) -> Array:
     mirror = under[np.clip(2 * 0.405 * SHAPE[0] - np.arange(SHAPE[0]), 0, SHAPE[0] - 1).astype(np.intp)]
     shift = (np.arange(SHAPE[1])[None, :] + (10 * ripple)).clip(0, SHAPE[1] - 1).astype(np.intp)
     mirror = np.take_along_axis(mirror, shift[..., None], axis=1)
-    water = mix(mirror * 0.85 + 0.08, colour("2a70b8"), 0.3 + 0.2 * smoothstep(-0.5, 1.2, ripple))
-    water = mix(water, colour("fff4d0"), 0.75 * smoothstep(1.3, 1.7, ripple))
+    water = mix(mirror * 0.85 + 0.08, color("2a70b8"), 0.3 + 0.2 * smoothstep(-0.5, 1.2, ripple))
+    water = mix(water, color("fff4d0"), 0.75 * smoothstep(1.3, 1.7, ripple))
     under = np.where(river[..., None], water, under)
     under = mix(
         under,
@@ -117,7 +117,7 @@ def _scene(y: Array, x: Array, rng: np.random.Generator) -> Array:
     path = smoothstep(
         0.0, -0.012, np.abs(x - middle) - 0.012 - 0.30 * np.clip(y - 0.6, 0, 1) ** 1.2 + 0.004 * leaf
     ) * (bank > 0.02)
-    under = mix(under, mix(ramp(fine, [(-2, "f2b890"), (2, "fbeac8")]), colour("8a78c0"), 0.65 * shade), path)
+    under = mix(under, mix(ramp(fine, [(-2, "f2b890"), (2, "fbeac8")]), color("8a78c0"), 0.65 * shade), path)
     under = _flowers(under, bank, path, rng)
     under = _lady(under, 0.735, 0.72, 0.25)
     return _tree(under, y, x, leaf, fine, rng)
@@ -131,7 +131,7 @@ def _boat(under: Array, bx: float, by: float, size: float) -> Array:
         * smoothstep(by, by + 0.01, y)
         * np.exp(-(y - by) / (0.7 * size))
     )
-    under = mix(under, colour("fff6e4"), 0.8 * np.clip(glow, 0, 1))
+    under = mix(under, color("fff6e4"), 0.8 * np.clip(glow, 0, 1))
     sail = [(bx, by - 1.5 * size), (bx + 0.62 * size, by - 0.1 * size), (bx, by - 0.08 * size)]
     jib = [
         (bx - 0.05 * size, by - 1.25 * size),
@@ -145,7 +145,7 @@ def _boat(under: Array, bx: float, by: float, size: float) -> Array:
         (bx - 0.45 * size, by + 0.08 * size),
     ]
     for points, code in ((sail, "fffaf0"), (jib, "f9d8b0"), (hull, "b03a2a")):
-        under = mix(under, colour(code), polygon(SHAPE, [(a * s, b * s) for a, b in points]))
+        under = mix(under, color(code), polygon(SHAPE, [(a * s, b * s) for a, b in points]))
     return under
 
 
@@ -175,7 +175,7 @@ def _flowers(under: Array, bank: Array, path: Array, rng: np.random.Generator) -
             r = max(3, int(13 * (fy - 0.45) * rng.uniform(0.7, 1.4)))
             dy, dx = np.mgrid[-r : r + 1, -r : r + 1]
             petal = (np.hypot(dy, dx) < r).astype(np.float32)
-            tint = colour(code) * rng.uniform(0.75, 1.05) + rng.normal(0, 0.04, 3)
+            tint = color(code) * rng.uniform(0.75, 1.05) + rng.normal(0, 0.04, 3)
             here = (slice(iy - r, iy + r + 1), slice(ix - r, ix + r + 1))
             image[here] = mix(
                 image[here], (tint * (1.05 - 0.25 * (dy + dx)[..., None] / r)).astype(np.float32), petal
@@ -193,7 +193,7 @@ def _lady(under: Array, px: float, py: float, size: float) -> Array:
 
     under = mix(
         under,
-        colour("3a3a90"),
+        color("3a3a90"),
         0.75
         * smoothstep(1.0, 0.8, np.hypot((x - px - 0.17 * size) / (0.33 * size), (y - py) / (0.05 * size))),
     )
@@ -205,11 +205,11 @@ def _lady(under: Array, px: float, py: float, size: float) -> Array:
         shape([(-0.06, 0.5), (-0.075, 0.70), (0.075, 0.70), (0.06, 0.5)]),
     )
     under = mix(
-        under, colour("6a3020"), smoothstep(0.045, 0.04, np.hypot(x - px, y - py + 0.76 * size) / size)
+        under, color("6a3020"), smoothstep(0.045, 0.04, np.hypot(x - px, y - py + 0.76 * size) / size)
     )
     under = mix(
         under,
-        colour("fbe04a"),
+        color("fbe04a"),
         smoothstep(1, 0.95, np.hypot((x - px) / (0.085 * size), (y - py + 0.795 * size) / (0.03 * size))),
     )
     a = np.linspace(np.pi, 2 * np.pi, 30)
@@ -217,7 +217,7 @@ def _lady(under: Array, px: float, py: float, size: float) -> Array:
     rib = np.abs(np.sin(np.arctan2(y - py + 0.8 * size, x - px + 0.06 * size) * 3.5))
     tint = mix(
         ramp((x - px) / size, [(-0.3, "fff4c8"), (-0.1, "f9a030"), (0.2, "d02c3a")]),
-        colour("8a2a5a"),
+        color("8a2a5a"),
         0.35 * (rib < 0.22),
     )
     return mix(under, tint, shape(scallop))
@@ -263,4 +263,4 @@ def _tree(under: Array, y: Array, x: Array, leaf: Array, fine: Array, rng: np.ra
         [(-1.3, "f7e860"), (-0.7, "b8d040"), (-0.1, "3a9a40"), (0.5, "0e5a50"), (1.1, "2a2a7a")],
     )
     sparkle = 0.8 * smoothstep(1.5, 1.8, noise(SHAPE, rng, 1.2, coarsest=20))
-    return mix(under, mix(tint, colour("fbd84a"), sparkle), crown)
+    return mix(under, mix(tint, color("fbd84a"), sparkle), crown)

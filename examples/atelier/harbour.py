@@ -1,4 +1,4 @@
-"""Houses at the harbour: loose pen lines under watercolour that runs, pools and dries at its edges.
+"""Houses at the harbour: loose pen lines under watercolor that runs, pools and dries at its edges.
 
 A wash is a mask whose border noise has pushed about; its pigment gathers at the drying edge, settles in the
 hollows of the paper, varies with the water, and is laid over what is below by multiplying.
@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw
 
-from atelier.tools import Array, blur, colour, grid, mix, noise, polygon, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, polygon, smoothstep
 
 SHAPE = (1440, 2048)
 S = SHAPE[0]
@@ -26,7 +26,7 @@ class Sheet:
         self.tooth: Array = 0.65 * noise(SHAPE, rng, 1.0, coarsest=130) + 0.35 * noise(
             SHAPE, rng, 1.6, coarsest=40
         )
-        self.paper: Array = np.broadcast_to(colour("faf5e8"), (*SHAPE, 3)).copy()
+        self.paper: Array = np.broadcast_to(color("faf5e8"), (*SHAPE, 3)).copy()
         self.flow = [noise(SHAPE, rng, 3.0, coarsest=3) for _ in range(3)]
         self.fine = [noise(SHAPE, rng, 2.2, coarsest=24) for _ in range(2)]
         self.pen = Image.new("L", (SHAPE[1], SHAPE[0]))
@@ -53,14 +53,14 @@ class Sheet:
         pools = 0.72 + 0.20 * a + 0.10 * c
         density = wet * np.clip(pools + 0.75 * rim - 0.10 * self.tooth, 0.12, 1.7) * strength
         pigment = mix(
-            np.broadcast_to(colour(first), self.paper.shape), colour(second), smoothstep(-0.7, 0.7, b)
+            np.broadcast_to(color(first), self.paper.shape), color(second), smoothstep(-0.7, 0.7, b)
         )
         absorb = -np.log(np.clip(pigment, 0.02, 0.995))
         self.paper *= np.exp(-absorb * density[..., None])
 
     def lift(self, mask: Array, amount: float) -> None:
         """Take paint away with a dry brush."""
-        self.paper = mix(self.paper, colour("fbf7ee"), np.clip(mask * amount, 0, 1))
+        self.paper = mix(self.paper, color("fbf7ee"), np.clip(mask * amount, 0, 1))
 
     def line(self, points: list[tuple[float, float]], width: float = 3.0, twice: float = 0.35) -> None:
         """A nervous pen stroke, sometimes restated; points in picture heights."""
@@ -85,8 +85,8 @@ class Sheet:
         lines = blur(np.asarray(self.pen, np.float32) / 255, 0.9)
         ink = smoothstep(0.15, 0.75, lines - 0.10 * np.maximum(self.tooth - 0.9, 0))
         run = blur(ink, 5.0) * smoothstep(0.2, 1.2, self.flow[2])  # sepia creeps where the paper is wet
-        out = self.paper * (1 - 0.45 * run[..., None] * (1 - colour("4a3a3a")))
-        out = mix(out, colour("261e26"), 0.93 * ink)
+        out = self.paper * (1 - 0.45 * run[..., None] * (1 - color("4a3a3a")))
+        out = mix(out, color("261e26"), 0.93 * ink)
         dy, dx = np.gradient(blur(self.tooth, 0.8))
         return np.asarray(out * (1 + 0.05 * np.tanh(1.3 * (dx + dy)))[..., None], np.float32)
 

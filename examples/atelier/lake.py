@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from atelier import foreground
-from atelier.tools import Array, blur, colour, grid, mix, noise, ramp, sample, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, ramp, sample, smoothstep
 
 SHAPE = (1024, 1536)
 HORIZON = 0.50  # of the picture's height
 FOCAL = 1500.0  # pixels
-CAMERA = 6.0  # metres above the lake
+CAMERA = 6.0  # meters above the lake
 SUN = np.array([-0.80, 0.48, -0.36]) / np.linalg.norm([-0.80, 0.48, -0.36])  # right, up, forward
-PEAKS = [  # x, z, height, width in metres
+PEAKS = [  # x, z, height, width in meters
     (-900, 9800, 2500, 1900), (2700, 11500, 2300, 2100), (-4300, 12000, 2200, 2200), (600, 16000, 2700, 3200),
     (6200, 15000, 2600, 2600), (-8200, 17000, 2500, 3000), (-2100, 4300, 620, 1000), (2500, 4800, 760, 1150),
     (-1500, 2500, 170, 420), (1250, 2300, 120, 380), (4300, 7600, 1250, 1500), (-4600, 7200, 1350, 1500),
@@ -67,7 +67,7 @@ def _sky(tiles: Noises) -> Array:
     side = (x - SHAPE[1] / 2) / FOCAL
     sky = ramp(up, [(0.0, "f4dcc4"), (0.06, "dcdce0"), (0.16, "9cc0e2"), (0.36, "4a86c8")]) ** 2.2
     glow = np.exp(-np.hypot(side + 0.62, up - 0.20) * 3.0)
-    sky = sky * (1 + 0.9 * glow[..., None] * colour("ffc890"))
+    sky = sky * (1 + 0.9 * glow[..., None] * color("ffc890"))
     for height, scale, low, high, offset in ((3.2, 95, -0.1, 1.3, 0.0), (6.0, 60, -0.5, 2.4, 333.0)):
         px, py = side * height / (up + 0.05) * scale + offset, height / (up + 0.05) * scale * 0.75
         density = _tile(tiles.cloudy, py, px) + 0.35 * _tile(tiles.cloudy, py * 4, px * 4)
@@ -80,7 +80,7 @@ def _sky(tiles: Noises) -> Array:
 
 
 def _mountains(x: Array, z: Array, tiles: Noises, octaves: int) -> Array:
-    """Height in metres: broad peaks carved by ridged noise whose detail gathers on the ridges."""
+    """Height in meters: broad peaks carved by ridged noise whose detail gathers on the ridges."""
     envelope = np.zeros_like(x)
     for px, pz, height, width in PEAKS:
         envelope = np.maximum(envelope, height * np.exp(-(((x - px) / width) ** 2 + ((z - pz) / width) ** 2)))
@@ -146,16 +146,16 @@ def _terrain(sky: Array, tiles: Noises) -> Array:
 
     normal = np.stack([-hx, np.ones_like(hx), -hz], axis=-1) / np.sqrt(1 + hx**2 + hz**2)[..., None]
     sunlit = np.clip(normal @ SUN.astype(np.float32), 0, 1) * _shadows(x, z, ground, tiles)
-    colours = _materials(x, z, ground, normal, steep, rough, wooded, trees, tiles)
+    colors = _materials(x, z, ground, normal, steep, rough, wooded, trees, tiles)
     tall = np.clip(trees / 18, 0, 1)
     sunlit = np.where(trees > 0, (0.25 + 0.55 * tall) * (0.3 + 0.7 * _shadows(x, z, ground, tiles)), sunlit)
     ambient = (
-        colour("5a7aa8") ** 2.2
+        color("5a7aa8") ** 2.2
         * (0.55 + 0.45 * normal[..., 1:2])
         * np.where(trees > 0, 0.35 + 0.65 * tall, 1)[..., None]
     )
-    light = sunlit[..., None] * colour("ffe2b8") ** 2.2 * 1.75 + ambient
-    shaded = colours * light
+    light = sunlit[..., None] * color("ffe2b8") ** 2.2 * 1.75 + ambient
+    shaded = colors * light
 
     haze = 1 - np.exp(-z / 45000) * np.ones_like(x)
     haze = haze + (1 - haze) * 0.45 * np.exp(-np.maximum(ground, 0) / 90) * smoothstep(1800, 6000, z)
@@ -208,7 +208,7 @@ def _materials(
     )
     cold = smoothstep(620, 1150, ground + 150 * rough + 70 * fine)
     snow = cold * smoothstep(1.75, 1.05, steep + 0.30 * fine + 0.1 * rough)
-    out = mix(out, colour("f4f6fa") ** 2.2, 0.95 * snow)
+    out = mix(out, color("f4f6fa") ** 2.2, 0.95 * snow)
     dice = tiles.dice[(zz // 10).astype(np.int64) % 256, (x // 10).astype(np.int64) % 256]
     hue = 0.55 * dice[..., 0] + 0.2 * rough
     needles = (
@@ -216,7 +216,7 @@ def _materials(
         ** 2.2
     )
     out = mix(out, 0.8 * needles, smoothstep(0.3, 0.5, wooded) * (trees > 0))
-    return mix(out, colour("2a3420") ** 2.2, 0.8 * smoothstep(0.3, 0.5, wooded) * (trees <= 0))
+    return mix(out, color("2a3420") ** 2.2, 0.8 * smoothstep(0.3, 0.5, wooded) * (trees <= 0))
 
 
 def _water(picture: Array, rng: np.random.Generator) -> Array:
@@ -242,10 +242,10 @@ def _water(picture: Array, rng: np.random.Generator) -> Array:
     breeze = smoothstep(0.55, 1.0, _tile(tile, np.log(distance) * 160 + 300, wx * 0.22)) * smoothstep(
         10, 40, depth
     )
-    water = mix(water, colour("b8ccdc") ** 2.2, 0.22 * breeze * (0.6 + 0.4 * np.tanh(2 * ripple)))
+    water = mix(water, color("b8ccdc") ** 2.2, 0.22 * breeze * (0.6 + 0.4 * np.tanh(2 * ripple)))
     out = np.where((y > waterline)[..., None], water, picture)
     shoreline = np.exp(-(((y - waterline) / 2.2) ** 2))
-    return mix(out, colour("d8d4cc") ** 2.2, 0.30 * shoreline)
+    return mix(out, color("d8d4cc") ** 2.2, 0.30 * shoreline)
 
 
 def _develop(linear: Array, rng: np.random.Generator) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from atelier.tools import Array, blur, colour, grid, mix, noise, ramp, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, ramp, smoothstep
 
 SHAPE = (1536, 2048)
 STONE = 21.0  # pixels between stones
@@ -34,7 +34,7 @@ FLOWERS = [(1.02, 0.30, 0.085), (0.145, 0.44, 0.06)]
 
 @dataclass
 class Design:
-    """What the mosaicist has drawn on the wall: colours, the side of each figure, the rows' direction."""
+    """What the mosaicist has drawn on the wall: colors, the side of each figure, the rows' direction."""
 
     under: Array
     labels: Array
@@ -100,7 +100,7 @@ def _design(rng: np.random.Generator) -> Design:
 
     frame = np.minimum(np.minimum(x, SHAPE[1] / SHAPE[0] - x), np.minimum(y, 1 - y))
     for limit, code, label in ((0.044, "d8a63a", 901), (0.030, "7a1f2c", 902), (0.0155, "e8c66a", 903)):
-        under = np.where((frame < limit)[..., None], colour(code), under)
+        under = np.where((frame < limit)[..., None], color(code), under)
         labels[frame < limit] = label
     smooth = np.where(frame < 0.046, frame, smooth)
     gy, gx = np.gradient(smooth)
@@ -161,16 +161,16 @@ def _scales(along: Array, across: Array, patches: str, rng: np.random.Generator)
         "white": ("f6ead8", "f2922a", "c83a1e"),
     }[patches]
     field = noise(SHAPE, rng, 3.2, coarsest=3)
-    body = mix(np.broadcast_to(colour(main), (*SHAPE, 3)), colour(patch), smoothstep(0.0, 0.05, field))
-    body = mix(body, colour(dark), smoothstep(1.2, 1.25, noise(SHAPE, rng, 2.6, coarsest=5)))
+    body = mix(np.broadcast_to(color(main), (*SHAPE, 3)), color(patch), smoothstep(0.0, 0.05, field))
+    body = mix(body, color(dark), smoothstep(1.2, 1.25, noise(SHAPE, rng, 2.6, coarsest=5)))
     body = body * (1.02 - 0.42 * np.clip(np.abs(across), 0, 1)[..., None] ** 2.5)
     fins = smoothstep(0.8, 0.86, along)
     rays = 0.72 + 0.28 * np.sin(across * 16)
-    body = mix(body, colour(patch) * 0.4 + 0.6, 0.75 * fins) * (
+    body = mix(body, color(patch) * 0.4 + 0.6, 0.75 * fins) * (
         1 - fins[..., None] * 0.4 * (1 - rays[..., None])
     )
     eyes = smoothstep(0.13, 0.1, np.hypot((along - 0.1) * 3.5, np.abs(across) - 0.6))
-    return mix(body, colour("101020"), eyes * (along < 0.5))
+    return mix(body, color("101020"), eyes * (along < 0.5))
 
 
 def _relax(design: Design, rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -237,7 +237,7 @@ def _set_stones(
     shade = 1 + 0.16 * lean + 1.5 * (dx + dy)
     stone = base[owner] * shade[..., None] + 0.035 * noise(SHAPE, rng, 1.0)[..., None]
     shine = smoothstep(0.9, 1.6, tilt[owner, 0] + 0.5 * lean + 0.25 * chips) * 0.22
-    stone = stone + shine[..., None] * colour("fff6e0")
+    stone = stone + shine[..., None] * color("fff6e0")
     grout = ramp(0.5 + 0.2 * noise(SHAPE, rng, 1.2), [(0, "3a342e"), (1, "857a68")])
     shadow = 1 - 0.35 * smoothstep(0.1, 0.6, np.roll(height, (3, 3), (0, 1)) - height)
     return mix(grout * shadow[..., None], stone, solid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from atelier.brush import Canvas, Layer
-from atelier.tools import Array, blur, colour, grid, mix, noise, polygon, ramp, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, polygon, ramp, smoothstep
 
 SHAPE = (1536, 2048)
 MOON = (0.95, 0.27)
@@ -38,9 +38,9 @@ def paint(rng: np.random.Generator) -> Array:
         ],
     )
     warm = smoothstep(0.6, 2.0, noise(SHAPE, rng, 2.6, stretch=1.6)) * smoothstep(0.1, 0.5, moon)
-    sky = mix(sky, colour("7a4f9e"), 0.55 * warm)
-    sky = mix(sky, colour("fff3b0"), smoothstep(0.088, 0.078, moon))
-    sky = mix(sky, colour("f6a531"), 0.8 * smoothstep(0.022, 0.0, np.abs(moon - 0.1)))
+    sky = mix(sky, color("7a4f9e"), 0.55 * warm)
+    sky = mix(sky, color("fff3b0"), smoothstep(0.088, 0.078, moon))
+    sky = mix(sky, color("f6a531"), 0.8 * smoothstep(0.022, 0.0, np.abs(moon - 0.1)))
 
     horizon = 0.665
     swell = noise(SHAPE, rng, 2.4, stretch=0.22)
@@ -84,7 +84,7 @@ def paint(rng: np.random.Generator) -> Array:
         upright |= (np.abs(x - bx) < 0.6 * size) & (np.abs(y - by + 0.7 * size) < 0.58 * size)
     angle = np.where(upright & (land < 0.5), 1.45, angle)
 
-    canvas = Canvas(np.broadcast_to(colour("1a2145"), (*SHAPE, 3)), rng)
+    canvas = Canvas(np.broadcast_to(color("1a2145"), (*SHAPE, 3)), rng)
     canvas.paint(under, angle, Layer(60, 260, 0.6, body=0.6))
     canvas.paint(under, angle, Layer(30, 190, 0.7, jitter=0.055, hue=0.04, streaks=0.07, body=1.0))
     canvas.paint(
@@ -145,10 +145,10 @@ def _lighthouse(under: Array) -> Array:
     )
     y, _ = grid(SHAPE)
     glow = np.exp(-np.hypot(x - 0.19, y - 0.38) * 16)
-    under = mix(under, colour("ffb53c"), 0.75 * glow * (1 - tower))
-    under = mix(under, colour("fff2a0"), lamp)
-    under = mix(under, colour("7c1f2c"), roof)
-    return mix(under, colour("10162e"), rail)
+    under = mix(under, color("ffb53c"), 0.75 * glow * (1 - tower))
+    under = mix(under, color("fff2a0"), lamp)
+    under = mix(under, color("7c1f2c"), roof)
+    return mix(under, color("10162e"), rail)
 
 
 def _boats(under: Array) -> Array:
@@ -163,13 +163,13 @@ def _boats(under: Array) -> Array:
         main = [at(0.05, -0.12), at(0.0, -1.25), at(0.35, -0.75), at(0.55, -0.16)]
         jib = [at(-0.06, -0.14), at(-0.04, -1.1), at(-0.55, -0.15)]
         hull = [at(-0.62, -0.12), at(0.72, -0.14), at(0.5, 0.12), at(-0.42, 0.12)]
-        under = mix(under, colour(sail), polygon(SHAPE, main))
-        under = mix(under, colour("f4d9a0"), polygon(SHAPE, jib))
-        under = mix(under, colour("141026"), polygon(SHAPE, hull))
+        under = mix(under, color(sail), polygon(SHAPE, main))
+        under = mix(under, color("f4d9a0"), polygon(SHAPE, jib))
+        under = mix(under, color("141026"), polygon(SHAPE, hull))
         y, x = grid(SHAPE)
         wake = np.exp(-(((x - bx - 0.1 * size) / (0.3 * size)) ** 2)) * smoothstep(
             by + 0.1 * size, by + 0.2 * size, y
         )
         wake = wake * np.exp(-(y - by) / (0.6 * size)) * (np.sin(y * 260) > -0.2)
-        under = mix(under, 0.6 * colour(sail), 0.8 * np.clip(wake, 0, 1))
+        under = mix(under, 0.6 * color(sail), 0.8 * np.clip(wake, 0, 1))
     return under

@@ -3,7 +3,7 @@
 Each ray leaves a random point of the lens (depth of field) and steps by the distance to the nearest
 surface. The sun comes through a window of nine panes, whose bars it throws on the wall; the sky's light
 is a broad glow from the same side, dimmed where surfaces are close (ambient occlusion).
-Decimetres; x right, y up, z away from the camera.
+Decimeters; x right, y up, z away from the camera.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from atelier.tools import Array, blur, colour, grid, mix, noise, ramp, sample, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, ramp, sample, smoothstep
 
 SHAPE = (683, 1024)
 SAMPLES = 3
@@ -99,8 +99,8 @@ class Scene:
 
     def radiance(self, origin: Array, direction: Array) -> Array:
         """Linear light along each ray, (N, 3)."""
-        travelled = self._march(origin, direction, 5.0, 14.0, 70)
-        p = origin + travelled[:, None] * direction
+        traveled = self._march(origin, direction, 5.0, 14.0, 70)
+        p = origin + traveled[:, None] * direction
         each = np.stack([thing(p) for thing in self.things])
         kind = np.argmin(each, axis=0)
         normal = self._normal(p)
@@ -120,15 +120,15 @@ class Scene:
         near = np.clip(near, 0.10, 1)
         sky = np.clip(0.5 + 0.5 * (normal @ np.array([-0.85, 0.35, -0.38], np.float32)), 0, 1) ** 1.6
         warm = np.clip(0.5 - 0.5 * normal[:, 1], 0, 1) * np.exp(-1.2 * np.clip(p[:, 1], 0, 9))
-        light = lit[:, None] * colour("ffdca8") ** 2.2 * 3.6
-        light = light + (near * (0.10 + 0.72 * sky))[:, None] * colour("b4cdf0") ** 2.2 * 0.85
-        light = light + (near * warm)[:, None] * colour("c89058") ** 2.2 * 0.7
+        light = lit[:, None] * color("ffdca8") ** 2.2 * 3.6
+        light = light + (near * (0.10 + 0.72 * sky))[:, None] * color("b4cdf0") ** 2.2 * 0.85
+        light = light + (near * warm)[:, None] * color("c89058") ** 2.2 * 0.7
         bounced = direction - 2 * (direction * normal).sum(axis=1, keepdims=True) * normal
         grazing = 0.04 + 0.96 * np.clip(1 + (direction * normal).sum(axis=1), 0, 1) ** 5
         pane = _pane(bounced)
         sparkle = np.clip((bounced * SUN).sum(axis=1), 0, 1) ** 90 * lit * 9
         shine = gloss * (grazing * (0.12 * near + 5.5 * pane * near) + 0.05 * pane + 0.25 * sparkle)
-        return np.asarray(albedo * light + shine[:, None] * colour("f4f0ff"), np.float32)
+        return np.asarray(albedo * light + shine[:, None] * color("f4f0ff"), np.float32)
 
     def _march(self, origin: Array, direction: Array, start: float, end: float, steps: int) -> Array:
         t = np.full(len(origin), start, np.float32)
@@ -178,10 +178,10 @@ class Scene:
         y, z = p[:, 1] + t * SUN[1], p[:, 2] + t * SUN[2]
         u, v = (z + 4.9) / 4.6, (y - 2.9) / 3.9
         panes = np.ones_like(u)
-        for centre in (0.0, 1 / 3, 2 / 3, 1.0):
-            panes *= smoothstep(0.022, 0.045, np.abs(u - centre))
-        for centre in (0.0, 1 / 3, 2 / 3, 1.0):
-            panes *= smoothstep(0.018, 0.038, np.abs(v - centre))
+        for center in (0.0, 1 / 3, 2 / 3, 1.0):
+            panes *= smoothstep(0.022, 0.045, np.abs(u - center))
+        for center in (0.0, 1 / 3, 2 / 3, 1.0):
+            panes *= smoothstep(0.018, 0.038, np.abs(v - center))
         return np.asarray(panes * (u > 0) * (u < 1) * (v > 0) * (v < 1), np.float32)
 
     def _look(self, tile: Array, a: Array, b: Array) -> Array:
@@ -214,10 +214,10 @@ class Scene:
         board = np.floor(z / 1.15)
         seam = smoothstep(0.0, 0.025, np.abs(z / 1.15 - np.round(z / 1.15)))
         rings = np.sin(9 * self._look(self.rings, z * 1.6 + 3.1 * board, x * 0.5 + 1.7 * board) + 14 * z)
-        fibre = self._look(self.grain, z * 3, x * 0.8)
+        fiber = self._look(self.grain, z * 3, x * 0.8)
         wood = (
             ramp(
-                0.5 + 0.17 * rings + 0.18 * fibre + 0.10 * np.sin(7 * board),
+                0.5 + 0.17 * rings + 0.18 * fiber + 0.10 * np.sin(7 * board),
                 [(0, "3a2012"), (0.4, "6e4222"), (0.7, "9a6434"), (1, "c08a50")],
             )
             ** 2.2
@@ -227,7 +227,7 @@ class Scene:
         stripes = np.maximum(smoothstep(0.6, 0.68, np.sin(a * 9)), smoothstep(0.6, 0.68, np.sin(b * 9)))
         weave = 0.92 + 0.05 * np.sin(a * 150) * np.sin(b * 150) + 0.03 * self._look(self.fine, x * 3, z * 3)
         linen = (
-            mix(np.broadcast_to(colour("ece4d4"), p.shape), colour("4a6a9c"), 0.72 * stripes) ** 2.2
+            mix(np.broadcast_to(color("ece4d4"), p.shape), color("4a6a9c"), 0.72 * stripes) ** 2.2
             * weave[:, None]
         )
         on = (self._cloth(p) > 0.004).astype(np.float32)
@@ -245,8 +245,8 @@ class Scene:
         fine = self._look(self.fine, q[:, 1] * 2.5 + q[:, 2], q[:, 0] * 2.5 - q[:, 2])
         speckle = smoothstep(1.7, 2.2, fine)
         if kind in (2, 3):  # apples: streaks from pole to pole
-            centre = (-0.12, 0.15) if kind == 2 else (0.78, -0.30)
-            around = np.arctan2(p[:, 2] - centre[1], p[:, 0] - centre[0])
+            center = (-0.12, 0.15) if kind == 2 else (0.78, -0.30)
+            around = np.arctan2(p[:, 2] - center[1], p[:, 0] - center[0])
             streak = self._look(self.grain, (around + 4) * 1.2, q[:, 1] * 0.8)
             cheek = 0.5 + 0.35 * np.sin(around + (2.6 if kind == 2 else 4.4)) + 0.22 * streak + 0.12 * broad
             cheek = cheek - 0.5 * smoothstep(0.66, 0.86, p[:, 1])
@@ -254,13 +254,13 @@ class Scene:
                 cheek,
                 [(0.0, "a8b040"), (0.25, "d8b048"), (0.45, "d0582c"), (0.75, "a81c22"), (1.0, "6c0f1c")],
             )
-            return mix(tint, colour("e8d09a"), 0.5 * speckle) ** 2.2, np.full(len(p), 0.75, np.float32)
+            return mix(tint, color("e8d09a"), 0.5 * speckle) ** 2.2, np.full(len(p), 0.75, np.float32)
         if kind == 4:
             tint = ramp(
                 0.5 + 0.2 * broad + 0.5 * normal[:, 0],
                 [(0, "8a9a38"), (0.5, "bcb44a"), (0.8, "d8a850"), (1.0, "c87840")],
             )
-            return mix(tint, colour("6a4a20"), 0.6 * smoothstep(1.1, 1.7, fine)) ** 2.2, np.full(
+            return mix(tint, color("6a4a20"), 0.6 * smoothstep(1.1, 1.7, fine)) ** 2.2, np.full(
                 len(p), 0.4, np.float32
             )
         if kind in (5, 6):
@@ -274,7 +274,7 @@ class Scene:
         bloom = np.clip(0.35 + 0.3 * broad + 0.4 * normal[:, 1], 0, 1)
         which = self._look(self.rough, np.floor(q[:, 0] * 4) * 0.7, np.floor(q[:, 2] * 4) * 0.9)
         berry = ramp(0.5 + 0.3 * which, [(0, "24102c"), (0.5, "43173c"), (1, "6c2440")])
-        return mix(berry, colour("7a7a9c"), 0.45 * bloom) ** 2.2, np.full(len(p), 0.7, np.float32)
+        return mix(berry, color("7a7a9c"), 0.45 * bloom) ** 2.2, np.full(len(p), 0.7, np.float32)
 
     def _glaze(self, p: Array, normal: Array, kind: int) -> tuple[Array, Array]:
         around = np.arctan2(p[:, 2] - 0.85, p[:, 0] + 1.55)
@@ -287,14 +287,14 @@ class Scene:
         petals = np.abs(np.sin(around * 4)) * 0.30
         flower = smoothstep(0.03, 0.0, np.abs(np.abs(y - 0.95) - petals) - 0.025) * (np.abs(y - 0.95) < 0.36)
         bands = sum(smoothstep(0.028, 0.02, np.abs(y - at)) for at in (0.42, 0.50, 1.40, 1.48, 2.18))
-        tint = mix(tint, colour("27488c"), 0.9 * np.clip(flower + bands, 0, 1) * (0.85 + 0.1 * crackle))
+        tint = mix(tint, color("27488c"), 0.9 * np.clip(flower + bands, 0, 1) * (0.85 + 0.1 * crackle))
         drip = smoothstep(0.26, 0.22, y - 0.05 * np.sin(around * 7))
-        return mix(tint, colour("8a5a38"), drip) ** 2.2, np.full(len(p), 0.85, np.float32)
+        return mix(tint, color("8a5a38"), drip) ** 2.2, np.full(len(p), 0.85, np.float32)
 
     def _glass(self, p: Array, normal: Array, kind: int) -> tuple[Array, Array]:
         y = p[:, 1]
         around = np.arctan2(p[:, 2] - 1.05, p[:, 0] - 1.85)
-        tint = np.broadcast_to(colour("12261a"), p.shape) * (0.8 + 0.8 * np.clip(-normal[:, 0:1], 0, 1))
+        tint = np.broadcast_to(color("12261a"), p.shape) * (0.8 + 0.8 * np.clip(-normal[:, 0:1], 0, 1))
         wear = self._look(self.fine, y * 2 + 20, around * 2 + 20)
         label = ((y > 0.55) & (y < 1.35)).astype(np.float32) * smoothstep(1.25, 1.22, np.abs(around + 1.75))
         paper = ramp(0.6 + 0.12 * wear, [(0, "a08a60"), (1, "ecdcb4")])
@@ -304,10 +304,10 @@ class Scene:
             0,
             1,
         )
-        paper = mix(paper, colour("8a2a24"), 0.85 * ornament)
+        paper = mix(paper, color("8a2a24"), 0.85 * ornament)
         cork = (y > 2.86).astype(np.float32)
-        tint = mix(mix(tint, paper, label), colour("8a2222"), smoothstep(2.30, 2.32, y))
-        return mix(tint, colour("7a1c20"), cork) ** 2.2, (1.25 * (1 - label) + 0.05).astype(np.float32)
+        tint = mix(mix(tint, paper, label), color("8a2222"), smoothstep(2.30, 2.32, y))
+        return mix(tint, color("7a1c20"), cork) ** 2.2, (1.25 * (1 - label) + 0.05).astype(np.float32)
 
 
 def _pane(direction: Array) -> Array:
@@ -319,9 +319,9 @@ def _pane(direction: Array) -> Array:
     return np.asarray(inside * bars * (direction[:, 0] < -0.2), np.float32)
 
 
-def _apple(centre: tuple[float, float, float], r: float, lean: float) -> Field:
+def _apple(center: tuple[float, float, float], r: float, lean: float) -> Field:
     def field(p: Array) -> Array:
-        x, y, z = (p[:, i] - centre[i] for i in range(3))
+        x, y, z = (p[:, i] - center[i] for i in range(3))
         x, y = np.cos(lean) * x - np.sin(lean) * y, np.sin(lean) * x + np.cos(lean) * y
         lobes = 1 + 0.015 * np.cos(5 * np.arctan2(z, x)) * np.clip(-y / r, 0, 1)
         ring = np.hypot(x, z)
@@ -332,9 +332,9 @@ def _apple(centre: tuple[float, float, float], r: float, lean: float) -> Field:
     return field
 
 
-def _pear(centre: tuple[float, float, float], r: float) -> Field:
+def _pear(center: tuple[float, float, float], r: float) -> Field:
     def field(p: Array) -> Array:
-        x, y, z = (p[:, i] - centre[i] for i in range(3))
+        x, y, z = (p[:, i] - center[i] for i in range(3))
         x = x + 0.10 * np.clip(y, 0, 2) ** 2
         a, b = np.sqrt(x**2 + y**2 + z**2) - r, np.sqrt(x**2 + (y - 1.35 * r) ** 2 + z**2) - 0.50 * r
         h = np.clip(0.5 + 0.5 * (b - a) / 0.30, 0, 1)
@@ -345,18 +345,18 @@ def _pear(centre: tuple[float, float, float], r: float) -> Field:
     return field
 
 
-def _orange(centre: tuple[float, float, float], r: float) -> Field:
+def _orange(center: tuple[float, float, float], r: float) -> Field:
     def field(p: Array) -> Array:
-        x, y, z = (p[:, i] - centre[i] for i in range(3))
+        x, y, z = (p[:, i] - center[i] for i in range(3))
         dimple = 0.03 * np.exp(-(x**2 + z**2) / 0.004) * (y > 0)
         return np.asarray(np.sqrt(x**2 + (y * 1.06) ** 2 + z**2) - r + dimple, np.float32)
 
     return field
 
 
-def _lemon(centre: tuple[float, float, float], r: float, turn: float) -> Field:
+def _lemon(center: tuple[float, float, float], r: float, turn: float) -> Field:
     def field(p: Array) -> Array:
-        x, y, z = (p[:, i] - centre[i] for i in range(3))
+        x, y, z = (p[:, i] - center[i] for i in range(3))
         along, across = np.cos(turn) * x + np.sin(turn) * z, np.cos(turn) * z - np.sin(turn) * x
         off = np.hypot(y, across)
         body = np.sqrt(along**2 / 1.7 + off**2) - r
@@ -367,7 +367,7 @@ def _lemon(centre: tuple[float, float, float], r: float, turn: float) -> Field:
     return field
 
 
-def _turned(centre: tuple[float, float, float], heights: list[float], radii: list[float]) -> Field:
+def _turned(center: tuple[float, float, float], heights: list[float], radii: list[float]) -> Field:
     """A body of revolution from a smooth profile."""
     y = np.linspace(heights[0], heights[-1], 400)
     profile = np.interp(y, heights, radii)
@@ -376,33 +376,33 @@ def _turned(centre: tuple[float, float, float], heights: list[float], radii: lis
     for_steep = 1 / np.sqrt(1 + np.gradient(profile, y).clip(-3, 3) ** 2)
 
     def field(p: Array) -> Array:
-        radius = np.hypot(p[:, 0] - centre[0], p[:, 2] - centre[2])
+        radius = np.hypot(p[:, 0] - center[0], p[:, 2] - center[2])
         side = (radius - np.interp(p[:, 1], y, profile)) * np.interp(p[:, 1], y, for_steep) * 0.85
         return np.maximum(side, p[:, 1] - heights[-1]).astype(np.float32)
 
     return field
 
 
-def _jug(centre: tuple[float, float, float]) -> Field:
+def _jug(center: tuple[float, float, float]) -> Field:
     body = _turned(
-        centre,
+        center,
         [0.0, 0.1, 0.5, 0.95, 1.4, 1.75, 2.0, 2.25, 2.32],
         [0.40, 0.46, 0.70, 0.80, 0.68, 0.42, 0.36, 0.48, 0.52],
     )
 
     def field(p: Array) -> Array:
-        x, y, z = p[:, 0] - centre[0] + 0.62, p[:, 1] - 1.62, p[:, 2] - centre[2]
+        x, y, z = p[:, 0] - center[0] + 0.62, p[:, 1] - 1.62, p[:, 2] - center[2]
         handle = np.hypot(np.hypot(x, y * 0.85) - 0.42, z) - 0.07
-        throat = 0.27 - np.hypot(p[:, 0] - centre[0], p[:, 2] - centre[2])
+        throat = 0.27 - np.hypot(p[:, 0] - center[0], p[:, 2] - center[2])
         hollow = np.maximum(body(p), np.where(p[:, 1] > 2.0, throat, -1.0))
         return np.asarray(np.minimum(hollow, handle * 0.85), np.float32)
 
     return field
 
 
-def _bottle(centre: tuple[float, float, float]) -> Field:
+def _bottle(center: tuple[float, float, float]) -> Field:
     return _turned(
-        centre,
+        center,
         [0.0, 0.05, 1.6, 1.85, 2.1, 2.7, 2.75, 2.85, 2.9],
         [0.36, 0.40, 0.40, 0.36, 0.17, 0.145, 0.18, 0.18, 0.14],
     )

@@ -1,4 +1,4 @@
-"""What every picture needs: noise with natural spectra, blurring, sampling, colour ramps, saving.
+"""What every picture needs: noise with natural spectra, blurring, sampling, color ramps, saving.
 
 Pictures are float32 arrays (H, W, 3) of sRGB values in [0, 1]; masks and heights are (H, W).
 Coordinates are pixels, y down, unless a function says otherwise.
@@ -68,23 +68,23 @@ def smoothstep(low: float, high: float, value: Array) -> Array:
 
 
 def mix(below: Array, above: Array, mask: Array | float) -> Array:
-    """``above`` over ``below`` where the mask is 1; colours (3,) and pictures (H, W, 3) alike."""
+    """``above`` over ``below`` where the mask is 1; colors (3,) and pictures (H, W, 3) alike."""
     m = np.asarray(mask, np.float32)
     if m.ndim:
         m = m[..., None]
     return np.asarray(below * (1 - m) + above * m, np.float32)
 
 
-def colour(code: str) -> Array:
+def color(code: str) -> Array:
     """``"e0a030"`` -> float (3,)."""
     return np.array([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)], np.float32)
 
 
 def ramp(value: Array, stops: list[tuple[float, str]]) -> Array:
-    """Piecewise-linear colour ramp: (...) -> (..., 3)."""
+    """Piecewise-linear color ramp: (...) -> (..., 3)."""
     at = [position for position, _ in stops]
-    colours = np.stack([colour(code) for _, code in stops])
-    return np.stack([np.interp(value, at, colours[:, c]) for c in range(3)], axis=-1).astype(np.float32)
+    colors = np.stack([color(code) for _, code in stops])
+    return np.stack([np.interp(value, at, colors[:, c]) for c in range(3)], axis=-1).astype(np.float32)
 
 
 def polygon(shape: tuple[int, int], points: NDArray[np.floating] | list[tuple[float, float]]) -> Array:

@@ -1,4 +1,4 @@
-"""Sails before the storm: a colour woodblock print, one block an ink, the dark key block last."""
+"""Sails before the storm: a color woodblock print, one block an ink, the dark key block last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw
 
-from atelier.tools import Array, blur, colour, grid, mix, noise, polygon, ramp, smoothstep
+from atelier.tools import Array, blur, color, grid, mix, noise, polygon, ramp, smoothstep
 
 SHAPE = (2048, 1536)
 S = SHAPE[0]
@@ -25,8 +25,8 @@ class Print:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        fibres = noise(SHAPE, rng, 1.3, stretch=3) + 0.6 * noise(SHAPE, rng, 0.6)
-        self.sheet: Array = colour("f1e6cc") * (1 + 0.018 * fibres[..., None])
+        fibers = noise(SHAPE, rng, 1.3, stretch=3) + 0.6 * noise(SHAPE, rng, 0.6)
+        self.sheet: Array = color("f1e6cc") * (1 + 0.018 * fibers[..., None])
         self.lines = Image.new("L", (SHAPE[1], SHAPE[0]))
         self.mottle: Array = 0.05 * noise(SHAPE, rng, 1.6) + 0.03 * noise(SHAPE, rng, 0.3)
         y, _ = grid(SHAPE)
@@ -34,13 +34,13 @@ class Print:
         self.grain: Array = np.sin(2 * np.pi * rings) * 0.5 + 0.5 * noise(SHAPE, rng, 1.1, stretch=30)
 
     def ink(self, mask: Array, tint: Array | str, cover: float = 0.94, grain: float = 0.09) -> None:
-        """Print a mask with a flat colour or a bokashi (H, W, 3); a little out of register each time."""
+        """Print a mask with a flat color or a bokashi (H, W, 3); a little out of register each time."""
         dy, dx = self.rng.integers(-3, 4, 2)
         mask = np.roll(mask, (int(dy), int(dx)), (0, 1))
         offset = self.rng.integers(0, S, 2)  # the same mottle from another corner
         mottle = np.roll(self.mottle, (int(offset[0]), int(offset[1])), (0, 1))
         alpha = np.clip(mask * (cover + grain * self.grain * 0.6 + mottle), 0, 1)
-        rgb = np.broadcast_to(colour(tint) if isinstance(tint, str) else tint, self.sheet.shape)
+        rgb = np.broadcast_to(color(tint) if isinstance(tint, str) else tint, self.sheet.shape)
         shifted = np.roll(mask, (5, 5), (0, 1)) + np.roll(mask, (-5, -5), (0, 1))
         edge = np.clip(mask - shifted / 2, 0, 1)  # ink squeezed to the rim of the block
         self.sheet = mix(self.sheet, rgb * (1 - 0.25 * edge[..., None]), alpha)
@@ -67,10 +67,10 @@ class Print:
         frame = np.minimum(np.minimum(x, SHAPE[1] / S - x), np.minimum(y, 1 - y)) + 0.001 * noise(
             SHAPE, self.rng, 2.0
         )
-        paper = colour("f1e6cc") * (1 + 0.02 * noise(SHAPE, self.rng, 1.0)[..., None])
+        paper = color("f1e6cc") * (1 + 0.02 * noise(SHAPE, self.rng, 1.0)[..., None])
         self.sheet = mix(paper, self.sheet, smoothstep(0.017, 0.0185, frame))
         border = smoothstep(0.002, 0.001, np.abs(frame - 0.019))
-        return mix(self.sheet, colour(KEY), 0.85 * border)
+        return mix(self.sheet, color(KEY), 0.85 * border)
 
 
 def paint(rng: np.random.Generator) -> Array:

@@ -34,7 +34,7 @@ from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights import style_file
 from metastyle.weights.cache import remember
 from metastyle.weights.catalog import builtin_path
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
 
@@ -69,7 +69,7 @@ class Style(core.Style):
         """Repaint a picture, or a list of pictures, in this style.
 
         The same kind comes back: a PIL picture for a PIL picture, a path, bytes or an open file; an array
-        for an array, a tensor for a tensor, of its type (uint8 for bool) and in colour: (H, W, 3) for (H, W);
+        for an array, a tensor for a tensor, of its type (uint8 for bool) and in color: (H, W, 3) for (H, W);
         a batch for a batch; a list for a list.
 
         Options (those of ``render_many``): size, keep_color, strength, brush, grain, max_memory, precision,
@@ -81,7 +81,7 @@ class Style(core.Style):
         return _repaint(picture, lambda pictures: self.render_many(pictures, **options))
 
     def render(self, picture: images.Picture, **options: Any) -> images.Picture:
-        """``stylize`` for a ``Picture``: alpha, colour profile and metadata go along."""
+        """``stylize`` for a ``Picture``: alpha, color profile and metadata go along."""
         return self.render_many([picture], **options)[0]
 
     @own_surroundings()
@@ -103,7 +103,7 @@ class Style(core.Style):
 
         Args:
             size: long edge of the result in pixels; None keeps each picture's own size.
-            keep_color: keep the photograph's colours, take only the style's light and dark.
+            keep_color: keep the photograph's colors, take only the style's light and dark.
             strength: 0 is the photograph, 1 the full style, up to 2 more than that.
             brush: size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
                 picture's size; None: as the network paints them, on large pictures as with 1.
@@ -176,15 +176,15 @@ class Style(core.Style):
     def network(self, strength: float = 1.0) -> TransformationNetwork:
         """The ordinary fast network that this style is, in evaluation mode.
 
-        strength: above 1, the parameters continue beyond the style, away from the initialisation.
+        strength: above 1, the parameters continue beyond the style, away from the initialization.
         """
-        initialisation, base = load_initialisation()
+        initialization, base = load_initialization()
         style: core.Style = self
         if self.needs_base or strength != 1:
             style_file.check_base(self, base)
         if strength != 1:
-            style = core.strengthen(self, dict(initialisation.network.named_parameters()), strength)
-        return network_of(style.full_parameters(initialisation.network))
+            style = core.strengthen(self, dict(initialization.network.named_parameters()), strength)
+        return network_of(style.full_parameters(initialization.network))
 
     @own_surroundings()
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -212,10 +212,10 @@ def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) 
     base = None
     kinds = {style.kind for style in styles}
     if kinds - {"all"} and kinds != {"instance_norm"}:
-        initialisation, sha256 = load_initialisation()
+        initialization, sha256 = load_initialization()
         for style in styles:
             style_file.check_base(style, sha256)
-        base = dict(initialisation.network.named_parameters())
+        base = dict(initialization.network.named_parameters())
     return _public(core.blend(styles, weights, base_parameters=base))
 
 
@@ -244,7 +244,7 @@ def adapt(
         painting: the style picture; what is transparent in it is not learned.
         contents: photographs, or a folder of them, to learn on; None takes procedural pictures, and
             ``Contents`` any mixture of the two.
-        match_color: a photograph whose colours the painting is given before it is learned.
+        match_color: a photograph whose colors the painting is given before it is learned.
         start: a style, or its file, to go on from, such as a draft that is worth more steps.
         effort: "draft", "normal" or "fine": what the painting is worth in time (``default_settings``).
         settings: how to learn, None for what ``effort`` means on the device; ``changes`` replace single
@@ -264,7 +264,7 @@ def adapt(
         photo = read_picture(match_color)
         matched = color.match_color(style_picture.pixels, photo.pixels, style_picture.alpha, photo.alpha)
         style_picture = dataclasses.replace(style_picture, pixels=matched)
-    initialisation, base = load_initialisation()
+    initialization, base = load_initialization()
     if isinstance(start, str | Path):
         start = load(start)
     if start is not None and start.needs_base:
@@ -283,7 +283,7 @@ def adapt(
     if known is not None:
         return dataclasses.replace(_public(known), painting=name)
     run = Adaptation(
-        initialisation,
+        initialization,
         load_loss_network(
             Path(loss_network) if loss_network else None,
             cache_dir=Path(weights_cache) if weights_cache else None,
@@ -376,7 +376,7 @@ def render_regions(
 ) -> images.Picture:
     """``Style.render`` with one style behind and others in regions; None is the photograph.
 
-    Every style sees the whole picture, so that its colours do not depend on the region's shape.
+    Every style sees the whole picture, so that its colors do not depend on the region's shape.
     """
     if size is not None:
         picture = images.resize(picture, size)

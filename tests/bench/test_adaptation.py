@@ -154,7 +154,7 @@ def test_a_constant_rate_is_measured_along_one_run(folder: Path, monkeypatch: py
 
 
 class Copying:
-    """Shows the painting's mean colour; knows only bright paintings."""
+    """Shows the painting's mean color; knows only bright paintings."""
 
     name, parameters, styles = "copying", 0, "any"
 

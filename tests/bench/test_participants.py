@@ -19,9 +19,9 @@ def test_the_example_of_an_own_system(tmp_path: Path, monkeypatch: pytest.Monkey
     assert code is not None and len(code[1].splitlines()) <= 30
     (tmp_path / "mine.py").write_text(code[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert "mine:ColourTransfer strength=0.8" in PAGE.read_text(encoding="utf-8")
-    system = maker("mine:ColourTransfer strength=0.8")(torch.device("cpu"))
-    assert (system.name, system.parameters, system.styles) == ("Colour transfer", 0, "any")
+    assert "mine:ColorTransfer strength=0.8" in PAGE.read_text(encoding="utf-8")
+    system = maker("mine:ColorTransfer strength=0.8")(torch.device("cpu"))
+    assert (system.name, system.parameters, system.styles) == ("Color transfer", 0, "any")
     torch.manual_seed(0)
     style, photo = 0.4 + 0.2 * torch.rand(1, 3, 40, 30), torch.rand(1, 3, 32, 48) ** 2
     picture = system.prepare(style)(photo)

@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 class Tinting:
-    """Gives photographs the painting's mean colour; not those that are black."""
+    """Gives photographs the painting's mean color; not those that are black."""
 
     name, parameters, styles = "Tinting", 0, "any"
     made = 0
@@ -35,17 +35,17 @@ class Tinting:
         type(self).made += 1
 
     def prepare(self, style: Tensor) -> Any:
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             if photo.max() == 0:
                 raise RuntimeError("nothing\nto see")
             return style.mean((2, 3), keepdim=True).expand_as(photo)
 
-        return stylise
+        return stylize
 
 
 @pytest.fixture
 def pairs() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    paintings = {"red": torch.zeros(1, 3, 20, 30), "grey": torch.full((1, 3, 20, 20), 0.5)}
+    paintings = {"red": torch.zeros(1, 3, 20, 30), "gray": torch.full((1, 3, 20, 20), 0.5)}
     paintings["red"][:, 0] = 1.0
     return paintings, {"a": torch.rand(1, 3, 24, 32), "black": torch.zeros(1, 3, 24, 32)}
 
@@ -53,7 +53,7 @@ def pairs() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def test_what_is_there_is_not_painted_again(pairs: Any, tmp_path: Path) -> None:
     Tinting.made = 0
     first = list(repaint({"tint x=1": Tinting}, *pairs, tmp_path, CPU))
-    assert [(p.painting, p.photo) for p in first] == [(x, y) for x in ("red", "grey") for y in ("a", "black")]
+    assert [(p.painting, p.photo) for p in first] == [(x, y) for x in ("red", "gray") for y in ("a", "black")]
     assert [p.error for p in first] == ["", "nothing to see"] * 2 and {p.name for p in first} == {"Tinting"}
     picture = to_tensor(open_picture(first[0].path).pixels)
     assert torch.equal(picture, pairs[0]["red"].mean((2, 3), keepdim=True).expand(1, 3, 24, 32))

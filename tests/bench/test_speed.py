@@ -30,12 +30,12 @@ class Sleeper:
     def prepare(self, style: Tensor) -> Any:
         time.sleep(0.05)
 
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             ballast = torch.ones(self.megabytes * 250_000)
             time.sleep(self.seconds * photo.shape[2] / 64)
             return photo + 0 * ballast.sum()
 
-        return stylise
+        return stylize
 
 
 def broken(device: torch.device) -> Sleeper:
@@ -44,12 +44,12 @@ def broken(device: torch.device) -> Sleeper:
 
 class Hungry(Sleeper):
     def prepare(self, style: Tensor) -> Any:
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             if photo.shape[2] > 64:
                 raise RuntimeError("not enough\nmemory")
             return photo
 
-        return stylise
+        return stylize
 
 
 def run(methods: dict[str, Any], **options: Any) -> list[Speed]:

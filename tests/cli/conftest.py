@@ -15,9 +15,9 @@ from PIL import Image
 
 from metastyle import api
 from metastyle.cli.main import main
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
-from metastyle.weights.initialisation import save_initialisation
+from metastyle.weights.initialization import save_initialization
 
 
 @dataclass
@@ -35,12 +35,12 @@ class Result:
 
 
 @pytest.fixture(scope="session")
-def initialisation_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained initialisation."""
+def initialization_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained initialization."""
     path = tmp_path_factory.mktemp("weights") / "metastyle.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        save_initialisation(Initialisation(), path, {})
+        save_initialization(Initialization(), path, {})
     return path
 
 
@@ -55,15 +55,15 @@ def random_loss_network() -> LossNetwork:
 def machine(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    initialisation_file: Path,
+    initialization_file: Path,
     random_loss_network: LossNetwork,
 ) -> Path:
     """Nothing of the real machine is read or written; the cache folder."""
     cache = tmp_path / "cache"
     for module in ("weights.catalog", "weights.vgg16", "weights.vgg19", "cli.machine"):
         monkeypatch.setattr(f"metastyle.{module}.default_cache_dir", lambda: cache)
-    for module in ("initialisation", "inventory"):
-        monkeypatch.setattr(f"metastyle.weights.{module}.SHIPPED", initialisation_file)
+    for module in ("initialization", "inventory"):
+        monkeypatch.setattr(f"metastyle.weights.{module}.SHIPPED", initialization_file)
     monkeypatch.setattr(api, "load_loss_network", lambda *args, **kwargs: random_loss_network)
     return cache
 

@@ -28,7 +28,7 @@ def test_facts(machine: Path) -> None:
     facts = doctor.describe("cpu")
     assert json.loads(json.dumps(facts)) == facts
     assert facts["device"] == "cpu" and facts["memory"]["total_gb"] > 0
-    assert facts["weights"].items() >= {"vgg16": "missing", "initialisation": "shipped"}.items()
+    assert facts["weights"].items() >= {"vgg16": "missing", "initialization": "shipped"}.items()
     assert facts["cache"] == {"folder": str(machine), "mb": 0.0}
     machine.mkdir()
     (machine / "x").write_bytes(bytes(300_000))

@@ -24,11 +24,11 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
 
 
 @pytest.fixture
-def command(initialisation_file: Path) -> list[str]:
+def command(initialization_file: Path) -> list[str]:
     """The program in a process of its own, with random weights."""
     code = (
-        "import sys; from pathlib import Path; import metastyle.weights.initialisation as i; "
-        f"i.SHIPPED = Path({str(initialisation_file)!r}); "
+        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
+        f"i.SHIPPED = Path({str(initialization_file)!r}); "
         "from metastyle.cli.main import main; sys.exit(main())"
     )
     return [sys.executable, "-c", code]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from metastyle.core.adaptation import Adaptation, AdaptationSettings, default_settings, rate_factor
 from metastyle.core.grain import add_grain
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import idle_parameters, instance_norm_parameters
 from metastyle.core.style import Style, StyleKind
@@ -31,7 +31,7 @@ def start(loss_network: LossNetwork, style: Style | None = None, **changes: obje
     torch.manual_seed(1)
     choices: dict[str, object] = {"size": 64, "style_size": 64, "steps": 3, "batch": 2} | changes
     return Adaptation(
-        Initialisation(predictor=StylePredictor()),
+        Initialization(predictor=StylePredictor()),
         loss_network,
         torch.rand(1, 3, 64, 80),
         torch.rand(5, 3, 64, 64),
@@ -78,7 +78,7 @@ def test_low_rank_changes(loss_network: LossNetwork) -> None:
     assert moved["out.weight.up"].shape == (3, 3) and moved["out.weight.down"].shape == (3, 32 * 81)
     torch.manual_seed(3)
     photo = torch.rand(1, 3, 64, 64)
-    network = Initialisation().network
+    network = Initialization().network
     network.load_state_dict(after)
     seen = add_grain(photo, run.settings.grain)
     torch.testing.assert_close(run.render(photo), network(seen).detach(), atol=0.02, rtol=0)
@@ -89,9 +89,9 @@ def test_only_the_instance_norm_parameters_move_when_asked(loss_network: LossNet
     before = run.parameters
     list(run)
     moved = {name for name, p in run.parameters.items() if not torch.equal(p, before[name])}
-    norms = instance_norm_parameters(Initialisation().network).keys()
+    norms = instance_norm_parameters(Initialization().network).keys()
     assert set(run.moved_parameters) == norms
-    assert moved == norms - idle_parameters(Initialisation().network)
+    assert moved == norms - idle_parameters(Initialization().network)
     assert sum(p.numel() for p in run.moved_parameters.values()) == 3200
 
 
@@ -133,15 +133,15 @@ def test_a_preview_shows_the_parameters_as_they_are(loss_network: LossNetwork) -
 
 
 def test_what_it_was_given_is_not_changed(loss_network: LossNetwork) -> None:
-    initialisation, before = Initialisation(), [p.clone() for p in loss_network.parameters()]
-    theta = {name: p.clone() for name, p in initialisation.named_parameters()}
+    initialization, before = Initialization(), [p.clone() for p in loss_network.parameters()]
+    theta = {name: p.clone() for name, p in initialization.named_parameters()}
     settings = AdaptationSettings(size=64, steps=2)
     list(
         Adaptation(
-            initialisation, loss_network, torch.rand(1, 3, 64, 64), torch.rand(2, 3, 64, 64), settings, "cpu"
+            initialization, loss_network, torch.rand(1, 3, 64, 64), torch.rand(2, 3, 64, 64), settings, "cpu"
         )
     )
-    assert all(torch.equal(p, theta[name]) for name, p in initialisation.named_parameters())
+    assert all(torch.equal(p, theta[name]) for name, p in initialization.named_parameters())
     assert all(
         torch.equal(a, b) and a.dtype == b.dtype
         for a, b in zip(loss_network.parameters(), before, strict=True)

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from metastyle.core.bilevel import MetaObjective, ParameterSet, inner_update
-from metastyle.core.initialisation import STATISTICS, Initialisation, StylePredictor
+from metastyle.core.initialization import STATISTICS, Initialization, StylePredictor
 from metastyle.core.loss_network import STYLE_LAYERS
 from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import InstanceNorm
@@ -54,12 +54,12 @@ class Problem:
 
     def __init__(self, *, predictor: bool, styles: int = 2, **options: object) -> None:
         torch.manual_seed(3)
-        self.initialisation = Initialisation(TinyNetwork(), StylePredictor(6, 2) if predictor else None)
-        if self.initialisation.predictor is not None:
-            nn.init.normal_(self.initialisation.predictor.decode.weight, std=0.3)
+        self.initialization = Initialization(TinyNetwork(), StylePredictor(6, 2) if predictor else None)
+        if self.initialization.predictor is not None:
+            nn.init.normal_(self.initialization.predictor.decode.weight, std=0.3)
         self.loss_network = TinyLossNetwork().double()
         options = {"step_size": STEP, **WEIGHTS, **options}
-        self.objective = MetaObjective(self.initialisation, self.loss_network, **options).double()
+        self.objective = MetaObjective(self.initialization, self.loss_network, **options).double()
         self.contents = torch.rand(2, 3, 5, 6, dtype=torch.float64)
         self.queries = torch.rand(3, 3, 6, 5, dtype=torch.float64)
         self.styles = [
@@ -149,7 +149,7 @@ def test_first_order_equals_the_analytic_fomaml_gradient(
     problem = Problem(
         predictor=False, inner_steps=inner_steps, inner_parameters=inner_parameters, second_order=False
     )
-    network, vgg = problem.initialisation.network, problem.loss_network
+    network, vgg = problem.initialization.network, problem.loss_network
     expected = {n: torch.zeros_like(p) for n, p in network.named_parameters()}
 
     def loss(w: dict[str, Tensor], photos: Tensor, style: StyleTarget) -> Tensor:
@@ -170,15 +170,15 @@ def test_first_order_equals_the_analytic_fomaml_gradient(
 
     actual = problem.gradients()
     for n, g in expected.items():
-        torch.testing.assert_close(actual[f"initialisation.network.{n}"], g, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(actual[f"initialization.network.{n}"], g, rtol=1e-6, atol=1e-9)
 
 
 def test_no_inner_step_is_plain_multi_style_training() -> None:
     problem = Problem(predictor=True, inner_steps=0, styles=3)
-    network, vgg = problem.initialisation.network, problem.loss_network
+    network, vgg = problem.initialization.network, problem.loss_network
     losses = [
         perceptual_loss(
-            vgg(functional_call(network, problem.initialisation.start(style), (problem.queries,))),
+            vgg(functional_call(network, problem.initialization.start(style), (problem.queries,))),
             vgg(problem.queries)["relu2_2"],
             style,
             **WEIGHTS,

@@ -39,8 +39,8 @@ def test_same_features_as_a_plain_sequential_vgg(vgg: LossNetwork) -> None:
             layers += [vgg.get_submodule(name), nn.ReLU()]
         layers.append(nn.MaxPool2d(2))
     x = torch.rand(1, 3, 20, 20)
-    normalised = (x - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
-    expected = nn.Sequential(*layers[:-1])(normalised)
+    normalized = (x - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
+    expected = nn.Sequential(*layers[:-1])(normalized)
     torch.testing.assert_close(vgg(x, ["relu2_2"])["relu2_2"], expected)
 
 

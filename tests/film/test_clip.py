@@ -20,8 +20,8 @@ def frames_of(clip: Clip, **options: Any) -> list[Pixels]:
     return [frame.pixels for frame in read_frames(clip, Damage(), **options)]
 
 
-def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> Pixels:
-    return np.full((size[1], size[0], 3), colour, np.uint8)
+def flat(color: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> Pixels:
+    return np.full((size[1], size[0], 3), color, np.uint8)
 
 
 def test_what_a_clip_holds(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def _expected_rgb(y: int, u: int, v: int, kr: float, kb: float, *, full: bool) -
     ("matrix", "kr", "kb"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114), (9, 0.2627, 0.0593), (2, 0.299, 0.114)]
 )
 @pytest.mark.parametrize("bits", [8, 10])
-def test_colours_by_definition(
+def test_colors_by_definition(
     matrix: int, kr: float, kb: float, full: bool, bits: int, tmp_path: Path
 ) -> None:
     y, u, v = 120, 90, 170
@@ -106,15 +106,15 @@ def test_colours_by_definition(
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     clip = open_clip(path)
-    assert clip.colours.full_range == full
+    assert clip.colors.full_range == full
     (pixels,) = frames_of(clip)
     assert np.abs(pixels - _expected_rgb(y, u, v, kr, kb, full=full)).max() < 1
 
 
-def test_unmarked_colours_are_those_of_their_size(tmp_path: Path) -> None:
+def test_unmarked_colors_are_those_of_their_size(tmp_path: Path) -> None:
     small = open_clip(make_clip(tmp_path / "s.mp4", [flat((90, 60, 30))], sound=None))
     large = open_clip(make_clip(tmp_path / "l.mp4", [flat((90, 60, 30), (96, 720))], sound=None))
-    assert (small.colours.matrix, large.colours.matrix) == (6, 1)
+    assert (small.colors.matrix, large.colors.matrix) == (6, 1)
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_hdr_white_becomes_white(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     clip = open_clip(path)
     assert clip.hdr == "HLG"
-    assert (clip.colours.matrix, clip.colours.transfer, clip.colours.full_range) == (1, 1, False)
+    assert (clip.colors.matrix, clip.colors.transfer, clip.colors.full_range) == (1, 1, False)
     (pixels,) = frames_of(clip)
     assert pixels.min() > 240
 

@@ -10,14 +10,14 @@ import pytest
 from clips import STEP, make_clip, moving, shown
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import Colours, open_clip
+from metastyle.film.clip import Colors, open_clip
 from metastyle.film.decode import Damage
 from metastyle.film.encode import CODECS, Encoding, Look, Piece, PieceWriter, choose_encoding
 from metastyle.film.frames import read_frames
 
 
 def look_of(size: tuple[int, int], *, full_range: bool = False, matrix: int = 6) -> Look:
-    return Look(*size, Fraction(1, 12800), Fraction(25), Fraction(1), Colours(matrix, 2, 2, full_range))
+    return Look(*size, Fraction(1, 12800), Fraction(25), Fraction(1), Colors(matrix, 2, 2, full_range))
 
 
 def write(path: Path, look: Look, encoding: Encoding, count: int = 6) -> Piece:
@@ -42,7 +42,7 @@ def test_what_is_encoded_comes_back(codec: str, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6, 9])
-def test_colours_survive_and_are_marked(matrix: int, full_range: bool, tmp_path: Path) -> None:
+def test_colors_survive_and_are_marked(matrix: int, full_range: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write(path, look_of((64, 48), full_range=full_range, matrix=matrix), Encoding(quality=1))
     clip = open_clip(path)
@@ -51,7 +51,7 @@ def test_colours_survive_and_are_marked(matrix: int, full_range: bool, tmp_path:
     assert max(np.abs(f - p).mean() for f, p in zip(frames, moving(6), strict=True)) < 1.2
 
 
-def test_colour_lies_where_decoders_expect_it(tmp_path: Path) -> None:
+def test_color_lies_where_decoders_expect_it(tmp_path: Path) -> None:
     """Were it half a pixel to the right, as libswscale puts it, this error would be 3.4."""
     path = tmp_path / "a.mp4"
     write(path, look_of((64, 48)), Encoding(quality=1), count=3)

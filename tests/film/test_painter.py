@@ -16,7 +16,7 @@ from metastyle.film.progress import Pace
 from metastyle.images import color
 
 
-def test_colour_and_strength_are_those_of_photographs() -> None:
+def test_color_and_strength_are_those_of_photographs() -> None:
     stylizer: Any = SimpleNamespace(render=lambda pixels, progress=None: 255 - pixels)
     (pixels,) = moving(1)
     assert np.array_equal(frame_by_frame(stylizer)(pixels), 255 - pixels)

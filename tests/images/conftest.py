@@ -1,4 +1,4 @@
-"""Colour profiles made from their definition, so that no vendor's file is needed; a picture."""
+"""Color profiles made from their definition, so that no vendor's file is needed; a picture."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _ink_lab(c: int, m: int, y: int, k: int) -> tuple[float, float, float]:
 
 @pytest.fixture(scope="session")
 def icc() -> SimpleNamespace:
-    """adobe_rgb (and _to_xyz), grey (gamma 1.8), cmyk, scanner (RGB, for reading only), broken."""
+    """adobe_rgb (and _to_xyz), gray (gamma 1.8), cmyk, scanner (RGB, for reading only), broken."""
     r, g, b = ADOBE_RGB_TO_XYZ.T
     curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(2.19921875))
     primaries = {b"rXYZ": _xyz(*r), b"gXYZ": _xyz(*g), b"bXYZ": _xyz(*b)}
@@ -74,7 +74,7 @@ def icc() -> SimpleNamespace:
     return SimpleNamespace(
         adobe_rgb_to_xyz=ADOBE_RGB_TO_XYZ,
         adobe_rgb=adobe_rgb,
-        grey=_profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _gamma(1.8)}),
+        gray=_profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _gamma(1.8)}),
         cmyk=_profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": _lut(4, _ink_lab)}),
         scanner=_profile(
             b"scnr",
@@ -87,7 +87,7 @@ def icc() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def colours() -> NDArray[np.uint8]:
+def colors() -> NDArray[np.uint8]:
     """(40, 56, 3): smooth, with no two corners alike. The files in ``data`` were made from it."""
     y, x = np.mgrid[0:40, 0:56]
     return np.stack([x * 4 + 20, y * 5 + 20, 255 - (x + y) * 2], axis=-1).astype(np.uint8)

@@ -40,7 +40,7 @@ def test_an_array_goes_in_and_comes_out_as_it_was(dtype: Any, shape: tuple[int, 
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, *WHOLE, bool], ids=str)
-def test_one_channel_is_grey(dtype: Any) -> None:
+def test_one_channel_is_gray(dtype: Any) -> None:
     array = of_type(ramp(20, 24), dtype)
     flat, deep, batch = from_array(array), from_array(array[:, :, None]), from_array(array[None, :, :, None])
     assert all(np.array_equal(flat[0].pixels, other[0].pixels) for other in (deep, batch))
@@ -81,8 +81,8 @@ def test_a_tensor_is_the_array_with_its_channels_first() -> None:
     array = of_type(ramp(20, 24, 3), "u1")
     tensor = torch.from_numpy(array).permute(2, 0, 1)  # not contiguous
     assert np.array_equal(from_tensor(tensor)[0].pixels, array)
-    for grey in (tensor[0], tensor[:1]):
-        assert np.array_equal(from_tensor(grey)[0].pixels[..., 2], array[..., 0])
+    for gray in (tensor[0], tensor[:1]):
+        assert np.array_equal(from_tensor(gray)[0].pixels[..., 2], array[..., 0])
 
 
 def test_a_little_overshoot_is_clipped() -> None:

@@ -33,7 +33,7 @@ def oklab(pixels: Any) -> NDArray[Any]:
     return np.cbrt(v @ np.array(m1).T) @ np.array(m2).T
 
 
-def test_oklab_of_known_colours() -> None:
+def test_oklab_of_known_colors() -> None:
     known = {
         (255, 255, 255): (1, 0, 0),
         (255, 0, 0): (0.628, 0.225, 0.126),
@@ -51,22 +51,22 @@ def test_a_picture_with_its_own_lightness_is_itself(dtype: Any, steps: int) -> N
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_lightness_comes_from_the_style_and_hue_from_the_photograph(dtype: Any) -> None:
-    content, stylised = pictures(dtype)
-    kept = keep_color(content, stylised)
+    content, stylized = pictures(dtype)
+    kept = keep_color(content, stylized)
     assert kept.dtype == dtype and kept.shape == content.shape
     top = np.iinfo(dtype).max
-    before, light, after = (oklab(p / top) for p in (content, stylised, kept))
+    before, light, after = (oklab(p / top) for p in (content, stylized, kept))
     tolerance = 0.012 if dtype == np.uint8 else 0.002
-    bright = light[..., 0] > 0.15  # below it one step of 8 bits is a large part of the colour
+    bright = light[..., 0] > 0.15  # below it one step of 8 bits is a large part of the color
     assert np.abs(after[..., 0] - light[..., 0])[bright].max() < tolerance
     chroma_before, chroma_after = (np.hypot(p[..., 1], p[..., 2]) for p in (before, after))
     assert (chroma_after <= chroma_before + tolerance)[bright].all()
     cross = np.abs(before[..., 1] * after[..., 2] - before[..., 2] * after[..., 1]) / np.maximum(
         chroma_before, 0.02
     )
-    assert cross[bright].max() < 2 * tolerance  # the distance of the new colour from the old hue's ray
+    assert cross[bright].max() < 2 * tolerance  # the distance of the new color from the old hue's ray
     inside = chroma_after > 0.98 * chroma_before
-    assert 0.2 < inside.mean() < 0.9  # some colours fit as they are, some had to give way
+    assert 0.2 < inside.mean() < 0.9  # some colors fit as they are, some had to give way
 
 
 def test_chroma_gives_way_only_as_far_as_it_must() -> None:
@@ -76,32 +76,32 @@ def test_chroma_gives_way_only_as_far_as_it_must() -> None:
     assert (made >= 0).all() and (made <= 1).all()
 
 
-def test_greys_stay_grey_and_black_and_white_are_reached() -> None:
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
-    stylised = pictures(np.uint8)[1][:256, :1]
-    kept = keep_color(grey, stylised)
+def test_grays_stay_gray_and_black_and_white_are_reached() -> None:
+    gray = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
+    stylized = pictures(np.uint8)[1][:256, :1]
+    kept = keep_color(gray, stylized)
     assert np.ptp(kept.astype(int), axis=2).max() <= 1
-    coloured = pictures(np.uint8)[0]
+    colored = pictures(np.uint8)[0]
     for extreme in (0, 255):
-        assert (keep_color(coloured, np.full_like(coloured, extreme)) == extreme).all()
+        assert (keep_color(colored, np.full_like(colored, extreme)) == extreme).all()
 
 
 def test_rows_do_not_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    content, stylised = pictures(np.uint8)
-    whole = keep_color(content, stylised), mix(content, stylised, 0.3)
+    content, stylized = pictures(np.uint8)
+    whole = keep_color(content, stylized), mix(content, stylized, 0.3)
     monkeypatch.setattr(color, "_ROWS", 7)
-    assert (keep_color(content, stylised) == whole[0]).all() and (
-        mix(content, stylised, 0.3) == whole[1]
+    assert (keep_color(content, stylized) == whole[0]).all() and (
+        mix(content, stylized, 0.3) == whole[1]
     ).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("strength", [0, 0.0, 1, 1.0])
 def test_the_ends_of_mix_are_exact_and_independent(dtype: Any, strength: float) -> None:
-    content, stylised = pictures(dtype)
-    mixed = mix(content, stylised, strength)
-    assert (mixed == (stylised if strength else content)).all()
-    assert not np.shares_memory(mixed, content) and not np.shares_memory(mixed, stylised)
+    content, stylized = pictures(dtype)
+    mixed = mix(content, stylized, strength)
+    assert (mixed == (stylized if strength else content)).all()
+    assert not np.shares_memory(mixed, content) and not np.shares_memory(mixed, stylized)
 
 
 @given(
@@ -114,22 +114,22 @@ def test_the_ends_of_mix_are_exact_and_independent(dtype: Any, strength: float) 
 def test_mix_is_a_convex_combination(
     a: NDArray[np.uint16], b: NDArray[np.uint16], strength: float, eight: bool
 ) -> None:
-    content, stylised = ((p >> 8).astype(np.uint8) if eight else p for p in (a, b))
-    mixed = mix(content, stylised, strength)
-    exact = (1 - strength) * content.astype(float) + strength * stylised
+    content, stylized = ((p >> 8).astype(np.uint8) if eight else p for p in (a, b))
+    mixed = mix(content, stylized, strength)
+    exact = (1 - strength) * content.astype(float) + strength * stylized
     assert mixed.dtype == content.dtype and np.abs(mixed - exact).max() <= 0.51
 
 
 @pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan"), float("inf")])
 def test_strength_out_of_range(strength: float) -> None:
-    content, stylised = pictures(np.uint8)
+    content, stylized = pictures(np.uint8)
     with pytest.raises(MetastyleError, match=r"strength .* out of range; give 0"):
-        mix(content, stylised, strength)
+        mix(content, stylized, strength)
 
 
 def test_pictures_that_do_not_fit_together() -> None:
-    content, stylised = pictures(np.uint8)
-    for other in (stylised[:-1], stylised.astype(np.uint16)):
+    content, stylized = pictures(np.uint8)
+    for other in (stylized[:-1], stylized.astype(np.uint16)):
         with pytest.raises(ValueError, match="differ"):
             keep_color(content, other)
         with pytest.raises(ValueError, match="differ"):
@@ -137,7 +137,7 @@ def test_pictures_that_do_not_fit_together() -> None:
 
 
 def smooth(seed: int, size: tuple[int, int] = (60, 80)) -> NDArray[np.uint8]:
-    """Colours well inside the range, so that matching clips nothing."""
+    """Colors well inside the range, so that matching clips nothing."""
     rng = np.random.default_rng(seed)
     mixing = rng.normal(0, 9, (3, 3))
     return (
@@ -145,7 +145,7 @@ def smooth(seed: int, size: tuple[int, int] = (60, 80)) -> NDArray[np.uint8]:
     )
 
 
-def test_a_painting_in_the_photographs_colours() -> None:
+def test_a_painting_in_the_photographs_colors() -> None:
     painting, photo = smooth(1), smooth(2, (50, 30))
     matched = match_color(painting, photo)
     assert matched.shape == painting.shape and matched.dtype == np.uint8
@@ -157,10 +157,10 @@ def test_a_painting_in_the_photographs_colours() -> None:
     assert np.abs(deep / 257 - matched).max() <= 1
 
 
-def test_matching_grey_and_flat_pictures() -> None:
-    grey = np.repeat(smooth(3)[..., :1], 3, axis=2)
+def test_matching_gray_and_flat_pictures() -> None:
+    gray = np.repeat(smooth(3)[..., :1], 3, axis=2)
     flat = np.full((20, 20, 3), 90, np.uint8)
-    assert np.ptp(match_color(smooth(1), grey).astype(int), axis=2).max() <= 12  # nearly grey
+    assert np.ptp(match_color(smooth(1), gray).astype(int), axis=2).max() <= 12  # nearly gray
     assert np.abs(match_color(smooth(1), flat).astype(int) - 90).max() <= 8
     assert (
         np.abs(match_color(flat, smooth(1)).reshape(-1, 3).mean(0) - smooth(1).reshape(-1, 3).mean(0)).max()

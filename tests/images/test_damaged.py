@@ -42,7 +42,7 @@ def _sources(icc: Any) -> dict[str, bytes]:
     noise = rng.integers(0, 256, (20, 24, 4), dtype=np.uint8)
     wide = rng.integers(0, 65536, (20, 24, 3), dtype=np.uint16)
     rgba = Image.fromarray(noise)
-    rgb, grey = rgba.convert("RGB"), rgba.convert("L")
+    rgb, gray = rgba.convert("RGB"), rgba.convert("L")
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Camera"
     exif.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
@@ -51,13 +51,13 @@ def _sources(icc: Any) -> dict[str, bytes]:
     return {
         "baseline.jpg": _saved(rgb, "JPEG", dpi=(72, 72), **full),
         "progressive.jpg": _saved(rgb, "JPEG", progressive=True),
-        "grey.jpg": _saved(grey, "JPEG", icc_profile=icc.grey),
+        "gray.jpg": _saved(gray, "JPEG", icc_profile=icc.gray),
         "cmyk.jpg": _saved(rgb.convert("CMYK"), "JPEG", icc_profile=icc.cmyk),
         "rgb.png": _saved(rgb, "PNG", dpi=(72, 72), **full),
         "rgba.png": _saved(rgba, "PNG"),
         "palette.png": _saved(rgb.quantize(16), "PNG", transparency=b"\0\x80\xff"),
         "bits.png": _saved(rgb.convert("1"), "PNG"),
-        "grey16.png": _saved(Image.fromarray(wide[..., 0].copy()), "PNG"),
+        "gray16.png": _saved(Image.fromarray(wide[..., 0].copy()), "PNG"),
         "animated.png": _saved(rgb, "PNG", **more),
         "lossy.webp": _saved(rgb, "WEBP", **full),
         "lossless.webp": _saved(rgba, "WEBP", lossless=True),
@@ -302,7 +302,7 @@ BOMBS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
         24, 20, (b"iCCP", b"k\0\0" + zlib.compress(bytes(1 << 26))), (b"IDAT", zlib.compress(b""))
     ),
     "jpeg header": lambda s: _resized_header(
-        s["grey.jpg"], s["grey.jpg"].index(b"\xff\xc0") + 5, ">HH", 65500, 65500
+        s["gray.jpg"], s["gray.jpg"].index(b"\xff\xc0") + 5, ">HH", 65500, 65500
     ),
     "jpeg scans": lambda s: _many_scans(s["progressive.jpg"]),
     "gif header": lambda s: _resized_header(s["still.gif"], 6, "<HH", 65535, 65535),

@@ -37,7 +37,7 @@ RNG = np.random.default_rng(7)
 NOISE16 = RNG.integers(0, 65536, (20, 24, 4), dtype=np.uint16)
 NOISE8 = RNG.integers(0, 256, (20, 24, 4), dtype=np.uint8)
 
-Colours = NDArray[np.uint8]
+Colors = NDArray[np.uint8]
 
 
 def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
@@ -79,16 +79,16 @@ def test_lossless_formats_return_every_pixel(tmp_path: Path, suffix: str) -> Non
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp", ".avif"])
-def test_lossy_formats_stay_close_on_smooth_pictures(tmp_path: Path, suffix: str, colours: Colours) -> None:
-    save_picture(Picture(colours), tmp_path / f"p{suffix}")
+def test_lossy_formats_stay_close_on_smooth_pictures(tmp_path: Path, suffix: str, colors: Colors) -> None:
+    save_picture(Picture(colors), tmp_path / f"p{suffix}")
     again = open_picture(tmp_path / f"p{suffix}")
-    assert difference(again.pixels, colours) < 1.5 and not again.grey
-    save_picture(Picture(colours), tmp_path / f"worse{suffix}", quality=5)
+    assert difference(again.pixels, colors) < 1.5 and not again.gray
+    save_picture(Picture(colors), tmp_path / f"worse{suffix}", quality=5)
     worse = open_picture(tmp_path / f"worse{suffix}")
-    assert difference(worse.pixels, colours) > difference(again.pixels, colours)
+    assert difference(worse.pixels, colors) > difference(again.pixels, colors)
 
 
-def test_jpeg_keeps_the_full_resolution_of_colour(tmp_path: Path) -> None:
+def test_jpeg_keeps_the_full_resolution_of_color(tmp_path: Path) -> None:
     stripes = np.zeros((32, 32, 3), np.uint8)
     stripes[:, ::2, 0], stripes[:, 1::2, 2] = 255, 160
     save_picture(Picture(stripes), tmp_path / "p.jpg")
@@ -96,13 +96,13 @@ def test_jpeg_keeps_the_full_resolution_of_colour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".avif"])
-def test_alpha_is_kept(tmp_path: Path, suffix: str, colours: Colours) -> None:
-    alpha = np.full(colours.shape[:2], 255, np.uint8)
+def test_alpha_is_kept(tmp_path: Path, suffix: str, colors: Colors) -> None:
+    alpha = np.full(colors.shape[:2], 255, np.uint8)
     alpha[:, :20] = 128
-    save_picture(Picture(colours, alpha), tmp_path / f"p{suffix}")
+    save_picture(Picture(colors, alpha), tmp_path / f"p{suffix}")
     again = open_picture(tmp_path / f"p{suffix}")
     assert again.alpha is not None and difference(again.alpha, alpha) < 1
-    assert difference(again.pixels, colours) < 2.5
+    assert difference(again.pixels, colors) < 2.5
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
@@ -115,36 +115,36 @@ def test_without_alpha_a_picture_is_laid_on_white(tmp_path: Path, suffix: str, d
     assert again.alpha is None and np.abs(again.pixels.astype(int) - 191).max() <= 1
 
 
-def test_grey_is_written_as_grey_only_while_it_is_grey(tmp_path: Path, colours: Colours) -> None:
-    (tmp_path / "g.png").write_bytes(encoded(Image.fromarray(colours[..., 0].copy()), "PNG"))
-    grey = open_picture(tmp_path / "g.png")
-    assert grey.grey and (grey.pixels == colours[..., :1]).all()
+def test_gray_is_written_as_gray_only_while_it_is_gray(tmp_path: Path, colors: Colors) -> None:
+    (tmp_path / "g.png").write_bytes(encoded(Image.fromarray(colors[..., 0].copy()), "PNG"))
+    gray = open_picture(tmp_path / "g.png")
+    assert gray.gray and (gray.pixels == colors[..., :1]).all()
     for suffix in (".png", ".jpg", ".tif", ".webp", ".avif", ".bmp"):
-        save_picture(grey, tmp_path / f"again{suffix}")
-        assert difference(open_picture(tmp_path / f"again{suffix}").pixels, grey.pixels) < 1
+        save_picture(gray, tmp_path / f"again{suffix}")
+        assert difference(open_picture(tmp_path / f"again{suffix}").pixels, gray.pixels) < 1
     with Image.open(tmp_path / "again.png") as again:
         assert again.mode == "L"
-    save_picture(grey.with_pixels(colours), tmp_path / "stylised.png")
-    assert (open_picture(tmp_path / "stylised.png").pixels == colours).all()
+    save_picture(gray.with_pixels(colors), tmp_path / "stylized.png")
+    assert (open_picture(tmp_path / "stylized.png").pixels == colors).all()
 
 
 # ---- 16 bits
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_16_bit_grey_survives_exactly(tmp_path: Path, suffix: str) -> None:
-    grey = np.repeat(NOISE16[..., :1], 3, axis=2)
-    save_picture(Picture(grey, grey=True), tmp_path / f"p{suffix}")
+def test_16_bit_gray_survives_exactly(tmp_path: Path, suffix: str) -> None:
+    gray = np.repeat(NOISE16[..., :1], 3, axis=2)
+    save_picture(Picture(gray, gray=True), tmp_path / f"p{suffix}")
     again = open_picture(tmp_path / f"p{suffix}")
-    assert again.grey and again.pixels.dtype == np.uint16 and (again.pixels == grey).all()
+    assert again.gray and again.pixels.dtype == np.uint16 and (again.pixels == gray).all()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_16_bit_png_is_read_exactly(channels: int) -> None:
     picture = open_picture(png16(NOISE16[..., :channels]))
-    assert picture.grey == (channels < 3)
-    colour = NOISE16[..., :1] if channels < 3 else NOISE16[..., :3]
-    assert picture.pixels.dtype == np.uint16 and (picture.pixels == colour).all()
+    assert picture.gray == (channels < 3)
+    color = NOISE16[..., :1] if channels < 3 else NOISE16[..., :3]
+    assert picture.pixels.dtype == np.uint16 and (picture.pixels == color).all()
     if channels in (2, 4):
         assert picture.alpha is not None and (picture.alpha == NOISE16[..., channels - 1]).all()
     else:
@@ -152,7 +152,7 @@ def test_16_bit_png_is_read_exactly(channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_16_bit_png_colour_key_is_transparent(channels: int) -> None:
+def test_16_bit_png_color_key_is_transparent(channels: int) -> None:
     key = NOISE16[3, 5, :channels]
     picture = open_picture(png16(NOISE16[..., :channels], (b"tRNS", key.astype(">u2").tobytes())))
     assert picture.alpha is not None and picture.alpha.dtype == np.uint16
@@ -183,7 +183,7 @@ def test_16_bit_tiff_is_read_exactly(options: dict[str, Any]) -> None:
             assert (picture.alpha == NOISE16[..., 3]).all()
 
 
-def test_16_bit_colour_is_rounded_to_8_bits_on_saving(tmp_path: Path) -> None:
+def test_16_bit_color_is_rounded_to_8_bits_on_saving(tmp_path: Path) -> None:
     save_picture(Picture(NOISE16[..., :3], NOISE16[..., 3]), tmp_path / "p.png")
     again = open_picture(tmp_path / "p.png")
     expected = np.rint(NOISE16 / 257).astype(np.uint8)
@@ -200,8 +200,8 @@ def test_signed_or_floating_point_pictures_are_refused() -> None:
 # ---- what else files are like
 
 
-def test_palettes_and_single_bits(tmp_path: Path, colours: Colours) -> None:
-    palette = Image.fromarray(colours).quantize(64)
+def test_palettes_and_single_bits(tmp_path: Path, colors: Colors) -> None:
+    palette = Image.fromarray(colors).quantize(64)
     expected = np.asarray(palette.convert("RGB"))
     for name in ("PNG", "GIF", "BMP", "TIFF"):
         picture = open_picture(encoded(palette, name))
@@ -210,15 +210,15 @@ def test_palettes_and_single_bits(tmp_path: Path, colours: Colours) -> None:
         index = palette.getpixel((0, 0))
         keyed = open_picture(encoded(palette, name, transparency=index))
         assert keyed.alpha is not None and ((keyed.alpha == 0) == (np.asarray(palette) == index)).all()
-    bits = Image.fromarray(colours[..., 0] > 120)
+    bits = Image.fromarray(colors[..., 0] > 120)
     for name in ("PNG", "TIFF", "BMP"):
         picture = open_picture(encoded(bits, name))
-        assert picture.grey and (picture.pixels[..., 0] == np.where(np.asarray(bits), 255, 0)).all()
+        assert picture.gray and (picture.pixels[..., 0] == np.where(np.asarray(bits), 255, 0)).all()
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 @pytest.mark.parametrize("name", ["PNG", "TIFF", "WEBP"])
-def test_alpha_is_read_from_grey_and_colour(mode: str, name: str) -> None:
+def test_alpha_is_read_from_gray_and_color(mode: str, name: str) -> None:
     image = Image.fromarray(NOISE8[..., 2:] if mode == "LA" else NOISE8)
     options = {"lossless": True, "exact": True} if name == "WEBP" else {}
     picture = open_picture(encoded(image, name, **options))
@@ -234,7 +234,7 @@ def test_cmyk_without_profile(name: str) -> None:
     assert pixels[16, 4].max() < 8 and pixels[16, 28, 0] < 8 and pixels[16, 28, 1:].min() > 247
 
 
-def test_lab_tiff_has_its_colours() -> None:
+def test_lab_tiff_has_its_colors() -> None:
     lab = ImageCms.createProfile("LAB")
     transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
     image = transform.apply(Image.new("RGB", (20, 20), (200, 60, 90)))
@@ -242,16 +242,16 @@ def test_lab_tiff_has_its_colours() -> None:
     assert np.abs(pixels.astype(int) - (200, 60, 90)).max() <= 4
 
 
-def test_animations_give_their_first_frame(colours: Colours) -> None:
-    first, second = Image.fromarray(colours), Image.new("RGB", colours.shape[1::-1], "black")
+def test_animations_give_their_first_frame(colors: Colors) -> None:
+    first, second = Image.fromarray(colors), Image.new("RGB", colors.shape[1::-1], "black")
     for name, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("GIF", {}), ("AVIF", {})):
         picture = open_picture(encoded(first, name, save_all=True, append_images=[second], **options))
-        assert difference(picture.pixels, colours) < 8
+        assert difference(picture.pixels, colors) < 8
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_orientation_is_applied_and_forgotten(orientation: int, name: str, colours: Colours) -> None:
+def test_orientation_is_applied_and_forgotten(orientation: int, name: str, colors: Colors) -> None:
     undo = {  # how a viewer turns the stored picture upright, from the EXIF standard's drawing
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -265,8 +265,8 @@ def test_orientation_is_applied_and_forgotten(orientation: int, name: str, colou
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     exif[ExifTags.Base.Make] = "Camera"
-    picture = open_picture(encoded(Image.fromarray(colours), name, exif=exif))
-    assert difference(picture.pixels, np.ascontiguousarray(undo[orientation](colours))) < 2.5
+    picture = open_picture(encoded(Image.fromarray(colors), name, exif=exif))
+    assert difference(picture.pixels, np.ascontiguousarray(undo[orientation](colors))) < 2.5
     kept = Image.Exif()
     assert picture.exif is not None
     kept.load(picture.exif)
@@ -282,14 +282,14 @@ def test_orientation_turns_16_bits_and_alpha_too() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
-def test_metadata_is_kept(tmp_path: Path, suffix: str, colours: Colours) -> None:
+def test_metadata_is_kept(tmp_path: Path, suffix: str, colors: Colors) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 3
     exif[ExifTags.Base.Artist] = "Ada"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2020:01:02 03:04:05"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = b"\1" * 100
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
-    source = encoded(Image.fromarray(colours), "JPEG", exif=exif, dpi=(300, 300))
+    source = encoded(Image.fromarray(colors), "JPEG", exif=exif, dpi=(300, 300))
     save_picture(open_picture(source), tmp_path / f"p{suffix}")
     with Image.open(tmp_path / f"p{suffix}") as image:
         image.load()
@@ -302,33 +302,33 @@ def test_metadata_is_kept(tmp_path: Path, suffix: str, colours: Colours) -> None
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_exif_too_long_for_a_jpeg_is_left_out_of_it(tmp_path: Path, colours: Colours) -> None:
+def test_exif_too_long_for_a_jpeg_is_left_out_of_it(tmp_path: Path, colors: Colors) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "x" * 70_000
-    picture = open_picture(encoded(Image.fromarray(colours), "PNG", exif=exif))
+    picture = open_picture(encoded(Image.fromarray(colors), "PNG", exif=exif))
     save_picture(picture, tmp_path / "p.jpg")
     save_picture(picture, tmp_path / "p.png")
     assert open_picture(tmp_path / "p.jpg").exif is None
     assert open_picture(tmp_path / "p.png").exif == picture.exif
 
 
-# ---- HEIC (five small files made by libheif from the picture ``colours``)
+# ---- HEIC (five small files made by libheif from the picture ``colors``)
 
 
-def test_heic_is_upright(colours: Colours) -> None:
+def test_heic_is_upright(colors: Colors) -> None:
     picture = open_picture(DATA / "rotated.heic")
-    assert difference(picture.pixels, np.ascontiguousarray(np.rot90(colours, -1))) < 2
+    assert difference(picture.pixels, np.ascontiguousarray(np.rot90(colors, -1))) < 2
     assert picture.exif is not None and b"Camera" in picture.exif
 
 
-def test_heic_alpha_grey_and_ten_bits(colours: Colours) -> None:
+def test_heic_alpha_gray_and_ten_bits(colors: Colors) -> None:
     alpha = open_picture(DATA / "alpha.heic")
-    assert difference(alpha.pixels, colours) < 2
+    assert difference(alpha.pixels, colors) < 2
     assert alpha.alpha is not None and (alpha.alpha[:, 24:] > 250).all() and (alpha.alpha[:, :16] < 136).all()
-    grey = open_picture(DATA / "grey.heic")
-    assert grey.grey and np.abs(grey.pixels[..., 0].astype(int) - colours[..., 0]).mean() < 2
+    gray = open_picture(DATA / "gray.heic")
+    assert gray.gray and np.abs(gray.pixels[..., 0].astype(int) - colors[..., 0]).mean() < 2
     ten = open_picture(DATA / "ten_bits.heic")
-    assert ten.pixels.dtype == np.uint16 and difference(ten.pixels, colours.astype(np.uint16) * 257) < 300
+    assert ten.pixels.dtype == np.uint16 and difference(ten.pixels, colors.astype(np.uint16) * 257) < 300
     assert ten.pixels.max() == 65535 and len(np.unique(ten.pixels)) > 256
 
 
@@ -366,8 +366,8 @@ def test_a_stream_keeps_its_name_and_stays_open(tmp_path: Path) -> None:
             assert not stream.closed
 
 
-def test_pil_images_of_any_mode(colours: Colours) -> None:
-    rgb = Image.fromarray(colours)
+def test_pil_images_of_any_mode(colors: Colors) -> None:
+    rgb = Image.fromarray(colors)
     for mode in (
         "1",
         "L",
@@ -394,24 +394,24 @@ def test_pil_images_of_any_mode(colours: Colours) -> None:
         picture = from_pil(image)
         assert picture.size == rgb.size
         assert (picture.alpha is not None) == mode.endswith("A")
-        assert picture.grey == (mode in ("1", "L", "LA", "I", "I;16"))
+        assert picture.gray == (mode in ("1", "L", "LA", "I", "I;16"))
         if mode in ("RGBA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"):
-            assert difference(picture.pixels, colours) < 4, mode
+            assert difference(picture.pixels, colors) < 4, mode
     with pytest.raises(MetastyleError, match=r"<image> is damaged.*mode F"):
         from_pil(rgb.convert("F"))
 
 
-def test_to_pil_and_back(colours: Colours) -> None:
+def test_to_pil_and_back(colors: Colors) -> None:
     alpha = NOISE8[..., 3]
     for picture in (
-        Picture(colours),
+        Picture(colors),
         Picture(NOISE8[..., :3], alpha),
-        Picture(np.repeat(NOISE8[..., :1], 3, axis=2), grey=True),
-        Picture(np.repeat(NOISE8[..., :1], 3, axis=2), alpha, grey=True),
-        Picture(np.repeat(NOISE16[..., :1], 3, axis=2), grey=True),
+        Picture(np.repeat(NOISE8[..., :1], 3, axis=2), gray=True),
+        Picture(np.repeat(NOISE8[..., :1], 3, axis=2), alpha, gray=True),
+        Picture(np.repeat(NOISE16[..., :1], 3, axis=2), gray=True),
     ):
         again = from_pil(to_pil(picture))
-        assert (again.pixels == picture.pixels).all() and again.grey == picture.grey
+        assert (again.pixels == picture.pixels).all() and again.gray == picture.gray
         assert (again.alpha is None) == (picture.alpha is None)
     assert [to_pil(Picture(NOISE16[..., :3], g)).mode for g in (None, NOISE16[..., 3])] == ["RGB", "RGBA"]
 
@@ -444,14 +444,14 @@ def test_list_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("with_alpha", [False, True])
 @pytest.mark.parametrize(("edge", "size"), [(28, (28, 20)), (112, (112, 80)), (20, (20, 16)), (56, (56, 40))])
-def test_resize(dtype: Any, with_alpha: bool, edge: int, size: tuple[int, int], colours: Colours) -> None:
+def test_resize(dtype: Any, with_alpha: bool, edge: int, size: tuple[int, int], colors: Colors) -> None:
     factor = np.iinfo(dtype).max // 255
-    pixels = (colours.astype(np.uint32) * factor).astype(dtype)
+    pixels = (colors.astype(np.uint32) * factor).astype(dtype)
     alpha = np.full((40, 56), np.iinfo(dtype).max, dtype) if with_alpha else None
-    scaled = resize(Picture(pixels, alpha, dpi=(72, 72), grey=False, name="p"), edge)
+    scaled = resize(Picture(pixels, alpha, dpi=(72, 72), gray=False, name="p"), edge)
     assert scaled.size == size and scaled.pixels.dtype == dtype and scaled.dpi == (72, 72)
     assert (scaled.alpha is not None) == with_alpha
-    ideal = np.asarray(Image.fromarray(colours).resize(size, Image.Resampling.LANCZOS)).astype(int) * factor
+    ideal = np.asarray(Image.fromarray(colors).resize(size, Image.Resampling.LANCZOS)).astype(int) * factor
     assert np.abs(scaled.pixels.astype(int) - ideal).max() <= 1.01 * factor
 
 
@@ -473,9 +473,9 @@ def test_what_is_transparent_does_not_bleed_when_resized() -> None:
 
 
 @pytest.mark.parametrize("edge", [0, -5, 15, 1.5, True, float("nan"), float("inf"), 10**9])
-def test_nonsense_sizes_are_refused(edge: Any, colours: Colours) -> None:
+def test_nonsense_sizes_are_refused(edge: Any, colors: Colors) -> None:
     with pytest.raises(MetastyleError, match="size"):
-        resize(Picture(colours), edge)
+        resize(Picture(colors), edge)
 
 
 # ---- tensors

@@ -38,9 +38,9 @@ def test_noise_has_the_spectrum_that_was_asked_for(exponent: float) -> None:
 
 def test_pictures_have_the_spectrum_of_photographs() -> None:
     """Photographs' amplitudes fall roughly as 1/f: exponents between 0.8 and 1.5 in the literature."""
-    grey = dead_leaves(24, 128, seed=0).mean(axis=1)
-    grey -= grey.mean(axis=(1, 2), keepdims=True)
-    assert -1.5 < _slope(grey) < -0.8
+    gray = dead_leaves(24, 128, seed=0).mean(axis=1)
+    gray -= gray.mean(axis=(1, 2), keepdims=True)
+    assert -1.5 < _slope(gray) < -0.8
 
 
 def test_pictures_are_muted_and_use_light_and_dark() -> None:
@@ -53,8 +53,8 @@ def test_pictures_are_muted_and_use_light_and_dark() -> None:
 
 def test_flat_areas_are_as_common_as_in_photographs() -> None:
     """In photographs a tenth to half of all places hardly differ from their surroundings."""
-    grey = dead_leaves(24, 128, seed=2).mean(axis=1)
-    places = np.lib.stride_tricks.sliding_window_view(grey, (11, 11), axis=(1, 2))[:, ::6, ::6]
+    gray = dead_leaves(24, 128, seed=2).mean(axis=1)
+    places = np.lib.stride_tricks.sliding_window_view(gray, (11, 11), axis=(1, 2))[:, ::6, ::6]
     local = places.std(axis=(-2, -1))
     assert 0.1 < (local < 0.03).mean() < 0.5
     assert (local > 0.1).mean() > 0.15

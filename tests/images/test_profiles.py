@@ -37,22 +37,22 @@ def adobe_rgb_in_srgb(values: NDArray[Any], to_xyz: NDArray[Any]) -> NDArray[Any
 
 @pytest.mark.parametrize("name", ["PNG", "TIFF", "JPEG", "WEBP", "AVIF"])
 def test_wide_gamut_is_converted_as_its_definition_says(
-    name: str, icc: Any, colours: NDArray[np.uint8]
+    name: str, icc: Any, colors: NDArray[np.uint8]
 ) -> None:
     options = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}}.get(name, {"quality": 98})
-    picture = open_picture(saved(Image.fromarray(colours), name, icc.adobe_rgb, **options))
-    expected = adobe_rgb_in_srgb(colours, icc.adobe_rgb_to_xyz)
+    picture = open_picture(saved(Image.fromarray(colors), name, icc.adobe_rgb, **options))
+    expected = adobe_rgb_in_srgb(colors, icc.adobe_rgb_to_xyz)
     error = np.abs(picture.pixels - expected)
     assert error.mean() < (4 if name in ("JPEG", "AVIF") else 0.6)
     if name in ("PNG", "TIFF", "WEBP"):
         assert error.max() < 4  # near black, where one step of the curve is steep
-    assert picture.icc == icc.adobe_rgb and np.abs(expected - colours).mean() > 4
+    assert picture.icc == icc.adobe_rgb and np.abs(expected - colors).mean() > 4
 
 
 def test_wide_gamut_returns_to_its_own_space_when_saved(
-    tmp_path: Path, icc: Any, colours: NDArray[np.uint8]
+    tmp_path: Path, icc: Any, colors: NDArray[np.uint8]
 ) -> None:
-    muted = (colours // 4 + 90).astype(np.uint8)  # within sRGB, so that nothing is lost on the way
+    muted = (colors // 4 + 90).astype(np.uint8)  # within sRGB, so that nothing is lost on the way
     alpha = np.arange(muted[..., 0].size, dtype=np.uint8).reshape(muted.shape[:2])
     source = Image.fromarray(np.concatenate([muted, alpha[..., None]], axis=2))
     picture = open_picture(saved(source, "PNG", icc.adobe_rgb))
@@ -61,30 +61,30 @@ def test_wide_gamut_returns_to_its_own_space_when_saved(
         assert again.info["icc_profile"] == icc.adobe_rgb
         assert np.abs(np.asarray(again).astype(int)[..., :3] - muted).max() <= 1
         assert (np.asarray(again)[..., 3] == alpha).all()
-    save_picture(Picture(colours, icc=icc.adobe_rgb), tmp_path / "p.bmp")  # holds no profile: sRGB
-    assert (open_picture(tmp_path / "p.bmp").pixels == colours).all()
+    save_picture(Picture(colors, icc=icc.adobe_rgb), tmp_path / "p.bmp")  # holds no profile: sRGB
+    assert (open_picture(tmp_path / "p.bmp").pixels == colors).all()
 
 
-def test_srgb_by_any_name_keeps_every_pixel_and_16_bits(tmp_path: Path, colours: NDArray[np.uint8]) -> None:
+def test_srgb_by_any_name_keeps_every_pixel_and_16_bits(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = open_picture(saved(Image.fromarray(colours), "PNG", srgb))
-    assert (picture.pixels == colours).all() and picture.icc == srgb
+    picture = open_picture(saved(Image.fromarray(colors), "PNG", srgb))
+    assert (picture.pixels == colors).all() and picture.icc == srgb
     save_picture(picture, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as again:
-        assert again.info["icc_profile"] == srgb and (np.asarray(again) == colours).all()
+        assert again.info["icc_profile"] == srgb and (np.asarray(again) == colors).all()
 
 
-def test_grey_profile_becomes_srgb(tmp_path: Path, icc: Any) -> None:
+def test_gray_profile_becomes_srgb(tmp_path: Path, icc: Any) -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    picture = open_picture(saved(Image.fromarray(ramp), "PNG", icc.grey))
+    picture = open_picture(saved(Image.fromarray(ramp), "PNG", icc.gray))
     linear = (ramp / 255) ** 1.8
     expected = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    assert picture.grey and np.abs(picture.pixels[..., 0] - expected).max() < 1.6
-    wide = open_picture(saved(Image.fromarray(ramp.astype(np.uint16) * 257), "PNG", icc.grey))
+    assert picture.gray and np.abs(picture.pixels[..., 0] - expected).max() < 1.6
+    wide = open_picture(saved(Image.fromarray(ramp.astype(np.uint16) * 257), "PNG", icc.gray))
     assert wide.pixels.dtype == np.uint8 and (wide.pixels == picture.pixels).all()
     save_picture(picture, tmp_path / "p.png")
     again = open_picture(tmp_path / "p.png")
-    assert again.icc is None and again.grey and (again.pixels == picture.pixels).all()
+    assert again.icc is None and again.gray and (again.pixels == picture.pixels).all()
 
 
 @pytest.mark.parametrize("name", ["JPEG", "TIFF"])
@@ -114,18 +114,18 @@ def test_a_profile_for_reading_only_leads_to_srgb(tmp_path: Path, icc: Any) -> N
 
 
 def test_a_profile_that_cannot_be_meant_is_taken_as_srgb(
-    tmp_path: Path, icc: Any, colours: NDArray[np.uint8]
+    tmp_path: Path, icc: Any, colors: NDArray[np.uint8]
 ) -> None:
-    for profile in (icc.broken, icc.cmyk, icc.grey, b"not a profile", bytes(17 << 20)):
-        image = Image.fromarray(colours)
+    for profile in (icc.broken, icc.cmyk, icc.gray, b"not a profile", bytes(17 << 20)):
+        image = Image.fromarray(colors)
         image.info["icc_profile"] = profile
         picture = from_pil(image)
-        assert (picture.pixels == colours).all()
+        assert (picture.pixels == colors).all()
         save_picture(picture, tmp_path / "p.png", overwrite=True)
         assert open_picture(tmp_path / "p.png").icc is None
 
 
-def test_heic_profile(icc: Any, colours: NDArray[np.uint8]) -> None:
+def test_heic_profile(icc: Any, colors: NDArray[np.uint8]) -> None:
     picture = open_picture(DATA / "adobe_rgb.heic")
     assert picture.icc == icc.adobe_rgb
-    assert np.abs(picture.pixels - adobe_rgb_in_srgb(colours, icc.adobe_rgb_to_xyz)).mean() < 3
+    assert np.abs(picture.pixels - adobe_rgb_in_srgb(colors, icc.adobe_rgb_to_xyz)).mean() < 3

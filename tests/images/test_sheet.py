@@ -20,6 +20,6 @@ def test_pictures_are_fitted_in_rows_and_keep_their_shape() -> None:
 
 
 def test_labels_take_room_above_the_pictures_and_leave_ink() -> None:
-    bare, labelled = (sheet([[picture(32, 32, 255)]], labels, cell=64) for labels in ([], [["photo"]]))
-    assert labelled.shape[0] > bare.shape[0]
-    assert labelled.min() < 100 < bare.min()
+    bare, labeled = (sheet([[picture(32, 32, 255)]], labels, cell=64) for labels in ([], [["photo"]]))
+    assert labeled.shape[0] > bare.shape[0]
+    assert labeled.min() < 100 < bare.min()

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from metastyle.images.picture import from_pil, open_picture, save_picture
 from metastyle.images.stated_colors import Stated, from_code_points, to_srgb
 
-# The colours of the chart, as linear sRGB light, all within sRGB.
+# The colors of the chart, as linear sRGB light, all within sRGB.
 Y, X = np.mgrid[0:20, 0:24]
 LIGHT = np.stack([X / 23, Y / 19, (X + Y) / 42], axis=-1) * 0.9 + 0.02
 XYZ = np.array(
@@ -54,7 +54,7 @@ def hlg(light: NDArray[Any]) -> NDArray[Any]:
 
 
 def told(curve: Any, to_xyz: NDArray[Any] = XYZ, light: NDArray[Any] = LIGHT) -> NDArray[np.uint16]:
-    """The chart in other colours, 16 bits."""
+    """The chart in other colors, 16 bits."""
     return np.rint(curve(light @ (np.linalg.inv(to_xyz) @ XYZ).T).clip(0, 1) * 65535).astype(np.uint16)
 
 
@@ -101,7 +101,7 @@ PNGS: dict[str, tuple[NDArray[np.uint16], list[tuple[bytes, bytes]]]] = {
     "sRGB above gAMA": (told(srgb_curve), [(b"sRGB", b"\0"), gamma(100000), chromaticities("p3")]),
     "gAMA of nothing": (told(srgb_curve), [gamma(0)]),
     "cHRM of nothing": (told(srgb_curve), [(b"cHRM", bytes(32))]),
-    "cHRM of one colour": (told(srgb_curve), [(b"cHRM", struct.pack(">8I", *[30000] * 8))]),
+    "cHRM of one color": (told(srgb_curve), [(b"cHRM", struct.pack(">8I", *[30000] * 8))]),
 }
 
 
@@ -110,16 +110,16 @@ def test_what_a_png_states(kind: str) -> None:
     samples, chunks = PNGS[kind]
     picture = open_picture(png(samples, *chunks))
     assert picture.pixels.dtype == np.uint16 and error(picture.pixels) < 0.004
-    if kind.endswith(("sRGB", "nothing", "unspecified", "colour")):
+    if kind.endswith(("sRGB", "nothing", "unspecified", "color")):
         assert (picture.pixels == samples).all()
 
 
-def test_a_grey_png_with_gamma() -> None:
-    grey = LIGHT[..., :1]
-    samples = np.rint(grey * 65535).astype(np.uint16)
+def test_a_gray_png_with_gamma() -> None:
+    gray = LIGHT[..., :1]
+    samples = np.rint(gray * 65535).astype(np.uint16)
     picture = open_picture(png(samples, gamma(100000)))
-    assert picture.grey
-    assert np.abs(picture.pixels[..., :1] / 65535 - srgb_curve(grey)).max() < 1e-3
+    assert picture.gray
+    assert np.abs(picture.pixels[..., :1] / 65535 - srgb_curve(gray)).max() < 1e-3
 
 
 def test_a_profile_is_above_gamma_and_code_points_above_a_profile(icc: Any) -> None:
@@ -230,7 +230,7 @@ def test_adobe_rgb_as_cameras_say_it(
     kept = Image.Exif()
     assert picture.exif is not None
     kept.load(picture.exif)
-    assert not kept.get_ifd(ExifTags.IFD.Exif)  # which would speak of colours that are no longer there
+    assert not kept.get_ifd(ExifTags.IFD.Exif)  # which would speak of colors that are no longer there
     stream = io.BytesIO()
     Image.fromarray(eight).save(stream, name, exif=exif, icc_profile=icc.adobe_rgb, **options)
     with_profile = open_picture(stream.getvalue())  # converted once, not twice
@@ -238,13 +238,13 @@ def test_adobe_rgb_as_cameras_say_it(
 
 
 def test_primaries_in_the_tags_of_a_tiff() -> None:
-    white, *colours = (CHROMATICITIES["p3"][i : i + 2] for i in range(0, 8, 2))
+    white, *colors = (CHROMATICITIES["p3"][i : i + 2] for i in range(0, 8, 2))
     image = Image.fromarray((told(srgb_curve, P3) >> 8).astype(np.uint8))
     stream = io.BytesIO()
     image.save(
         stream,
         "TIFF",
-        tiffinfo={318: tuple(v / 1e5 for v in white), 319: tuple(v / 1e5 for c in colours for v in c)},
+        tiffinfo={318: tuple(v / 1e5 for v in white), 319: tuple(v / 1e5 for c in colors for v in c)},
     )
     assert error(open_picture(stream.getvalue()).pixels) < 0.015
     planes = tiffs.tiff(told(srgb_curve), 2, 16, planar=True)

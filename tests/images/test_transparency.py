@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 60, 80
 
 
 def painting(hidden: Any, dtype: Any = np.uint8, seed: int = 0) -> Picture:
-    """A painting on the left half whose right half, and a soft edge, hide a colour."""
+    """A painting on the left half whose right half, and a soft edge, hide a color."""
     rng = np.random.default_rng(seed)
     top = np.iinfo(dtype).max
     alpha = np.zeros((HEIGHT, WIDTH), dtype)
@@ -30,7 +30,7 @@ def painting(hidden: Any, dtype: Any = np.uint8, seed: int = 0) -> Picture:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("edge", [None, 33, 64, 200])
-def test_a_hidden_colour_changes_no_bit(dtype: Any, edge: int | None) -> None:
+def test_a_hidden_color_changes_no_bit(dtype: Any, edge: int | None) -> None:
     results = []
     for hidden in (0, np.iinfo(dtype).max, (np.iinfo(dtype).max, 0, np.iinfo(dtype).max // 2)):
         picture = painting(hidden, dtype)
@@ -83,11 +83,11 @@ def test_every_size_is_filled(sizes: tuple[int, int]) -> None:
     assert (visible_painting(Picture(pixels, alpha)).pixels == (10, 200, 30)).all()
 
 
-def moments(colours: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    return colours.mean(axis=0), np.cov(colours.T)
+def moments(colors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return colors.mean(axis=0), np.cov(colors.T)
 
 
-def test_only_visible_pixels_set_the_colours_that_are_matched() -> None:
+def test_only_visible_pixels_set_the_colors_that_are_matched() -> None:
     rng = np.random.default_rng(1)
     photo = rng.integers(60, 120, (50, 50, 3), dtype=np.uint8) + np.array([0, 40, 80], np.uint8)
     photo_alpha = np.full((50, 50), 255, np.uint8)

@@ -15,7 +15,7 @@ from metastyle.core.network import TransformationNetwork, instance_norm_paramete
 
 @pytest.fixture(scope="session")
 def network() -> TransformationNetwork:
-    """Random, with norms that are not the identity and results far from grey."""
+    """Random, with norms that are not the identity and results far from gray."""
     torch.manual_seed(0)
     network = TransformationNetwork().eval()
     with torch.no_grad():

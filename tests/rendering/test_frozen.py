@@ -28,7 +28,7 @@ def tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def own_statistics(network: TransformationNetwork, x: torch.Tensor) -> Statistics:
-    """What the network's own normalisations see, by hooks on it."""
+    """What the network's own normalizations see, by hooks on it."""
     seen: list[torch.Tensor] = []
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     handles = [m.register_forward_pre_hook(lambda _, given: seen.append(given[0].double())) for m in norms]
@@ -42,7 +42,7 @@ def own_statistics(network: TransformationNetwork, x: torch.Tensor) -> Statistic
 
 
 def unfolded(network: TransformationNetwork, statistics: Statistics, x: torch.Tensor) -> torch.Tensor:
-    """The network, each normalisation replaced by one with the given statistics."""
+    """The network, each normalization replaced by one with the given statistics."""
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     handles = []
     for norm, mean, variance in zip(norms, statistics.means, statistics.variances, strict=True):
@@ -65,7 +65,7 @@ def unfolded(network: TransformationNetwork, statistics: Statistics, x: torch.Te
     return y
 
 
-def test_a_frames_statistics_are_what_its_normalisations_see(
+def test_a_frames_statistics_are_what_its_normalizations_see(
     network: TransformationNetwork, make_picture: Make
 ) -> None:
     pixels = make_picture(44, 60)

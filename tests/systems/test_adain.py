@@ -23,9 +23,9 @@ def test_the_result_has_the_styles_moments(draw):
 
 
 def test_pictures_keep_their_size(system, draw):
-    stylise = system.prepare(draw(1, 40, 50))
+    stylize = system.prepare(draw(1, 40, 50))
     for height, width in ((32, 32), (37, 51)):
-        picture = stylise(draw(2, height, width))
+        picture = stylize(draw(2, height, width))
         assert picture.shape == (1, 3, height, width)
         assert picture.min() >= 0 and picture.max() <= 1 and picture.isfinite().all()
 
@@ -40,7 +40,7 @@ def test_strength_zero_forgets_the_style(encoder, draw):
 def test_the_published_system(published):
     system = AdaIN.load(torch.device("cpu"))
     assert system.parameters == 7_010_959
-    # A procedural picture as its own style comes back recognisably: a correlation of 0.74 was measured.
+    # A procedural picture as its own style comes back recognizably: a correlation of 0.74 was measured.
     photo = synthetic_pool(1, 128, 0)
     picture = system.prepare(photo)(photo)
     assert torch.corrcoef(torch.stack([picture.flatten(), photo.flatten()]))[0, 1] > 0.7

@@ -1,8 +1,8 @@
 import torch
 
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.systems.avatar_net import Hourglass
-from metastyle.systems.beginnings import begin_with, begin_with_initialisation
+from metastyle.systems.beginnings import begin_with, begin_with_initialization
 from metastyle.systems.shen import MetaNetwork
 from metastyle.systems.vgg19 import Decoder
 
@@ -20,19 +20,19 @@ def test_the_hourglass_begins_as_the_published_decoder():
 
 
 def test_shen_et_al_begin_with_theta_whatever_the_painting():
-    """And with hidden units that see statistics as the predictor does: standardised."""
+    """And with hidden units that see statistics as the predictor does: standardized."""
     torch.manual_seed(5)
-    theta = Initialisation(predictor=StylePredictor())
+    theta = Initialization(predictor=StylePredictor())
     theta.predictor.mean.uniform_(1, 9)
     theta.predictor.std.uniform_(0.1, 5)
     meta, plain = MetaNetwork(width=2), MetaNetwork(width=2)
     plain.load_state_dict(meta.state_dict())
-    begin_with_initialisation(meta, theta)
+    begin_with_initialization(meta, theta)
     statistics = torch.rand(2, 1920) * 9
     for one in statistics:
         found = meta(one)
         for layer in (*meta.generated, "down1", "out"):
             for name in (f"{layer}.weight", f"{layer}.bias"):
                 torch.testing.assert_close(found[name], theta.network.get_parameter(name))
-    standardised = (statistics - theta.predictor.mean) / theta.predictor.std
-    torch.testing.assert_close(meta.hidden(statistics), plain.hidden(standardised), rtol=1e-3, atol=1e-4)
+    standardized = (statistics - theta.predictor.mean) / theta.predictor.std
+    torch.testing.assert_close(meta.hidden(statistics), plain.hidden(standardized), rtol=1e-3, atol=1e-4)

@@ -11,7 +11,7 @@ from metastyle.systems.style_swap import StyleSwap
 from metastyle.systems.vgg19 import Decoder, fitted, moments
 from metastyle.systems.wct import LEVELS, WCT
 from metastyle.systems.weights import SHIPPED
-from metastyle.systems.whitening import spectrum, whiten, whiten_and_colour
+from metastyle.systems.whitening import spectrum, whiten, whiten_and_color
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_wct_goes_from_deep_to_shallow(encoder, decoders, draw):
         for level, decoder in zip((2, 1), decoders[3:], strict=True):
             layer = f"relu{level}_1"
             target = spectrum(encoder(style, [layer])[layer])
-            x = decoder(whiten_and_colour(encoder(x, [layer])[layer], target))
+            x = decoder(whiten_and_color(encoder(x, [layer])[layer], target))
     torch.testing.assert_close(system.prepare(style)(photo), fitted(x, photo), atol=1e-4, rtol=1e-3)
     without = WCT(encoder, decoders[4:], blend=0.0)
     with torch.no_grad():
@@ -118,9 +118,9 @@ def test_the_decorator_returns_the_style_for_the_style():
 
 
 def test_too_small_a_picture_is_named(encoder, hourglass, draw):
-    stylise = AvatarNet(encoder, hourglass).prepare(draw(1, 64, 64))
+    stylize = AvatarNet(encoder, hourglass).prepare(draw(1, 64, 64))
     with pytest.raises(MetastyleError, match="use larger pictures"):
-        stylise(draw(0, 32, 32))
+        stylize(draw(0, 32, 32))
 
 
 def test_shipped_weights_lie_in_the_package():

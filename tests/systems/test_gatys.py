@@ -9,7 +9,7 @@ from metastyle.systems.gatys import (
     VGG19_STYLE,
     VGG19_STYLE_WEIGHT,
     Gatys,
-    minimise,
+    minimize,
     vgg16_objective,
     vgg19_objective,
 )
@@ -25,19 +25,19 @@ def test_a_known_minimum_is_found():
     """A badly scaled quadratic, whose minimum lies in [0, 1]."""
     torch.manual_seed(0)
     target, scales = torch.rand(1, 3, 4, 4), torch.logspace(0, 3, 48).view(1, 3, 4, 4)
-    found = minimise(lambda x: (scales * (x - target).square()).sum(), torch.zeros(1, 3, 4, 4), 200)
+    found = minimize(lambda x: (scales * (x - target).square()).sum(), torch.zeros(1, 3, 4, 4), 200)
     torch.testing.assert_close(found, target, atol=1e-3, rtol=0)
 
 
 def test_the_picture_stays_in_range():
     outside = torch.full((1, 3, 4, 4), 1.5)
-    found = minimise(lambda x: (x - outside).square().mean(), torch.rand(1, 3, 4, 4), 200)
+    found = minimize(lambda x: (x - outside).square().mean(), torch.rand(1, 3, 4, 4), 200)
     assert torch.equal(found, torch.ones(1, 3, 4, 4))
 
 
 def test_a_loss_that_is_not_finite_is_said():
     with pytest.raises(MetastyleError, match="diverged"):
-        minimise(lambda x: (x * torch.nan).sum(), torch.rand(1, 3, 4, 4), 5)
+        minimize(lambda x: (x * torch.nan).sum(), torch.rand(1, 3, 4, 4), 5)
     with pytest.raises(MetastyleError, match="0 iterations: use 1 or more"):
         Gatys(LossNetwork(), 0)
 
@@ -59,7 +59,7 @@ def test_the_papers_objective(encoder, draw):
     )
 
 
-def test_optimising_lowers_the_loss_and_reports_it(network, draw):
+def test_optimizing_lowers_the_loss_and_reports_it(network, draw):
     photo, style = draw(0, 32, 40), draw(1, 32, 32)
     seen = []
     system = Gatys(network, 5, lambda n, loss: seen.append((n, loss)))

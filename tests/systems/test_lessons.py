@@ -90,7 +90,7 @@ def test_avatar_nets_pictures_are_their_own_style(encoder, batch):
     torch.testing.assert_close(losses["pixels"], 10 * (torch.cat(pictures) - x).square().mean())
 
 
-def test_one_style_minimises_the_projects_loss(features, draw, batch):
+def test_one_style_minimizes_the_projects_loss(features, draw, batch):
     torch.manual_seed(0)
     one = OneStyle()
     lesson = OneStyleLearning(features, one, draw(20))

@@ -52,7 +52,7 @@ def test_a_style_is_found_again_in_itself():
     style = torch.randn(8, 7, 6)
     assert torch.equal(best_matches(style, style, 3).flatten(), torch.arange(5 * 4))
     torch.testing.assert_close(swap(style, style, 3), style)
-    torch.testing.assert_close(swap(3 * style, style, 3), style)  # normalised: louder is not more similar
+    torch.testing.assert_close(swap(3 * style, style, 3), style)  # normalized: louder is not more similar
     twice = torch.cat([style, 4 * style], dim=2)  # columns 6 to 11 repeat 0 to 5; of equals, the first
     assert torch.equal(best_matches(style, twice, 1) % 12, torch.arange(6).expand(7, 6))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import open_picture, to_tensor
 from metastyle.systems import train as training
@@ -37,7 +37,7 @@ def settings(photos, paintings, tmp_path):
 @pytest.fixture
 def networks(encoder, features):
     torch.manual_seed(3)
-    return Networks(encoder, features, Decoder(4), Initialisation(predictor=StylePredictor()))
+    return Networks(encoder, features, Decoder(4), Initialization(predictor=StylePredictor()))
 
 
 def run(settings, networks, stop_at=None):
@@ -67,7 +67,7 @@ def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
     tensors, _ = load_state(tmp_path / "run" / "wct-1.state")
     for name, tensor in trained.items():
         torch.testing.assert_close(tensor, tensors[f"model.{name}"], atol=1e-3, rtol=1e-3)
-    about = read_settings(last.initialisation)
+    about = read_settings(last.initialization)
     assert about["iteration"] == 40 and about["settings"]["rate"] == 3e-3
     assert str(photos.parent) not in str(about)
 
@@ -120,7 +120,7 @@ def test_a_trained_network_of_johnson_et_al_is_found_by_its_painting(
     monkeypatch.setattr(training, "PAINTING_SIZE", 64)
     painting = paintings / "1.png"
     made = dataclasses.replace(settings("johnson", iterations=1), styles=str(painting))
-    assert run(made, networks)[-1].initialisation.name == "johnson-1.safetensors"
+    assert run(made, networks)[-1].initialization.name == "johnson-1.safetensors"
     system = TrainedJohnson.load(torch.device("cpu"), tmp_path / "run")
     picture = to_tensor(open_picture(painting).pixels)
     assert system.prepare(picture)(picture).shape == picture.shape

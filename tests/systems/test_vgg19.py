@@ -94,7 +94,7 @@ def test_a_tiny_picture_is_refused_in_words(encoder):
 
 
 def test_the_published_encoder_has_mean_activations_of_one(draw, published):
-    """What "normalised" means; on pictures of noise rather than ImageNet only the order of magnitude."""
+    """What "normalized" means; on pictures of noise rather than ImageNet only the order of magnitude."""
     before = torch.get_rng_state()
     encoder = Encoder.load(3)
     assert torch.equal(before, torch.get_rng_state())

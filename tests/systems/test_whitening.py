@@ -2,7 +2,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from metastyle.systems.whitening import colour, spectrum, whiten, whiten_and_colour
+from metastyle.systems.whitening import color, spectrum, whiten, whiten_and_color
 
 
 def features(seed, channels=6, height=9, width=11):
@@ -27,20 +27,20 @@ def close(a, b):
 def test_the_covariance_of_the_result_is_the_styles(seed):
     content, style = features(seed), features(seed + 5000, height=8, width=14)
     assume(all(len(spectrum(x).values) == 6 for x in (content, style)))  # variation in every direction
-    result = whiten_and_colour(content, spectrum(style))
+    result = whiten_and_color(content, spectrum(style))
     assert result.shape == content.shape and result.dtype == torch.float32
     close(covariance(result), covariance(style))
     close(result.mean((2, 3)), style.mean((2, 3)))
 
 
-def test_whitened_features_have_unit_covariance_and_can_be_coloured_back():
+def test_whitened_features_have_unit_covariance_and_can_be_colored_back():
     x = features(1)
     own = spectrum(x)
     whitened = whiten(x, own)
     close(covariance(whitened), torch.eye(6))
     close(whitened.mean((2, 3)), torch.zeros(1, 6))
-    close(colour(whitened, own), x)
-    close(whiten_and_colour(x, own), x)
+    close(color(whitened, own), x)
+    close(whiten_and_color(x, own), x)
 
 
 def test_whitening_is_the_symmetric_one():
@@ -60,9 +60,9 @@ def test_directions_without_variation_stay_empty():
     whitened = whiten(x, own)
     projector = own.vectors @ own.vectors.T
     close(covariance(whitened), projector)
-    close(colour(whitened, own), x)
+    close(color(whitened, own), x)
     constant = torch.full((1, 3, 2, 2), 0.7)
     close(
-        whiten_and_colour(constant, spectrum(x[:, :3])),
+        whiten_and_color(constant, spectrum(x[:, :3])),
         x[:, :3].mean((2, 3))[..., None, None].expand(1, 3, 2, 2),
     )

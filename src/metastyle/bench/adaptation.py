@@ -33,7 +33,7 @@ from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import apply, check_same, sentence, spread, whole
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.device import pick_device
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import STRIDE
@@ -41,7 +41,7 @@ from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.picture import Picture, open_picture
 from metastyle.systems.protocol import System
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 
 STEPS = (0, 10, 20, 60, 200)
 SIZE = 384
@@ -56,17 +56,17 @@ class Variant:
 
     name: str
     model: str = "shipped"
-    """``shipped``, ``random``, or the path of an initialisation file."""
+    """``shipped``, ``random``, or the path of an initialization file."""
     contents: Literal["synthetic", "photos", "self"] = "synthetic"
     """Procedural pictures, other photographs, or the very photographs that are measured."""
     settings: AdaptationSettings = field(default_factory=AdaptationSettings)
 
-    def start(self) -> tuple[Initialisation, str]:
+    def start(self) -> tuple[Initialization, str]:
         """theta and Psi, and what their numbers are known by."""
         if self.model == "random":
             torch.manual_seed(self.settings.seed)
-            return Initialisation(), "random"
-        return load_initialisation(None if self.model == "shipped" else Path(self.model))
+            return Initialization(), "random"
+        return load_initialization(None if self.model == "shipped" else Path(self.model))
 
 
 @dataclass(frozen=True)
@@ -184,10 +184,10 @@ def measure_references(
             try:
                 started = time.perf_counter()
                 system = system or make(where)
-                stylise = system.prepare(style.to(where))
+                stylize = system.prepare(style.to(where))
                 seconds = time.perf_counter() - started
                 target = style_target(measuring, style.to(where))
-                found = evaluate(functools.partial(apply, stylise), measuring, lacking, target)
+                found = evaluate(functools.partial(apply, stylize), measuring, lacking, target)
             except Exception as error:  # whatever a system does, the others are measured
                 yield Failure(method, painting.stem, sentence(error))
                 continue

@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames of one shot, (H, W, 3) uint8, and the steps between neighbours whose flow is known."""
+    """Frames of one shot, (H, W, 3) uint8, and the steps between neighbors whose flow is known."""
 
     name: str
     frames: list[Pixels]
@@ -88,7 +88,7 @@ def read_flo(path: Path) -> Flow:
 def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
     """A folder in Sintel's format: ``clean/`` or ``final/`` frames, ``flow/`` from each of them to the next.
 
-    ``occlusions/`` and ``invalid/`` masks (white: not to be used) are honoured where present; where no
+    ``occlusions/`` and ``invalid/`` masks (white: not to be used) are honored where present; where no
     occlusion mask is, pixels that other pixels come to lie upon are left out (``lands_alone``).
     ``reduce``: frames and flow made smaller by this whole factor.
 
@@ -124,7 +124,7 @@ def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
 def lands_alone(flow: Flow) -> Mask:
     """Pixels whose target no pixel of another motion shares: of such a pair one hides the other.
 
-    Which one is not to be told from flow alone, so both are left out, and their direct neighbours.
+    Which one is not to be told from flow alone, so both are left out, and their direct neighbors.
     """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width]

@@ -31,7 +31,7 @@ from metastyle.images.picture import (
     to_tensor,
 )
 from metastyle.images.sheet import Pixels, sheet
-from metastyle.systems.protocol import Stylise, System
+from metastyle.systems.protocol import Stylize, System
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def repaint(
             name, styles = json.loads(about.read_text(encoding="utf-8"))
         system: System | None = None
         for painting, style in paintings.items():
-            stylise: Stylise | None = None
+            stylize: Stylize | None = None
             error = ""
             for photo, pixels in photos.items():
                 path = picture_path(folder, method, painting, photo)
@@ -83,8 +83,8 @@ def repaint(
                             name, styles = system.name, system.styles
                             about.parent.mkdir(parents=True, exist_ok=True)
                             write_bytes(about, json.dumps([name, styles]).encode(), overwrite=True)
-                        stylise = stylise or system.prepare(style.to(device))
-                        picture = apply(stylise, pixels.to(device)).cpu()
+                        stylize = stylize or system.prepare(style.to(device))
+                        picture = apply(stylize, pixels.to(device)).cpu()
                         path.parent.mkdir(parents=True, exist_ok=True)
                         save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True)
                     except Exception as failure:  # whatever a system does, the others are compared
@@ -93,13 +93,13 @@ def repaint(
 
 
 @torch.no_grad()
-def apply(stylise: Stylise, photo: Tensor) -> Tensor:
+def apply(stylize: Stylize, photo: Tensor) -> Tensor:
     """One picture, in [0, 1].
 
     Raises:
         MetastyleError: it has another shape than the photograph.
     """
-    picture = stylise(photo)
+    picture = stylize(photo)
     if picture.shape != photo.shape:
         raise MetastyleError(f"made a picture of shape {tuple(picture.shape)} of one of {tuple(photo.shape)}")
     return picture.clamp(0, 1)

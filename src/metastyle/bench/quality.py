@@ -48,11 +48,11 @@ class Quality:
     painting: str
     photo: str
     total: float = math.nan
-    """The perceptual loss, 1 : 1e5, under VGG-16: what MetaStyle, Johnson and Gatys minimise."""
+    """The perceptual loss, 1 : 1e5, under VGG-16: what MetaStyle, Johnson and Gatys minimize."""
     content: float = math.nan
     style: float = math.nan
     other_content: float = math.nan
-    """Mean squared distance at relu4_1 of the normalised VGG-19, which none of ours was trained for."""
+    """Mean squared distance at relu4_1 of the normalized VGG-19, which none of ours was trained for."""
     other_style: float = math.nan
     """Sum over relu1_1 to relu5_1 of the mean squared distance of its Gram matrices, times 1e5."""
     structure: float = math.nan
@@ -73,7 +73,7 @@ class Film:
     painting: str
     clip: str
     flicker: float = math.nan
-    """Root mean square difference of neighbouring frames along the true motion, in 8-bit levels."""
+    """Root mean square difference of neighboring frames along the true motion, in 8-bit levels."""
     own: float = math.nan
     """The same of the film before it was painted."""
     error: str = ""
@@ -169,8 +169,8 @@ def losses_for(
         other_content = F.mse_loss(seen[OTHER_CONTENT], encoder(photo, [OTHER_CONTENT])[OTHER_CONTENT])
         distances = [F.mse_loss(gram_matrix(seen[name]), wanted[name]) for name in OTHER_STYLE]
         other_style = 1e5 * torch.stack(distances).sum()
-        grey = [(weights * x).sum(dim=1, keepdim=True) for x in (picture, photo)]
-        structure = ms_ssim(grey[0], grey[1], data_range=1.0)
+        gray = [(weights * x).sum(dim=1, keepdim=True) for x in (picture, photo)]
+        structure = ms_ssim(gray[0], gray[1], data_range=1.0)
         assert isinstance(structure, Tensor)
         return tuple(x.item() for x in (*own, other_content, other_style, structure))
 

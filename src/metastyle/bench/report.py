@@ -140,9 +140,9 @@ def _by_place(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 _QUALITY_NOTE = (
     "Means over pairs of a photograph and a painting, 95 % bootstrap intervals in brackets. *total*, "
     "*content* and *style* are the perceptual loss under VGG-16 (content weight 1, style weight 1e5), "
-    "which Gatys et al., Johnson et al. and MetaStyle minimise; *VGG-19* columns are losses at layers "
+    "which Gatys et al., Johnson et al. and MetaStyle minimize; *VGG-19* columns are losses at layers "
     "that none of those three was trained for; *structure* is MS-SSIM of the luminance with the "
-    "photograph, 1 keeping all; *flicker* is the difference of neighbouring frames of a film along "
+    "photograph, 1 keeping all; *flicker* is the difference of neighboring frames of a film along "
     "its true motion, in 8-bit levels. For all but structure lower is better."
 )
 _ALTERNATIVE = {

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import apply, escaped, sentence, unique_names
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 
 PUBLISHED = {
     "Gatys et al.": (7.7428, 27.0517),
@@ -63,7 +63,7 @@ class Speed:
 @dataclass
 class _Prepared:
     name: str
-    stylise: Stylise
+    stylize: Stylize
     prepare: float
     parameters: int
     styles: str
@@ -106,12 +106,12 @@ def measure(
                 try:
                     if turn == 0:
                         with _watching(device) as peak:
-                            warm = _seconds(one.stylise, x, device)
+                            warm = _seconds(one.stylize, x, device)
                         memory[cell] = peak[0]
                         if warm > PATIENCE:  # once must be enough
                             taken.append(warm)
                     else:
-                        taken.append(_seconds(one.stylise, x, device))
+                        taken.append(_seconds(one.stylize, x, device))
                 except Exception as error:  # whatever a system does, the others are measured
                     trouble[cell] = sentence(error)
     for method in methods:
@@ -206,24 +206,24 @@ def published_ratio(name: str, size: int, reference: str = "Johnson et al.") -> 
 def _prepare(make: Maker, style: Tensor, device: torch.device) -> _Prepared:
     system = make(device)
     started = time.perf_counter()
-    stylise = system.prepare(style)
+    stylize = system.prepare(style)
     _wait(device)
     seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
-    return _Prepared(system.name, stylise, seconds, system.parameters, system.styles)
+    return _Prepared(system.name, stylize, seconds, system.parameters, system.styles)
 
 
-def _seconds(stylise: Stylise, photo: Tensor, device: torch.device) -> float:
+def _seconds(stylize: Stylize, photo: Tensor, device: torch.device) -> float:
     if device.type == "cuda":  # the device's own clock: Python's part between two pictures does not count
         with torch.cuda.device(device):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             begin.record()
-            apply(stylise, photo)
+            apply(stylize, photo)
             end.record()
             end.synchronize()
         return begin.elapsed_time(end) / 1000  # type: ignore[no-any-return]
     _wait(device)
     started = time.perf_counter()
-    apply(stylise, photo)
+    apply(stylize, photo)
     _wait(device)
     return time.perf_counter() - started
 

@@ -1,7 +1,7 @@
-"""How still a stylised film is: the difference between neighbouring frames along the true motion.
+"""How still a stylized film is: the difference between neighboring frames along the true motion.
 
 The warping error of Lai et al., "Learning Blind Video Temporal Consistency" (ECCV 2018), with true optical
-flow in place of an estimate: a pixel's colour in one frame against the colour where it has gone in the next,
+flow in place of an estimate: a pixel's color in one frame against the color where it has gone in the next,
 over the pixels that are seen in both. The film itself has such an error (light changes, motion blurs), which
 stands beside it. Flicker of whole areas is measured apart, as *drift*: the same difference averaged over
 squares of 32 pixels first, so that strokes which merely move do not count.
@@ -51,7 +51,7 @@ class Row:
     error: float
     drift: float
     sharpness: float
-    """Mean difference of horizontal neighbours, in levels."""
+    """Mean difference of horizontal neighbors, in levels."""
     departure: float
     """Mean difference from each frame painted for itself, in levels."""
     film_error: float
@@ -127,10 +127,10 @@ def _step_errors(first: Pixels, second: Pixels, step: Step) -> tuple[float, floa
 def adain_painter(painting: Picture, size: int = 512) -> Paint:
     """AdaIN, whose statistics are each frame's own in another way: fed forward, never adapted."""
     style = to_tensor(resize(painting, size).pixels)
-    stylise = AdaIN.load(torch.device("cpu")).prepare(style)
+    stylize = AdaIN.load(torch.device("cpu")).prepare(style)
 
     def painted(frames: Sequence[Pixels]) -> dict[str, list[Pixels]]:
-        return {"AdaIN, each frame's own": [from_tensor(stylise(to_tensor(frame))) for frame in frames]}
+        return {"AdaIN, each frame's own": [from_tensor(stylize(to_tensor(frame))) for frame in frames]}
 
     return painted
 

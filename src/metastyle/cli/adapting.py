@@ -62,7 +62,7 @@ def obtain(
 ) -> Taught:
     """The style of one part, or the mixture of several: style files are read, paintings learned.
 
-    ``own`` is what the call paints, to learn on; ``match_color`` a photograph whose colours paintings are
+    ``own`` is what the call paints, to learn on; ``match_color`` a photograph whose colors paintings are
     given before they are learned.
     """
     taught = [_obtain_one(part, learning, sources, device, display, own, match_color) for part in parts]

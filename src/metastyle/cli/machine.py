@@ -1,4 +1,4 @@
-"""What this machine offers, and how long adapting and stylising take on it."""
+"""What this machine offers, and how long adapting and stylizing take on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import metastyle
 from metastyle.cli.extras import EXTRAS
 from metastyle.core.adaptation import Adaptation, AdaptationSettings, default_settings
 from metastyle.core.device import compute_dtype, pick_device
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
 from metastyle.images.contents import synthetic_pool
@@ -83,13 +83,13 @@ def measure(device: str = "auto", progress: Callable[[float], None] = lambda sha
 def _setup_seconds(settings: AdaptationSettings, device: str) -> tuple[float, Adaptation]:
     """Seconds from a painting to the first step, and an adaptation that is ready for it."""
     painting = torch.rand(1, 3, settings.style_size, settings.style_size)
-    loss_network, initialisation = LossNetwork(), Initialisation()
+    loss_network, initialization = LossNetwork(), Initialization()
     started = time.perf_counter()
     pool = synthetic_pool(_DRAWN, settings.size, settings.seed)
     drawing = (time.perf_counter() - started) * settings.contents / _DRAWN
     started = time.perf_counter()
     contents = pool.repeat(settings.contents // _DRAWN, 1, 1, 1)
-    adaptation = Adaptation(initialisation, loss_network, painting, contents, settings, device)
+    adaptation = Adaptation(initialization, loss_network, painting, contents, settings, device)
     return drawing + time.perf_counter() - started, adaptation
 
 

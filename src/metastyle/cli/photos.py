@@ -226,7 +226,7 @@ def _settle(
             output = _free(job, folder, look, overwrite, found, taken)
             if output is None:
                 continue
-            # What exists here was recognised, and is to be replaced.
+            # What exists here was recognized, and is to be replaced.
             check_picture_output(output, overwrite=overwrite)
         except MetastyleError as error:
             errors.append(error)

@@ -145,7 +145,7 @@ def complain(line: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Without what would move a terminal's cursor or change its colours: names of files can hold anything."""
+    """Without what would move a terminal's cursor or change its colors: names of files can hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

@@ -17,7 +17,7 @@ def conclude(command: str, last: Finished, speaker: Speaker, **found: Any) -> in
     speaker.document(
         {
             "command": command,
-            "outputs": [{"output": last.initialisation}],
+            "outputs": [{"output": last.initialization}],
             "iterations": last.iteration,
             "seconds": round(last.seconds, 3),
             "interrupted": last.reason == "stopped",
@@ -26,7 +26,7 @@ def conclude(command: str, last: Finished, speaker: Speaker, **found: Any) -> in
             "exit_code": code,
         }
     )
-    speaker.line(f"{last.initialisation}  {last.iteration} iterations  {seconds(last.seconds)}")
+    speaker.line(f"{last.initialization}  {last.iteration} iterations  {seconds(last.seconds)}")
     if code:
         complain("stopped; the same command again goes on from here")
     return code

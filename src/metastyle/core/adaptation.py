@@ -22,7 +22,7 @@ from torch.func import functional_call
 
 from metastyle.core.device import compute_dtype, pick_device
 from metastyle.core.grain import LARGEST_GRAIN, add_grain
-from metastyle.core.initialisation import Initialisation, Parameters
+from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import (
     CONTENT_WEIGHT,
@@ -156,7 +156,7 @@ class Adaptation:
     """An adaptation under way: iterate over it to take the steps, stop whenever you like.
 
     Args:
-        initialisation: theta and Psi; it is not changed.
+        initialization: theta and Psi; it is not changed.
         loss_network: VGG-16; it is not changed.
         style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
@@ -170,7 +170,7 @@ class Adaptation:
 
     def __init__(
         self,
-        initialisation: Initialisation,
+        initialization: Initialization,
         loss_network: LossNetwork,
         style: Tensor,
         contents: Tensor,
@@ -184,8 +184,8 @@ class Adaptation:
         self.settings = settings
         self.device = pick_device(device)
         self._dtype = compute_dtype(self.device)
-        initialisation = copy.deepcopy(initialisation).to(self.device)
-        self._network = initialisation.network
+        initialization = copy.deepcopy(initialization).to(self.device)
+        self._network = initialization.network
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._loss_network = copy.deepcopy(loss_network).to(self.device)
         if self._dtype != torch.float32:
@@ -200,7 +200,7 @@ class Adaptation:
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )
             if start is None:
-                self._network.load_state_dict(initialisation.start(self._target))
+                self._network.load_state_dict(initialization.start(self._target))
             elif settings.parameters != "low_rank":
                 self._network.load_state_dict(start.full_parameters(self._network))
         balance = balanced_style_weight(self._target, settings.balance).item()
@@ -268,7 +268,7 @@ class Adaptation:
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:
-        """Stylise (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
+        """Stylize (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
         seen = add_grain(self._place(pictures), self.settings.grain)
         with self._autocast():
             rendered: Tensor = functional_call(self._network, self._changed(), (seen,))

@@ -1,6 +1,6 @@
 """MetaStyle's bilevel problem (the post, section 3), one screen.
 
-    outer level   minimise over theta   E_{c,s} [ l(I_c, I_s, M(I_c; w_{s,T})) ]
+    outer level   minimize over theta   E_{c,s} [ l(I_c, I_s, M(I_c; w_{s,T})) ]
     inner level   w_{s,0} = Psi(theta, s)
                   w_{s,t} = w_{s,t-1} - delta grad E_c [ l(I_c, I_s, M(I_c; w_{s,t-1})) ]
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from metastyle.core.grain import add_grain
-from metastyle.core.initialisation import Initialisation, Parameters
+from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, Loss, StyleTarget, perceptual_losses
 from metastyle.core.network import instance_norm_parameters
@@ -41,10 +41,10 @@ def inner_update(parameters: Parameters, loss: Tensor, steps: Parameters, second
 
 
 class MetaObjective(nn.Module):
-    """The outer loss as one module, so that distributed wrappers see a forward pass to synchronise.
+    """The outer loss as one module, so that distributed wrappers see a forward pass to synchronize.
 
     Args:
-        initialisation: theta and Psi, what the outer level learns.
+        initialization: theta and Psi, what the outer level learns.
         loss_network: frozen features phi.
         inner_steps: T, 0 to 5.
         inner_parameters: what the inner level moves; the paper's code moves the instance-norm ones.
@@ -55,7 +55,7 @@ class MetaObjective(nn.Module):
 
     def __init__(
         self,
-        initialisation: Initialisation,
+        initialization: Initialization,
         loss_network: LossNetwork,
         *,
         inner_steps: int = 1,
@@ -68,13 +68,13 @@ class MetaObjective(nn.Module):
         style_weight: float = STYLE_WEIGHT,
     ) -> None:
         super().__init__()
-        self.initialisation = initialisation
+        self.initialization = initialization
         self.loss_network = loss_network
         self.inner_steps = inner_steps
         self.second_order = second_order
         self.grain = grain
         self.weights = (content_weight, style_weight)
-        network = initialisation.network
+        network = initialization.network
         self.moved = list(
             instance_norm_parameters(network)
             if inner_parameters == "instance_norm"
@@ -96,14 +96,14 @@ class MetaObjective(nn.Module):
 
         contents: (B, 3, H, W) in [0, 1], the inner level's photographs, one batch for all styles.
         styles: S painted targets.  queries: (B', 3, H, W), the outer level's photographs.
-        scales: (S,) divides each style's loss (per-style normalisation); None leaves them as they are.
+        scales: (S,) divides each style's loss (per-style normalization); None leaves them as they are.
         style_weights: (S,) multiplies beta for each style; None leaves it as it is.
         seed: of the grain that the network sees; the loss compares with photographs without it.
         """
         beta = self.weights[1] * (queries.new_ones(len(styles)) if style_weights is None else style_weights)
         inner = Photographs(contents, self._content(contents), self.grain, seed) if self.inner_steps else None
         outer = Photographs(queries, self._content(queries), self.grain, seed + 1)
-        if set(self.moved) <= instance_norm_parameters(self.initialisation.network).keys():
+        if set(self.moved) <= instance_norm_parameters(self.initialization.network).keys():
             losses = self._adapted(inner, styles, outer, beta)  # all styles in one pass
         else:
             each = [self._adapted(inner, [s], outer, b[None]) for s, b in zip(styles, beta, strict=True)]
@@ -126,21 +126,21 @@ class MetaObjective(nn.Module):
 
     def _starts(self, styles: Sequence[StyleTarget]) -> Parameters:
         """w_0 of all styles; parameters that differ between them, or are about to, are stacked to (S, …)."""
-        starts = [self.initialisation.start(style) for style in styles]
+        starts = [self.initialization.start(style) for style in styles]
         if len(styles) == 1:
             return starts[0]
-        norms = instance_norm_parameters(self.initialisation.network)
+        norms = instance_norm_parameters(self.initialization.network)
         return starts[0] | {name: torch.stack([w[name] for w in starts]) for name in norms}
 
     def _losses(
         self, w: Parameters, photos: Photographs, styles: Sequence[StyleTarget], beta: Tensor
     ) -> Tensor:
         """l(I_c, I_s, M(I_c; w_s)) of each style s, averaged over the photographs: (S, 3)."""
-        count, norms = len(photos.clean), instance_norm_parameters(self.initialisation.network)
+        count, norms = len(photos.clean), instance_norm_parameters(self.initialization.network)
         if len(styles) > 1:
             w = w | {name: w[name].repeat_interleave(count, dim=0) for name in norms}
         seen = torch.cat([photos.seen] * len(styles))
-        pictures = functional_call(self.initialisation.network, w, (seen,))
+        pictures = functional_call(self.initialization.network, w, (seen,))
         features = self.loss_network(pictures)
         return perceptual_losses(features, photos.content, styles, self.weights[0], beta)
 

@@ -1,7 +1,7 @@
 """The loss network: VGG-16 up to relu4_3, frozen. Where its weights come from is not its business.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014).
-Normalised on entry with ImageNet's mean and standard deviation, as torchvision's weights expect.
+Normalized on entry with ImageNet's mean and standard deviation, as torchvision's weights expect.
 """
 
 from __future__ import annotations

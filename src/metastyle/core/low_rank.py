@@ -5,7 +5,7 @@ Every convolution moves by a product of two thin matrices (Hu et al., "LoRA", 20
     W = W_theta + s U V,        U (O, r), V (r, I k k),
 
 beside the 3,200 instance-norm parameters and the last convolution's shift (the others' shifts are undone
-by the normalisation that follows). Rank 2 is 40,303 numbers, a fortieth of the network's.
+by the normalization that follows). Rank 2 is 40,303 numbers, a fortieth of the network's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The image transformation network M(. ; w): 1,679,235 parameters, one style at a time.
 
 Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer" (ECCV 2016), in the
-variant that MetaStyle (Zhang, Zhu, Zhu; AAAI 2019) uses: instance normalisation, reflection
-padding everywhere, and nearest-neighbour upsampling before a convolution, which cannot leave
+variant that MetaStyle (Zhang, Zhu, Zhu; AAAI 2019) uses: instance normalization, reflection
+padding everywhere, and nearest-neighbor upsampling before a convolution, which cannot leave
 the checkerboard of a transposed convolution.
 """
 
@@ -70,7 +70,7 @@ class TransformationNetwork(nn.Module):
     """c9s1-32, c3s2-64, c3s2-128, five residual blocks, two upsampling convolutions, c9s1-3, sigmoid.
 
     The affine parameters of its fifteen instance-norm layers are 3,200 numbers: what MetaStyle's
-    published code moves in the inner level, because they specialise in the style (the post, section 1).
+    published code moves in the inner level, because they specialize in the style (the post, section 1).
     """
 
     def __init__(self) -> None:

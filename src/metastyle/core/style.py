@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from metastyle.core.grain import LARGEST_GRAIN
-from metastyle.core.initialisation import Parameters
+from metastyle.core.initialization import Parameters
 from metastyle.core.low_rank import LARGEST_RANK, expand, low_rank_shapes, rank_of
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
 from metastyle.errors import MetastyleError
@@ -27,7 +27,7 @@ Curve = tuple[tuple[int, float, float, float], ...]
 StyleKind = Literal["all", "low_rank", "instance_norm"]
 """What a style holds: all parameters, low-rank changes of the convolutions, or only the instance norms.
 
-The first is whole in itself; the others are meaningful with the initialisation that they started from.
+The first is whole in itself; the others are meaningful with the initialization that they started from.
 """
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -48,7 +48,7 @@ class Style:
     kind: StyleKind
     """Which of the three."""
     base: str
-    """sha256 (``tensor_digest``) of the initialisation that was adapted."""
+    """sha256 (``tensor_digest``) of the initialization that was adapted."""
     painting: str
     """The painting's name, for people."""
     painting_sha256: str
@@ -112,7 +112,7 @@ class Style:
 
     @property
     def needs_base(self) -> bool:
-        """Whether the style is only meaningful with the initialisation that it started from."""
+        """Whether the style is only meaningful with the initialization that it started from."""
         return self.kind != "all"
 
 

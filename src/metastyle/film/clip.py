@@ -21,7 +21,7 @@ from metastyle.film.decode import Damage, decoded, opened
 
 Pixels = NDArray[np.uint8]
 
-UNSPECIFIED = 2  # in each of FFmpeg's enumerations of colour
+UNSPECIFIED = 2  # in each of FFmpeg's enumerations of color
 _RGB, _BT709, _BT601 = 0, 1, 6  # AVCOL_SPC
 _HDR = {16: "PQ", 18: "HLG"}  # AVCOL_TRC
 _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # AVCOL_SPC -> SWS_CS
@@ -31,8 +31,8 @@ _HD_LINES = 720  # from here on, an unmarked film is taken for BT.709, as player
 
 
 @dataclass(frozen=True)
-class Colours:
-    """How numbers in a film mean colours; the values are those of ITU-T H.273, which FFmpeg uses too."""
+class Colors:
+    """How numbers in a film mean colors; the values are those of ITU-T H.273, which FFmpeg uses too."""
 
     matrix: int
     primaries: int
@@ -87,8 +87,8 @@ class Clip:
     codec: str
     pixel_format: str
     container: str
-    stored: Colours
-    colours: Colours
+    stored: Colors
+    colors: Colors
     """Of the pixels that ``read_frames`` yields and of a film made from them."""
     hdr: str | None
     """``PQ`` or ``HLG``, where the file is that and the frames are converted."""
@@ -145,7 +145,7 @@ def open_clip(path: Path) -> Clip:
     if frame is None:
         raise MetastyleError(f"{name}: not one frame can be decoded; the file is damaged or truncated")
     upright = _upright(frame)
-    stored = _stored_colours(frame, name)
+    stored = _stored_colors(frame, name)
     aspect = aspect if aspect is not None and Fraction(1, 20) < aspect < 20 else Fraction(1)
     sides = (frame.height, frame.width) if upright.transposed else (frame.width, frame.height)
     return Clip(
@@ -156,7 +156,7 @@ def open_clip(path: Path) -> Clip:
         pixel_aspect=1 / aspect if upright.transposed else aspect,
         pixel_format=frame.format.name,
         stored=stored,
-        colours=_resulting_colours(stored, rgb=_is_rgb(frame)),
+        colors=_resulting_colors(stored, rgb=_is_rgb(frame)),
         hdr=_HDR.get(stored.transfer),
     )
 
@@ -225,7 +225,7 @@ def _upright(frame: VideoFrame) -> Upright:
     return Upright(True, c < 0, b < 0)
 
 
-def _stored_colours(frame: VideoFrame, name: str) -> Colours:
+def _stored_colors(frame: VideoFrame, name: str) -> Colors:
     matrix, full = int(frame.colorspace), int(frame.color_range) == ColorRange.JPEG
     pixel_format = frame.format.name
     if _is_rgb(frame):
@@ -235,15 +235,15 @@ def _stored_colours(frame: VideoFrame, name: str) -> Colours:
     if pixel_format.startswith(("yuvj", "gray", "mono")) and int(frame.color_range) == 0:
         full = True
     if matrix not in _SWSCALE_MATRIX:
-        raise MetastyleError(f"{name}: its colour matrix ({matrix} in ITU-T H.273) is not supported")
-    return Colours(matrix, int(frame.color_primaries), int(frame.color_trc), full)
+        raise MetastyleError(f"{name}: its color matrix ({matrix} in ITU-T H.273) is not supported")
+    return Colors(matrix, int(frame.color_primaries), int(frame.color_trc), full)
 
 
 def _is_rgb(frame: VideoFrame) -> bool:
     return frame.format.is_rgb or frame.format.has_palette or int(frame.colorspace) == _RGB
 
 
-def _resulting_colours(stored: Colours, *, rgb: bool) -> Colours:
+def _resulting_colors(stored: Colors, *, rgb: bool) -> Colors:
     if stored.transfer in _HDR:
-        return Colours(_BT709, _BT709, _BT709, False)
+        return Colors(_BT709, _BT709, _BT709, False)
     return replace(stored, full_range=False) if rgb else stored

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.film.clip import Clip, Colours, Pixels
+from metastyle.film.clip import Clip, Colors, Pixels
 from metastyle.film.decode import plain_name
 from metastyle.film.frames import SCALING
 
@@ -113,18 +113,18 @@ class Look:
 
     width: int
     height: int
-    """Of the encoded frame, even: 4:2:0 has one colour for two by two pixels."""
+    """Of the encoded frame, even: 4:2:0 has one color for two by two pixels."""
     time_base: Fraction
     rate: Fraction
     pixel_aspect: Fraction
-    colours: Colours
+    colors: Colors
 
     @classmethod
     def of(cls, clip: Clip, long_edge: int | None) -> Look:
         """That of a film made from ``clip``; of odd sides the last row or column is left out."""
         width, height = clip.scaled(long_edge)
         return cls(
-            width - width % 2, height - height % 2, clip.time_base, clip.rate, clip.pixel_aspect, clip.colours
+            width - width % 2, height - height % 2, clip.time_base, clip.rate, clip.pixel_aspect, clip.colors
         )
 
 
@@ -161,10 +161,10 @@ class PieceWriter:
         context = stream.codec_context
         context.time_base = look.time_base
         context.sample_aspect_ratio = look.pixel_aspect
-        context.colorspace = look.colours.matrix
-        context.color_primaries = look.colours.primaries
-        context.color_trc = look.colours.transfer
-        context.color_range = ColorRange.JPEG if look.colours.full_range else ColorRange.MPEG
+        context.colorspace = look.colors.matrix
+        context.color_primaries = look.colors.primaries
+        context.color_trc = look.colors.transfer
+        context.color_range = ColorRange.JPEG if look.colors.full_range else ColorRange.MPEG
         if codec.tag:
             context.codec_tag = codec.tag
         self._stream = stream
@@ -216,18 +216,18 @@ class PieceWriter:
         self._path.unlink(missing_ok=True)
 
     def _subsampled(self, pixels: Pixels) -> VideoFrame:
-        """RGB -> 4:2:0, with colour at the left of each two by two pixels, where decoders expect it.
+        """RGB -> 4:2:0, with color at the left of each two by two pixels, where decoders expect it.
 
         libswscale would put it in their middle, and cannot be told otherwise through PyAV.
         """
-        colours = self._look.colours
+        colors = self._look.colors
         full = self._convert.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24"),
             format="yuv444p",
-            src_colorspace=colours.swscale_matrix,
-            dst_colorspace=colours.swscale_matrix,
+            src_colorspace=colors.swscale_matrix,
+            dst_colorspace=colors.swscale_matrix,
             src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.JPEG if colours.full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG if colors.full_range else ColorRange.MPEG,
             interpolation=SCALING,
             threads=1,
         )

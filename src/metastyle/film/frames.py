@@ -36,7 +36,7 @@ _SITELESS = {
     "libvpx",
     "libvpx-vp9",
     "libaom-av1",
-}  # say not where colour lies
+}  # say not where color lies
 _MOST_TICKS = 2**31 - 1  # between two frames of an MP4
 
 
@@ -163,7 +163,7 @@ def stills(
 
 
 class _LeftSited:
-    """Marks frames: colour lies at the left of each two by two pixels. libswscale would take the middle."""
+    """Marks frames: color lies at the left of each two by two pixels. libswscale would take the middle."""
 
     def __init__(self) -> None:
         self._layout: tuple[int, int, str] | None = None

@@ -104,7 +104,7 @@ def _picture_packets(
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
     """Packets in order of decoding, with the time in seconds at which each is decoded.
 
-    Every piece was encoded for itself, with decoding times that may overlap those of its neighbours. They
+    Every piece was encoded for itself, with decoding times that may overlap those of its neighbors. They
     are made anew for the whole: a packet is decoded when the frame ``delay`` places earlier is shown.
     """
     delay = max(part.piece.delay for part in parts)

@@ -4,7 +4,7 @@ A cut leaves nothing of a frame where it was, nor the whole of it anywhere else.
 pixels, are of one shot if either is the case:
 
 - some of their blocks are still alike in place: fast action before a background that rests;
-- the second looks like the first moved: the highest normalised cross-correlation of their brightness over all
+- the second looks like the first moved: the highest normalized cross-correlation of their brightness over all
   shifts, by Fourier transform, is high: pans and shakes.
 
 Both are blind to small changes of gain and offset, hence to flicker and fades, and what is usual in the film
@@ -51,7 +51,7 @@ class ShotSettings:
     memory: int = 12
     """which is the median over so many frames;"""
     color: float = 0.25
-    """or the distance of the colour distributions (0 to 1): from one blank frame to another."""
+    """or the distance of the color distributions (0 to 1): from one blank frame to another."""
 
 
 class Event(Enum):
@@ -138,7 +138,7 @@ def with_cuts(
 
 
 def color_distance(a: Pixels, b: Pixels) -> float:
-    """How far two sets of as many colours (..., 3) lie apart: the earth mover's distance, by channel."""
+    """How far two sets of as many colors (..., 3) lie apart: the earth mover's distance, by channel."""
     return float(np.abs(np.sort(a.reshape(-1, 3), axis=0) - np.sort(b.reshape(-1, 3), axis=0)).mean())
 
 
@@ -148,14 +148,14 @@ class _Thumbnail:
     def __init__(self, small: Floats) -> None:
         self.small = small
         self.shape = small.shape
-        grey = small @ np.array([0.299, 0.587, 0.114], np.float32)
-        self.blocks = _blocks(grey)
+        gray = small @ np.array([0.299, 0.587, 0.114], np.float32)
+        self.blocks = _blocks(gray)
         # Slow gradients survive the cuts of a film that is lit from above.
-        grey = grey - _box(grey, 8)
+        gray = gray - _box(gray, 8)
         # Faded at the borders, where a shifted frame shows something else.
-        window = np.outer(*(np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 0.5 for n in grey.shape))
-        self.spectrum = np.fft.rfft2(grey * window)
-        self.energy = float(np.square(grey * window).sum())
+        window = np.outer(*(np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 0.5 for n in gray.shape))
+        self.spectrum = np.fft.rfft2(gray * window)
+        self.energy = float(np.square(gray * window).sum())
 
 
 def _lost_correlation(a: _Thumbnail, b: _Thumbnail) -> float:
@@ -174,11 +174,11 @@ def _alike(a: _Thumbnail, b: _Thumbnail) -> float:
     return float(((correlation > 0.7) & (np.abs(means_a - means_b) < 0.15)).mean())
 
 
-def _blocks(grey: Floats) -> Floats:
+def _blocks(gray: Floats) -> Floats:
     """(blocks, BLOCK²); what is left over at the far borders is not looked at."""
-    side = min(BLOCK, *grey.shape)
-    height, width = (n // side for n in grey.shape)
-    cut = grey[: height * side, : width * side].reshape(height, side, width, side)
+    side = min(BLOCK, *gray.shape)
+    height, width = (n // side for n in gray.shape)
+    cut = gray[: height * side, : width * side].reshape(height, side, width, side)
     return cut.transpose(0, 2, 1, 3).reshape(height * width, side * side)
 
 

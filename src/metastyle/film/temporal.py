@@ -1,8 +1,8 @@
 """A painter of films that do not flicker.
 
-The statistics that normalise a frame follow the film slowly instead of being each frame's own. They are
-measured when a shot begins, then every few frames and whenever the colours have changed; the ones in use move
-towards the measured ones by a small part with each frame, and by more the further the frame's colours are
+The statistics that normalize a frame follow the film slowly instead of being each frame's own. They are
+measured when a shot begins, then every few frames and whenever the colors have changed; the ones in use move
+towards the measured ones by a small part with each frame, and by more the further the frame's colors are
 from those that they stand for, up to all of it: in a fade, statistics that lag would blow the picture out.
 What is left is smoothed along the motion. ``docs/stillness.md`` has the measurements.
 
@@ -40,11 +40,11 @@ class StillnessSettings:
     every: int = 8
     """Frames after which statistics are measured again at the latest,"""
     changed: float = 0.15
-    """and the change of colours after which they are measured at once (see ``_change``)."""
+    """and the change of colors after which they are measured at once (see ``_change``)."""
     rate: float = 0.1
     """Part of the way to the measured statistics that is gone with each frame,"""
     fast: float = 0.3
-    """and the change of colours above which that part grows; at twice this change it is 1."""
+    """and the change of colors above which that part grows; at twice this change it is 1."""
     smoothing: float = 0.5
     """Share of the earlier result, moved, in the new one; 0 smooths nothing and needs no OpenCV."""
 
@@ -183,7 +183,7 @@ class _Following:
 
 
 def _change(colors: Pixels, reference: Pixels) -> float:
-    """How far colours have moved, as a part of how far the reference's are spread."""
+    """How far colors have moved, as a part of how far the reference's are spread."""
     if colors.shape != reference.shape:
         return float("inf")
     return color_distance(colors, reference) / (float(reference.std(0).mean()) + 0.02)

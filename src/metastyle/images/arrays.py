@@ -1,6 +1,6 @@
 """Pictures in memory: numpy arrays and torch tensors in, the same kind out.
 
-Arrays have their channels last and tensors first, as everywhere: one (grey, or a mask), three (RGB) or
+Arrays have their channels last and tensors first, as everywhere: one (gray, or a mask), three (RGB) or
 four (RGB and alpha). Numbers are uint8, uint16, bool or floating point in [0, 1], of either byte order.
 """
 

@@ -1,9 +1,9 @@
-"""Keeping the photograph's colours, before adapting or after, and mixtures of two pictures.
+"""Keeping the photograph's colors, before adapting or after, and mixtures of two pictures.
 
 Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style Transfer" (2016), section 3:
-the luminance of the stylised picture with the photograph's colour. They take luminance from YIQ; here the
+the luminance of the stylized picture with the photograph's color. They take luminance from YIQ; here the
 space is OKLab (Ottosson, 2020), in which lightness and hue are nearly those that people see, so a face that
-the style darkens stays skin-coloured.
+the style darkens stays skin-colored.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ _CONES_TO_LAB = np.array(
 )
 _LAB_TO_CONES = np.linalg.inv(_CONES_TO_LAB)
 _CONES_TO_LINEAR = np.linalg.inv(_LINEAR_TO_CONES)
-_HALVINGS = 10  # of the chroma of a colour that sRGB does not have: to a thousandth
-_SLACK = 1e-5  # of linear light: invisible, and it spares the colours on the gamut's edge
+_HALVINGS = 10  # of the chroma of a color that sRGB does not have: to a thousandth
+_SLACK = 1e-5  # of linear light: invisible, and it spares the colors on the gamut's edge
 
 _Floats = NDArray[np.float32]
 
 
-def keep_color(content: Samples, stylised: Samples) -> Samples:
-    """The lightness of ``stylised`` with the hue and chroma of ``content``.
+def keep_color(content: Samples, stylized: Samples) -> Samples:
+    """The lightness of ``stylized`` with the hue and chroma of ``content``.
 
     Both (H, W, 3) sRGB of one size and type, uint8 or uint16; so is the result. Where sRGB has no such
-    colour (a saturated blue as light as white), chroma is reduced until it has one; lightness and hue stay.
+    color (a saturated blue as light as white), chroma is reduced until it has one; lightness and hue stay.
     """
-    _check_alike(content, stylised)
+    _check_alike(content, stylized)
     out = np.empty_like(content)
     top = np.float32(np.iinfo(content.dtype).max)
     for row in range(0, len(content), _ROWS):
         lab = _oklab(content[row : row + _ROWS])
-        lab[0] = _oklab(stylised[row : row + _ROWS])[0]
+        lab[0] = _oklab(stylized[row : row + _ROWS])[0]
         encoded = np.rint(srgb_curve(_into_gamut(lab)) * top)
         out[row : row + _ROWS] = encoded.T.reshape(-1, *content.shape[1:])
     return out
@@ -63,11 +63,11 @@ def match_color(
     painting_alpha: Samples | None = None,
     photo_alpha: Samples | None = None,
 ) -> Samples:
-    """The painting in the photograph's colours: with the mean and covariance of its sRGB values.
+    """The painting in the photograph's colors: with the mean and covariance of its sRGB values.
 
     Gatys, Bethge, Hertzmann, Shechtman (2016), section 4: x -> A x + b with A = S_C^(1/2) S_S^(-1/2), their
     "image analogies" form with symmetric square roots. To be adapted to instead of the painting; then strokes
-    keep the photograph's colours. Both (H, W, 3), uint8 or uint16; the result is like the painting.
+    keep the photograph's colors. Both (H, W, 3), uint8 or uint16; the result is like the painting.
     Means and covariances are weighted by the alphas (H, W), so that what is hidden does not count.
     """
     x, wanted = (p.reshape(-1, 3) / np.float64(np.iinfo(p.dtype).max) for p in (painting, photo))
@@ -81,14 +81,14 @@ def match_color(
 
 
 def _moments(
-    colours: NDArray[np.float64], alpha: Samples | None
+    colors: NDArray[np.float64], alpha: Samples | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean (3,) and covariance (3, 3) of (N, 3)."""
     if alpha is None or not alpha.any():
-        return colours.mean(axis=0), np.cov(colours.T)
+        return colors.mean(axis=0), np.cov(colors.T)
     seen = alpha.reshape(-1) > 0
     weights = alpha.reshape(-1)[seen] / np.float64(np.iinfo(alpha.dtype).max)
-    visible = colours[seen]
+    visible = colors[seen]
     return np.average(visible, axis=0, weights=weights), np.cov(visible.T, aweights=weights)
 
 
@@ -99,18 +99,18 @@ def _root(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
     return root
 
 
-def mix(content: Samples, stylised: Samples, strength: float) -> Samples:
-    """(1 - strength) * content + strength * stylised, of sRGB values; 0 and 1 give either picture exactly.
+def mix(content: Samples, stylized: Samples, strength: float) -> Samples:
+    """(1 - strength) * content + strength * stylized, of sRGB values; 0 and 1 give either picture exactly.
 
     Both (H, W, 3) of one size and type, uint8 or uint16. Raises MetastyleError for a strength outside 0 to 1.
     """
     check_strength(strength)
-    _check_alike(content, stylised)
+    _check_alike(content, stylized)
     if strength in (0, 1):
-        return (stylised if strength else content).copy()
+        return (stylized if strength else content).copy()
     out = np.empty_like(content)
     for row in range(0, len(content), _ROWS):
-        a, b = (p[row : row + _ROWS].astype(np.float32) for p in (content, stylised))
+        a, b = (p[row : row + _ROWS].astype(np.float32) for p in (content, stylized))
         out[row : row + _ROWS] = np.rint(a + np.float32(strength) * (b - a))
     return out
 
@@ -121,10 +121,10 @@ def check_strength(strength: float) -> None:
         raise MetastyleError(f"strength {strength} is out of range; give 0 (the photo) to 1 (the full style)")
 
 
-def _check_alike(content: Samples, stylised: Samples) -> None:
-    if content.shape != stylised.shape or content.dtype != stylised.dtype:
+def _check_alike(content: Samples, stylized: Samples) -> None:
+    if content.shape != stylized.shape or content.dtype != stylized.dtype:
         raise ValueError(
-            f"the two pictures differ: {content.dtype} {content.shape} and {stylised.dtype} {stylised.shape}"
+            f"the two pictures differ: {content.dtype} {content.shape} and {stylized.dtype} {stylized.shape}"
         )
 
 
@@ -142,24 +142,24 @@ def _oklab(pixels: Samples) -> _Floats:
 
 
 def _linear(lab: _Floats) -> _Floats:
-    """(3, N) OKLab -> (3, N) linear sRGB, outside [0, 1] if sRGB does not have the colour."""
+    """(3, N) OKLab -> (3, N) linear sRGB, outside [0, 1] if sRGB does not have the color."""
     cones = _times(_LAB_TO_CONES, lab)
     return _times(_CONES_TO_LINEAR, cones * cones * cones)
 
 
 def _into_gamut(lab: _Floats) -> _Floats:
-    """Linear sRGB in [0, 1] of (3, N) OKLab, with the greatest part of each colour's chroma that fits."""
+    """Linear sRGB in [0, 1] of (3, N) OKLab, with the greatest part of each color's chroma that fits."""
     linear = _linear(lab)
     outside = np.flatnonzero(~_in_gamut(linear))
     if len(outside):
-        colours = lab[:, outside]
+        colors = lab[:, outside]
         fits = np.zeros(len(outside), np.float32)
         fails = np.ones(len(outside), np.float32)
         for _ in range(_HALVINGS):
             middle = (fits + fails) * np.float32(0.5)
-            good = _in_gamut(_linear(_with_chroma(colours, middle)))
+            good = _in_gamut(_linear(_with_chroma(colors, middle)))
             fits, fails = np.where(good, middle, fits), np.where(good, fails, middle)
-        linear[:, outside] = _linear(_with_chroma(colours, fits))
+        linear[:, outside] = _linear(_with_chroma(colors, fits))
     return np.clip(linear, 0, 1, out=linear)
 
 

@@ -125,7 +125,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 
 def opaque(photo: Picture) -> Picture:
-    """Fully transparent pixels in the mean colour of the others: nobody sees what they hold."""
+    """Fully transparent pixels in the mean color of the others: nobody sees what they hold."""
     if photo.alpha is None:
         return photo
     hidden = photo.alpha == 0

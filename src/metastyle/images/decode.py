@@ -1,4 +1,4 @@
-"""From a file to its own samples, before any colour is converted: which decoder reads what.
+"""From a file to its own samples, before any color is converted: which decoder reads what.
 
 What the decoders cannot be trusted with is settled around them: the size is checked from the header before a
 pixel is decoded, only the formats that people have are tried, and no warning of theirs reaches the caller.
@@ -38,8 +38,8 @@ def read(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None = No
 
 
 def _read_png(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
-    has_code_points, colours = png_code_points(stream)
+    has_code_points, colors = png_code_points(stream)
     stream.seek(0)
     decoded = pillow.read(stream, name, max_pixels)
-    # The specification places this chunk above all others that speak of colour.
-    return replace(decoded, icc=None, stated=colours) if has_code_points else decoded
+    # The specification places this chunk above all others that speak of color.
+    return replace(decoded, icc=None, stated=colors) if has_code_points else decoded

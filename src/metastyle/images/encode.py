@@ -10,8 +10,8 @@ from PIL import ExifTags, Image
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason, replacing
 
-# Qualities at which a difference from the pixels is not seen side by side at 100 %; colour is not
-# subsampled (but by lossy WebP, which knows nothing else), because brush strokes are edges of colour.
+# Qualities at which a difference from the pixels is not seen side by side at 100 %; color is not
+# subsampled (but by lossy WebP, which knows nothing else), because brush strokes are edges of color.
 _FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 92, "method": 4},
@@ -34,7 +34,7 @@ WRITABLE_SUFFIXES = tuple(_SUFFIXES)
 
 WITH_ALPHA = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
 WITH_PROFILE = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF"})
-WITH_16_BIT_GREY = frozenset({"PNG", "TIFF"})
+WITH_16_BIT_GRAY = frozenset({"PNG", "TIFF"})
 _WITH_QUALITY = frozenset({"JPEG", "WEBP", "AVIF"})
 _LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
 _JPEG_EXIF_BYTES = 65527  # one segment, less its length and "Exif\0\0"

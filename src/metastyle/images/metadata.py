@@ -14,7 +14,7 @@ _KEPT_TAGS = (
     *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Copyright),
     *(ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor, ExifTags.Base.XPKeywords),
 )
-_DROPPED_EXIF_TAGS = (  # the maker's note points into the old file; sizes and colours may change
+_DROPPED_EXIF_TAGS = (  # the maker's note points into the old file; sizes and colors may change
     *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),
     *(
         ExifTags.Base.ExifImageWidth,
@@ -42,17 +42,17 @@ def metadata_of_tags(exif: Image.Exif) -> dict[str, Any]:
 
 
 def _described(read_exif: Callable[[], Image.Exif], icc: object, dpi: object) -> dict[str, Any]:
-    colours = None
+    colors = None
     try:
         exif = read_exif()
         orientation, kept = exif.get(ExifTags.Base.Orientation, 1), clean_exif(exif)
-        colours = stated.from_exif(exif)
+        colors = stated.from_exif(exif)
     except Exception:  # damaged metadata must not cost the picture
         orientation, kept = 1, None
     profile = icc if isinstance(icc, bytes) and icc else None
     return {
         "icc": profile,
-        "stated": colours if profile is None else None,
+        "stated": colors if profile is None else None,
         "exif": kept,
         "orientation": orientation if orientation in range(1, 9) else 1,
         "dpi": _read_dpi(dpi),

@@ -1,7 +1,7 @@
 """Pictures in and out, as people have them. All pixels inside the program are upright sRGB.
 
 Opening reads JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP and the first frame of GIF and other animations; 1, 2,
-4, 8 and 16 bits a channel; greyscale, palette, RGB, CMYK and CIELAB; alpha; EXIF orientation; ICC profiles.
+4, 8 and 16 bits a channel; grayscale, palette, RGB, CMYK and CIELAB; alpha; EXIF orientation; ICC profiles.
 Saving keeps alpha, profile, EXIF and resolution where the format of the extension can hold them.
 """
 
@@ -37,7 +37,7 @@ PICTURE_SUFFIXES = frozenset(
 
 _log = logging.getLogger(__name__)
 
-_MODES = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK", "lab": "LAB"}
+_MODES = {"gray": "L", "rgb": "RGB", "cmyk": "CMYK", "lab": "LAB"}
 _ROWS = 256  # rows handled at once where whole-picture temporaries would cost memory
 
 
@@ -46,15 +46,15 @@ class Picture:
     """An upright picture in sRGB, and what its file said about it."""
 
     pixels: Samples
-    """(H, W, 3), uint8 or uint16, sRGB; grey pictures have three equal channels."""
+    """(H, W, 3), uint8 or uint16, sRGB; gray pictures have three equal channels."""
     alpha: Samples | None = None
-    """(H, W), of the type of ``pixels``: 0 is transparent. Colours are not multiplied by it."""
+    """(H, W), of the type of ``pixels``: 0 is transparent. Colors are not multiplied by it."""
     icc: bytes | None = None
     """The profile that the file carried, from which ``pixels`` were converted."""
     exif: bytes | None = None
     """Camera, time, place and author; never orientation or thumbnail."""
     dpi: tuple[float, float] | None = None
-    grey: bool = False
+    gray: bool = False
     """Whether the file held one channel. It is written as one again while its channels are equal."""
     name: str = "<array>"
     """The file's name, for messages."""
@@ -75,7 +75,7 @@ class Picture:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def with_pixels(self, pixels: Samples) -> Picture:
-        """The same picture with other colours: size and type must be the same."""
+        """The same picture with other colors: size and type must be the same."""
         if pixels.shape != self.pixels.shape or pixels.dtype != self.pixels.dtype:
             raise ValueError(
                 f"expected {self.pixels.dtype} pixels of shape {self.pixels.shape}, "
@@ -89,7 +89,7 @@ def open_picture(
 ) -> Picture:
     """Open a picture from a path, from the bytes of a file, or from a binary stream (read from its start).
 
-    Colours are converted to sRGB from the embedded ICC profile, or from what else the file says about them
+    Colors are converted to sRGB from the embedded ICC profile, or from what else the file says about them
     (code points of HEIC, AVIF and PNG; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile, or one for
     another kind of picture, is taken as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
     animation the first frame is taken; both log a warning. 16 bits are kept (also of 10- and 12-bit HEIC;
@@ -131,8 +131,8 @@ def save_picture(
     """Write a picture in the format of the extension: .jpg .jpeg .png .webp .avif .tif .tiff .bmp.
 
     A picture that came with an RGB profile (Display P3, Adobe RGB) is converted back to it and carries it;
-    after a CMYK, grey or input-only profile the file is plain sRGB. Where the format has no alpha (JPEG, BMP)
-    the picture is laid on white. 16 bits are kept for grey pictures in PNG and TIFF, else rounded to 8.
+    after a CMYK, gray or input-only profile the file is plain sRGB. Where the format has no alpha (JPEG, BMP)
+    the picture is laid on white. 16 bits are kept for gray pictures in PNG and TIFF, else rounded to 8.
     ``quality`` is 1 to 100; by default 95 for JPEG (4:4:4), 92 for WebP, 85 for AVIF (4:4:4).
 
     The file is written beside and renamed. Raises MetastyleError for an existing file unless ``overwrite``,
@@ -180,21 +180,21 @@ def from_pil(image: Image.Image, *, name: str = "<image>") -> Picture:
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """A Pillow image in sRGB: L, LA, RGB or RGBA; I;16 for 16-bit grey. 16-bit colour becomes 8 bits."""
-    grey = picture.grey and _channels_equal(picture.pixels)
-    if grey and picture.alpha is None and picture.pixels.dtype == np.uint16:
+    """A Pillow image in sRGB: L, LA, RGB or RGBA; I;16 for 16-bit gray. 16-bit color becomes 8 bits."""
+    gray = picture.gray and _channels_equal(picture.pixels)
+    if gray and picture.alpha is None and picture.pixels.dtype == np.uint16:
         return Image.fromarray(np.ascontiguousarray(picture.pixels[..., 0]))
-    colour = eight_bits(picture.pixels[..., :1] if grey else picture.pixels)
+    color = eight_bits(picture.pixels[..., :1] if gray else picture.pixels)
     if picture.alpha is not None:
-        colour = np.concatenate([colour, eight_bits(picture.alpha)[..., None]], axis=2)
-    return _as_image(colour, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[colour.shape[2]])
+        color = np.concatenate([color, eight_bits(picture.alpha)[..., None]], axis=2)
+    return _as_image(color, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[color.shape[2]])
 
 
 def resize(picture: Picture, long_edge: int) -> Picture:
     """Scale so that the longer edge is ``long_edge`` pixels, with Lanczos' filter (a = 3), up or down.
 
     The shorter edge is kept in proportion but not below MIN_SIDE. Averages are of sRGB values, as in nearly
-    every viewer and in the pictures that the networks were trained on, not of linear light. Colours are
+    every viewer and in the pictures that the networks were trained on, not of linear light. Colors are
     weighted by alpha, so that what is transparent does not bleed into edges. 16 bits stay 16 bits.
     """
     width, height = picture.size
@@ -344,7 +344,7 @@ def _to_picture(decoded: Decoded, name: str) -> Picture:
         icc=decoded.icc,
         exif=decoded.exif,
         dpi=decoded.dpi if decoded.dpi is None or decoded.orientation < 5 else decoded.dpi[::-1],
-        grey=decoded.space == "grey",
+        gray=decoded.space == "gray",
         name=name,
     )
 
@@ -380,10 +380,10 @@ def _upright(array: Samples, orientation: int) -> Samples:
 
 
 def _for_saving(picture: Picture, format_name: str) -> tuple[Image.Image, bytes | None]:
-    """The Pillow image to encode, in its own colour space, and the profile to embed."""
+    """The Pillow image to encode, in its own color space, and the profile to embed."""
     if picture.alpha is not None and format_name not in encoding.WITH_ALPHA:
         picture = replace(picture, pixels=_on_white(picture.pixels, picture.alpha), alpha=None)
-    if picture.pixels.dtype == np.uint16 and format_name not in encoding.WITH_16_BIT_GREY:
+    if picture.pixels.dtype == np.uint16 and format_name not in encoding.WITH_16_BIT_GRAY:
         alpha = None if picture.alpha is None else eight_bits(picture.alpha)
         picture = replace(picture, pixels=eight_bits(picture.pixels), alpha=alpha)
     image = to_pil(picture)

@@ -60,7 +60,7 @@ class _Scene:
     picture: Array
     """(3, size, size)."""
 
-    def colour(self) -> Array:
+    def color(self) -> Array:
         """(3, 1, 1), any of the palette's."""
         return np.asarray(self.palette[self.rng.integers(0, len(self.palette))][:, None, None])
 
@@ -96,7 +96,7 @@ def _picture(size: int, rng: np.random.Generator) -> Array:
 
 
 def _palette(rng: np.random.Generator) -> Array:
-    """Eight colours around two hues, mostly muted, light and dark: (8, 3)."""
+    """Eight colors around two hues, mostly muted, light and dark: (8, 3)."""
     # Earth and leaves, skies and water, and now and then anything.
     usual = [rng.uniform(0.03, 0.3), rng.uniform(0.52, 0.66)]
     hues = np.array([hue if rng.random() < 0.75 else rng.random() for hue in usual])
@@ -110,7 +110,7 @@ def _palette(rng: np.random.Generator) -> Array:
 
 
 def _gradient(scene: _Scene, top: Array, bottom: Array) -> Array:
-    """A smooth way from one colour to another, in any direction but mostly downwards: (3, size, size)."""
+    """A smooth way from one color to another, in any direction but mostly downwards: (3, size, size)."""
     lean = scene.rng.normal(0, 0.35)
     way = (scene.y + lean * (scene.x - 0.5)).clip(0, 1) ** scene.rng.uniform(0.6, 1.6)
     return np.asarray(top + (bottom - top) * way)
@@ -118,7 +118,7 @@ def _gradient(scene: _Scene, top: Array, bottom: Array) -> Array:
 
 def _wall(scene: _Scene) -> None:
     """A backdrop: hardly anything but a slow change of light."""
-    base = scene.colour()
+    base = scene.color()
     scene.picture[:] = _gradient(scene, base, base * scene.rng.uniform(0.5, 1.3))
     scene.picture += scene.rng.choice([0.0, 0.01, 0.04]) * scene.shifted(int(scene.rng.integers(0, 4)))
     if scene.rng.random() < 0.3:
@@ -140,13 +140,13 @@ def _landscape(scene: _Scene) -> None:
         ridge = scene.shifted(_CLOUDY)[0] * 0.06 + scene.shifted(_ROUGH)[0] * rng.uniform(0, 0.02)
         rise = horizon - (1 - distance) * 0.08 * rng.random() - ridge
         cover = ((y - rise[None]) * scene.size).clip(0, 1)
-        tone = scene.colour() * (1 + rng.uniform(0, 0.2) * scene.shifted(_NATURAL))
+        tone = scene.color() * (1 + rng.uniform(0, 0.2) * scene.shifted(_NATURAL))
         scene.picture += cover * (tone + (haze - tone) * distance - scene.picture)
     depth = (y - horizon).clip(0.02)
     near = scene.textures[rng.choice([_NATURAL, _SMOOTH])]
     rows = (0.12 * scene.size / depth).astype(int) % scene.size
     columns = ((x - 0.5) / depth * 0.4 * scene.size).astype(int) % scene.size
-    land = scene.colour() * (1 + rng.choice([0.05, 0.15, 0.25]) * near[rows, columns])
+    land = scene.color() * (1 + rng.choice([0.05, 0.15, 0.25]) * near[rows, columns])
     cover = ((y - horizon) * scene.size).clip(0, 1)
     scene.picture += cover * (land + (haze - land) * np.exp(-depth / 0.05) * 0.6 - scene.picture)
     if rng.random() < 0.75:
@@ -156,10 +156,10 @@ def _landscape(scene: _Scene) -> None:
 def _room(scene: _Scene) -> None:
     """Walls, a floor and straight edges: furniture, houses, rows of windows."""
     rng, x, y = scene.rng, scene.x, scene.y
-    base = scene.colour()
+    base = scene.color()
     scene.picture[:] = _gradient(scene, base, base * rng.uniform(0.7, 1.2))
     edge = rng.uniform(0.55, 0.95) + rng.normal(0, 0.1) * (x - 0.5)
-    floor = scene.colour() * (1 + rng.choice([0.0, 0.05, 0.15]) * scene.shifted(_NATURAL))
+    floor = scene.color() * (1 + rng.choice([0.0, 0.05, 0.15]) * scene.shifted(_NATURAL))
     scene.picture += ((y - edge) * scene.size).clip(0, 1) * (floor - scene.picture)
     for _ in range(rng.integers(2, 9)):
         x0, y0 = rng.uniform(-0.1, 0.9), rng.uniform(-0.1, 0.8)
@@ -168,19 +168,19 @@ def _room(scene: _Scene) -> None:
         inside = np.minimum(
             np.minimum(across, 1 - across) * (x1 - x0), np.minimum(down, 1 - down) * (y1 - y0)
         )
-        tone = scene.colour() * (
+        tone = scene.color() * (
             1 + rng.uniform(-0.3, 0.3) * (down - 0.5) + rng.choice([0, 0.06]) * scene.shifted(_NATURAL)
         )
         if rng.random() < 0.5:
             columns, rows = rng.integers(1, 9), rng.integers(1, 9)
             pane = ((across * columns) % 1 > 0.35) & ((down * rows) % 1 > rng.uniform(0.1, 0.5))
-            tone = tone + pane * (scene.colour() - tone) * rng.uniform(0.3, 1)
+            tone = tone + pane * (scene.color() - tone) * rng.uniform(0.3, 1)
         scene.picture += (inside * scene.size).clip(0, 1) * (tone - scene.picture)
 
 
 def _foliage(scene: _Scene) -> None:
     """Leaves over leaves."""
-    base = _gradient(scene, scene.colour(), scene.colour())
+    base = _gradient(scene, scene.color(), scene.color())
     scene.picture[:] = base * (1 + scene.rng.uniform(0.05, 0.3) * scene.shifted(_NATURAL))
     _leaves(scene, int(scene.rng.integers(150, 300)))
 
@@ -194,9 +194,7 @@ def _leaves(scene: _Scene, count: int, above: float = -0.1) -> None:
     for radius, cy in zip(radii, down, strict=True):
         near = 1.0 if above < 0 else 0.3 + 1.5 * (cy - above)
         at = (rng.uniform(-0.1, 1.1), float(cy), float(radius * near))
-        _blob(
-            scene, at, scene.colour(), aspect=rng.uniform(0.25, 1), rough=0.12, texture=rng.uniform(0, 0.15)
-        )
+        _blob(scene, at, scene.color(), aspect=rng.uniform(0.25, 1), rough=0.12, texture=rng.uniform(0, 0.15))
 
 
 def _subject(scene: _Scene) -> None:
@@ -204,7 +202,7 @@ def _subject(scene: _Scene) -> None:
     rng = scene.rng
     height = rng.uniform(0.1, 0.33)
     cx, cy = rng.uniform(0.15, 0.85), rng.uniform(0.35, 0.85)
-    skin, kind = scene.colour(), rng.choice([0.02, 0.08, 0.2])
+    skin, kind = scene.color(), rng.choice([0.02, 0.08, 0.2])
     shadow = (cx - 0.5 * height * float(scene.light[0]), cy + height * 0.9, height * 0.8)
     dark = scene.picture.min(axis=(1, 2))[:, None, None] * 0.5
     _blob(scene, shadow, dark, aspect=0.25, angle=0.0, soft=0.5, flat=True)
@@ -220,7 +218,7 @@ def _subject(scene: _Scene) -> None:
             at = (cx + rng.uniform(-0.8, 0.8) * height, cy + rng.uniform(-0.6, 1.0) * height)
             radius, aspect = height * rng.uniform(0.15, 0.6), rng.uniform(0.25, 1)
         angle = np.pi / 2 if upright and part == 0 else rng.uniform(0, np.pi)
-        tone = skin if rng.random() < 0.5 else scene.colour()
+        tone = skin if rng.random() < 0.5 else scene.color()
         _blob(scene, (*at, radius), tone, aspect=aspect, angle=angle, rough=0.03, texture=kind, round_=True)
     for side in (-1, 1):  # eyes
         accent = (cx + (beside[0] + side * 0.13) * height, cy + beside[1] * height, 0.05 * height)
@@ -230,7 +228,7 @@ def _subject(scene: _Scene) -> None:
 def _blob(
     scene: _Scene,
     where: tuple[float, float, float],
-    colour: Array,
+    color: Array,
     *,
     aspect: float,
     angle: float | None = None,
@@ -276,7 +274,7 @@ def _blob(
     if round_ and rng.random() < 0.2:  # striped or checked
         bands = np.sin(u * rng.uniform(6, 25)) * (np.sin(v * 12) if rng.random() < 0.4 else 1)
         shade = shade * np.where(bands > rng.uniform(-0.5, 0.5), 1.0, rng.uniform(0.3, 0.9))
-    scene.picture[:, box[0], box[1]] += cover * (colour * shade - scene.picture[:, box[0], box[1]])
+    scene.picture[:, box[0], box[1]] += cover * (color * shade - scene.picture[:, box[0], box[1]])
 
 
 def _blur(scene: _Scene, radius: float) -> None:

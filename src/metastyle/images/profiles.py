@@ -1,7 +1,7 @@
-"""Colour profiles: from a picture's own colours to sRGB and back, with littleCMS through Pillow.
+"""Color profiles: from a picture's own colors to sRGB and back, with littleCMS through Pillow.
 
-Colour management works at 8 bits, all that Pillow hands to littleCMS. The intent is relative colorimetric
-with black-point compensation: in-gamut colours stay exact, and the darkest ink becomes black.
+Color management works at 8 bits, all that Pillow hands to littleCMS. The intent is relative colorimetric
+with black-point compensation: in-gamut colors stay exact, and the darkest ink becomes black.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def lab_to_srgb() -> ImageCms.ImageCmsTransform | None:
 
 
 def changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform of L or RGB moves no colour by more than 1 of 255: the profile is sRGB by any name.
+    """Whether a transform of L or RGB moves no color by more than 1 of 255: the profile is sRGB by any name.
 
-    Measured on all greys, or on a 16 x 16 x 16 grid of colours.
+    Measured on all grays, or on a 16 x 16 x 16 grid of colors.
     """
     own: NDArray[np.uint8]
     if transform.input_mode == "L":

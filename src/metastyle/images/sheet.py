@@ -1,4 +1,4 @@
-"""Labelled sheets of pictures: before/style/after, contact sheets, strips."""
+"""Labeled sheets of pictures: before/style/after, contact sheets, strips."""
 
 from __future__ import annotations
 

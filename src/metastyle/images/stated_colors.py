@@ -1,4 +1,4 @@
-"""Colours that a file states in words instead of an ICC profile, and their conversion to sRGB.
+"""Colors that a file states in words instead of an ICC profile, and their conversion to sRGB.
 
 Code points (ITU-T H.273: HEIC, AVIF, cICP in PNG), PNG's gAMA and cHRM, EXIF's and TIFF's tags. High dynamic
 range becomes standard as ITU-R BT.2408 relates them: reference white, 203 cd/m2, is white; brighter
@@ -85,17 +85,17 @@ def from_exif(exif: Image.Exif) -> Stated | None:
     space = camera.get(_COLOR_SPACE)
     if space == 2 or (space != 1 and str(pointed.get(_INTEROP_INDEX, ""))[:3] == "R03"):
         return Stated(_ADOBE_RGB, 563 / 256)
-    white, colours = exif.get(_WHITE_POINT), exif.get(_CHROMATICITIES)
-    if space == 1 or white is None or colours is None:
+    white, colors = exif.get(_WHITE_POINT), exif.get(_CHROMATICITIES)
+    if space == 1 or white is None or colors is None:
         return None
     gamma = camera.get(_GAMMA)
     return _unless_srgb(
-        tuple(float(v) for v in (*colours, *white)), _curve(None if gamma is None else float(gamma))
+        tuple(float(v) for v in (*colors, *white)), _curve(None if gamma is None else float(gamma))
     )
 
 
 def to_srgb(samples: Samples, stated: Stated) -> Samples:
-    """(H, W) or (H, W, 3), uint8 or uint16, in the stated colours -> the same in sRGB."""
+    """(H, W) or (H, W, 3), uint8 or uint16, in the stated colors -> the same in sRGB."""
     out = np.empty_like(samples)
     top = np.float32(np.iinfo(samples.dtype).max)
     light = _light(stated.transfer, int(top) + 1)

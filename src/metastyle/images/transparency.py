@@ -13,11 +13,11 @@ from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, from_tensor, to_tensor
 
 _LEAST_SHARE = 1 / 255
-"""Of opacity: colours that are less visible are as good as unknown."""
+"""Of opacity: colors that are less visible are as good as unknown."""
 
 
 def visible_painting(picture: Picture) -> Picture:
-    """A painting whose pixels do not depend on hidden colours; its alpha says how visible they are.
+    """A painting whose pixels do not depend on hidden colors; its alpha says how visible they are.
 
     Every pixel is laid, by its alpha, over a smooth continuation of the visible ones, so that no edge appears
     that nobody sees. Without alpha, or where all is opaque, the picture comes back without alpha, unchanged.
@@ -31,8 +31,8 @@ def visible_painting(picture: Picture) -> Picture:
     mask = mask * (mask > _LEAST_SHARE)
     if not bool((mask > 0).any()):
         raise MetastyleError(f"{picture.name} is transparent everywhere: there is nothing to learn")
-    colours = to_tensor(picture.pixels) * (mask > 0)
-    filled = torch.lerp(_continued(colours, mask), colours, mask)
+    colors = to_tensor(picture.pixels) * (mask > 0)
+    filled = torch.lerp(_continued(colors, mask), colors, mask)
     top = np.iinfo(picture.alpha.dtype).max
     alpha = np.rint(mask[0, 0].numpy() * top).astype(picture.alpha.dtype)
     return dataclasses.replace(picture, pixels=from_tensor(filled, picture.pixels.dtype), alpha=alpha)
@@ -46,15 +46,15 @@ def alpha_mask(picture: Picture) -> Tensor | None:
     return torch.from_numpy(picture.alpha.astype(np.float32) / np.float32(top))[None, None]
 
 
-def _continued(colours: Tensor, weight: Tensor) -> Tensor:
+def _continued(colors: Tensor, weight: Tensor) -> Tensor:
     """Averages of ever larger squares where smaller ones know nothing ("pull-push", Gortler et al. 1996)."""
     if bool((weight >= 1).all()) or max(weight.shape[2:]) == 1:
-        return colours
+        return colors
     odd = (0, weight.shape[3] % 2, 0, weight.shape[2] % 2)
-    known, weighted = (F.pad(x, odd) for x in (weight, colours * weight))
+    known, weighted = (F.pad(x, odd) for x in (weight, colors * weight))
     less = F.avg_pool2d(known, 2)
     smaller = F.avg_pool2d(weighted, 2) / less.clamp(min=1e-12)
     below = _continued(smaller, (4 * less).clamp(max=1))
     size = (weight.shape[2] + odd[3], weight.shape[3] + odd[1])
     larger = F.interpolate(below, size=size, mode="bilinear", align_corners=False)
-    return torch.lerp(larger[..., : weight.shape[2], : weight.shape[3]], colours, weight)
+    return torch.lerp(larger[..., : weight.shape[2], : weight.shape[3]], colors, weight)

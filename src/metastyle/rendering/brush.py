@@ -9,7 +9,7 @@ is kept, the details finer than a pixel of the working size:
 
 A Laplacian pyramid of two levels (Burt and Adelson 1983), each level painted at its own scale. Gatys et al.,
 "Controlling Perceptual Factors in Neural Style Transfer" (2017), section 6, go from coarse to fine by
-optimising; repainting the enlarged coarse picture, the nearest that a network can do, loses the
+optimizing; repainting the enlarged coarse picture, the nearest that a network can do, loses the
 photograph's detail and grows blotches in even areas, so it is not what is done here.
 """
 
@@ -68,7 +68,7 @@ def render_with_brush(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Samples:
-    """Stylise (H, W, 3) uint8 or uint16 with strokes of the given size; same shape and type.
+    """Stylize (H, W, 3) uint8 or uint16 with strokes of the given size; same shape and type.
 
     Args:
         brush: relative size of strokes, 0.25 to 8; see ``working_edge``.
@@ -103,7 +103,7 @@ def _add_enlarged(pixels: Samples, difference: NDArray[np.float32]) -> None:
     scale = difference.shape[0] / height
     for top in range(0, height, _ROWS):
         rows = pixels[top : top + _ROWS]
-        # The filter reaches beyond the box into its neighbours: strips join without a seam.
+        # The filter reaches beyond the box into its neighbors: strips join without a seam.
         box = (0.0, top * scale, difference.shape[1], min((top + len(rows)) * scale, difference.shape[0]))
         for c, plane in enumerate(planes):
             enlarged = plane.resize((width, len(rows)), Image.Resampling.BICUBIC, box=box)

@@ -3,17 +3,17 @@
 Each is the network's own convolution, rewritten by identities that change only the order of the
 sums, where the rewriting is faster on a processor:
 
-- 9x9 from 3 channels: nine neighbouring pixels become 27 channels, and a 9x1 kernel is left. Three
+- 9x9 from 3 channels: nine neighboring pixels become 27 channels, and a 9x1 kernel is left. Three
   channels would leave most lanes of the processor idle.
-- nearest-neighbour doubling, then 3x3: of the nine taps of a result's pixel several fall on the same pixel of
+- nearest-neighbor doubling, then 3x3: of the nine taps of a result's pixel several fall on the same pixel of
   the small picture. Added up beforehand, four 2x2 kernels are left, one for each of the four positions:
   4/9 of the arithmetic. Reflection at the doubled picture's border is replication at the small one's.
-- 9x9 to 3 channels: a 9x1 kernel to 27 channels, of which nine neighbours are then added up. Three
+- 9x9 to 3 channels: a 9x1 kernel to 27 channels, of which nine neighbors are then added up. Three
   channels of a result would be computed as sixteen.
 
 Rows are the axis along which a picture is cut. A convolution says which rows of its source it needs
 (``source_rows``) and turns them into rows of its result: (1, C, rows, W), channels last in memory, raw, that
-is, before normalisation.
+is, before normalization.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class FirstConvolution(Convolution):
 
 
 class DoublingConvolution(Convolution):
-    """Nearest-neighbour doubling, then a reflecting 3x3 convolution."""
+    """Nearest-neighbor doubling, then a reflecting 3x3 convolution."""
 
     def __init__(self, layer: Conv, dtype: torch.dtype, *, transposed: bool) -> None:
         super().__init__(layer, dtype, transposed=transposed)

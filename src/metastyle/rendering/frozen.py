@@ -1,9 +1,9 @@
-"""A network whose instance normalisation uses recorded statistics: plain convolutions, and still pictures.
+"""A network whose instance normalization uses recorded statistics: plain convolutions, and still pictures.
 
-Instance normalisation takes the mean and variance of each channel from the very picture that it normalises.
-In a film they change with every frame, and with them the colour of everything: a picture's part flickers
+Instance normalization takes the mean and variance of each channel from the very picture that it normalizes.
+In a film they change with every frame, and with them the color of everything: a picture's part flickers
 because of what happens elsewhere. Statistics recorded once for a shot and kept make equal parts of two frames
-come out equal, and turn each normalisation into an affine map of known numbers,
+come out equal, and turn each normalization into an affine map of known numbers,
 
     gamma * (w * x + b - mean) / sqrt(variance + eps) + beta = (s w) * x + (s (b - mean) + beta),
     s = gamma / sqrt(variance + eps),
@@ -39,12 +39,12 @@ GPU_STRIP_BYTES = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What the fifteen instance normalisations of a network divide by, in the network's order."""
+    """What the fifteen instance normalizations of a network divide by, in the network's order."""
 
     means: tuple[Tensor, ...]
     """(C,) each, float64."""
     variances: tuple[Tensor, ...]
-    """(C,) each, float64, biased, as instance normalisation uses them."""
+    """(C,) each, float64, biased, as instance normalization uses them."""
 
 
 def measure(stylizer: Stylizer, pixels: np.ndarray) -> Statistics:
@@ -77,9 +77,9 @@ def average(statistics: Sequence[Statistics], weights: Sequence[float] | None = 
 
 
 def fold(network: TransformationNetwork, statistics: Statistics) -> TransformationNetwork:
-    """A copy of ``network`` whose convolutions have taken over the normalisation by ``statistics``.
+    """A copy of ``network`` whose convolutions have taken over the normalization by ``statistics``.
 
-    Its instance normalisations are identities; ``forward`` is otherwise what it was.
+    Its instance normalizations are identities; ``forward`` is otherwise what it was.
     """
     folded = copy.deepcopy(network).eval().requires_grad_(False)
     numbers = zip(statistics.means, statistics.variances, strict=True)
@@ -99,7 +99,7 @@ def fold(network: TransformationNetwork, statistics: Statistics) -> Transformati
 
 
 def _pairs(network: TransformationNetwork) -> list[tuple[nn.Module, str, str]]:
-    """Each convolution and the normalisation behind it: owner and both names, in the network's order."""
+    """Each convolution and the normalization behind it: owner and both names, in the network's order."""
     pairs: list[tuple[nn.Module, str, str]] = []
     pairs += [(network, name, f"{name}_norm") for name in ("down1", "down2", "down3")]
     for block in network.residuals:
@@ -109,7 +109,7 @@ def _pairs(network: TransformationNetwork) -> list[tuple[nn.Module, str, str]]:
 
 
 class FrozenStylizer:
-    """Stylises the frames of one shot with the statistics of some of them.
+    """Stylizes the frames of one shot with the statistics of some of them.
 
     frames: what to take statistics from, (H, W, 3) uint8 or uint16 each; their average is used.
     device, precision, grain: as for ``Stylizer``.
@@ -143,7 +143,7 @@ class FrozenStylizer:
 
     @own_surroundings()
     def render(self, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
-        """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
+        """Stylize (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
 
         origin: row and column of the plane of grain where the picture begins.
         """

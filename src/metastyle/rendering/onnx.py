@@ -46,7 +46,7 @@ def export_onnx(
 ) -> None:
     """Write ``network`` as one ONNX file (opset 20, float32), 6.7 MB.
 
-    Its input ``content`` and output ``stylised`` are (batch, 3, height, width) in [0, 1], RGB; batch, height
+    Its input ``content`` and output ``stylized`` are (batch, 3, height, width) in [0, 1], RGB; batch, height
     and width are free, 16 pixels a side at least. ``metadata``: what the file should say of itself besides.
 
     Raises MetastyleError if the extra ``export`` is not installed, for an existing file unless
@@ -68,12 +68,12 @@ def export_onnx(
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
         program = torch.onnx.export(
             module,
-            # Nothing about this size is special, so nothing is specialised.
+            # Nothing about this size is special, so nothing is specialized.
             (torch.zeros(2, 3, 65, 98, dtype=torch.float32),),
             dynamo=True,
             dynamic_shapes={"content": free},
             input_names=["content"],
-            output_names=["stylised"],
+            output_names=["stylized"],
             opset_version=OPSET,
             verbose=False,
         )

@@ -11,7 +11,7 @@ from metastyle.rendering.stylizer import check_pixels
 
 
 class OnnxStylizer:
-    """Stylises pictures with a file that ``export_onnx`` wrote, whole and on the processor.
+    """Stylizes pictures with a file that ``export_onnx`` wrote, whole and on the processor.
 
     threads: 0 lets onnxruntime choose. Memory is not bounded: about 0.7 kB for each pixel.
     """
@@ -34,11 +34,11 @@ class OnnxStylizer:
                 f"{path} cannot be run by onnxruntime: {str(error).splitlines()[0]}"
             ) from error
         names = ([i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()])
-        if names != (["content"], ["stylised"]):
+        if names not in ((["content"], ["stylized"]), (["content"], ["stylised"])):  # the latter until 0.1.0
             raise MetastyleError(f"{path} was not written by export_onnx: its inputs and outputs are {names}")
 
     def render(self, pixels: np.ndarray) -> np.ndarray:
-        """Stylise (H, W, 3) uint8 or uint16; same shape and type."""
+        """Stylize (H, W, 3) uint8 or uint16; same shape and type."""
         check_pixels(pixels)
         scale = np.float32(np.iinfo(pixels.dtype).max)
         content = (pixels.astype(np.float32) / scale).transpose(2, 0, 1)[None]

@@ -1,4 +1,4 @@
-"""A network without instance normalisation, from its source to its result in one pass over a picture's rows.
+"""A network without instance normalization, from its source to its result in one pass over a picture's rows.
 
 Plain convolutions need no statistics of the whole picture, so a row of the result can be had as soon as
 the rows around it are there. Every layer remembers the last rows that it gave; asked for more, it computes

@@ -1,8 +1,8 @@
 """A picture of any size through the network, strip by strip, equal to the whole picture at once.
 
-Instance normalisation needs the mean and variance of each layer over the whole picture. So the network is run
+Instance normalization needs the mean and variance of each layer over the whole picture. So the network is run
 layer by layer: a pass over all strips measures a layer, its statistics are frozen, and the next layer can be
-measured. Strips read real neighbouring rows at their edges and reflect only where the picture ends, so there
+measured. Strips read real neighboring rows at their edges and reflect only where the picture ends, so there
 is no seam to hide. A layer's result is kept if there is memory for it, or else computed again, from the
 last layer kept, whenever the next one asks for some of its rows.
 """
@@ -51,7 +51,7 @@ class Moments:
         self.count = total
 
     def variance(self) -> Tensor:
-        """The biased variance, as normalisation uses it."""
+        """The biased variance, as normalization uses it."""
         return self._squares / self.count
 
 
@@ -116,7 +116,7 @@ class Source:
 
 
 class Layer:
-    """One convolution and its normalisation: raw rows at any time, normalised ones once it was measured."""
+    """One convolution and its normalization: raw rows at any time, normalized ones once it was measured."""
 
     def __init__(self, source: Rows, convolve: Convolution, norm: nn.Module, *, relu: bool = True) -> None:
         assert isinstance(norm, nn.InstanceNorm2d)
@@ -194,7 +194,7 @@ REPEATED = {True: 0, False: 1}
 def make_plan(
     height: int, width: int, max_memory: int, *, itemsize: int = 4, strip_bytes: int = 2 << 20
 ) -> Plan:
-    """The fastest way to stylise a picture of ``height`` x ``width`` within ``max_memory`` bytes.
+    """The fastest way to stylize a picture of ``height`` x ``width`` within ``max_memory`` bytes.
 
     ``strip_bytes``: how much of a layer's result one strip should hold, in float32; a processor is
     fastest when several such strips fit its cache.
@@ -234,13 +234,13 @@ class Rendering:
         self._moments: list[Moments] = []
 
     def measure(self, picture: Source) -> list[Moments]:
-        """The moments that each instance normalisation sees, in the network's order; nothing is rendered."""
+        """The moments that each instance normalization sees, in the network's order; nothing is rendered."""
         with self._workspace_for(picture), torch.inference_mode():
             self._up(self._residuals(self._down(picture)))
         return self._moments
 
     def run(self, picture: Source, result: np.ndarray) -> None:
-        """Fill ``result``, (H, W, 3) of any memory layout, with the stylised picture."""
+        """Fill ``result``, (H, W, 3) of any memory layout, with the stylized picture."""
         with self._workspace_for(picture), torch.inference_mode():
             up2 = self._up(self._residuals(self._down(picture)))
             self._write(up2, result)

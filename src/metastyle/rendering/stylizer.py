@@ -35,7 +35,7 @@ PRECISIONS = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch
 
 
 class Stylizer:
-    """Stylises pictures with a copy of ``network``, as it is now.
+    """Stylizes pictures with a copy of ``network``, as it is now.
 
     device: "auto" takes CUDA, else Apple's GPU, else the processor; or a device's name.
     precision: "float32" ("auto" is the same), or "bfloat16": less time on processors and GPUs that compute
@@ -76,7 +76,7 @@ class Stylizer:
 
     @own_surroundings()
     def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
-        """Stylise (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
+        """Stylize (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
 
         ``progress`` is called with the part that is done, up to 1.0; an exception that it raises ends it all.
         """
@@ -85,7 +85,7 @@ class Stylizer:
 
     @own_surroundings()
     def render_many(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Stylise pictures as ``render`` does. A GPU takes neighbours of one size and type together."""
+        """Stylize pictures as ``render`` does. A GPU takes neighbors of one size and type together."""
         if self.device.type == "cpu":
             return [self.render(pixels) for pixels in pictures]  # a processor is busy with one already
         results: list[np.ndarray] = []
@@ -103,7 +103,7 @@ class Stylizer:
 
     @own_surroundings()
     def measure(self, pixels: np.ndarray) -> list[Moments]:
-        """Mean and variance of what each instance normalisation sees of (H, W, 3) uint8 or uint16.
+        """Mean and variance of what each instance normalization sees of (H, W, 3) uint8 or uint16.
 
         In the network's order; cheaper than ``render`` by the last convolution.
         """
@@ -114,7 +114,7 @@ class Stylizer:
 
     @own_surroundings()
     def render_tensor(self, x: Tensor, *, progress: Callable[[float], None] | None = None) -> Tensor:
-        """Stylise (B, 3, H, W) of floating point in [0, 1]; same shape, type and device, in (0, 1)."""
+        """Stylize (B, 3, H, W) of floating point in [0, 1]; same shape, type and device, in (0, 1)."""
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise MetastyleError(
                 f"a tensor {tuple(x.shape)} of {x.dtype}: it must be (B, 3, H, W) of floating point"
@@ -198,7 +198,7 @@ def default_budget(device: torch.device) -> int:
 
 
 def check_pixels(pixels: np.ndarray) -> None:
-    """Raise MetastyleError unless this is (H, W, 3) of uint8 or uint16 and of a size that can be stylised."""
+    """Raise MetastyleError unless this is (H, W, 3) of uint8 or uint16 and of a size that can be stylized."""
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise MetastyleError(f"a picture of shape {pixels.shape}: it must be (height, width, 3)")
     if pixels.dtype not in (np.uint8, np.uint16):

@@ -15,7 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted, moments
 from metastyle.weights.vgg19 import ADAIN_DECODER, load_published
 
@@ -38,17 +38,17 @@ class AdaIN:
         return cls(Encoder.load(4).to(device), load_decoder().to(device))
 
     @torch.inference_mode()
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Encode the style: mean and deviation of 512 channels."""
         mean, std = moments(self.encoder(style, [LAYER])[LAYER])
 
         @torch.inference_mode()
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             content = self.encoder(photo, [LAYER])[LAYER]
             mixed = content.lerp(adain(content, mean, std), self.strength)
             return fitted(self.decoder(mixed), photo)
 
-        return stylise
+        return stylize
 
 
 def adain(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:

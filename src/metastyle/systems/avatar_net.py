@@ -2,7 +2,7 @@
 arXiv 1805.03857).
 
 The style decorator, at relu4_1: both features are whitened (ZCA), the content's 5 x 5 patches are replaced
-by the style's most similar ones, and the result is coloured like the style. An hourglass decodes it, and on
+by the style's most similar ones, and the result is colored like the style. An hourglass decodes it, and on
 the way AdaIN gives its features the moments of the style's at relu3_1, relu2_1 and relu1_1. The hourglass
 was trained to give pictures back, each being its own style.
 
@@ -25,10 +25,10 @@ from torch.nn import functional as F
 from metastyle.core.network import Conv
 from metastyle.systems.adain import adain
 from metastyle.systems.patches import swap
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, Features, count, fitted, moments
 from metastyle.systems.weights import load_trained
-from metastyle.systems.whitening import Spectrum, colour, spectrum, whiten
+from metastyle.systems.whitening import Spectrum, color, spectrum, whiten
 
 BOTTLENECK = "relu4_1"
 SKIPS = ("relu3_1", "relu2_1", "relu1_1")
@@ -79,24 +79,24 @@ class AvatarNet:
         return cls(Encoder.load(4).to(device), decoder.to(device))
 
     @torch.inference_mode()
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Encode and whiten the style."""
         described = self.encoder(style, [BOTTLENECK, *SKIPS])
         target = spectrum(described[BOTTLENECK])
         whitened = whiten(described[BOTTLENECK], target)
 
         @torch.inference_mode()
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             content = self.encoder(photo, [BOTTLENECK])[BOTTLENECK]
             return fitted(self.decoder.decode(decorate(content, whitened, target), described), photo)
 
-        return stylise
+        return stylize
 
 
 def decorate(content: Tensor, whitened_style: Tensor, style: Spectrum) -> Tensor:
     """The style decorator: (1, C, H, W) -> the same."""
     whitened = whiten(content, spectrum(content))
-    return colour(swap(whitened[0], whitened_style[0], PATCH)[None], style)
+    return color(swap(whitened[0], whitened_style[0], PATCH)[None], style)
 
 
 def _moved(target: tuple[Tensor, Tensor], features: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.systems.avatar_net import Hourglass
 from metastyle.systems.shen import MetaNetwork
 from metastyle.systems.vgg19 import Decoder
@@ -37,16 +37,16 @@ def begin_with(decoder: Decoder, published: Decoder) -> None:
             decoder.output.load_state_dict({"bias": last["conv1_1.bias"]}, strict=False)
 
 
-def begin_with_initialisation(meta: MetaNetwork, initialisation: Initialisation) -> None:
-    """Begin at theta's filters for every painting, with hidden units that see standardised statistics.
+def begin_with_initialization(meta: MetaNetwork, initialization: Initialization) -> None:
+    """Begin at theta's filters for every painting, with hidden units that see standardized statistics.
 
     The linear maps begin at zero, as Psi's does: what depends on the painting is learned from there.
     """
-    theta = initialisation.network.state_dict()
+    theta = initialization.network.state_dict()
     meta.load_state_dict(
         {n: t for n, t in theta.items() if n.split(".")[0] in ("down1", "out")}, strict=False
     )
-    predictor = initialisation.predictor
+    predictor = initialization.predictor
     with torch.no_grad():
         for name, linear in zip(meta.generated, meta.maps, strict=True):
             assert isinstance(linear, nn.Linear)

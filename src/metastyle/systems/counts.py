@@ -49,7 +49,7 @@ def table() -> list[Count]:
         whole_vgg = count(_whole_vgg19())
     plain = {level: n - preprocessing for level, n in encoders.items()}
     return [
-        Count("Gatys et al.", "", 0, 0, "no model: the picture is optimised"),
+        Count("Gatys et al.", "", 0, 0, "no model: the picture is optimized"),
         Count("Johnson et al.", "1.68M", network, network, "one network for each style"),
         Count(
             "WCT",

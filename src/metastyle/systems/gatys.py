@@ -1,15 +1,15 @@
 """Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016).
 
-The picture itself is what is optimised, by L-BFGS:
+The picture itself is what is optimized, by L-BFGS:
 
     x = argmin_x  alpha L_content(x, photo) + beta L_style(x, style)                             (eq. 7)
 
-Two objectives. ``vgg16`` is the perceptual loss that MetaStyle and Johnson et al. minimise (VGG-16, relu2_2
+Two objectives. ``vgg16`` is the perceptual loss that MetaStyle and Johnson et al. minimize (VGG-16, relu2_2
 against relu1_2, relu2_2, relu3_3, relu4_3, 1 : 1e5): its minimum is the reference of the comparison.
-``vgg19`` is the paper's: relu4_2 against relu1_1 to relu5_1 of the normalised VGG-19 (section 3).
+``vgg19`` is the paper's: relu4_2 against relu1_1 to relu5_1 of the normalized VGG-19 (section 3).
 
-Deviations: optimisation starts from the photograph, not from noise. A penalty keeps the picture near
-[0, 1], so that clamping at the end changes little of what was optimised. Pooling takes maxima, as the
+Deviations: optimization starts from the photograph, not from noise. A penalty keeps the picture near
+[0, 1], so that clamping at the end changes little of what was optimized. Pooling takes maxima, as the
 published weights were trained. The weights of ``vgg19`` are ours, because losses are means here.
 """
 
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import content_loss, gram_matrix, perceptual_loss, style_loss, style_target
 from metastyle.errors import MetastyleError
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Encoder
 from metastyle.weights.vgg16 import load_loss_network
 
@@ -65,18 +65,18 @@ class Gatys:
         network = load_loss_network() if objective == "vgg16" else Encoder.load(5)
         return cls(network.to(device), iterations)
 
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Gram matrices of the style."""
         make = vgg19_objective if isinstance(self.network, Encoder) else vgg16_objective
         with torch.no_grad():
             objective_for = make(self.network, style)  # type: ignore[arg-type]
 
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             with torch.no_grad():
                 objective = objective_for(photo)
-            return minimise(objective, photo, self.iterations, self.after)
+            return minimize(objective, photo, self.iterations, self.after)
 
-        return stylise
+        return stylize
 
 
 def vgg16_objective(network: LossNetwork, style: Tensor) -> Callable[[Tensor], Objective]:
@@ -109,7 +109,7 @@ def vgg19_objective(encoder: Encoder, style: Tensor) -> Callable[[Tensor], Objec
     return objective_for
 
 
-def minimise(
+def minimize(
     objective: Objective,
     start: Tensor,
     iterations: int,
@@ -121,7 +121,7 @@ def minimise(
         MetastyleError: the loss is not finite.
     """
     x = start.detach().clone().requires_grad_()
-    optimiser = torch.optim.LBFGS(
+    optimizer = torch.optim.LBFGS(
         [x],
         max_iter=iterations,
         max_eval=2 * iterations,
@@ -134,7 +134,7 @@ def minimise(
 
     def closure() -> Tensor:
         nonlocal evaluations
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = objective(x) + RANGE_WEIGHT * F.mse_loss(x, x.clamp(0, 1))
         loss.backward()  # type: ignore[no-untyped-call]
         evaluations += 1
@@ -142,7 +142,7 @@ def minimise(
             after(evaluations, loss.item())
         return loss
 
-    loss = optimiser.step(closure)  # type: ignore[no-untyped-call]
+    loss = optimizer.step(closure)  # type: ignore[no-untyped-call]
     if not torch.isfinite(x).all():
         raise MetastyleError(
             f"L-BFGS diverged after {evaluations} evaluations, from a loss of {loss.detach().item():g}"

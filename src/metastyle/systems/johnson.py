@@ -3,8 +3,8 @@
     W* = argmin_W  E_x [ alpha L_content(f_W(x), x) + beta L_style(f_W(x), y_s) ]                (eq. 1)
 
 One network for one style, trained from random numbers: the project's own network and loss, Adam at 1e-3,
-batches of 4 photographs of 256 x 256. Deviations: those of the network (instance normalisation,
-nearest-neighbour upsampling, sigmoid) and a rate that falls along a cosine. The paper takes 40,000 steps;
+batches of 4 photographs of 256 x 256. Deviations: those of the network (instance normalization,
+nearest-neighbor upsampling, sigmoid) and a rate that falls along a cosine. The paper takes 40,000 steps;
 how many were taken here is a setting, and the comparison says it.
 """
 
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.images.contents import photo_pool, synthetic_pool
 from metastyle.images.picture import Picture
 from metastyle.systems.networks import repainting
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import count
 from metastyle.systems.weights import SHIPPED, load_trained, read_settings
 from metastyle.weights.vgg16 import load_loss_network
@@ -77,7 +77,7 @@ class Johnson:
         settings = AdaptationSettings(steps=steps, batch=4, size=256)
         return cls(device, load_loss_network(), photos, settings)
 
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Train."""
         s = self.settings
         pool_size = max(1, min(POOL, s.steps * s.batch))
@@ -87,7 +87,7 @@ class Johnson:
             pool = synthetic_pool(pool_size, s.size, s.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(s.seed)
-            start = Initialisation()
+            start = Initialization()
         training = Adaptation(start, self.loss_network, style, pool, s, str(self.device))
         for _ in training:
             pass
@@ -132,7 +132,7 @@ class TrainedJohnson:
             device, networks, [read_settings(path).get("seconds", 0.0) for _, path in sorted(paths.items())]
         )
 
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Find the network that was trained for this painting.
 
         Raises:

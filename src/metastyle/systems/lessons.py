@@ -54,7 +54,7 @@ class Lesson(Protocol):
         """Besides photographs: crops of paintings, one described painting, or nothing."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The parts of the loss, already weighted; their sum is minimised."""
+        """The parts of the loss, already weighted; their sum is minimized."""
 
 
 class Reconstruction:
@@ -256,7 +256,7 @@ def moment_loss(features: Sequence[Tensor], statistics: Tensor) -> Tensor:
 
 
 def total_variation(pictures: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, down and across."""
+    """Mean absolute difference of neighbors, down and across."""
     down = (pictures[:, :, 1:] - pictures[:, :, :-1]).abs().mean()
     return down + (pictures[:, :, :, 1:] - pictures[:, :, :, :-1]).abs().mean()
 

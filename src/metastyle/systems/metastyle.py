@@ -15,7 +15,7 @@ from metastyle import api
 from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.network import TransformationNetwork
 from metastyle.systems.networks import repainting
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import count
 
 
@@ -31,7 +31,7 @@ class MetaStyle:
         with torch.device("meta"):
             self.parameters = count(TransformationNetwork())
 
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Adapt to the painting at its own size, unless ``style_size`` was given."""
         changes: dict[str, Any] = {"style_size": max(style.shape[2:])} | self.changes
         adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)

@@ -1,7 +1,7 @@
 """Patch matching for Style-Swap and Avatar-Net: exact, and within a bound of memory.
 
 Chen and Schmidt 2016, section 3.1: each patch of the content's features is replaced by the patch of the
-style's features with the largest normalised cross-correlation,
+style's features with the largest normalized cross-correlation,
 
     BestMatch(i) = argmax_j <phi_i(C), phi_j(S)> / (|phi_i(C)| |phi_j(S)|)                       (eq. 1)
 

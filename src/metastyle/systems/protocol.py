@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
-Stylise: TypeAlias = Callable[[Tensor], Tensor]
+Stylize: TypeAlias = Callable[[Tensor], Tensor]
 """A photograph (1, 3, H, W) in [0, 1] -> a picture of the same shape, device and range."""
 
 
@@ -26,7 +26,7 @@ class System(Protocol):
     styles: str
     """How many styles one trained model serves: ``1`` or ``any``."""
 
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Do everything that one style costs once: adapting, training, encoding.
 
         ``style`` is a picture (1, 3, H, W) in [0, 1]. The result can be called many times.

@@ -8,11 +8,11 @@ features into the filters of an image transformation network:
 
 A hidden layer has 128 units for each of 14 convolutions, each of which has a linear map of its own from
 those to its filters and biases. The first and the last convolution are learned directly, instance
-normalisation has no parameters.
+normalization has no parameters.
 
-Deviations: the transformation network is ``core.network``'s, as in the table (nearest-neighbour upsampling,
+Deviations: the transformation network is ``core.network``'s, as in the table (nearest-neighbor upsampling,
 sigmoid at the end), every batch has another painting, not every twentieth, and training begins at the
-shipped theta's filters, the same for all paintings, on standardised statistics (``train-baseline shen
+shipped theta's filters, the same for all paintings, on standardized statistics (``train-baseline shen
 --from-scratch`` begins with random numbers). The published number counts
 the 14 convolutions' own filters too, 1,660,448 numbers that are always overwritten: they are not kept.
 """
@@ -25,12 +25,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from metastyle.core.initialisation import STATISTICS, Parameters
+from metastyle.core.initialization import STATISTICS, Parameters
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import style_target
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
 from metastyle.systems.networks import repainting
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import count
 from metastyle.systems.weights import load_trained
 from metastyle.weights.vgg16 import load_loss_network
@@ -95,7 +95,7 @@ class Shen:
         return cls(meta.to(device), load_loss_network().to(device))
 
     @torch.no_grad()
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Describe the painting and generate its network."""
         with torch.device("meta"):
             network = TransformationNetwork()

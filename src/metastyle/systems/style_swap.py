@@ -7,7 +7,7 @@ trained inverse network turns them into a picture (section 3.2), where
     F = argmin_f sum_{H in N}  |Phi(f(H)) - H|^2 + lambda TV(f(H))                               (eq. 4)
 
 and N holds features of pictures as well as swapped ones. Deviations: the inverse network has no
-normalisation, and starts from the tail of AdaIN's published decoder, its last convolution from a
+normalization, and starts from the tail of AdaIN's published decoder, its last convolution from a
 least-squares fit. The table's 1.48M parameters are not reproduced by any published variant;
 the definition has 1,110,403.
 """
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from metastyle.systems.patches import swap
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
 from metastyle.systems.weights import load_trained
 
@@ -49,13 +49,13 @@ class StyleSwap:
         return cls(Encoder.load(3).to(device), inverse.to(device))
 
     @torch.inference_mode()
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Encode the style; its patches are compared when a photograph is there."""
         target = self.encoder(style, [LAYER])[LAYER][0]
 
         @torch.inference_mode()
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             content = self.encoder(photo, [LAYER])[LAYER][0]
             return fitted(self.inverse(swap(content, target, PATCH)[None]), photo)
 
-        return stylise
+        return stylize

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from metastyle.core.device import compute_dtype, pick_device
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.errors import MetastyleError
@@ -27,7 +27,7 @@ from metastyle.images.picture import open_picture, resize, to_tensor
 from metastyle.systems.adain import load_decoder
 from metastyle.systems.avatar_net import PART as AVATAR_NET
 from metastyle.systems.avatar_net import Hourglass
-from metastyle.systems.beginnings import begin_with, begin_with_initialisation
+from metastyle.systems.beginnings import begin_with, begin_with_initialization
 from metastyle.systems.johnson import PART as JOHNSON
 from metastyle.systems.johnson import OneStyle
 from metastyle.systems.lessons import (
@@ -57,7 +57,7 @@ from metastyle.training.checkpoint import (
     save_state,
     under,
 )
-from metastyle.training.config import DataConfig, OptimiserConfig
+from metastyle.training.config import DataConfig, OptimizerConfig
 from metastyle.training.data import Episode, Episodes, Painting, Request, Split, stream
 from metastyle.training.events import Finished, Saved, Started
 from metastyle.training.interrupt import Interrupt
@@ -65,7 +65,7 @@ from metastyle.training.preparation import loss_network_for
 from metastyle.training.schedule import progress_of, rate_factor
 from metastyle.training.sources import find_pictures
 from metastyle.training.target_cache import TargetCache, rounded, save_target
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 from metastyle.weights.vgg16 import load_loss_network
 
 PARTS = (*(wct_part(level) for level in reversed(LEVELS)), STYLE_SWAP, AVATAR_NET, SHEN, JOHNSON)
@@ -152,7 +152,7 @@ class Networks:
     loss_network: LossNetwork | None = None
     decoder: Decoder | None = None
     """AdaIN's, where decoders begin."""
-    initialisation: Initialisation | None = None
+    initialization: Initialization | None = None
     """theta and Psi, where Shen et al.'s network begins; with a predictor."""
 
 
@@ -179,7 +179,7 @@ def new_lesson(settings: Settings, networks: Networks, device: torch.device) -> 
             if part == SHEN:
                 meta = MetaNetwork()
                 if not settings.from_scratch:
-                    begin_with_initialisation(meta, networks.initialisation or load_initialisation()[0])
+                    begin_with_initialization(meta, networks.initialization or load_initialization()[0])
                 return part, MetaLearning(loss_network, meta.to(device))
             painting = to_tensor(resize(open_picture(settings.styles), PAINTING_SIZE).pixels).to(device)
             with _autocast(device, compute_dtype(device)):
@@ -247,7 +247,7 @@ class _Run:
             style_side=_SIDES,
             style_cap=PAINTING_SIZE,
         )
-        sizes = OptimiserConfig(styles=1 if described else 0, contents=batch, queries=batch)
+        sizes = OptimizerConfig(styles=1 if described else 0, contents=batch, queries=batch)
         precision = str(compute_dtype(self.device)).removeprefix("torch.")
         cache = TargetCache(self.output / "cache" / f"styles-{precision}")
         return Episodes(self.pictures, data, sizes, s.seed, cache, self.output / "cache" / "photos")

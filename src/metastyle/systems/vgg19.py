@@ -1,4 +1,4 @@
-"""The normalised VGG-19 that AdaIN, WCT, Avatar-Net and Style-Swap share, and its mirror image.
+"""The normalized VGG-19 that AdaIN, WCT, Avatar-Net and Style-Swap share, and its mirror image.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014), its
 filters scaled so that mean activations are one (Gatys et al. 2016, section 2), with a 1x1 convolution in
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """The encoder's mirror from relu``level``_1 to the picture; 3,505,219 parameters from relu4_1.
 
-    A convolution is called by the one that it inverts; nearest-neighbour upsampling inverts pooling.
+    A convolution is called by the one that it inverts; nearest-neighbor upsampling inverts pooling.
     """
 
     def __init__(self, level: int) -> None:

@@ -1,6 +1,6 @@
 """WCT: Li et al., "Universal Style Transfer via Feature Transforms" (NIPS 2017, arXiv 1705.08086).
 
-Five times, from relu5_1 down to relu1_1: encode, whiten and colour (see ``whitening``), blend with the
+Five times, from relu5_1 down to relu1_1: encode, whiten and color (see ``whitening``), blend with the
 features themselves, decode (section 3.3). Each decoder was trained alone to give pictures back:
 
     L = |I_o - I_i|^2 + lambda |Phi(I_o) - Phi(I_i)|^2,  lambda = 1                              (eq. 1)
@@ -18,10 +18,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from metastyle.systems.protocol import Stylise
+from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
 from metastyle.systems.weights import load_trained
-from metastyle.systems.whitening import spectrum, whiten_and_colour
+from metastyle.systems.whitening import spectrum, whiten_and_color
 
 LEVELS = (5, 4, 3, 2, 1)
 BLEND = 0.6
@@ -55,19 +55,19 @@ class WCT:
         return cls(Encoder.load(5).to(device), decoders)
 
     @torch.inference_mode()
-    def prepare(self, style: Tensor) -> Stylise:
+    def prepare(self, style: Tensor) -> Stylize:
         """Mean and covariance of the style's features at every level, decomposed."""
         layers = [f"relu{decoder.level}_1" for decoder in self.decoders]
         features = self.encoder(style, layers)
         targets = [spectrum(features[layer]) for layer in layers]
 
         @torch.inference_mode()
-        def stylise(photo: Tensor) -> Tensor:
+        def stylize(photo: Tensor) -> Tensor:
             picture = photo
             for layer, target, decoder in zip(layers, targets, self.decoders, strict=True):
                 own = self.encoder(picture, [layer])[layer]
-                mixed = own.lerp(whiten_and_colour(own, target), self.blend)
+                mixed = own.lerp(whiten_and_color(own, target), self.blend)
                 picture = decoder(mixed)[:, :, : photo.shape[2], : photo.shape[3]]
             return fitted(picture, photo)
 
-        return stylise
+        return stylize

@@ -11,7 +11,7 @@ from torch import nn
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.initialisation import check_format
+from metastyle.weights.initialization import check_format
 from metastyle.weights.tensor_files import decode, encode
 
 SHIPPED = Path(__file__).with_name("trained")

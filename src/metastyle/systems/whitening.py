@@ -1,9 +1,9 @@
-"""Whitening and colouring of features, by eigendecomposition in float64: for WCT and Avatar-Net.
+"""Whitening and coloring of features, by eigendecomposition in float64: for WCT and Avatar-Net.
 
 Li et al. 2017, section 3.2: with D, E the eigenvalues and eigenvectors of the features' covariance,
 
     whitened = E_c D_c^(-1/2) E_c^T (f_c - m_c)                                                  (eq. 2)
-    coloured = E_s D_s^(1/2) E_s^T whitened + m_s                                                (eq. 3)
+    colored = E_s D_s^(1/2) E_s^T whitened + m_s                                                (eq. 3)
 
 so that the covariance of the result is the style's.
 """
@@ -50,12 +50,12 @@ def whiten(features: Tensor, of: Spectrum) -> Tensor:
     return _like(of.power(-0.5) @ (_matrix(features) - of.mean), features)
 
 
-def colour(whitened: Tensor, style: Spectrum) -> Tensor:
+def color(whitened: Tensor, style: Spectrum) -> Tensor:
     """Equation 3."""
     return _like(style.power(0.5) @ _matrix(whitened) + style.mean, whitened)
 
 
-def whiten_and_colour(features: Tensor, style: Spectrum) -> Tensor:
+def whiten_and_color(features: Tensor, style: Spectrum) -> Tensor:
     """Equations 2 and 3 at once: (1, C, H, W) with the style's mean and covariance."""
     own = spectrum(features)
     transform = style.power(0.5) @ own.power(-0.5)

@@ -1,4 +1,4 @@
-"""More paintings out of each painting: cut-outs of it in other colours and sizes.
+"""More paintings out of each painting: cut-outs of it in other colors and sizes.
 
 A predicted start has to do for palettes that no training painting has. Every view is a painting of its own,
 with its own Gram matrices; which one it is depends on the painting's name and the view's number alone.
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
-# Orthonormal directions of chroma: across and along yellow-blue, both free of grey.
+# Orthonormal directions of chroma: across and along yellow-blue, both free of gray.
 _CHROMA = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])
 
 
 @dataclass(frozen=True)
 class View:
-    """How a painting is cut and coloured."""
+    """How a painting is cut and colored."""
 
     side: int
     """Shorter side of the whole painting, in pixels."""
@@ -31,7 +31,7 @@ class View:
     """Where the part begins: 0 is left or top, 1 right or bottom."""
     top: float
     turn: float
-    """Angle by which colours turn around the grey axis, in radians."""
+    """Angle by which colors turn around the gray axis, in radians."""
     saturation: float
     gamma: float
 
@@ -39,11 +39,11 @@ class View:
         numbers = (self.part, self.left, self.top, self.turn, self.saturation, self.gamma)
         return f"side {self.side}, view " + " ".join(f"{x:.6f}" for x in numbers)
 
-    def coloured(self, pixels: Pixels) -> Pixels:
+    def colored(self, pixels: Pixels) -> Pixels:
         """(H, W, 3) sRGB: hue turned and saturation scaled at the same luma, then a gamma."""
-        colour = pixels / 255.0
-        luma = (colour @ _LUMA)[..., None]
-        a, b = np.moveaxis((colour - luma) @ _CHROMA.T, -1, 0) * self.saturation
+        color = pixels / 255.0
+        luma = (color @ _LUMA)[..., None]
+        a, b = np.moveaxis((color - luma) @ _CHROMA.T, -1, 0) * self.saturation
         cos, sin = math.cos(self.turn), math.sin(self.turn)
         turned = np.stack([cos * a - sin * b, sin * a + cos * b], axis=-1) @ _CHROMA
         turned += luma - (turned @ _LUMA)[..., None]

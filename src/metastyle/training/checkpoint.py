@@ -1,7 +1,7 @@
 """A run on disk: one safetensors file, written whole and renamed into place, nothing pickled.
 
 Tensors: ``model.*`` what is learned, ``average.*`` its moving average, ``first.*`` and ``second.*`` Adam's
-moments of each parameter, ``photos.*`` the normalisation. Everything that is a number or a text (iteration,
+moments of each parameter, ``photos.*`` the normalization. Everything that is a number or a text (iteration,
 seconds, configuration ...) is JSON in the file's metadata. There are no random generators to keep: every
 draw is a function of the seed and the iteration.
 """

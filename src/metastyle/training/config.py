@@ -44,9 +44,9 @@ class DataConfig:
     style_side: tuple[int, int] = (512, 512)
     """Shorter side of a painting: one number from this range, fixed for each painting by its name."""
     style_cap: int | None = None
-    """Centre crop that a painting may not exceed, per side; none keeps it whole."""
+    """Center crop that a painting may not exceed, per side; none keeps it whole."""
     style_views: int = 1
-    """Paintings made of each one: itself, and cut-outs of it in other colours and sizes (``views.py``)."""
+    """Paintings made of each one: itself, and cut-outs of it in other colors and sizes (``views.py``)."""
     mix_styles: float = 0.0
     """Share of the paintings that come as one with another beside them, in any proportion."""
     held_out_contents: int = 16
@@ -94,12 +94,12 @@ class ObjectiveConfig:
     """Amount of grain that the network sees in flat areas of the photographs (``core/grain.py``)."""
     balance: float = 0.0
     """Exponent by which beta grows for quiet paintings (``balanced_style_weight`` in core/losses.py)."""
-    normalise_styles: bool = False
+    normalize_styles: bool = False
     """Divide each painting's loss by the style loss that untouched photographs have for it."""
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
+class OptimizerConfig:
     """The outer level's Adam and what one iteration holds."""
 
     styles: int = 4
@@ -142,11 +142,11 @@ class RunConfig:
     seed: int = 0
     """Of everything random."""
     init: str | None = None
-    """Initialisation weights to start from; none starts at random."""
+    """Initialization weights to start from; none starts at random."""
     device: str = "auto"
     """auto, cpu or cuda; several processes come from torchrun."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 is autocast: weights, sums and the optimiser stay float32."""
+    """bfloat16 is autocast: weights, sums and the optimizer stay float32."""
     threads: int | None = None
     """CPU threads of each process; none leaves torch's choice."""
     log_every: int = 10
@@ -166,7 +166,7 @@ class TrainingConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -272,7 +272,7 @@ def _described(kinds: tuple[Any, ...]) -> str:
 
 def check(config: TrainingConfig, origin: str = "configuration") -> None:
     """Raise a MetastyleError that names the first value that cannot work."""
-    data, objective, optimiser, run = config.data, config.objective, config.optimiser, config.run
+    data, objective, optimizer, run = config.data, config.objective, config.optimizer, config.run
 
     def need(ok: bool, name: str, expected: str) -> None:
         if not ok:
@@ -313,19 +313,19 @@ def check(config: TrainingConfig, origin: str = "configuration") -> None:
     need(0 <= objective.peak_weight < math.inf, "objective.peak_weight", "a number from 0")
     need(0 <= objective.grain <= LARGEST_GRAIN, "objective.grain", f"0 to {LARGEST_GRAIN:g}")
     need(0 <= objective.balance <= 1, "objective.balance", "0 to 1")
-    need(optimiser.styles >= 1, "optimiser.styles", "1 or more")
-    need(optimiser.contents >= 1, "optimiser.contents", "1 or more")
-    need(optimiser.queries >= 1, "optimiser.queries", "1 or more")
+    need(optimizer.styles >= 1, "optimizer.styles", "1 or more")
+    need(optimizer.contents >= 1, "optimizer.contents", "1 or more")
+    need(optimizer.queries >= 1, "optimizer.queries", "1 or more")
     need(
-        optimiser.styles_at_once is None or optimiser.styles_at_once >= 1,
-        "optimiser.styles_at_once",
+        optimizer.styles_at_once is None or optimizer.styles_at_once >= 1,
+        "optimizer.styles_at_once",
         "1 or more",
     )
-    need(0 < optimiser.rate < 1, "optimiser.rate", "a number above 0 and below 1")
-    need(optimiser.step_size_rate > 0, "optimiser.step_size_rate", "a number above 0")
-    need(0 <= optimiser.warm_up < 1, "optimiser.warm_up", "a share from 0 and below 1")
-    need(optimiser.clip is None or optimiser.clip > 0, "optimiser.clip", "a number above 0")
-    need(0 <= optimiser.average < 1, "optimiser.average", "0, or a decay below 1 such as 0.999")
+    need(0 < optimizer.rate < 1, "optimizer.rate", "a number above 0 and below 1")
+    need(optimizer.step_size_rate > 0, "optimizer.step_size_rate", "a number above 0")
+    need(0 <= optimizer.warm_up < 1, "optimizer.warm_up", "a share from 0 and below 1")
+    need(optimizer.clip is None or optimizer.clip > 0, "optimizer.clip", "a number above 0")
+    need(0 <= optimizer.average < 1, "optimizer.average", "0, or a decay below 1 such as 0.999")
     need(run.iterations is None or run.iterations >= 1, "run.iterations", "1 or more")
     need(run.minutes is None or 0 < run.minutes < math.inf, "run.minutes", "a number above 0")
     need(

@@ -28,7 +28,7 @@ from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.picture import eight_bits, open_picture
 from metastyle.training.augmentation import Pixels, view
-from metastyle.training.config import DataConfig, OptimiserConfig
+from metastyle.training.config import DataConfig, OptimizerConfig
 from metastyle.training.sources import Entry, find_pictures
 from metastyle.training.target_cache import TargetCache, load_target
 from metastyle.weights.cache import remember
@@ -131,20 +131,20 @@ class Episodes(Dataset[Episode]):
         self,
         pictures: Split,
         data: DataConfig,
-        optimiser: OptimiserConfig,
+        optimizer: OptimizerConfig,
         seed: int,
         cache: TargetCache,
         photo_folder: Path,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.pictures, self.data, self.optimiser, self.seed = pictures, data, optimiser, seed
+        self.pictures, self.data, self.optimizer, self.seed = pictures, data, optimizer, seed
         self.cache, self.photo_folder = cache, photo_folder
-        self.slots = range(rank, optimiser.styles, world_size)
+        self.slots = range(rank, optimizer.styles, world_size)
 
     def __getitem__(self, request: Request) -> Episode:
         broken: list[str] = []
-        index, sizes = request.index, self.optimiser
+        index, sizes = request.index, self.optimizer
         queries = self._photographs(self.pictures.outer, _OUTER, sizes.queries, request, broken)
         contents = queries
         if self.pictures.inner:
@@ -249,7 +249,7 @@ def cut(pixels: Pixels, crop: int, config: DataConfig, rng: np.random.Generator)
     return _tensor(square)
 
 
-def centre(pixels: Pixels, crop: int) -> Tensor:
+def center(pixels: Pixels, crop: int) -> Tensor:
     """The largest square in the middle of a picture -> (3, crop, crop) uint8."""
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -283,7 +283,7 @@ def painting(entry: Entry, config: DataConfig, cache: TargetCache, number: int =
         min(height, top + kept[1] / scale),
     )
     resized = _resize(pixels, kept, box)
-    return Painting(entry.name, cached, None, _tensor(seen.coloured(resized) if seen else resized)[None])
+    return Painting(entry.name, cached, None, _tensor(seen.colored(resized) if seen else resized)[None])
 
 
 def _resize(pixels: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> Pixels:

@@ -60,7 +60,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Validated:
-    """The loss without any adaptation step on held-out paintings and photographs, not normalised."""
+    """The loss without any adaptation step on held-out paintings and photographs, not normalized."""
 
     iteration: int
     seconds: float
@@ -95,7 +95,7 @@ class Finished:
     seconds: float
     reason: Literal["done", "stopped"]
     """``stopped``: by SIGTERM or Ctrl-C; running again goes on."""
-    initialisation: Path
+    initialization: Path
     """The weights as they are now, float16."""
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from metastyle.core.bilevel import MetaObjective
 from metastyle.core.grain import add_grain
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, balanced_style_weight
 from metastyle.core.network import idle_parameters
@@ -32,9 +32,9 @@ class Learner:
     """What is learned, and how.
 
     Attributes:
-        initialisation: theta and Psi, as Adam moves them.
+        initialization: theta and Psi, as Adam moves them.
         average: their moving average, what is validated and shipped; the same object where there is none.
-        photos: the per-style normalisation, None where styles are not normalised.
+        photos: the per-style normalization, None where styles are not normalized.
         skipped: updates left out so far because the gradient was not finite.
     """
 
@@ -42,18 +42,18 @@ class Learner:
         self,
         config: TrainingConfig,
         fabric: lightning_fabric.Fabric,
-        initialisation: Initialisation,
+        initialization: Initialization,
         loss_network: LossNetwork,
     ) -> None:
         self.config, self.fabric = config, fabric
-        self.initialisation = initialisation.to(fabric.device)
-        initialisation.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        idle = idle_parameters(initialisation.network)
-        for name, parameter in initialisation.network.named_parameters():
+        self.initialization = initialization.to(fabric.device)
+        initialization.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        idle = idle_parameters(initialization.network)
+        for name, parameter in initialization.network.named_parameters():
             parameter.requires_grad_(name not in idle)
         objective = config.objective
         self.objective = MetaObjective(
-            initialisation,
+            initialization,
             loss_network,
             inner_steps=objective.inner_steps,
             inner_parameters=objective.inner_parameters,
@@ -65,18 +65,18 @@ class Learner:
             style_weight=objective.style_weight,
         ).to(fabric.device)
         self.parameters = {n: p for n, p in self.objective.named_parameters() if p.requires_grad}
-        factors = {"log_step_sizes": config.optimiser.step_size_rate}
+        factors = {"log_step_sizes": config.optimizer.step_size_rate}
         factors |= dict.fromkeys(
-            [n for n in self.parameters if n.startswith("initialisation.predictor.")],
-            config.optimiser.predictor_rate,
+            [n for n in self.parameters if n.startswith("initialization.predictor.")],
+            config.optimizer.predictor_rate,
         )
         by_factor: dict[float, list[torch.nn.Parameter]] = {}
         for name, parameter in self.parameters.items():
             by_factor.setdefault(factors.get(name, 1.0), []).append(parameter)
         groups = [{"params": members, "factor": factor} for factor, members in by_factor.items()]
-        self.adam = torch.optim.Adam(groups, lr=config.optimiser.rate)
-        self.average = copy.deepcopy(initialisation) if config.optimiser.average else initialisation
-        self.peaks = PeakPenalty(initialisation.network) if objective.peak_weight else None
+        self.adam = torch.optim.Adam(groups, lr=config.optimizer.rate)
+        self.average = copy.deepcopy(initialization) if config.optimizer.average else initialization
+        self.peaks = PeakPenalty(initialization.network) if objective.peak_weight else None
         self.photos: PhotoGrams | None = None
         self.rate = 0.0
         self.skipped = self.skipped_running = 0
@@ -87,28 +87,28 @@ class Learner:
 
     def set_rates(self, progress: float) -> None:
         """Adam's rates, the style weight and, under the paper's schedule, the inner level's delta."""
-        optimiser, objective = self.config.optimiser, self.config.objective
-        self.rate = optimiser.rate * rate_factor(optimiser.schedule, progress, optimiser.warm_up)
+        optimizer, objective = self.config.optimizer, self.config.objective
+        self.rate = optimizer.rate * rate_factor(optimizer.schedule, progress, optimizer.warm_up)
         for group in self.adam.param_groups:
             group["lr"] = self.rate * group["factor"]
         ramp = style_weight_factor(progress, objective.reconstruct, objective.style_ramp)
         self.objective.weights = (objective.content_weight, ramp * objective.style_weight)
-        if optimiser.schedule == "paper" and not objective.learn_step_sizes:
+        if optimizer.schedule == "paper" and not objective.learn_step_sizes:
             delta = objective.step_size * rate_factor("paper", progress)
             self.objective.log_step_sizes.data.fill_(math.log(delta))
 
     def reconstruction_gradient(self, photos: Tensor, seed: int = 0) -> tuple[list[float], float]:
         """As ``gradient``, of the squared error between M(I_c; theta) and I_c with mean 0.5, deviation 0.22.
 
-        Instance normalisation forgets a picture's own mean and contrast; asked for them, the network
+        Instance normalization forgets a picture's own mean and contrast; asked for them, the network
         would smuggle them through a spike somewhere in the picture. All processes see the same photographs,
-        so there is nothing to synchronise.
+        so there is nothing to synchronize.
         """
         self.adam.zero_grad()
         mean, deviation = photos.mean((2, 3), keepdim=True), photos.std((2, 3), keepdim=True)
         wanted = (0.5 + 0.22 * (photos - mean) / (deviation + 0.02)).clamp(0.02, 0.98)
         with self.fabric.autocast():
-            pictures = self.initialisation.network(add_grain(photos, self.config.objective.grain, seed=seed))
+            pictures = self.initialization.network(add_grain(photos, self.config.objective.grain, seed=seed))
         loss = F.mse_loss(pictures.float(), wanted)
         self.fabric.backward(self._without_peaks(loss, 1))
         return [loss.item(), loss.item(), 0.0], self._clip()
@@ -119,9 +119,9 @@ class Learner:
         """Fill the parameters' gradients; returns total, content and style loss, and the gradient's norm.
 
         Both are means over the paintings of all processes. ``targets`` are this process's; they go through
-        the objective in groups of ``styles_at_once``, and processes synchronise once, with the last group.
+        the objective in groups of ``styles_at_once``, and processes synchronize once, with the last group.
         """
-        size = self.config.optimiser.styles_at_once or len(targets)
+        size = self.config.optimizer.styles_at_once or len(targets)
         losses = torch.zeros(3, dtype=torch.float32, device=self.fabric.device)
         self.adam.zero_grad()
         for first in range(0, len(targets), size):
@@ -144,7 +144,7 @@ class Learner:
         return loss + self.config.objective.peak_weight * self.peaks.collect(passes)
 
     def _clip(self) -> float:
-        clip = self.config.optimiser.clip
+        clip = self.config.optimizer.clip
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), math.inf if clip is None else clip)
         return norm.item()
 
@@ -166,15 +166,15 @@ class Learner:
             if self.skipped_running == TOO_MANY_SKIPPED:
                 raise MetastyleError(
                     f"the gradient was not finite {TOO_MANY_SKIPPED} times running, until iteration "
-                    f"{iteration}: use a smaller optimiser.rate or objective.step_size, or set optimiser.clip"
+                    f"{iteration}: use a smaller optimizer.rate or objective.step_size, or set optimizer.clip"
                 )
             return False
         self.skipped_running = 0
         self.adam.step()
-        if self.average is not self.initialisation:
-            decay = average_decay(self.config.optimiser.average, iteration)
+        if self.average is not self.initialization:
+            decay = average_decay(self.config.optimizer.average, iteration)
             with torch.no_grad():
-                for mean, p in zip(self.average.parameters(), self.initialisation.parameters(), strict=True):
+                for mean, p in zip(self.average.parameters(), self.initialization.parameters(), strict=True):
                     mean.lerp_(p, 1 - decay)
         return True
 
@@ -185,10 +185,10 @@ class Learner:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and numbers that ``restore`` goes on from, to the bit."""
-        tensors = prefixed("model", self.initialisation.state_dict())
+        tensors = prefixed("model", self.initialization.state_dict())
         tensors["log_step_sizes"] = self.objective.log_step_sizes.detach()
         tensors |= adam_tensors(self.adam, self.parameters)
-        if self.average is not self.initialisation:
+        if self.average is not self.initialization:
             tensors |= prefixed("average", self.average.state_dict())
         if self.photos is not None:
             tensors |= prefixed("photos", {str(k): mean for k, mean in enumerate(self.photos.means)})
@@ -200,10 +200,10 @@ class Learner:
         }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        self.initialisation.load_state_dict(under("model", tensors))
+        self.initialization.load_state_dict(under("model", tensors))
         self.objective.log_step_sizes.data.copy_(tensors["log_step_sizes"])
         restore_adam(self.adam, self.parameters, tensors, numbers["adam_steps"])
-        if self.average is not self.initialisation:
+        if self.average is not self.initialization:
             self.average.load_state_dict(under("average", tensors))
         means = under("photos", tensors)
         if means:

@@ -1,4 +1,4 @@
-"""Per-style normalisation: what a painting's style loss would be if the photographs were left untouched.
+"""Per-style normalization: what a painting's style loss would be if the photographs were left untouched.
 
 Gram losses of different paintings differ by two orders of magnitude, so that a plain average is ruled
 by a few of them. Divided by this number, every painting starts near 1.

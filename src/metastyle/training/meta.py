@@ -47,13 +47,13 @@ from metastyle.training.preparation import (
     loss_network_for,
     measure_paintings,
     measure_photos,
-    new_initialisation,
+    new_initialization,
     validation_set,
 )
 from metastyle.training.schedule import progress_of
 from metastyle.training.target_cache import TargetCache, rounded, save_target, side_by_side
 from metastyle.training.validation import look
-from metastyle.weights.initialisation import save_initialisation
+from metastyle.weights.initialization import save_initialization
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
 
@@ -100,9 +100,9 @@ def _launch(config: TrainingConfig) -> lightning_fabric.Fabric:
     together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if together else 1
     everywhere = int(os.environ["WORLD_SIZE"]) if together else 1
-    if config.optimiser.styles % everywhere:
+    if config.optimizer.styles % everywhere:
         raise MetastyleError(
-            f"optimiser.styles = {config.optimiser.styles}: use a multiple of the {everywhere} processes"
+            f"optimizer.styles = {config.optimizer.styles}: use a multiple of the {everywhere} processes"
         )
     log = logging.getLogger("lightning_fabric")
     level = log.level
@@ -152,8 +152,8 @@ class _Run:
     # ---- setting up
 
     def _set_up(self) -> Iterator[TrainingEvent]:
-        initialisation, unmeasured = new_initialisation(self.config)
-        self.learner = Learner(self.config, self.fabric, initialisation, self.vgg)
+        initialization, unmeasured = new_initialization(self.config)
+        self.learner = Learner(self.config, self.fabric, initialization, self.vgg)
         if self.state_path.exists():
             self._restore()
         else:
@@ -166,19 +166,19 @@ class _Run:
     def _prepare(self, unmeasured: bool) -> Iterator[TrainingEvent]:
         """The first process measures, the others are told."""
         learner, pictures = self.learner, self.pictures
-        predictor = learner.initialisation.predictor
+        predictor = learner.initialization.predictor
         if self.first and predictor is not None and unmeasured:
             yield from measure_paintings(
                 predictor, pictures.styles, self.config.data, self.cache, self._target
             )
-        if self.first and self.config.objective.normalise_styles:
+        if self.first and self.config.objective.normalize_styles:
             yield Preparing("photographs", 0, 1)
             learner.photos = measure_photos(pictures.outer, self.config, self.photo_folder, self._features)
         if self.fabric.world_size > 1:
             learner.photos = self.fabric.broadcast(learner.photos)
-            start = self.fabric.broadcast(learner.initialisation.state_dict())
-            learner.initialisation.load_state_dict(start)
-        learner.average.load_state_dict(learner.initialisation.state_dict())
+            start = self.fabric.broadcast(learner.initialization.state_dict())
+            learner.initialization.load_state_dict(start)
+        learner.average.load_state_dict(learner.initialization.state_dict())
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
         with torch.no_grad(), self.fabric.autocast():
@@ -279,7 +279,7 @@ class _Run:
         if self.config.objective.learn_step_sizes:
             settings["step_sizes"] = self.learner.step_sizes
         path = self.output / "metastyle.safetensors"
-        save_initialisation(self.learner.average, path, settings, overwrite=True)
+        save_initialization(self.learner.average, path, settings, overwrite=True)
         return path
 
     # ---- saving
@@ -364,7 +364,7 @@ class _Run:
         episodes = Episodes(
             self.pictures,
             self.config.data,
-            self.config.optimiser,
+            self.config.optimizer,
             run.seed,
             self.cache,
             self.photo_folder,

@@ -12,40 +12,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, gram_matrix
 from metastyle.errors import MetastyleError
 from metastyle.training.augmentation import Pixels
 from metastyle.training.config import DataConfig, TrainingConfig
-from metastyle.training.data import Painting, centre, cut, decode, painting, photograph
+from metastyle.training.data import Painting, center, cut, decode, painting, photograph
 from metastyle.training.events import Preparing
 from metastyle.training.loss_scale import PhotoGrams
 from metastyle.training.sources import Entry
 from metastyle.training.target_cache import TargetCache
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 
 PHOTOS = 48
-"""Photographs that the normalisation is estimated from."""
+"""Photographs that the normalization is estimated from."""
 PAINTINGS = 200
-"""Paintings that the predictor's standardisation is estimated from."""
+"""Paintings that the predictor's standardization is estimated from."""
 
 _T = TypeVar("_T")
 Describe = Callable[[Painting], StyleTarget]
 
 
-def new_initialisation(config: TrainingConfig) -> tuple[Initialisation, bool]:
-    """theta and Psi at iteration 0, and whether the predictor's standardisation is still to be measured."""
+def new_initialization(config: TrainingConfig) -> tuple[Initialization, bool]:
+    """theta and Psi at iteration 0, and whether the predictor's standardization is still to be measured."""
     predict = config.objective.predictor
     with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it was
         torch.manual_seed(config.run.seed)
         if config.run.init is None:
-            return Initialisation(predictor=StylePredictor() if predict else None), predict
-        loaded, _ = load_initialisation(Path(config.run.init))
+            return Initialization(predictor=StylePredictor() if predict else None), predict
+        loaded, _ = load_initialization(Path(config.run.init))
         if loaded.predictor is not None and not predict:
             raise MetastyleError(f"{config.run.init}: has a style predictor: set objective.predictor = true")
         if loaded.predictor is None and predict:
-            return Initialisation(loaded.network, StylePredictor()).train(), True
+            return Initialization(loaded.network, StylePredictor()).train(), True
         return loaded.train(), False
 
 
@@ -96,7 +96,7 @@ def validation_set(
     contents: list[Entry], styles: list[Entry], data: DataConfig, cache: TargetCache, describe: Describe
 ) -> ValidationSet:
     crop = data.late_crop or data.crop
-    squares = _readable(contents, len(contents), lambda entry: centre(decode(entry.read(), entry.name), crop))
+    squares = _readable(contents, len(contents), lambda entry: center(decode(entry.read(), entry.name), crop))
     paintings = _readable(
         styles,
         len(styles),

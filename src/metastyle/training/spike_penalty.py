@@ -1,9 +1,9 @@
 """Against spikes: places where nearly all channels are extreme at once.
 
-Instance normalisation divides by statistics of the whole picture, and a network can learn to steer them
+Instance normalization divides by statistics of the whole picture, and a network can learn to steer them
 through one place that it makes extreme in most channels; that place shows as a blot (Karras et al.,
 "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, section 2, found the same). With z the
-normalised input of a layer's affine map and e = mean over channels of z^2, which is 1 on average over the
+normalized input of a layer's affine map and e = mean over channels of z^2, which is 1 on average over the
 picture, the penalty is
 
     mean over places of max(0, e / 8 - 1)^2,
@@ -20,7 +20,7 @@ from metastyle.core.network import TransformationNetwork
 
 ALLOWED = 8.0
 """Energy of a place, relative to the picture's mean, that costs nothing; spikes have 50 to 400."""
-_EPSILON = 1e-5  # as in torch's instance normalisation
+_EPSILON = 1e-5  # as in torch's instance normalization
 
 
 class PeakPenalty:

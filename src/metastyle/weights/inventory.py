@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import INITIALISATION, VGG16, Progress, WeightFile
-from metastyle.weights.initialisation import SHIPPED, load_initialisation
+from metastyle.weights.catalog import INITIALIZATION, VGG16, Progress, WeightFile
+from metastyle.weights.initialization import SHIPPED, load_initialization
 from metastyle.weights.vgg16 import cached_path, load_loss_network, read_cached
 from metastyle.weights.vgg19 import (
     ADAIN_DECODER,
@@ -20,7 +20,7 @@ from metastyle.weights.vgg19 import (
 
 State = Literal["shipped", "cached", "missing", "damaged"]
 
-FILES = (VGG16, INITIALISATION, VGG19, ADAIN_DECODER)
+FILES = (VGG16, INITIALIZATION, VGG19, ADAIN_DECODER)
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def verify(name: str, *, cache_dir: Path | None = None) -> WeightFileState:
     try:
         if file is VGG16:
             read_cached(path)
-        elif file is INITIALISATION:
-            load_initialisation(path)
+        elif file is INITIALIZATION:
+            load_initialization(path)
         else:
             read_published(file, path)
     except MetastyleError as error:
         return WeightFileState(file, "damaged", path, path.stat().st_size, str(error))
-    return WeightFileState(file, "shipped" if file is INITIALISATION else "cached", path, path.stat().st_size)
+    return WeightFileState(file, "shipped" if file is INITIALIZATION else "cached", path, path.stat().st_size)
 
 
 def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> WeightFileState:
@@ -73,8 +73,8 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
     file = _file(name)
     if file is VGG16:
         load_loss_network(cache_dir=cache_dir, progress=progress)
-    elif file is INITIALISATION:
-        load_initialisation()  # it comes with the package: nothing to fetch, only to check
+    elif file is INITIALIZATION:
+        load_initialization()  # it comes with the package: nothing to fetch, only to check
     else:
         load_published(file, cache_dir=cache_dir, progress=progress)
     found = verify(name, cache_dir=cache_dir)
@@ -95,4 +95,4 @@ def _file(name: str) -> WeightFile:
 def _path(file: WeightFile, cache_dir: Path | None) -> Path:
     if file is VGG16:
         return cached_path(cache_dir)
-    return SHIPPED if file is INITIALISATION else published_path(file, cache_dir)
+    return SHIPPED if file is INITIALIZATION else published_path(file, cache_dir)

@@ -13,7 +13,7 @@ import torch
 from metastyle.core.style import Style, StyleKind
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.initialisation import check_format
+from metastyle.weights.initialization import check_format
 from metastyle.weights.tensor_files import decode, encode
 
 FORMAT = "metastyle-style"
@@ -90,7 +90,7 @@ def recall(path: Path) -> Style | None:
 
 
 def check_base(style: Style, base: str) -> None:
-    """Raise MetastyleError unless ``style`` was adapted from the initialisation with the hash ``base``."""
+    """Raise MetastyleError unless ``style`` was adapted from the initialization with the hash ``base``."""
     if style.base != base:
         raise MetastyleError(
             f"the style '{style.painting}' was made for another base model ({style.base[:12]}; here it is"
@@ -103,7 +103,7 @@ def cache_key(
 ) -> str:
     """sha256 of all that decides an adaptation's result on one machine.
 
-    ``painting`` and ``contents`` are hashes of pixels, ``base`` the initialisation's hash, ``settings``
+    ``painting`` and ``contents`` are hashes of pixels, ``base`` the initialization's hash, ``settings``
     what JSON can hold, ``start`` the hash of the parameters that it went on from.
     """
     record: dict[str, Any] = {"painting": painting, "base": base, "settings": dict(settings)}

@@ -83,7 +83,7 @@ def _find(cache_dir: Path | None, offline: bool, progress: Progress | None) -> d
         except (MetastyleError, OSError) as error:
             details.append(f"{place}: {error}")
             continue
-        metadata = {"what": VGG16.what, "origin": VGG16.origin, "licence": VGG16.licence}
+        metadata = {"what": VGG16.what, "origin": VGG16.origin, "license": VGG16.license}
         write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
         remember(cached, VGG16.what, write)
         return tensors

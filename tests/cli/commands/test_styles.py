@@ -10,7 +10,7 @@ from PIL import Image
 from metastyle.cli.commands import styles as command
 from metastyle.weights.builtin_styles import Artwork, artworks
 from metastyle.weights.catalog import builtin_names
-from metastyle.weights.initialisation import SHIPPED
+from metastyle.weights.initialization import SHIPPED
 
 Run = Callable[..., Any]
 
@@ -21,7 +21,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> list[Artwork]:
     few = artworks()[:3]
     monkeypatch.setattr("metastyle.weights.builtin_styles.artworks", lambda: few)
     monkeypatch.setattr(command, "GALLERY_SIZE", 64)
-    monkeypatch.setattr("metastyle.weights.initialisation.SHIPPED", SHIPPED)  # theirs, not the tests' own
+    monkeypatch.setattr("metastyle.weights.initialization.SHIPPED", SHIPPED)  # theirs, not the tests' own
     return few
 
 

@@ -290,7 +290,7 @@ def test_watching(
     assert result.code == 2 and "--watch looks at folders" in result.err
 
 
-def test_size_colour_and_strength(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_size_color_and_strength(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
     def pixels(*options: str) -> Any:
         out = tmp_path / "out.png"
         assert run("stylize", photo, "--style", style_file, "-o", out, "--overwrite", *options).code == 0
@@ -347,11 +347,11 @@ def test_a_style_that_is_none(photo: Path, run: Run, tmp_path: Path) -> None:
 
 
 def test_the_real_thing_through_pipes(
-    photo: Path, style_file: Path, initialisation_file: Path, tmp_path: Path
+    photo: Path, style_file: Path, initialization_file: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; import metastyle.weights.initialisation as i; "
-        f"i.SHIPPED = Path({str(initialisation_file)!r}); "
+        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
+        f"i.SHIPPED = Path({str(initialization_file)!r}); "
         "from metastyle.cli.main import main; sys.exit(main())"
     )
     done = subprocess.run(
@@ -437,7 +437,7 @@ def test_one_truncated_photograph_to_learn_on_is_left_out_and_counted(
     assert result.code == 2 and "no pictures in this folder to learn on: " in result.err
 
 
-def test_colours_of_a_first_photograph_and_watching_exclude_each_other(
+def test_colors_of_a_first_photograph_and_watching_exclude_each_other(
     painting: Path, run: Run, tmp_path: Path
 ) -> None:
     inbox = tmp_path / "inbox"

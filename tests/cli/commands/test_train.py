@@ -45,7 +45,7 @@ ARGUMENTS = ("train", "--content", "photos", "--style", "paintings", "--config",
 def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
     change = (
         "--set",
-        "optimiser.rate=5e-4",
+        "optimizer.rate=5e-4",
         "--set",
         "data.mirror=true",
         "--set",
@@ -63,7 +63,7 @@ def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
     (config,) = trained
     assert (config.data.contents, config.data.styles) == ("photos", "paintings")
     assert (config.run.output, config.run.iterations, config.run.init) == ("run", 2, "a b.safetensors")
-    assert config.optimiser.rate == 5e-4 and config.data.mirror is True
+    assert config.optimizer.rate == 5e-4 and config.data.mirror is True
 
 
 def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
@@ -78,7 +78,7 @@ def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
     ("arguments", "expected"),
     [
         (["--set", "rate=1"], "--set rate=1: write section.name=value"),
-        (["--set", "optimiser.rat=1"], "unknown setting optimiser.rat"),
+        (["--set", "optimizer.rat=1"], "unknown setting optimizer.rat"),
         (["--minutes", "nan"], "run.minutes = nan: use a number above 0"),
         (["--config", "missing.toml"], "missing.toml: cannot be read as a configuration"),
     ],
@@ -107,7 +107,7 @@ def test_a_missing_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_changes() -> None:
-    assert parse_change("optimiser.rate=5e-4") == ("optimiser.rate", 5e-4)
+    assert parse_change("optimizer.rate=5e-4") == ("optimizer.rate", 5e-4)
     assert parse_change("data.style_side=[192, 384]") == ("data.style_side", [192, 384])
     assert parse_change("run.precision=bfloat16") == ("run.precision", "bfloat16")
     assert parse_change("run.output=a=b") == ("run.output", "a=b")

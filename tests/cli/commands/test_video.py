@@ -291,12 +291,12 @@ def test_the_same_film_started_twice(
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
-    style_file: Path, initialisation_file: Path, tmp_path: Path
+    style_file: Path, initialization_file: Path, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "long.mp4", moving(150, (64, 48)))
     code = (
-        "import sys; from pathlib import Path; import metastyle.weights.initialisation as i; "
-        f"i.SHIPPED = Path({str(initialisation_file)!r}); "
+        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
+        f"i.SHIPPED = Path({str(initialization_file)!r}); "
         "from metastyle.cli.main import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "video", str(clip), "--style", str(style_file)]

@@ -12,17 +12,17 @@ from metastyle.weights import inventory
 Run = Callable[..., Any]
 
 
-def test_the_table(run: Run, initialisation_file: Path, machine: Path) -> None:
+def test_the_table(run: Run, initialization_file: Path, machine: Path) -> None:
     result = run("weights")
     assert (result.code, result.err) == (0, "")
     assert "vgg16             missing           -   " in result.out
-    assert "initialisation    shipped" in result.out
-    assert result.out.count("licence:") == result.out.count("origin:") == 4
+    assert "initialization    shipped" in result.out
+    assert result.out.count("license:") == result.out.count("origin:") == 4
     listed = {one["name"]: one for one in run("weights", "--json").document["weights"]}
-    for name in ("vgg16", "vgg19-normalised", "adain-decoder"):
+    for name in ("vgg16", "vgg19-normalized", "adain-decoder"):
         assert listed[name]["state"] == "missing" and Path(listed[name]["path"]).parent == machine
-    assert listed["initialisation"]["bytes"] == initialisation_file.stat().st_size
-    assert all(one["licence"] and one["origin"] and one["what"] for one in listed.values())
+    assert listed["initialization"]["bytes"] == initialization_file.stat().st_size
+    assert all(one["license"] and one["origin"] and one["what"] for one in listed.values())
 
 
 def test_verifying(run: Run, machine: Path) -> None:

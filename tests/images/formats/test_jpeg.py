@@ -19,7 +19,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "subsampled": {"subsampling": "4:2:0"},
     "restarts": {"restart_marker_blocks": 2},
     "progressive restarts": {"progressive": True, "restart_marker_blocks": 3},
-    "optimised": {"optimize": True, "quality": 95},
+    "optimized": {"optimize": True, "quality": 95},
 }
 
 
@@ -35,8 +35,8 @@ def film(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_comes_after_the_end_is_not_looked_at(kind: str, colours: NDArray[np.uint8]) -> None:
-    alone = jpeg(colours, **KINDS[kind])
+def test_what_comes_after_the_end_is_not_looked_at(kind: str, colors: NDArray[np.uint8]) -> None:
+    alone = jpeg(colors, **KINDS[kind])
     for after in (film(3_000_000), jpeg(NOISE, progressive=True) * 30, b"\0" * 5000, b"\xff"):
         assert (open_picture(alone + after).pixels == open_picture(alone).pixels).all()
 
@@ -44,9 +44,9 @@ def test_what_comes_after_the_end_is_not_looked_at(kind: str, colours: NDArray[n
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_its_two_end_bytes_it_opens_and_without_more_it_does_not(
-    kind: str, mode: str, colours: NDArray[np.uint8]
+    kind: str, mode: str, colors: NDArray[np.uint8]
 ) -> None:
-    for pixels in (NOISE, colours):
+    for pixels in (NOISE, colors):
         whole = jpeg(pixels, mode, **KINDS[kind])
         expected = open_picture(whole).pixels.astype(int)
         for cut in (1, 2):
@@ -63,8 +63,8 @@ def test_without_its_two_end_bytes_it_opens_and_without_more_it_does_not(
                 open_picture(whole[: len(whole) * share // 100])
 
 
-def test_a_progressive_jpeg_cut_between_two_scans_is_no_picture(colours: NDArray[np.uint8]) -> None:
-    whole = jpeg(colours, progressive=True)
+def test_a_progressive_jpeg_cut_between_two_scans_is_no_picture(colors: NDArray[np.uint8]) -> None:
+    whole = jpeg(colors, progressive=True)
     starts = [at for at in range(len(whole)) if whole[at : at + 2] in (b"\xff\xda", b"\xff\xc4")]
     assert len(starts) > 8
     for at in starts:
@@ -73,9 +73,9 @@ def test_a_progressive_jpeg_cut_between_two_scans_is_no_picture(colours: NDArray
                 open_picture(whole[:cut])
 
 
-def test_scans_without_number_are_refused_in_every_kind_of_jpeg(colours: NDArray[np.uint8]) -> None:
+def test_scans_without_number_are_refused_in_every_kind_of_jpeg(colors: NDArray[np.uint8]) -> None:
     for options in ({"progressive": True}, {}):
-        data = jpeg(colours, **options)
+        data = jpeg(colors, **options)
         last = data.rindex(b"\xff\xda")
         many = data[:-2] + data[last:-2] * 10_000 + b"\xff\xd9"
         with pytest.raises(MetastyleError, match=r"is not a sane JPEG: it has 100.. scans"):

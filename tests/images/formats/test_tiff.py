@@ -13,8 +13,8 @@ from PIL import Image, ImageCms
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, open_picture
 
-GREY_INVERTED, GREY, RGB, PALETTE, MASK, CMYK, YCBCR, LAB = 0, 1, 2, 3, 4, 5, 6, 8
-COLOURS = {GREY_INVERTED: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
+GRAY_INVERTED, GRAY, RGB, PALETTE, MASK, CMYK, YCBCR, LAB = 0, 1, 2, 3, 4, 5, 6, 8
+COLORS = {GRAY_INVERTED: 1, GRAY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
 UNSIGNED, SIGNED, FLOATING = 1, 2, 3
 HEIGHT, WIDTH = 17, 19
 
@@ -33,10 +33,10 @@ def scaled(values: NDArray[Any], bits: int) -> NDArray[Any]:
     return np.rint(values * (top / ((1 << bits) - 1))).astype(np.int64)
 
 
-def srgb(values: NDArray[Any], photometric: int, bits: int, colours: list[int]) -> NDArray[Any]:
+def srgb(values: NDArray[Any], photometric: int, bits: int, colors: list[int]) -> NDArray[Any]:
     """What the picture must look like, (H, W, 3)."""
     if photometric == PALETTE:
-        palette = np.array(colours).reshape(3, -1).T >> 8
+        palette = np.array(colors).reshape(3, -1).T >> 8
         return palette[values[..., 0]]
     if photometric in (CMYK, LAB):
         eight = np.rint(values * (255 / ((1 << bits) - 1)))
@@ -57,14 +57,14 @@ def srgb(values: NDArray[Any], photometric: int, bits: int, colours: list[int]) 
             int
         )
     plain = scaled(values, bits)
-    if photometric == GREY_INVERTED:
+    if photometric == GRAY_INVERTED:
         plain = (255 if bits <= 8 else 65535) - plain
     return np.broadcast_to(plain, (HEIGHT, WIDTH, 3))
 
 
 KINDS = st.fixed_dictionaries(
     {
-        "photometric": st.sampled_from(sorted(COLOURS)),
+        "photometric": st.sampled_from(sorted(COLORS)),
         "bits": st.sampled_from([1, 2, 4, 8, 12, 16, 32]),
         "sample_format": st.sampled_from([None, UNSIGNED, UNSIGNED, SIGNED, FLOATING]),
         "planar": st.booleans(),
@@ -87,17 +87,17 @@ def check(kind: dict[str, Any]) -> bool:
         kind["sample_format"] = UNSIGNED
     if bits not in (8, 16, 32) or kind["sample_format"] == FLOATING:
         kind["predictor"] = 1
-    if bits < 8 and 1 in kind["extra"]:  # nothing is left of colours that few values were multiplied into
+    if bits < 8 and 1 in kind["extra"]:  # nothing is left of colors that few values were multiplied into
         kind["extra"] = (2,)
-    colours, extra = COLOURS[photometric], kind["extra"]
-    values = samples(colours + len(extra), bits, kind["sample_format"] or UNSIGNED, seed)
-    plain = values[..., :colours].copy()
-    alphas = [values[..., colours + i] for i, e in enumerate(extra) if e in (1, 2)]
+    colors, extra = COLORS[photometric], kind["extra"]
+    values = samples(colors + len(extra), bits, kind["sample_format"] or UNSIGNED, seed)
+    plain = values[..., :colors].copy()
+    alphas = [values[..., colors + i] for i, e in enumerate(extra) if e in (1, 2)]
     premultiplied = 1 in extra
     if premultiplied and kind["sample_format"] != FLOATING:
-        alphas[0][...] |= 1 << (bits - 1)  # never too little to see the colour
+        alphas[0][...] |= 1 << (bits - 1)  # never too little to see the color
         share = alphas[0][..., None] / ((1 << bits) - 1)
-        values[..., :colours] = np.rint(plain * share)
+        values[..., :colors] = np.rint(plain * share)
     table: list[int] = []
     if photometric == PALETTE and bits <= 8:
         table = np.random.default_rng(9).integers(0, 65536, 3 << bits).tolist()
@@ -142,9 +142,9 @@ def test_every_layout_opens_rightly_or_is_refused_by_name(kind: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("photometric", "bits", "extra"),
     [
-        *((GREY_INVERTED, bits, ()) for bits in (1, 2, 4, 8, 12, 16)),
-        *((GREY, bits, ()) for bits in (1, 2, 4, 8, 12, 16)),
-        (GREY, 8, (2,)),
+        *((GRAY_INVERTED, bits, ()) for bits in (1, 2, 4, 8, 12, 16)),
+        *((GRAY, bits, ()) for bits in (1, 2, 4, 8, 12, 16)),
+        (GRAY, 8, (2,)),
         *((RGB, bits, extra) for bits in (8, 16) for extra in ((), (0,), (1,), (2,))),
         *((PALETTE, bits, ()) for bits in (1, 2, 4, 8)),
         (CMYK, 8, ()),
@@ -165,7 +165,7 @@ def test_what_people_have_opens(
         ({339: ("H", [3, 3, 3])}, "RGB, 3 samples of 8 floating-point bits, compression raw"),
         ({339: ("H", [1, 2, 1])}, "RGB, 3 samples of 8 bits"),
         ({258: ("H", [5, 6, 5])}, "RGB, 3 samples of 5 and 6 bits"),
-        ({262: ("H", [6])}, "YCbCr"),  # 2 x 2 pixels share their colour where the file does not say
+        ({262: ("H", [6])}, "YCbCr"),  # 2 x 2 pixels share their color where the file does not say
         ({262: ("H", [32845])}, "LogLuv"),
         ({262: ("H", [5])}, "CMYK"),
         ({262: ("H", [5]), 332: ("H", [2])}, "CMYK"),

@@ -25,7 +25,7 @@ def stillness(
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/stillness"),
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
-    """Measure how still stylised films are, along their true motion.
+    """Measure how still stylized films are, along their true motion.
 
     A table of warping errors for several ways to take statistics, with and
     without smoothing, and of times; it goes on where it was interrupted.

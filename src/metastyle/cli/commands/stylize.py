@@ -94,8 +94,8 @@ def stylize(
         strength: From 0, the photograph, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
         grain: How much flat areas are filled, 0 to 2; without it, as when the style was learned.
-        keep_color: Keep the photograph's colours, take only the painting's strokes and light.
-        match_color: Give the painting the first photograph's colours before it is learned.
+        keep_color: Keep the photograph's colors, take only the painting's strokes and light.
+        match_color: Give the painting the first photograph's colors before it is learned.
         mask: Another style inside a mask (white or opaque there); 'photo' leaves it as it was.
         feather: Softness of the masks' edges, as a share of the long edge.
         overwrite: Replace results that exist.
@@ -115,7 +115,7 @@ def stylize(
         raise MetastyleError("- can be the photograph or the style, not both")
     if match_color and not any(part.is_painting for part in parts):
         raise MetastyleError(
-            "--match-color recolours a painting before it is learned: give --style a painting"
+            "--match-color recolors a painting before it is learned: give --style a painting"
         )
     if watch and not all(photo.is_dir() for photo in photos):
         raise MetastyleError("--watch looks at folders: give one or more, and nothing else")
@@ -184,10 +184,10 @@ def stylize(
         jobs = batch.readable(planned.jobs)
         _tell(planned, display)
         if jobs or watch:
-            colours = batch.open(jobs[0].photo) if match_color else None
+            colors = batch.open(jobs[0].photo) if match_color else None
             some = jobs or planned.finished or planned.unknown  # and not only an empty folder to watch
             own = photographs(photos, planned.photos, settings.size) if some else None
-            taught = obtain(parts, learning, sources, device, display, own, colours)
+            taught = obtain(parts, learning, sources, device, display, own, colors)
             others = [
                 obtain([one.part], learning, sources, device, display, own).style if one.part else None
                 for one in masks

@@ -100,7 +100,7 @@ def video(
         strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
         grain: How much flat areas are filled, 0 to 2; without it, as when the style was learned.
-        keep_color: Keep the clip's colours, take only the painting's strokes and light.
+        keep_color: Keep the clip's colors, take only the painting's strokes and light.
         smoothing: How much of each frame comes from the one before, moved along; 0 to 0.9.
         frame_by_frame: Paint every frame for itself: sharper, and it flickers.
         codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.

@@ -55,7 +55,7 @@ def weights(
                     "state": one.state,
                     "what": one.file.what,
                     "origin": one.file.origin,
-                    "licence": one.file.licence,
+                    "license": one.file.license,
                     "path": one.path,
                     "bytes": one.bytes,
                     "problem": one.problem,
@@ -71,7 +71,7 @@ def weights(
         speaker.line(f"{one.file.name:<18}{one.state:<10}{size:>9}   {one.path}")
         speaker.line(f"    {one.file.what}")
         speaker.line(f"    origin:  {one.file.origin}")
-        speaker.line(f"    licence: {one.file.licence}")
+        speaker.line(f"    license: {one.file.license}")
         if one.problem:
             speaker.line(f"    problem: {one.problem}")
     for problem in errors:

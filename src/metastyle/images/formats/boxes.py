@@ -13,7 +13,7 @@ _MOST_CHUNKS = 1000
 
 
 def png_code_points(stream: BinaryIO) -> tuple[bool, Stated | None]:
-    """Whether a PNG has a cICP chunk, and the colours in it; read up to the first pixels."""
+    """Whether a PNG has a cICP chunk, and the colors in it; read up to the first pixels."""
     stream.seek(8)
     for _ in range(_MOST_CHUNKS):
         head = stream.read(8)
@@ -28,9 +28,9 @@ def png_code_points(stream: BinaryIO) -> tuple[bool, Stated | None]:
 
 
 def avif_code_points(stream: BinaryIO) -> Stated | None:
-    """The colours in the nclx box of an AVIF's primary item; None without one, or if it is damaged."""
+    """The colors in the nclx box of an AVIF's primary item; None without one, or if it is damaged."""
     try:
-        return _primary_colours(_meta(stream))
+        return _primary_colors(_meta(stream))
     except (struct.error, IndexError, KeyError, ValueError):  # damaged: the decoder shall say so
         return None
 
@@ -47,7 +47,7 @@ def _meta(stream: BinaryIO) -> bytes:
     return b""
 
 
-def _primary_colours(meta: bytes) -> Stated | None:
+def _primary_colors(meta: bytes) -> Stated | None:
     boxes = dict(_boxes(meta))
     if b"iprp" not in boxes:
         return None

@@ -26,16 +26,16 @@ _quiet_lock = threading.RLock()
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a file holds, upright or not, in its own colours."""
+    """What a file holds, upright or not, in its own colors."""
 
     samples: Samples
-    """(H, W) if grey, (H, W, 3) if rgb or lab, (H, W, 4) if cmyk."""
-    space: Literal["grey", "rgb", "cmyk", "lab"]
+    """(H, W) if gray, (H, W, 3) if rgb or lab, (H, W, 4) if cmyk."""
+    space: Literal["gray", "rgb", "cmyk", "lab"]
     alpha: Samples | None = None
     """(H, W), of the same type as the samples; not multiplied into them."""
     icc: bytes | None = None
     stated: Stated | None = None
-    """Its colours, where no profile but something else says that they are not sRGB."""
+    """Its colors, where no profile but something else says that they are not sRGB."""
     exif: bytes | None = None
     orientation: int = 1
     frames: int = 1

@@ -39,12 +39,12 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     if samples.ndim == 3 and samples.shape[2] == 1:
         samples = samples[..., 0]
     nclx = file.info.get("nclx_profile") or {}
-    colours = from_code_points(nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
+    colors = from_code_points(nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
     icc = file.info.get("icc_profile")
     exif = None
     if file.info.get("exif"):
         tags = Image.Exif()
         tags.load(file.info["exif"])
         exif = clean_exif(tags)
-    decoded = Decoded(samples, "rgb" if samples.ndim == 3 else "grey", alpha, icc, exif=exif)
-    return decoded.with_code_points(colours)
+    decoded = Decoded(samples, "rgb" if samples.ndim == 3 else "gray", alpha, icc, exif=exif)
+    return decoded.with_code_points(colors)

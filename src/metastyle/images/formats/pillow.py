@@ -16,7 +16,7 @@ from metastyle.images.metadata import metadata
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # Pillow finds the four others by itself
 
-# Pillow has no mode for 16-bit colour and keeps one byte of each sample. Asking a second time with the byte
+# Pillow has no mode for 16-bit color and keeps one byte of each sample. Asking a second time with the byte
 # order reversed gives the other byte, so the two together are the 16 bits of the file.
 _NATIVE, _SWAPPED = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 _OTHER_BYTE = {
@@ -24,7 +24,7 @@ _OTHER_BYTE = {
     for mode in ("RGB", "RGBA", "RGBX")
     for order, other in (("B", "L"), ("L", "B"), ("N", _SWAPPED))
 }
-_GREY_ALPHA_16 = "LA;16B"
+_GRAY_ALPHA_16 = "LA;16B"
 
 
 def read(
@@ -43,10 +43,10 @@ def read(
     if at_least is not None:
         image.draft(None, (at_least, at_least))
     rawmode = _rawmode(image)
-    if rawmode == _GREY_ALPHA_16:
-        _set_rawmode(image, "RGBA")  # the four bytes of a pixel as they are: grey, grey, alpha, alpha
+    if rawmode == _GRAY_ALPHA_16:
+        _set_rawmode(image, "RGBA")  # the four bytes of a pixel as they are: gray, gray, alpha, alpha
         both = np.array(image).view(">u2").astype(np.uint16)
-        return Decoded(both[..., 0], "grey", both[..., 1], **metadata(image))
+        return Decoded(both[..., 0], "gray", both[..., 1], **metadata(image))
     decoded = channels(image)
     if rawmode in _OTHER_BYTE and decoded.samples.dtype == np.uint8:
         again = Image.open(stream, formats=formats)
@@ -56,24 +56,24 @@ def read(
 
 
 def channels(image: Image.Image) -> Decoded:
-    """Split a picture of any of Pillow's modes into samples and alpha, without converting colours."""
+    """Split a picture of any of Pillow's modes into samples and alpha, without converting colors."""
     image.load()
     mode, rest = image.mode, metadata(image) | {"frames": _frames(image)}
     if mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
         samples = _as_uint16(np.array(image))
         key = image.info.get("transparency")
         alpha = np.where(samples == key, 0, 65535).astype(np.uint16) if isinstance(key, int) else None
-        return Decoded(samples, "grey", alpha, **rest)
+        return Decoded(samples, "gray", alpha, **rest)
     if mode in ("CMYK", "LAB"):
         return Decoded(np.array(image), "cmyk" if mode == "CMYK" else "lab", **rest)
     if mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "HSV"):
         raise ValueError(f"pixels of Pillow's mode {mode} are not supported; 8 or 16 bits a channel are")
-    grey = mode in ("1", "L", "LA", "La")
+    gray = mode in ("1", "L", "LA", "La")
     if image.has_transparency_data or mode == "RGBa":
-        both = np.array(image.convert("LA" if grey else "RGBA"))
-        colour = both[..., 0] if grey else both[..., :3]
-        return Decoded(np.ascontiguousarray(colour), "grey" if grey else "rgb", both[..., -1].copy(), **rest)
-    return Decoded(np.array(image.convert("L" if grey else "RGB")), "grey" if grey else "rgb", **rest)
+        both = np.array(image.convert("LA" if gray else "RGBA"))
+        color = both[..., 0] if gray else both[..., :3]
+        return Decoded(np.ascontiguousarray(color), "gray" if gray else "rgb", both[..., -1].copy(), **rest)
+    return Decoded(np.array(image.convert("L" if gray else "RGB")), "gray" if gray else "rgb", **rest)
 
 
 def _frames(image: Image.Image) -> int:
@@ -85,12 +85,12 @@ def _frames(image: Image.Image) -> int:
 
 def _as_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its grey values do not lie between 0 and 65535; 8 or 16 bits are supported")
+        raise ValueError("its gray values do not lie between 0 and 65535; 8 or 16 bits are supported")
     return values.astype(np.uint16)
 
 
 def _join_bytes(high: Decoded, low_image: Image.Image, key: object) -> Decoded:
-    """Put the high and the low bytes of 16-bit samples together; ``key`` is the colour that means nothing."""
+    """Put the high and the low bytes of 16-bit samples together; ``key`` is the color that means nothing."""
     low = np.array(low_image)
     wide = high.samples.astype(np.uint16) << 8
     wide |= low[..., :3]

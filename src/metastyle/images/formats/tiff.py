@@ -1,7 +1,7 @@
 """TIFF, which leaves a writer many choices. Pillow reads the common ones; some others it reads wrongly.
 
 The tags are read first. What Pillow is known to decode rightly is left to it, pictures in separate planes
-become one grey picture a plane, and every other kind is refused by name. The kinds are tested against samples
+become one gray picture a plane, and every other kind is refused by name. The kinds are tested against samples
 laid out as the specification says (TIFF 6.0, and its technical notes for JPEG).
 """
 
@@ -29,7 +29,7 @@ _COPIED = (_WIDTH, _HEIGHT, _COMPRESSION, 266, _ROWS_PER_STRIP, 292, 293, 317, 3
 _SHORT, _LONG, _UNDEFINED = 3, 4, 7
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
-_COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
+_COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
 _BITS_KNOWN = {  # of pictures whose samples lie together
     _WHITE_IS_ZERO: (1, 2, 4, 8, 12, 16),
     _BLACK_IS_ZERO: (1, 2, 4, 8, 12, 16),
@@ -44,8 +44,8 @@ _BITS_IN_PLANES: dict[int, tuple[int, ...]] = dict.fromkeys(
 )
 _BITS_IN_PLANES |= {_PALETTE: (1, 2, 4, 8), _LAB: (8, 16)}
 _NAMES = {
-    0: "grey, white is 0",
-    1: "grey",
+    0: "gray, white is 0",
+    1: "gray",
     2: "RGB",
     3: "palette",
     4: "mask",
@@ -54,7 +54,7 @@ _NAMES = {
     8: "CIELAB",
 }
 _NAMES |= {9: "ICC LAB", 10: "ITU LAB", 32844: "LogL", 32845: "LogLuv"}
-_SPACES: dict[int, Any] = {_WHITE_IS_ZERO: "grey", _BLACK_IS_ZERO: "grey", _RGB: "rgb", _PALETTE: "rgb"}
+_SPACES: dict[int, Any] = {_WHITE_IS_ZERO: "gray", _BLACK_IS_ZERO: "gray", _RGB: "rgb", _PALETTE: "rgb"}
 _SPACES |= {_CMYK: "cmyk", _LAB: "lab"}
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _ONLY = ("TIFF",)
@@ -93,14 +93,9 @@ class _Kind:
     @property
     def known(self) -> bool:
         """Whether it is decoded rightly."""
-        colours = _COLOURS.get(self.photometric)
+        colors = _COLORS.get(self.photometric)
         depth = self.bits[0] if self.bits else 0
-        if (
-            colours is None
-            or len(self.bits) < colours
-            or set(self.bits) != {depth}
-            or set(self.formats) != {1}
-        ):
+        if colors is None or len(self.bits) < colors or set(self.bits) != {depth} or set(self.formats) != {1}:
             return False
         if _ASSOCIATED in self.extra and self.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
             return False  # an index cannot be multiplied by alpha, and for ink or CIELAB nobody says how
@@ -112,7 +107,7 @@ class _Kind:
 
     @property
     def in_planes(self) -> bool:
-        """Read as one grey picture a plane; Pillow would not widen 12 bits, nor invert 16."""
+        """Read as one gray picture a plane; Pillow would not widen 12 bits, nor invert 16."""
         return self.planar or self.bits == (12,) or (self.photometric, self.bits) == (_WHITE_IS_ZERO, (16,))
 
     def __str__(self) -> str:
@@ -143,7 +138,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     kind = _Kind.of(page.tags)
     refused = MetastyleError(
         f"{name}: this kind of TIFF is not supported ({kind}): "
-        "save it as RGB or grey with 8 or 16 bits, or as PNG"
+        "save it as RGB or gray with 8 or 16 bits, or as PNG"
     )
     check_size((page.tags[_WIDTH], page.tags[_HEIGHT]), name, max_pixels)
     if not kind.known:
@@ -158,12 +153,12 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
 
 
 def _read_planes(stream: BinaryIO, tags: Tags, kind: _Kind) -> Decoded:
-    colours, photometric = _COLOURS[kind.photometric], kind.photometric
-    planes = [_read_plane(stream, tags, kind, c) for c in range(colours)]
-    samples = planes[0] if colours == 1 else np.stack(planes, axis=2)
+    colors, photometric = _COLORS[kind.photometric], kind.photometric
+    planes = [_read_plane(stream, tags, kind, c) for c in range(colors)]
+    samples = planes[0] if colors == 1 else np.stack(planes, axis=2)
     alpha = None
     extra = kind.extra or ((_UNASSOCIATED,) if photometric == _RGB and len(kind.bits) == 4 else ())
-    for plane, meaning in enumerate(extra, colours):
+    for plane, meaning in enumerate(extra, colors):
         if meaning in (_ASSOCIATED, _UNASSOCIATED):
             alpha = _read_plane(stream, tags, kind, plane, _BLACK_IS_ZERO)
             samples = _divided(samples, alpha) if meaning == _ASSOCIATED else samples
@@ -179,7 +174,7 @@ def _read_planes(stream: BinaryIO, tags: Tags, kind: _Kind) -> Decoded:
 def _read_plane(
     stream: BinaryIO, tags: Tags, kind: _Kind, plane: int, photometric: int | None = None
 ) -> Samples:
-    """One plane, read as a TIFF of its own that has one grey or palette sample a pixel."""
+    """One plane, read as a TIFF of its own that has one gray or palette sample a pixel."""
     photometric = photometric or (_PALETTE if kind.photometric == _PALETTE else _BLACK_IS_ZERO)
     samples = pillow.read(_plane_file(stream, tags, kind, plane, photometric), "", 2**31, _ONLY).samples
     if kind.bits[0] == 12:
@@ -250,7 +245,7 @@ def _exif(stream: BinaryIO, tags: Tags) -> Image.Exif:
 
 
 def _divided(samples: Samples, alpha: Samples) -> Samples:
-    """Colours into which alpha was multiplied, without it; where nothing is visible they stay."""
+    """Colors into which alpha was multiplied, without it; where nothing is visible they stay."""
     top = np.iinfo(alpha.dtype).max
     weight = (alpha if samples.ndim == 2 else alpha[..., None]).astype(np.float32)
     divided = np.rint(samples.astype(np.float32) * top / np.maximum(weight, 1))

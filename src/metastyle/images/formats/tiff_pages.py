@@ -19,7 +19,7 @@ _DNG_VERSION = 50706
 _REDUCED, _IS_MASK = 1, 4  # bits of the subfile's type
 _OLD_REDUCED = 2
 _MASK = 4
-_COLOUR_FILTERS, _LINEAR_RAW = 32803, 34892
+_COLOR_FILTERS, _LINEAR_RAW = 32803, 34892
 _MOST_PAGES = 1000
 
 _RAW_HEADS = (  # of camera raws that are not quite TIFFs
@@ -64,7 +64,7 @@ class Page:
     @property
     def is_raw(self) -> bool:
         """What a camera's sensor saw, which has to be developed."""
-        return _DNG_VERSION in self.tags or self.tags.get(_PHOTOMETRIC) in (_COLOUR_FILTERS, _LINEAR_RAW)
+        return _DNG_VERSION in self.tags or self.tags.get(_PHOTOMETRIC) in (_COLOR_FILTERS, _LINEAR_RAW)
 
 
 def is_camera_raw(head: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The meta-trained initialisation as a file: theta, and the predictor of Psi where there is one."""
+"""The meta-trained initialization as a file: theta, and the predictor of Psi where there is one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.catalog import INITIALISATION
+from metastyle.weights.catalog import INITIALIZATION
 from metastyle.weights.tensor_files import decode, encode, tensor_digest
 
-SHIPPED = Path(__file__).with_name(INITIALISATION.file_name)
+SHIPPED = Path(__file__).with_name(INITIALIZATION.file_name)
 """The one that comes with the package."""
 
 FORMAT = "metastyle-initialisation"
@@ -28,8 +28,8 @@ _LARGEST = 256 << 20
 _WIDEST = 4096
 
 
-def load_initialisation(path: Path | None = None) -> tuple[Initialisation, str]:
-    """Read an initialisation; None reads the shipped one.
+def load_initialization(path: Path | None = None) -> tuple[Initialization, str]:
+    """Read an initialization; None reads the shipped one.
 
     Returns:
         The module, float32 on the CPU in evaluation mode, and its base hash: the ``tensor_digest``
@@ -40,15 +40,15 @@ def load_initialisation(path: Path | None = None) -> tuple[Initialisation, str]:
     """
     if path is not None:
         return _read(path)
-    initialisation, base = _read_once(SHIPPED)
-    return copy.deepcopy(initialisation), base
+    initialization, base = _read_once(SHIPPED)
+    return copy.deepcopy(initialization), base
 
 
-def _read(path: Path) -> tuple[Initialisation, str]:
+def _read(path: Path) -> tuple[Initialization, str]:
     content = decode(read_bytes(path, _LARGEST), str(path))
-    check_format(content.metadata, FORMAT, VERSION, "initialisation", path)
-    initialisation = _empty(content.tensors, path)
-    expected = {name: tuple(t.shape) for name, t in initialisation.state_dict().items()}
+    check_format(content.metadata, FORMAT, VERSION, "initialization", path)
+    initialization = _empty(content.tensors, path)
+    expected = {name: tuple(t.shape) for name, t in initialization.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in content.tensors.items()}
     if expected != found:
         wrong = min(expected.items() ^ found.items())[0]
@@ -56,21 +56,21 @@ def _read(path: Path) -> tuple[Initialisation, str]:
     for name, tensor in content.tensors.items():
         if not tensor.isfinite().all() or (name == "predictor.std" and not (tensor > 0).all()):
             raise MetastyleError(f"{path}: '{name}' holds numbers that it must not hold")
-    initialisation.load_state_dict(content.tensors, assign=True)
-    return initialisation.eval(), tensor_digest(content.tensors)
+    initialization.load_state_dict(content.tensors, assign=True)
+    return initialization.eval(), tensor_digest(content.tensors)
 
 
 @lru_cache(maxsize=1)
-def _read_once(path: Path) -> tuple[Initialisation, str]:
+def _read_once(path: Path) -> tuple[Initialization, str]:
     """For the file that comes with the package: it does not change while the program runs."""
     with torch.inference_mode(False):  # later callers may want gradients
         return _read(path)
 
 
-def save_initialisation(
-    initialisation: Initialisation, path: Path, settings: dict[str, Any], *, overwrite: bool = False
+def save_initialization(
+    initialization: Initialization, path: Path, settings: dict[str, Any], *, overwrite: bool = False
 ) -> str:
-    """Write an initialisation in float16 (the predictor's standardisation in float32).
+    """Write an initialization in float16 (the predictor's standardization in float32).
 
     ``settings`` says how it was trained: anything that JSON can hold. Returns the base hash, that of
     the numbers as rounded. Equal input gives equal bytes.
@@ -78,12 +78,12 @@ def save_initialisation(
     Raises:
         MetastyleError: numbers beyond float16's range, or ``path`` cannot be written.
     """
-    state = initialisation.state_dict()
+    state = initialization.state_dict()
     tensors = {name: t if name in _EXACT else t.to(torch.float16) for name, t in state.items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise MetastyleError(
-                f"the initialisation's {name} does not fit float16: it has not been trained well"
+                f"the initialization's {name} does not fit float16: it has not been trained well"
             )
     metadata = {
         "format": FORMAT,
@@ -110,13 +110,13 @@ def check_format(metadata: dict[str, str], expected: str, version: int, what: st
         )
 
 
-def _empty(tensors: dict[str, torch.Tensor], path: Path) -> Initialisation:
-    """An initialisation of the file's form, without numbers: nothing random is drawn for it."""
+def _empty(tensors: dict[str, torch.Tensor], path: Path) -> Initialization:
+    """An initialization of the file's form, without numbers: nothing random is drawn for it."""
     with torch.device("meta"):
         network = TransformationNetwork()
         if not any(name.startswith("predictor.") for name in tensors):
-            return Initialisation(network)
+            return Initialization(network)
         encode_weight = tensors.get("predictor.encode.weight")
         if encode_weight is None or encode_weight.dim() != 2 or not 0 < len(encode_weight) <= _WIDEST:
             raise MetastyleError(f"{path}: its style predictor has no usable 'predictor.encode.weight'")
-        return Initialisation(network, StylePredictor(hidden=len(encode_weight)))
+        return Initialization(network, StylePredictor(hidden=len(encode_weight)))

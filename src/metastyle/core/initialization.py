@@ -21,7 +21,7 @@ STATISTICS = 2 * (64 + 128 + 256 + 512)
 class StylePredictor(nn.Module):
     """1,920 statistics of a painting -> offsets of the instance-norm parameters; 658,688 parameters.
 
-    Statistics are standardised with the mean and deviation that training paintings have.
+    Statistics are standardized with the mean and deviation that training paintings have.
     """
 
     mean: Tensor
@@ -38,11 +38,11 @@ class StylePredictor(nn.Module):
 
     def forward(self, statistics: Tensor) -> Tensor:
         """(1920,) -> (3200,)."""
-        standardised = (statistics - self.mean) / self.std
-        return self.decode(torch.relu(self.encode(standardised)))  # type: ignore[no-any-return]
+        standardized = (statistics - self.mean) / self.std
+        return self.decode(torch.relu(self.encode(standardized)))  # type: ignore[no-any-return]
 
 
-class Initialisation(nn.Module):
+class Initialization(nn.Module):
     """theta, and Psi where there is one: everything that meta-training learns and the product ships."""
 
     def __init__(

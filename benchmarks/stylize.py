@@ -1,10 +1,10 @@
-"""How fast pictures are stylised, and in how much memory.
+"""How fast pictures are stylized, and in how much memory.
 
-    python benchmarks/stylise.py                    sizes that take minutes
-    python benchmarks/stylise.py --large            a picture of 100 megapixels as well
+    python benchmarks/stylize.py                    sizes that take minutes
+    python benchmarks/stylize.py --large            a picture of 100 megapixels as well
 
-Every way runs the same network on the same picture, in turns, in one process. Writes stylise.json and
-stylise.md beside this file. Memory is the peak of a fresh process that stylises one picture, torch and all.
+Every way runs the same network on the same picture, in turns, in one process. Writes stylize.json and
+stylize.md beside this file. Memory is the peak of a fresh process that stylizes one picture, torch and all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import torch
 from metastyle.core.network import TransformationNetwork
 from metastyle.rendering.onnx import export_onnx
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.weights.initialisation import load_initialisation
+from metastyle.weights.initialization import load_initialization
 
 HERE = Path(__file__).parent
 ROUNDS = {256: 9, 512: 5}
@@ -42,7 +42,7 @@ Way = Callable[[np.ndarray], Any]
 
 
 def ways(network: TransformationNetwork, folder: Path, threads: int) -> dict[str, Way]:
-    """What can stylise (H, W, 3) uint8, H and W multiples of 4; the result's form is each way's own."""
+    """What can stylize (H, W, 3) uint8, H and W multiples of 4; the result's form is each way's own."""
     export_onnx(network, folder / "network.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -108,9 +108,9 @@ def _ratio(values: list[float], reference: list[float]) -> float:
 
 
 def one_picture(height: int, width: int, threads: int) -> dict[str, Any]:
-    """Stylise one picture in this process, with the default settings."""
+    """Stylize one picture in this process, with the default settings."""
     torch.set_num_threads(threads)
-    network = load_initialisation()[0].network
+    network = load_initialization()[0].network
     ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
     pixels = np.repeat(ramp[:, :, None], 3, axis=2)
     pixels[::7, ::5] += 15
@@ -144,9 +144,9 @@ def memory(names: list[str], threads: int) -> list[dict[str, Any]]:
 def report(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
-        "# Stylising: seconds and memory",
+        "# Stylizing: seconds and memory",
         "",
-        f"`python benchmarks/stylise.py --threads {machine['threads']}` on {machine['processor']}, "
+        f"`python benchmarks/stylize.py --threads {machine['threads']}` on {machine['processor']}, "
         f"{machine['threads']} thread(s), torch {machine['torch']}, onnxruntime {machine['onnxruntime']}; "
         f"other programs held {machine['load']:.1f} cores of {machine['cores']} when it began. Processor "
         "seconds are this program's own; ratios are medians of ratios within a round, to onnxruntime's.",
@@ -183,7 +183,7 @@ def main() -> None:
         print(json.dumps(one_picture(*args.one, args.threads)))
         return
     torch.set_num_threads(args.threads)
-    path = HERE / "stylise.json"
+    path = HERE / "stylize.json"
     result = json.loads(path.read_text()) if args.only and path.is_file() else {"speed": [], "memory": []}
     result["machine"] = (args.only == "memory" and result.get("machine")) or {
         "processor": platform.processor() or platform.machine(),
@@ -194,11 +194,11 @@ def main() -> None:
         "onnxruntime": onnxruntime.__version__,
     }
     if args.only != "memory":
-        result["speed"] = speed(load_initialisation()[0].network.eval(), args.threads)
+        result["speed"] = speed(load_initialization()[0].network.eval(), args.threads)
     if args.only != "speed":
         result["memory"] = memory([name for name in LARGE if args.large or name != "100 MP"], args.threads)
     path.write_text(json.dumps(result, indent=1) + "\n")
-    (HERE / "stylise.md").write_text(report(result))
+    (HERE / "stylize.md").write_text(report(result))
     print(report(result))
 
 

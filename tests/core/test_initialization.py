@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from metastyle.core.initialisation import STATISTICS, Initialisation, StylePredictor
+from metastyle.core.initialization import STATISTICS, Initialization, StylePredictor
 from metastyle.core.losses import StyleTarget
 from metastyle.core.network import instance_norm_parameters
 
@@ -12,9 +12,9 @@ def painting(seed: int) -> StyleTarget:
 
 
 @pytest.fixture
-def predicted() -> Initialisation:
+def predicted() -> Initialization:
     torch.manual_seed(0)
-    return Initialisation(predictor=StylePredictor())
+    return Initialization(predictor=StylePredictor())
 
 
 def test_predictor_parameter_count() -> None:
@@ -24,20 +24,20 @@ def test_predictor_parameter_count() -> None:
 
 
 def test_without_predictor_the_start_is_theta_itself() -> None:
-    initialisation = Initialisation()
-    start = initialisation.start(painting(0))
-    own = dict(initialisation.network.named_parameters())
+    initialization = Initialization()
+    start = initialization.start(painting(0))
+    own = dict(initialization.network.named_parameters())
     assert start.keys() == own.keys()
     assert all(start[name] is own[name] for name in own)
 
 
-def test_a_fresh_predictor_is_the_identity(predicted: Initialisation) -> None:
+def test_a_fresh_predictor_is_the_identity(predicted: Initialization) -> None:
     start = predicted.start(painting(0))
     for name, parameter in predicted.network.named_parameters():
         assert torch.equal(start[name], parameter)
 
 
-def test_a_trained_predictor_moves_only_the_instance_norm_parameters(predicted: Initialisation) -> None:
+def test_a_trained_predictor_moves_only_the_instance_norm_parameters(predicted: Initialization) -> None:
     assert predicted.predictor is not None
     torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.1)
     a, b = predicted.start(painting(0)), predicted.start(painting(1))
@@ -52,7 +52,7 @@ def test_a_trained_predictor_moves_only_the_instance_norm_parameters(predicted: 
     torch.testing.assert_close(offsets, predicted.predictor(painting(0).statistics))
 
 
-def test_statistics_are_standardised(predicted: Initialisation) -> None:
+def test_statistics_are_standardized(predicted: Initialization) -> None:
     assert predicted.predictor is not None
     torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.1)
     raw = painting(0).statistics
@@ -62,7 +62,7 @@ def test_statistics_are_standardised(predicted: Initialisation) -> None:
     torch.testing.assert_close(predicted.predictor(raw * 2 + 3), before)
 
 
-def test_one_backward_fills_every_gradient(predicted: Initialisation) -> None:
+def test_one_backward_fills_every_gradient(predicted: Initialization) -> None:
     assert predicted.predictor is not None
     torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.01)
     picture = functional_call(predicted.network, predicted.start(painting(0)), (torch.rand(1, 3, 16, 16),))
@@ -75,5 +75,5 @@ def test_one_backward_fills_every_gradient(predicted: Initialisation) -> None:
     )
 
 
-def test_mean_and_deviation_travel_with_the_weights(predicted: Initialisation) -> None:
+def test_mean_and_deviation_travel_with_the_weights(predicted: Initialization) -> None:
     assert {"predictor.mean", "predictor.std"} <= predicted.state_dict().keys()

@@ -1,28 +1,28 @@
 import pytest
 import torch
 
-from metastyle.core.initialisation import Initialisation, StylePredictor
+from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.errors import MetastyleError
-from metastyle.weights import initialisation as initialisation_module
-from metastyle.weights.initialisation import FORMAT, load_initialisation, save_initialisation
+from metastyle.weights import initialization as initialization_module
+from metastyle.weights.initialization import FORMAT, load_initialization, save_initialization
 from metastyle.weights.tensor_files import encode
 
 
 def make(predictor=True):
     torch.manual_seed(0)
-    initialisation = Initialisation(predictor=StylePredictor(hidden=16) if predictor else None)
-    if initialisation.predictor is not None:
-        initialisation.predictor.std.fill_(1e-9)  # would be 0 in float16
-        torch.nn.init.normal_(initialisation.predictor.decode.weight)
-    return initialisation
+    initialization = Initialization(predictor=StylePredictor(hidden=16) if predictor else None)
+    if initialization.predictor is not None:
+        initialization.predictor.std.fill_(1e-9)  # would be 0 in float16
+        torch.nn.init.normal_(initialization.predictor.decode.weight)
+    return initialization
 
 
 @pytest.mark.parametrize("predictor", [True, False])
-def test_an_initialisation_comes_back_rounded(tmp_path, predictor):
+def test_an_initialization_comes_back_rounded(tmp_path, predictor):
     path, original = tmp_path / "i.safetensors", make(predictor)
-    base = save_initialisation(original, path, {"iterations": 7})
+    base = save_initialization(original, path, {"iterations": 7})
     before = torch.get_rng_state()
-    loaded, found = load_initialisation(path)
+    loaded, found = load_initialization(path)
     assert torch.equal(before, torch.get_rng_state())
     assert found == base and not loaded.training
     assert loaded.state_dict().keys() == original.state_dict().keys()
@@ -32,25 +32,25 @@ def test_an_initialisation_comes_back_rounded(tmp_path, predictor):
 
 
 def test_the_base_hash_is_that_of_the_numbers(tmp_path):
-    first = save_initialisation(make(), tmp_path / "a", {"n": 1})
-    assert first == save_initialisation(make(), tmp_path / "b", {"n": 2})
-    loaded, _ = load_initialisation(tmp_path / "a")
-    assert first == save_initialisation(loaded, tmp_path / "c", {"n": 1})
+    first = save_initialization(make(), tmp_path / "a", {"n": 1})
+    assert first == save_initialization(make(), tmp_path / "b", {"n": 2})
+    loaded, _ = load_initialization(tmp_path / "a")
+    assert first == save_initialization(loaded, tmp_path / "c", {"n": 1})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
     other = make()
     other.network.out.bias.data += 0.1
-    assert first != save_initialisation(other, tmp_path / "d", {})
+    assert first != save_initialization(other, tmp_path / "d", {})
 
 
 def test_saving_refuses_what_float16_cannot_hold(tmp_path):
     broken = make()
     broken.network.out.bias.data[0] = torch.nan
     with pytest.raises(MetastyleError, match=r"network\.out\.bias"):
-        save_initialisation(broken, tmp_path / "i", {})
+        save_initialization(broken, tmp_path / "i", {})
     assert list(tmp_path.iterdir()) == []
-    save_initialisation(make(), tmp_path / "i", {})
+    save_initialization(make(), tmp_path / "i", {})
     with pytest.raises(MetastyleError, match="already exists"):
-        save_initialisation(make(), tmp_path / "i", {})
+        save_initialization(make(), tmp_path / "i", {})
 
 
 def changed(**changes):
@@ -75,12 +75,12 @@ def test_other_contents_are_refused(tmp_path, changes, message):
     path = tmp_path / "i.safetensors"
     path.write_bytes(encode(changed(**changes), {"format": FORMAT, "format_version": "1"}))
     with pytest.raises(MetastyleError, match=message):
-        load_initialisation(path)
+        load_initialization(path)
 
 
 def test_foreign_truncated_and_newer_files_are_refused(tmp_path):
     path = tmp_path / "i.safetensors"
-    save_initialisation(make(), path, {})
+    save_initialization(make(), path, {})
     whole = path.read_bytes()
     newer = encode(make().state_dict(), {"format": FORMAT, "format_version": "2"})
     foreign = encode(make().state_dict(), {"format": "metastyle-style", "format_version": "1"})
@@ -89,23 +89,23 @@ def test_foreign_truncated_and_newer_files_are_refused(tmp_path):
         (whole[:1000], "truncated"),
         (b"GIF89a..............", "not a safetensors file"),
         (newer, "newer metastyle"),
-        (foreign, "not a metastyle initialisation"),
+        (foreign, "not a metastyle initialization"),
     ):
         path.write_bytes(data)
         with pytest.raises(MetastyleError, match=message):
-            load_initialisation(path)
+            load_initialization(path)
     with pytest.raises(MetastyleError, match="no such file"):
-        load_initialisation(tmp_path / "none")
+        load_initialization(tmp_path / "none")
 
 
 def test_what_ships_is_read_and_checked_once(monkeypatch, tmp_path):
     path = tmp_path / "shipped.safetensors"
-    save_initialisation(make(), path, {})
-    monkeypatch.setattr(initialisation_module, "SHIPPED", path)
-    first, base = load_initialisation()
+    save_initialization(make(), path, {})
+    monkeypatch.setattr(initialization_module, "SHIPPED", path)
+    first, base = load_initialization()
     path.unlink()
     with torch.no_grad():
         first.network.out.bias += 1  # what one caller does is nothing to the next
-    second, same = load_initialisation()
+    second, same = load_initialization()
     assert base == same and not torch.equal(first.network.out.bias, second.network.out.bias)
     assert torch.equal(first.network.out.weight, second.network.out.weight)
