@@ -18,10 +18,10 @@ from surroundings import SURROUNDINGS, state
 import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
-from metastyle.film.clip import open_clip
-from metastyle.film.encode import choose_encoding
-from metastyle.film.job import FilmJob
-from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.films.clip import open_clip
+from metastyle.films.encode import choose_encoding
+from metastyle.films.job import FilmJob
+from metastyle.films.temporal import StillnessSettings, StillPainter
 from metastyle.rendering.frozen import FrozenStylizer
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 2, "device": "cpu"}

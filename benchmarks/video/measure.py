@@ -22,11 +22,11 @@ from PIL import Image
 from rich.progress import track
 
 from metastyle.api import Style, as_style
-from metastyle.film.clip import open_clip
-from metastyle.film.encode import choose_encoding
-from metastyle.film.job import FilmJob
-from metastyle.film.painter import Painter, frame_by_frame
-from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.films.clip import open_clip
+from metastyle.films.encode import choose_encoding
+from metastyle.films.job import FilmJob
+from metastyle.films.painter import Painter, frame_by_frame
+from metastyle.films.temporal import StillnessSettings, StillPainter
 from metastyle.rendering.onnx import export_onnx
 from metastyle.rendering.onnx_engine import OnnxStylizer
 

@@ -19,7 +19,7 @@ from metastyle.bench.motion import (
     visitor,
 )
 from metastyle.errors import MetastyleError
-from metastyle.film.smoothing import warp
+from metastyle.films.smoothing import warp
 
 SHARED = Path(__file__).parents[3] / "shared"
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.film.smoothing import Flow, warp
+from metastyle.films.smoothing import Flow, warp
 from metastyle.images.picture import open_picture, resize
 
 Pixels = NDArray[Any]

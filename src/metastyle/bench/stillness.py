@@ -24,8 +24,8 @@ import torch
 from metastyle.bench.motion import Clip, Pixels, Step
 from metastyle.core.network import TransformationNetwork
 from metastyle.files import write_bytes
-from metastyle.film.smoothing import Smoother, warp
-from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.films.smoothing import Smoother, warp
+from metastyle.films.temporal import StillnessSettings, StillPainter
 from metastyle.images.picture import Picture, from_tensor, resize, to_tensor
 from metastyle.rendering.frozen import FrozenStylizer, average
 from metastyle.rendering.frozen import measure as frame_statistics

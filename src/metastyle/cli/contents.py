@@ -14,7 +14,7 @@ from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from metastyle.cli.pipes import Piped
-    from metastyle.film.clip import Clip
+    from metastyle.films.clip import Clip
     from metastyle.images.contents import Contents
     from metastyle.images.picture import Picture
 
@@ -103,7 +103,7 @@ def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size
     They are known by the path and the size of the film, so that a second part is painted in the same style;
     a film that is ``given`` as a folder or pattern of numbered pictures by that alone.
     """
-    from metastyle.film.frames import stills
+    from metastyle.films.frames import stills
     from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
     from metastyle.images.picture import Picture
 

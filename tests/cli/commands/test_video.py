@@ -17,12 +17,12 @@ from PIL import Image
 
 from metastyle import api
 from metastyle.cli.options import parse_time
-from metastyle.film import job as film
-from metastyle.film import temporal as still
-from metastyle.film.clip import open_clip
-from metastyle.film.decode import Damage
-from metastyle.film.frames import read_frames
-from metastyle.film.job import FilmJob
+from metastyle.films import job as film
+from metastyle.films import temporal as still
+from metastyle.films.clip import open_clip
+from metastyle.films.decode import Damage
+from metastyle.films.frames import read_frames
+from metastyle.films.job import FilmJob
 from metastyle.images import picture as images
 from metastyle.locks import claimed
 

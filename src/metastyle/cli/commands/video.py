@@ -32,10 +32,10 @@ from metastyle.cli.styles import mixture_name, read_parts
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
-    from metastyle.film.clip import Clip
-    from metastyle.film.job import FilmJob
-    from metastyle.film.painter import Painter
-    from metastyle.film.progress import Progress
+    from metastyle.films.clip import Clip
+    from metastyle.films.job import FilmJob
+    from metastyle.films.painter import Painter
+    from metastyle.films.progress import Progress
 
 MAX_SIZE = 16_384
 BY_DEFAULT = ".mp4"
@@ -123,9 +123,9 @@ def video(
     motion: dict[str, Any] = {"smoothing": smoothing, "frame_by_frame": frame_by_frame}
 
     with needs("video", "repainting films"), ExitStack() as until_done:
-        from metastyle.film.clip import open_clip
-        from metastyle.film.encode import choose_encoding
-        from metastyle.film.sequence import as_film, is_sequence, name_of
+        from metastyle.films.clip import open_clip
+        from metastyle.films.encode import choose_encoding
+        from metastyle.films.sequence import as_film, is_sequence, name_of
         from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
         check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
@@ -162,7 +162,7 @@ def video(
 
         encoding = choose_encoding(out, codec, quality)
         os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's chatter; errors only
-        from metastyle.film.segments import parts_folder
+        from metastyle.films.segments import parts_folder
         from metastyle.locks import claimed
 
         with (
@@ -172,7 +172,7 @@ def video(
         ):
             taught = obtain(parts, learning, sources, device, display, own)
             _announce(opened, size, display)
-            from metastyle.film.job import FilmJob
+            from metastyle.films.job import FilmJob
 
             job_grain = taught.style.grain if grain is None else grain
 
@@ -206,8 +206,8 @@ def _painter(
     frame_by_frame: bool = False,
 ) -> Painter:
     """What every frame of the film goes through; made once for a film."""
-    from metastyle.film import painter as painters
-    from metastyle.film import temporal as still
+    from metastyle.films import painter as painters
+    from metastyle.films import temporal as still
 
     stylizer = taught.style.stylizer(
         device=device, max_memory=max_memory, strength=max(1.0, strength), grain=grain
@@ -271,7 +271,7 @@ def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -
 def _preview(
     clip: Clip, at: float, out: Path, painter: Painter, size: int | None, *, overwrite: bool
 ) -> dict[str, Any]:
-    from metastyle.film.frames import frame_at
+    from metastyle.films.frames import frame_at
     from metastyle.images.picture import Picture, save_picture
 
     frame = frame_at(clip, at, long_edge=size)
@@ -353,8 +353,8 @@ def _check_begin(clip: Clip, begin: float | None, preview: float | None) -> None
 
 def _beside(clip: Clip, called: Path, style: str, preview: float | None) -> Path:
     """Where the result goes without -o: a container like the clip's, if its sound can go along."""
-    from metastyle.film.carried_streams import holds_sound_of
-    from metastyle.film.encode import CONTAINERS
+    from metastyle.films.carried_streams import holds_sound_of
+    from metastyle.films.encode import CONTAINERS
 
     stem = f"{called.stem}-{style}"
     if preview is not None:

@@ -18,8 +18,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, Interpola
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.film.clip import Clip, Pixels
-from metastyle.film.decode import Damage, decoded, opened
+from metastyle.films.clip import Clip, Pixels
+from metastyle.films.decode import Damage, decoded, opened
 
 SCALING = (
     Interpolation.BICUBIC

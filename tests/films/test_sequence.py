@@ -10,10 +10,10 @@ from clips import Pixels, moving
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import open_clip
-from metastyle.film.decode import Damage
-from metastyle.film.frames import read_frames
-from metastyle.film.sequence import as_film, is_sequence, name_of
+from metastyle.films.clip import open_clip
+from metastyle.films.decode import Damage
+from metastyle.films.frames import read_frames
+from metastyle.films.sequence import as_film, is_sequence, name_of
 
 FRAMES = moving(11, (32, 24))
 RATE = Fraction(24000, 1001)

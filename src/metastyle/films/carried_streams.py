@@ -18,9 +18,9 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import Clip
-from metastyle.film.decode import opened
-from metastyle.film.encode import CONTAINERS
+from metastyle.films.clip import Clip
+from metastyle.films.decode import opened
+from metastyle.films.encode import CONTAINERS
 
 _OF_THE_OLD_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 OF_THE_OLD_STREAM = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps"}

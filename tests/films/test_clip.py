@@ -11,9 +11,9 @@ from clips import STEP, TIME_BASE, Pixels, make_clip, moving, turn
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import Clip, Upright, open_clip
-from metastyle.film.decode import Damage
-from metastyle.film.frames import frame_at, read_frames
+from metastyle.films.clip import Clip, Upright, open_clip
+from metastyle.films.decode import Damage
+from metastyle.films.frames import frame_at, read_frames
 
 
 def frames_of(clip: Clip, **options: Any) -> list[Pixels]:

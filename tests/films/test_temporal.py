@@ -9,7 +9,7 @@ import pytest
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.film.temporal import StillnessSettings, StillPainter
+from metastyle.films.temporal import StillnessSettings, StillPainter
 from metastyle.images.procedural import dead_leaves
 from metastyle.rendering.brush import render_with_brush
 from metastyle.rendering.frozen import FrozenStylizer

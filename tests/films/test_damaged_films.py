@@ -10,10 +10,10 @@ import pytest
 from clips import make_clip, moving, shown
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import open_clip
-from metastyle.film.encode import choose_encoding
-from metastyle.film.job import FilmJob
-from metastyle.film.painter import FrameByFrame
+from metastyle.films.clip import open_clip
+from metastyle.films.encode import choose_encoding
+from metastyle.films.job import FilmJob
+from metastyle.films.painter import FrameByFrame
 
 CASES = 160
 KINDS = ("cut", "bits", "zeros", "swapped", "header")

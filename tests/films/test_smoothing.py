@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metastyle.errors import MetastyleError
-from metastyle.film.smoothing import Smoother, consistent, warp
+from metastyle.films.smoothing import Smoother, consistent, warp
 from metastyle.images.procedural import dead_leaves
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from metastyle.errors import MetastyleError
-from metastyle.film.encode import Piece
-from metastyle.film.segments import Parts, fingerprint
+from metastyle.films.encode import Piece
+from metastyle.films.segments import Parts, fingerprint
 
 PIECE = Piece(frames=2, first=0, last=10, end=20, delay=1)
 

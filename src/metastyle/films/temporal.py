@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
-from metastyle.film.shots import Event, ShotDetector, color_distance, reduced
-from metastyle.film.smoothing import Smoother
+from metastyle.films.shots import Event, ShotDetector, color_distance, reduced
+from metastyle.films.smoothing import Smoother
 from metastyle.images import color
 from metastyle.rendering.brush import check_brush, render_with_brush
 from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, measure

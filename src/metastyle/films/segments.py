@@ -18,8 +18,8 @@ from typing import Any
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.film.encode import Piece
-from metastyle.film.mux import Part
+from metastyle.films.encode import Piece
+from metastyle.films.mux import Part
 from metastyle.locks import CLAIM
 
 _BLOCKS, _BLOCK = 64, 65536

@@ -10,10 +10,10 @@ import pytest
 from clips import STEP, make_clip, moving, shown
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import Colors, open_clip
-from metastyle.film.decode import Damage
-from metastyle.film.encode import CODECS, Encoding, Look, Piece, PieceWriter, choose_encoding
-from metastyle.film.frames import read_frames
+from metastyle.films.clip import Colors, open_clip
+from metastyle.films.decode import Damage
+from metastyle.films.encode import CODECS, Encoding, Look, Piece, PieceWriter, choose_encoding
+from metastyle.films.frames import read_frames
 
 
 def look_of(size: tuple[int, int], *, full_range: bool = False, matrix: int = 6) -> Look:
@@ -110,7 +110,7 @@ def test_impossible_encodings(name: str, codec: str | None, quality: int | None,
 
 def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = dataclasses.replace(CODECS["h264"], encoder="libnone")
-    monkeypatch.setattr("metastyle.film.encode.CODECS", {**CODECS, "h264": missing})
+    monkeypatch.setattr("metastyle.films.encode.CODECS", {**CODECS, "h264": missing})
     with pytest.raises(MetastyleError, match="this FFmpeg cannot encode h264: it lacks libnone"):
         choose_encoding(Path("a.mp4"), None, None)
 

@@ -23,14 +23,14 @@ from av.error import FFmpegError
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.files import check_target, one_line, reason
-from metastyle.film.clip import Clip
-from metastyle.film.decode import Damage
-from metastyle.film.encode import Encoding, Look, PieceWriter
-from metastyle.film.frames import Frame, read_frames
-from metastyle.film.mux import Part, join
-from metastyle.film.painter import Painter
-from metastyle.film.progress import Pace, Progress
-from metastyle.film.segments import Parts, fingerprint, parts_folder
+from metastyle.films.clip import Clip
+from metastyle.films.decode import Damage
+from metastyle.films.encode import Encoding, Look, PieceWriter
+from metastyle.films.frames import Frame, read_frames
+from metastyle.films.mux import Part, join
+from metastyle.films.painter import Painter
+from metastyle.films.progress import Pace, Progress
+from metastyle.films.segments import Parts, fingerprint, parts_folder
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
 FRAMES_PER_PART = 60

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from clips import STEP, Pixels, make_clip
 
-from metastyle.film import frames as video_frames
-from metastyle.film.clip import Clip, open_clip
-from metastyle.film.frames import Frame, stills
+from metastyle.films import frames as video_frames
+from metastyle.films.clip import Clip, open_clip
+from metastyle.films.frames import Frame, stills
 
 
 def shades(count: int) -> list[Pixels]:

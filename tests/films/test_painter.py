@@ -9,10 +9,10 @@ import pytest
 from clips import make_clip, moving
 
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import open_clip
-from metastyle.film.frames import Frame
-from metastyle.film.painter import frame_by_frame
-from metastyle.film.progress import Pace
+from metastyle.films.clip import open_clip
+from metastyle.films.frames import Frame
+from metastyle.films.painter import frame_by_frame
+from metastyle.films.progress import Pace
 from metastyle.images import color
 
 
@@ -32,7 +32,7 @@ def test_color_and_strength_are_those_of_photographs() -> None:
 def test_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(50), sound=None))
     now = 100.0
-    monkeypatch.setattr("metastyle.film.progress.time.perf_counter", lambda: now)
+    monkeypatch.setattr("metastyle.films.progress.time.perf_counter", lambda: now)
     pace = Pace(clip, clip.ticks(0.4), None)
     pixels = moving(1)[0]
     for number in range(10, 30):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from metastyle.film.clip import Pixels
+from metastyle.films.clip import Pixels
 from metastyle.images import color
 from metastyle.rendering.brush import render_with_brush
 from metastyle.rendering.stylizer import Stylizer

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.film.decode import Damage, decoded, opened
+from metastyle.films.decode import Damage, decoded, opened
 
 Pixels = NDArray[np.uint8]
 

@@ -19,7 +19,7 @@ from av.packet import Packet
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason, replacing
-from metastyle.film.carried_streams import (
+from metastyle.films.carried_streams import (
     OF_THE_OLD_STREAM,
     Healthy,
     copied_packets,
@@ -28,9 +28,9 @@ from metastyle.film.carried_streams import (
     copy_tags,
     kept_tags,
 )
-from metastyle.film.clip import Clip
-from metastyle.film.decode import opened, plain_name
-from metastyle.film.encode import CODECS, CONTAINERS, Encoding, Piece
+from metastyle.films.clip import Clip
+from metastyle.films.decode import opened, plain_name
+from metastyle.films.encode import CODECS, CONTAINERS, Encoding, Piece
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from metastyle.film.clip import Clip
-from metastyle.film.frames import Frame
+from metastyle.films.clip import Clip
+from metastyle.films.frames import Frame
 
 _FRAMES = 40  # over which the speed is measured
 

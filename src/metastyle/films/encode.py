@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.film.clip import Clip, Colors, Pixels
-from metastyle.film.decode import plain_name
-from metastyle.film.frames import SCALING
+from metastyle.films.clip import Clip, Colors, Pixels
+from metastyle.films.decode import plain_name
+from metastyle.films.frames import SCALING
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from clips import Pixels, make_clip, moving, seconds_shown, shifted, shown, soun
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.film.clip import open_clip
-from metastyle.film.decode import Damage
-from metastyle.film.encode import choose_encoding
-from metastyle.film.frames import read_frames
-from metastyle.film.job import FilmJob
-from metastyle.film.painter import FrameByFrame, Painter
-from metastyle.film.progress import Progress
-from metastyle.film.temporal import StillPainter
+from metastyle.films.clip import open_clip
+from metastyle.films.decode import Damage
+from metastyle.films.encode import choose_encoding
+from metastyle.films.frames import read_frames
+from metastyle.films.job import FilmJob
+from metastyle.films.painter import FrameByFrame, Painter
+from metastyle.films.progress import Progress
+from metastyle.films.temporal import StillPainter
 from metastyle.rendering.stylizer import Stylizer
 
 TESTS = Path(__file__).parents[1]
@@ -307,7 +307,7 @@ def test_a_clip_that_cannot_be_entered_in_the_middle(
     """Where a jump leads to other frames than before, the way is gone on foot."""
     finish(job_of(clip, tmp_path / "whole.mp4"))
     run_until(job_of(clip, tmp_path / "out.mp4"), 17)
-    from metastyle.film import job as film
+    from metastyle.films import job as film
 
     real, ways = film.read_frames, []
 
@@ -351,7 +351,7 @@ def test_only_a_few_frames_are_in_memory(tmp_path: Path) -> None:
     """A painter that has stopped stops the reader, too: it is never far ahead."""
     clip = make_clip(tmp_path / "long.mp4", moving(60), sound=None)
     read: list[int] = []
-    from metastyle.film import job as film
+    from metastyle.films import job as film
 
     real = film.read_frames
 
@@ -400,7 +400,7 @@ def test_overwriting_happens_at_the_very_end(clip: Path, tmp_path: Path) -> None
 def test_a_full_disk_keeps_what_is_finished(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metastyle.film import job as film
+    from metastyle.films import job as film
 
     class Full(film.PieceWriter):
         made = 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metastyle.film.shots import Event, ShotDetector, with_cuts
+from metastyle.films.shots import Event, ShotDetector, with_cuts
 from metastyle.images.procedural import dead_leaves
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -13,12 +13,12 @@ import pytest
 from clips import STEP, make_clip, moving, seconds_shown, shown, sound_packets
 
 from metastyle.errors import MetastyleError
-from metastyle.film.carried_streams import holds_sound_of
-from metastyle.film.clip import Clip, open_clip
-from metastyle.film.decode import Damage
-from metastyle.film.encode import Look, PieceWriter, choose_encoding
-from metastyle.film.frames import read_frames
-from metastyle.film.mux import Part, join
+from metastyle.films.carried_streams import holds_sound_of
+from metastyle.films.clip import Clip, open_clip
+from metastyle.films.decode import Damage
+from metastyle.films.encode import Look, PieceWriter, choose_encoding
+from metastyle.films.frames import read_frames
+from metastyle.films.mux import Part, join
 
 Film = Callable[..., list[str]]
 
