@@ -65,8 +65,8 @@ def test_one_length_replaces_the_other() -> None:
     ("text", "message"),
     [
         (
-            "[optimizer]\nrate = 1e-3",
-            r"unknown setting optimizer: use one of data, objective, optimizer, run",
+            "[optimisation]\nrate = 1e-3",
+            r"unknown setting optimisation: use one of data, objective, optimizer, run",
         ),
         ("[optimizer]\nlr = 1e-3", r"unknown setting optimizer.lr: use one of optimizer.styles, "),
         ("[optimizer]\nrate = 'fast'", r"optimizer.rate = 'fast': use a number"),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
+from metastyle.training.old_names import current_parameters, current_settings
 from metastyle.weights.tensor_files import decode, encode
 
 _FORMAT = "metastyle-training-state"
@@ -29,11 +30,19 @@ def save_state(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) 
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and numbers of a saved run; MetastyleError where it is damaged or something else."""
+    """Tensors and numbers of a saved run, under the current names.
+
+    Raises:
+        MetastyleError: the file is damaged or something else.
+    """
     content = decode(read_bytes(path, _LARGEST), str(path))
     if content.metadata.get("format") != _FORMAT:
         raise MetastyleError(f"{path}: not a training state: use another output folder")
-    return content.tensors, json.loads(content.metadata["numbers"])
+    numbers = json.loads(content.metadata["numbers"])
+    if "config" in numbers:
+        numbers["config"] = current_settings(numbers["config"], str(path))
+    numbers["adam_steps"] = current_parameters(numbers["adam_steps"])
+    return current_parameters(content.tensors), numbers
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

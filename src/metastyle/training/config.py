@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from metastyle.core.grain import LARGEST_GRAIN
 from metastyle.errors import MetastyleError
+from metastyle.training.old_names import current_setting, current_settings
 
 PRESETS = ("paper", "gpu", "cpu", "smoke")
 _LENGTHS = {"run.iterations", "run.minutes"}
@@ -191,10 +192,10 @@ def load_config(
                 f"use a TOML file or one of {', '.join(PRESETS)}"
             ) from None
     try:
-        values: dict[str, Any] = tomllib.loads(text)
+        values = current_settings(tomllib.loads(text), origin)
     except tomllib.TOMLDecodeError as error:
         raise MetastyleError(f"{origin}: not valid TOML: {error}") from None
-    overrides = dict(overrides or {})
+    overrides = {current_setting(name): value for name, value in (overrides or {}).items()}
     if len(_LENGTHS & overrides.keys()) == 1:
         overrides |= dict.fromkeys(_LENGTHS - overrides.keys())
     for name, value in overrides.items():

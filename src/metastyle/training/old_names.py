@@ -1,0 +1,64 @@
+"""Names that settings and parameters had in earlier versions: old TOML files and checkpoints are still read.
+
+This table is the only place that knows them. Everything that is written uses the current names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from metastyle.errors import MetastyleError
+
+SECTIONS = {"optimiser": "optimizer"}
+"""Old name of a section of settings -> current name."""
+
+SETTINGS = {"objective.normalise_styles": "objective.normalize_styles"}
+"""Old name of a setting, in the current section -> current name."""
+
+PARAMETERS = {"initialisation.": "initialization."}
+"""Old beginning of a parameter's name -> current beginning."""
+
+_T = TypeVar("_T")
+
+
+def current_setting(name: str) -> str:
+    """The current name of a setting that is given as ``section.key``."""
+    section, dot, key = name.partition(".")
+    renamed = SECTIONS.get(section, section) + dot + key
+    return SETTINGS.get(renamed, renamed)
+
+
+def current_settings(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Settings by section, with the current names; values are left as they are.
+
+    Raises:
+        MetastyleError: a setting is given under its old and its current name; ``origin`` is named.
+    """
+    found: dict[str, Any] = {}
+    for section, settings in values.items():
+        current = SECTIONS.get(section, section)
+        if not isinstance(settings, Mapping):
+            found[current] = settings  # not a section: whoever builds the settings says so
+            continue
+        if isinstance(found.setdefault(current, {}), dict):
+            for key, value in settings.items():
+                name = current_setting(f"{current}.{key}").partition(".")[2]
+                if name in found[current]:
+                    raise MetastyleError(
+                        f"{origin}: {current}.{name} is given twice, once under its old name: remove one"
+                    )
+                found[current][name] = value
+    return found
+
+
+def current_parameters(named: Mapping[str, _T]) -> dict[str, _T]:
+    """A mapping from names of parameters, a prefix such as ``first.`` included, under the current names."""
+    found = {}
+    for name, value in named.items():
+        for old, current in PARAMETERS.items():
+            prefix, separator, rest = name.partition(old)
+            if separator and (not prefix or prefix.endswith(".")):
+                name = prefix + current + rest
+        found[name] = value
+    return found
