@@ -23,9 +23,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "paintings"
 SETTINGS = metastyle.AdaptationSettings(steps=100, pool=48, parameters="low_rank", rank=2)
 """What is shipped: see docs/styles.md for the measurement behind it."""
 
-QUIETER = {"mosaic": 3e4}
-"""beta for the loudest one, which would leave little of the photograph."""
-
 OURS = "MIT, as the project: drawn by its own code"
 
 
@@ -112,7 +109,7 @@ def main() -> None:
         style = metastyle.adapt(
             painting,
             contents=arguments.content,
-            settings=dataclasses.replace(SETTINGS, style_weight=QUIETER.get(name, SETTINGS.style_weight)),
+            settings=SETTINGS,
             on_step=lambda _, bar=bar: next(bar, 0) >= 0,
         )
         artwork = {"title": title, "artist": artist, "year": year, "terms": terms}

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import (
+    LOUD,
     MIDDLING,
     Loss,
     StyleTarget,
@@ -156,13 +157,23 @@ def test_losses_of_several_paintings_are_those_of_each() -> None:
         torch.testing.assert_close(together[index], torch.stack(alone))
 
 
-def test_beta_grows_for_quiet_paintings_only() -> None:
-    network = LossNetwork()
-    quiet, loud = (style_target(network, torch.rand(1, 3, 64, 64)) for _ in range(2))
-    quiet = quiet._replace(grams=tuple(g * 0 + (15e-5 / 4) ** 0.5 for g in quiet.grams))  # loudness 15
-    loud = loud._replace(grams=tuple(g * 0 + (300e-5 / 4) ** 0.5 for g in loud.grams))
-    assert balanced_style_weight(quiet, 0.5).item() == pytest.approx((MIDDLING / 15) ** 0.5)
-    assert balanced_style_weight(quiet, 0.0).item() == balanced_style_weight(loud, 0.5).item() == 1
+@pytest.mark.parametrize(
+    ("loudness", "exponent", "factor"),
+    [
+        (15.0, 0.5, (MIDDLING / 15) ** 0.5),
+        (MIDDLING, 0.5, 1.0),
+        (LOUD, 0.5, 1.0),
+        (500.0, 0.5, LOUD / 500),
+        (15.0, 0.0, 1.0),
+        (500.0, 0.0, 1.0),
+    ],
+)
+def test_beta_grows_for_quiet_paintings_and_shrinks_for_the_loudest(
+    loudness: float, exponent: float, factor: float
+) -> None:
+    target = style_target(LossNetwork(), torch.rand(1, 3, 64, 64))
+    target = target._replace(grams=tuple(g * 0 + (loudness * 1e-5 / 4) ** 0.5 for g in target.grams))
+    assert balanced_style_weight(target, exponent).item() == pytest.approx(factor)
 
 
 def some_painting(seed: int = 0, height: int = 64, width: int = 96) -> tuple[LossNetwork, Tensor]:

@@ -18,7 +18,9 @@ from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, Features, L
 CONTENT_WEIGHT = 1.0
 STYLE_WEIGHT = 1e5
 MIDDLING = 60.0
-"""Loudness from which on a painting needs no larger beta: that of two paintings in three is less."""
+"""Loudness from which on a painting needs no larger beta: five paintings in six are quieter."""
+LOUD = 200.0
+"""Loudness from which on beta shrinks: one painting in a hundred is louder."""
 
 
 class StyleTarget(NamedTuple):
@@ -105,14 +107,19 @@ def _by_painting(x: Tensor, count: int) -> Tensor:
 
 
 def balanced_style_weight(target: StyleTarget, exponent: float) -> Tensor:
-    """What beta is multiplied by for a painting: max(1, (``MIDDLING`` / loudness) ^ exponent), a scalar.
+    """What beta is multiplied by for a painting of loudness L, a scalar; 1 where ``exponent`` is 0.
 
-    The loudness is STYLE_WEIGHT ||G_s||^2, the style loss of a black picture: 4 for a pale canvas, over 1,000
-    for a poster. With one beta for all, the content loss rules over quiet paintings, and they leave no mark.
+        max(1, MIDDLING / L) ^ exponent * min(1, LOUD / L),    L = STYLE_WEIGHT ||G_s||^2
+
+    The loudness is the style loss of a black picture: 4 for a pale canvas, 500 for a glaring mosaic.
+    With one beta for all, quiet paintings leave no mark, because the content loss rules, and the loudest
+    leave nothing of the photograph. Not in the paper.
     """
     zeros = [torch.zeros_like(gram) for gram in target.grams]
-    loudness = STYLE_WEIGHT * style_loss(zeros, target.grams)
-    return (MIDDLING / loudness.clamp(min=1e-3)).clamp(min=1) ** exponent
+    loudness = (STYLE_WEIGHT * style_loss(zeros, target.grams)).clamp(min=1e-3)
+    if exponent == 0:
+        return torch.ones_like(loudness)
+    return (MIDDLING / loudness).clamp(min=1) ** exponent * (LOUD / loudness).clamp(max=1)
 
 
 @torch.no_grad()
