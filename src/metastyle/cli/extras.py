@@ -13,6 +13,7 @@ EXTRAS = {
     "plot": ("matplotlib",),
     "video": ("av", "cv2"),
     "bench": ("torchmetrics", "matplotlib", "markdown_it"),
+    "studio": ("fastapi", "uvicorn", "onnx"),
     "scale": ("ray",),
 }
 """The optional extras and the modules that they bring."""

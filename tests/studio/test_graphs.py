@@ -1,0 +1,146 @@
+"""The graphs of the page say what the modules say that Python runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from metastyle.core.initialization import Initialization, StylePredictor
+from metastyle.core.loss_network import LossNetwork
+from metastyle.core.losses import style_target
+from metastyle.core.network import InstanceNorm, TransformationNetwork, instance_norm_parameters
+from metastyle.rendering.frozen import Statistics, fold
+from metastyle.studio import graphs
+from metastyle.weights.initialization import load_initialization
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+SIZES = ((1, 3, 48, 64), (1, 3, 20, 16), (1, 3, 72, 36))
+
+
+@pytest.fixture(scope="module")
+def network() -> TransformationNetwork:
+    """Random, with norms that are not the identity."""
+    torch.manual_seed(1)
+    network = TransformationNetwork().eval().requires_grad_(False)
+    for parameter in instance_norm_parameters(network).values():
+        parameter.add_(0.3 * torch.randn_like(parameter))
+    return network
+
+
+@pytest.fixture(scope="module")
+def parameters(network: TransformationNetwork) -> np.ndarray:
+    return graphs.flatten(dict(network.named_parameters())).numpy()
+
+
+def _run(graph: bytes, **inputs: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, inputs)
+    return result
+
+
+def _levels(a: np.ndarray, b: Tensor) -> float:
+    return float(np.abs(np.rint(a * 255) - np.rint(b.numpy() * 255)).max())
+
+
+def _statistics(network: TransformationNetwork, x: Tensor) -> Statistics:
+    seen: list[Tensor] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        for module in network.modules()
+        if isinstance(module, InstanceNorm)
+    ]
+    network(x)
+    for hook in hooks:
+        hook.remove()
+    means = tuple(s.mean((0, 2, 3)).double() for s in seen)
+    return Statistics(means, tuple(s.var((0, 2, 3), unbiased=False).double() for s in seen))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_stylize_paints_as_the_network(
+    network: TransformationNetwork, parameters: np.ndarray, size: tuple[int, ...]
+) -> None:
+    picture = torch.rand(size)
+    painted = _run(graphs.stylize_graph(), parameters=parameters, picture=picture.numpy())
+    assert painted.shape == size
+    assert _levels(painted, network(picture)) <= 1
+
+
+def test_measured_statistics_frozen_paint_the_same_picture(
+    network: TransformationNetwork, parameters: np.ndarray
+) -> None:
+    """``measure`` is what Python measures; folded into the parameters, ``frozen`` paints with it."""
+    picture = torch.rand(SIZES[0])
+    measured = _run(graphs.measure_graph(), parameters=parameters, picture=picture.numpy())
+    expected = _statistics(network, picture)
+    both = torch.cat([*expected.means, *expected.variances])
+    np.testing.assert_allclose(measured, both.numpy(), rtol=1e-3, atol=1e-4)
+
+    folded = fold(network, expected)
+    own = dict(folded.named_parameters())
+    zeros = {s.name: torch.zeros(s.shape) for s in graphs.layout()}
+    vector = graphs.flatten(zeros | own).numpy()
+    painted = _run(graphs.frozen_graph(), parameters=vector, picture=picture.numpy())
+    assert _levels(painted, network(picture)) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 3, 97, 130), (1, 3, 64, 64)])
+def test_describe_predicts_the_start(network: TransformationNetwork, size: tuple[int, ...]) -> None:
+    """In float16's precision, whatever the weights are; true VGG-16 is not needed to tell."""
+    torch.manual_seed(2)
+    predictor = StylePredictor().requires_grad_(False)
+    predictor.mean.uniform_(0, 0.1)
+    predictor.std.uniform_(0.5, 1)
+    predictor.decode.weight.normal_(0, 0.05)
+    loss_network, initialization = LossNetwork(), Initialization(network, predictor)
+    painting = torch.rand(size)
+    start = initialization.start(style_target(loss_network, painting))
+    expected = torch.cat([start[name].detach().flatten() for name in graphs.norm_names()]).numpy()
+    norms = _run(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    base = torch.cat([p.flatten() for p in instance_norm_parameters(network).values()]).numpy()
+    moved = np.linalg.norm(expected - base)
+    assert moved > 0.1
+    assert np.linalg.norm(norms - expected) < 2e-3 * moved
+
+
+def test_a_painting_described_and_painted_as_python_does(loss_network: LossNetwork) -> None:
+    """The shipped model with its true weights: within a level of 255."""
+    initialization, _ = load_initialization()
+    network = initialization.network
+    ramp = torch.linspace(0, 1, 128)
+    painting = torch.stack([ramp.expand(96, 128), ramp.flip(0).expand(96, 128), torch.rand(96, 128)])[None]
+    picture = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 16), scale_factor=4.0, mode="bilinear")
+    norms = _run(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    with torch.no_grad():
+        start = initialization.start(style_target(loss_network, painting))
+        expected = functional_call(network, start, (picture,))
+    sizes = [start[name].numel() for name in graphs.norm_names()]
+    own = dict(zip(graphs.norm_names(), torch.from_numpy(norms).split(sizes), strict=True))
+    vector = graphs.flatten(dict(network.named_parameters()) | own).numpy()
+    assert _levels(_run(graphs.stylize_graph(), parameters=vector, picture=picture.numpy()), expected) <= 1
+
+
+def test_describe_without_a_predictor_is_theta(network: TransformationNetwork) -> None:
+    norms = _run(
+        graphs.describe_graph(Initialization(network), LossNetwork()),
+        painting=torch.rand(1, 3, 64, 64).numpy(),
+    )
+    base = torch.cat([p.flatten() for p in instance_norm_parameters(network).values()]).numpy()
+    np.testing.assert_array_equal(norms, base)
+
+
+def test_the_layout_covers_the_vector(network: TransformationNetwork, parameters: np.ndarray) -> None:
+    state = dict(network.named_parameters())
+    assert parameters.shape == (1_679_235,)
+    for segment in graphs.layout():
+        part = parameters[segment.offset : segment.offset + segment.size].reshape(segment.shape)
+        np.testing.assert_array_equal(part, state[segment.name].numpy())
+    halved = np.frombuffer(graphs.theta_bytes(Initialization(network)), "<f2")
+    np.testing.assert_array_equal(halved, parameters.astype(np.float16))
