@@ -22,7 +22,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from metastyle.api import content_pool
 from metastyle.core.adaptation import Adaptation, AdaptationSettings
-from metastyle.images.picture import open_picture, resize, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import resize
 from metastyle.weights.initialization import load_initialization
 from metastyle.weights.vgg16 import load_loss_network
 

@@ -21,7 +21,8 @@ import torch
 
 from metastyle import api
 from metastyle.core.device import compute_dtype
-from metastyle.images.picture import open_picture, resize
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import resize
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.catalog import builtin_names, builtin_path
 

@@ -19,8 +19,8 @@ from PIL import Image
 import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
-from metastyle.images import picture as images
 from metastyle.images.contents import Contents
+from metastyle.images.picture import Picture
 from metastyle.weights.initialization import load_initialization
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
@@ -395,8 +395,8 @@ def test_paintings_are_learned_on_the_pictures_that_they_are_for(monkeypatch: py
 
 
 def test_what_is_remembered_can_be_learned_again(tmp_path: Path) -> None:
-    contents = Contents(lambda: [images.Picture(pixels(70, 70, seed=1))], place="here")
-    other = Contents(lambda: [images.Picture(pixels(70, 70, seed=2))], place="here")
+    contents = Contents(lambda: [Picture(pixels(70, 70, seed=1))], place="here")
+    other = Contents(lambda: [Picture(pixels(70, 70, seed=2))], place="here")
     first = metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK)
     assert first.settings["contents"] == "photos and procedural"
     assert metastyle.adapt(pixels(), contents=other, cache=tmp_path, **QUICK).curve == first.curve

@@ -20,7 +20,9 @@ from torch import Tensor
 from metastyle import api
 from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
-from metastyle.images.picture import Picture, list_pictures, open_picture, resize, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import list_pictures, open_picture
+from metastyle.images.picture import Picture, resize
 from metastyle.weights.catalog import builtin_path
 from metastyle.weights.vgg16 import load_loss_network
 

@@ -24,10 +24,19 @@ from metastyle.core.device import pick_device
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
-from metastyle.images import arrays, color
-from metastyle.images import picture as images
+from metastyle.images import color
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, opaque, pixel_digest, spread
+from metastyle.images.convert import (
+    array_like,
+    pictures_from_array,
+    pictures_from_tensor,
+    tensor_like,
+    to_tensor,
+)
+from metastyle.images.decode import from_pil, list_pictures, open_picture
+from metastyle.images.encode import to_pil
 from metastyle.images.masks import FEATHER, fit_mask, lay_over
+from metastyle.images.picture import Picture, resize
 from metastyle.images.transparency import alpha_mask, visible_painting
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
@@ -38,7 +47,7 @@ from metastyle.weights.initialization import load_initialization
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
 
-Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | images.Picture
+Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | Picture
 """A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
 
 Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), tensors (H, W), (1, H, W), (3, H, W) or (4, H, W), of
@@ -80,14 +89,14 @@ class Style(core.Style):
         """
         return _repaint(picture, lambda pictures: self.render_many(pictures, **options))
 
-    def render(self, picture: images.Picture, **options: Any) -> images.Picture:
+    def render(self, picture: Picture, **options: Any) -> Picture:
         """``stylize`` for a ``Picture``: alpha, color profile and metadata go along."""
         return self.render_many([picture], **options)[0]
 
     @own_surroundings()
     def render_many(
         self,
-        pictures: Sequence[images.Picture],
+        pictures: Sequence[Picture],
         *,
         size: int | None = None,
         keep_color: bool = False,
@@ -98,7 +107,7 @@ class Style(core.Style):
         precision: str = "float32",
         device: str = "auto",
         progress: Callable[[float], None] | None = None,
-    ) -> list[images.Picture]:
+    ) -> list[Picture]:
         """Repaint pictures; those of equal size go through the network together.
 
         Args:
@@ -116,7 +125,7 @@ class Style(core.Style):
         check_strength(strength)
         check_brush(brush)
         if size is not None:
-            pictures = [images.resize(p, size) for p in pictures]
+            pictures = [resize(p, size) for p in pictures]
         stylizer = self._renderer(
             device=device,
             max_memory=max_memory,
@@ -259,7 +268,7 @@ def adapt(
         MetastyleError: a picture cannot be read, a setting is out of range, or weights cannot be had.
     """
     settings = settings_from(settings or default_settings(pick_device(device), effort), changes)
-    style_picture = visible_painting(images.resize(read_picture(painting), settings.style_size))
+    style_picture = visible_painting(resize(read_picture(painting), settings.style_size))
     if match_color is not None:
         photo = read_picture(match_color)
         matched = color.match_color(style_picture.pixels, photo.pixels, style_picture.alpha, photo.alpha)
@@ -290,7 +299,7 @@ def adapt(
             offline=offline,
             progress=on_download,
         ),
-        images.to_tensor(style_picture.pixels),
+        to_tensor(style_picture.pixels),
         content_pool(given, settings),
         settings,
         device,
@@ -339,7 +348,7 @@ def stylize(
         options: those of ``Style.render_many``.
     """
 
-    def repaint(pictures: list[images.Picture]) -> list[images.Picture]:
+    def repaint(pictures: list[Picture]) -> list[Picture]:
         own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
         learning: dict[str, Any] = {"device": options.get("device", "auto"), "contents": own}
         background = as_style(style, **learning)
@@ -365,21 +374,21 @@ def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
 
 @own_surroundings()
 def render_regions(
-    picture: images.Picture,
+    picture: Picture,
     background: Style | None,
-    regions: Sequence[tuple[images.Picture, Style | None]] = (),
+    regions: Sequence[tuple[Picture, Style | None]] = (),
     feather: float = FEATHER,
     *,
     size: int | None = None,
     progress: Callable[[float], None] | None = None,
     **options: Any,
-) -> images.Picture:
+) -> Picture:
     """``Style.render`` with one style behind and others in regions; None is the photograph.
 
     Every style sees the whole picture, so that its colors do not depend on the region's shape.
     """
     if size is not None:
-        picture = images.resize(picture, size)
+        picture = resize(picture, size)
     height, width = picture.pixels.shape[:2]
     masks = [fit_mask(mask, height, width, feather=feather, name=mask.name) for mask, _ in regions]
     layers = [background, *(style for _, style in regions)]
@@ -407,13 +416,13 @@ def settings_from(settings: AdaptationSettings, changes: dict[str, Any]) -> Adap
     return dataclasses.replace(settings, **changes)
 
 
-def content_pool(photos: Sequence[images.Picture] | Contents, settings: AdaptationSettings) -> Tensor:
+def content_pool(photos: Sequence[Picture] | Contents, settings: AdaptationSettings) -> Tensor:
     """The contents of one adaptation: crops of ``photos``, or procedural pictures where there are none."""
     contents = photos if isinstance(photos, Contents) else Contents(lambda: photos, procedural=0.0)
     return contents.pool(settings.contents, settings.size, settings.seed)
 
 
-def read_picture(source: Source) -> images.Picture:
+def read_picture(source: Source) -> Picture:
     """Any kind of picture as a ``Picture``."""
     pictures = read_pictures(source)
     if len(pictures) > 1:
@@ -421,18 +430,18 @@ def read_picture(source: Source) -> images.Picture:
     return pictures[0]
 
 
-def read_pictures(source: Source) -> list[images.Picture]:
+def read_pictures(source: Source) -> list[Picture]:
     """The pictures of a batch, or any kind of picture by itself."""
-    if isinstance(source, images.Picture):
+    if isinstance(source, Picture):
         return [source]
     if isinstance(source, Tensor):
-        return arrays.from_tensor(source)
+        return pictures_from_tensor(source)
     if isinstance(source, np.ndarray):
-        return arrays.from_array(source)
-    return [images.from_pil(source) if isinstance(source, Image.Image) else images.open_picture(source)]
+        return pictures_from_array(source)
+    return [from_pil(source) if isinstance(source, Image.Image) else open_picture(source)]
 
 
-def _repaint(source: Any, render: Callable[[list[images.Picture]], list[images.Picture]]) -> Any:
+def _repaint(source: Any, render: Callable[[list[Picture]], list[Picture]]) -> Any:
     """What ``render`` makes of the picture, the batch or the list ``source``, as the same kind of thing."""
     sources = source if isinstance(source, list) else [source]
     read = [read_pictures(one) for one in sources]
@@ -441,13 +450,13 @@ def _repaint(source: Any, render: Callable[[list[images.Picture]], list[images.P
     return back if isinstance(source, list) else back[0]
 
 
-def _like(source: Any, pictures: list[images.Picture]) -> Any:
+def _like(source: Any, pictures: list[Picture]) -> Any:
     """``pictures`` as the kind of thing that ``source`` is."""
     if isinstance(source, Tensor):
-        return arrays.tensor_like(source, pictures)
+        return tensor_like(source, pictures)
     if isinstance(source, np.ndarray):
-        return arrays.array_like(source, pictures)
-    return pictures[0] if isinstance(source, images.Picture) else images.to_pil(pictures[0])
+        return array_like(source, pictures)
+    return pictures[0] if isinstance(source, Picture) else to_pil(pictures[0])
 
 
 def _given_contents(given: Source | Iterable[Source] | None, most: int) -> Contents:
@@ -455,14 +464,14 @@ def _given_contents(given: Source | Iterable[Source] | None, most: int) -> Conte
     return Contents(lambda: photos, procedural=0.0)
 
 
-def _photos(given: Source | Iterable[Source] | None, most: int) -> list[images.Picture]:
+def _photos(given: Source | Iterable[Source] | None, most: int) -> list[Picture]:
     if given is None:
         return []
     if isinstance(given, str | Path) and Path(given).is_dir():
-        paths = images.list_pictures(Path(given))[:most]
+        paths = list_pictures(Path(given))[:most]
         if not paths:
             raise MetastyleError(f"{given}: no pictures in this folder to learn on")
-        return [images.open_picture(path) for path in paths]
+        return [open_picture(path) for path in paths]
     if isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor) or hasattr(given, "read"):
         return read_pictures(cast(Source, given))
     return [picture for source in cast(Iterable[Source], given) for picture in read_pictures(source)]

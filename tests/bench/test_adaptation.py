@@ -27,7 +27,7 @@ from metastyle.core.adaptation import Adaptation, AdaptationSettings
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import perceptual_loss, style_target
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import list_pictures, open_picture
+from metastyle.images.decode import list_pictures, open_picture
 
 SETTINGS = AdaptationSettings(size=64, style_size=64, batch=1)
 SIZES: dict[str, Any] = {"size": 66, "style_size": 64, "device": "cpu"}

@@ -20,7 +20,10 @@ from metastyle.bench.pictures import (
     whole,
 )
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import Picture, open_picture, save_picture, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture
 
 CPU = torch.device("cpu")
 

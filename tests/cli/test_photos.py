@@ -11,8 +11,10 @@ from PIL import Image
 from metastyle.cli.inputs import PIPE, Job
 from metastyle.cli.photos import Plan, plan
 from metastyle.errors import MetastyleError
-from metastyle.images import picture as images
+from metastyle.images.decode import open_picture
+from metastyle.images.encode import save_picture
 from metastyle.images.origin import Origin, photo_digest, place_digest, stamp
+from metastyle.images.picture import Picture
 
 Draw = Callable[..., Path]
 
@@ -22,10 +24,10 @@ LOOK, OTHER_LOOK = "1" * 32, "2" * 32
 def result(photo: Path, output: Path, look: str = LOOK) -> Path:
     """What an earlier call would have made of ``photo``."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    picture = images.open_picture(photo)
+    picture = open_picture(photo)
     origin = Origin(photo_digest(photo), place_digest(photo), look)
-    painted = images.Picture(pixels=255 - picture.pixels, exif=stamp(None, origin))
-    images.save_picture(painted, output, overwrite=True)
+    painted = Picture(pixels=255 - picture.pixels, exif=stamp(None, origin))
+    save_picture(painted, output, overwrite=True)
     return output
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from metastyle.images import contents
-from metastyle.images import procedural as synthetic
+from metastyle.images import contents, procedural
 from metastyle.images.contents import Contents, open_reduced, photo_pool, spread, synthetic_pool
-from metastyle.images.picture import Picture, open_picture
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture
 
 
 def flat(*levels: int) -> list[Picture]:
@@ -66,7 +66,7 @@ def test_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(before)) == len(known)
     assert Contents(lambda: flat(1)).identity == before[1]
     assert Contents(never, place="a", stand="later").identity == before[5]
-    monkeypatch.setattr(synthetic, "VERSION", "another")
+    monkeypatch.setattr(procedural, "VERSION", "another")
     assert [a == b.identity for a, b in zip(before, known, strict=True)].count(True) == 1  # photographs alone
 
 

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import Picture, from_pil, open_picture, save_picture
+from metastyle.images.decode import from_pil, open_picture
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture
 
 DATA = Path(__file__).parent / "data"
 TRUNCATIONS, FLIPS, SPLICES = 10, 17, 11

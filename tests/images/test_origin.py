@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from metastyle.images import picture as images
-from metastyle.images.encode import WRITABLE_SUFFIXES
+from metastyle.images.decode import open_picture
+from metastyle.images.encode import WRITABLE_SUFFIXES, save_picture
 from metastyle.images.origin import Origin, photo_digest, place_digest, read_origin, stamp
+from metastyle.images.picture import Picture
 
 ORIGIN = Origin("a" * 32, "b" * 16, "c" * 32)
 
@@ -29,11 +30,11 @@ def _camera() -> bytes:
 def test_results_say_what_they_were_made_from(suffix: str, exif: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     pixels = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
-    images.save_picture(images.Picture(pixels=pixels, exif=stamp(exif, ORIGIN)), path)
+    save_picture(Picture(pixels=pixels, exif=stamp(exif, ORIGIN)), path)
     assert read_origin(path) == ORIGIN
     copy = shutil.copy(path, tmp_path / f"other name{suffix}")
     assert read_origin(Path(copy)) == ORIGIN
-    again = images.open_picture(path)
+    again = open_picture(path)
     assert again.size == (24, 20)
     if suffix in (".png", ".tif", ".tiff", ".bmp"):
         assert np.array_equal(again.pixels, pixels)
@@ -43,14 +44,14 @@ def test_results_say_what_they_were_made_from(suffix: str, exif: bytes | None, t
         kept.load(again.exif)
         assert kept[ExifTags.Base.Software] == "its own"
         assert kept.get_ifd(ExifTags.IFD.GPSInfo)
-    images.save_picture(again, path, overwrite=True)  # somebody else's picture, by now
+    save_picture(again, path, overwrite=True)  # somebody else's picture, by now
     assert read_origin(path) is None
 
 
 def test_a_tiff_stays_compressed(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    picture = images.Picture(pixels=np.zeros((300, 300, 3), np.uint8), exif=stamp(None, ORIGIN))
-    images.save_picture(picture, path)
+    picture = Picture(pixels=np.zeros((300, 300, 3), np.uint8), exif=stamp(None, ORIGIN))
+    save_picture(picture, path)
     assert path.stat().st_size < 10_000
 
 

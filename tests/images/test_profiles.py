@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from metastyle.images import profiles
-from metastyle.images.picture import Picture, from_pil, open_picture, save_picture
+from metastyle.images.decode import from_pil, open_picture
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture
 
 XYZ_D50_TO_LINEAR_SRGB = np.array(
     [

@@ -13,7 +13,8 @@ import tiffs
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from metastyle.images.picture import from_pil, open_picture, save_picture
+from metastyle.images.decode import from_pil, open_picture
+from metastyle.images.encode import save_picture
 from metastyle.images.stated_colors import Stated, from_code_points, to_srgb
 
 # The colors of the chart, as linear sRGB light, all within sRGB.

@@ -10,7 +10,8 @@ from PIL import Image
 
 from metastyle.errors import MetastyleError
 from metastyle.images.color import match_color
-from metastyle.images.picture import Picture, open_picture, resize
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture, resize
 from metastyle.images.transparency import alpha_mask, visible_painting
 
 HEIGHT, WIDTH = 60, 80

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from metastyle.images.picture import open_picture, resize, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import resize
 from metastyle.systems.avatar_net import BOTTLENECK, SKIPS, Hourglass
 from metastyle.systems.vgg19 import Decoder, Encoder
 from metastyle.systems.weights import SHIPPED, load_trained, read_settings, trained_path

@@ -11,7 +11,8 @@ import torch
 
 from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import open_picture, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
 from metastyle.systems import train as training
 from metastyle.systems.beginnings import begin_with
 from metastyle.systems.johnson import TrainedJohnson

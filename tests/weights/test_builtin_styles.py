@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from metastyle import api
-from metastyle.images.picture import open_picture, resize
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import resize
 from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
 from metastyle.weights.catalog import STYLES, builtin_names, builtin_path
 from metastyle.weights.initialization import load_initialization

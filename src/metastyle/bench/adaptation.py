@@ -39,7 +39,8 @@ from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_targ
 from metastyle.core.network import STRIDE
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.picture import Picture, open_picture
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture
 from metastyle.systems.protocol import System
 from metastyle.weights.initialization import load_initialization
 

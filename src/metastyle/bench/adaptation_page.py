@@ -11,7 +11,9 @@ from torch import Tensor
 
 from metastyle.bench.adaptation_results import Cell, picture_path
 from metastyle.bench.pictures import escaped
-from metastyle.images.picture import eight_bits, from_tensor, open_picture
+from metastyle.images.convert import from_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import eight_bits
 from metastyle.images.sheet import Pixels, sheet
 
 SHOWN = (0, 20, 60, 200)

@@ -13,7 +13,9 @@ from metastyle.bench.pictures import file_name
 from metastyle.core.losses import Loss
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.picture import Picture, from_tensor, save_picture
+from metastyle.images.convert import from_tensor
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture
 
 Key = tuple[str, str, str, int | None]
 

@@ -17,7 +17,8 @@ from PIL import Image
 
 from metastyle.errors import MetastyleError
 from metastyle.films.smoothing import Flow, warp
-from metastyle.images.picture import open_picture, resize
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import resize
 
 Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]

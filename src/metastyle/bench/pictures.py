@@ -21,15 +21,10 @@ from metastyle.bench.participants import Maker
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.contents import spread as spread
-from metastyle.images.picture import (
-    Picture,
-    eight_bits,
-    from_tensor,
-    open_picture,
-    resize,
-    save_picture,
-    to_tensor,
-)
+from metastyle.images.convert import from_tensor, to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture, eight_bits, resize
 from metastyle.images.sheet import Pixels, sheet
 from metastyle.systems.protocol import Stylize, System
 

@@ -26,7 +26,8 @@ from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.picture import open_picture, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
 from metastyle.systems.vgg19 import Encoder
 
 OTHER_CONTENT = "relu4_1"

@@ -23,7 +23,8 @@ from metastyle.bench import adaptation_page, adaptation_results, provenance, qua
 from metastyle.bench.pictures import unique_names
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.picture import eight_bits, open_picture
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import eight_bits
 
 _MARKERS = "osD^vPX<>"
 _LARGEST = 4096  # pixels of the grid's long edge inside the page

@@ -26,7 +26,8 @@ from metastyle.core.network import TransformationNetwork
 from metastyle.files import write_bytes
 from metastyle.films.smoothing import Smoother, warp
 from metastyle.films.temporal import StillnessSettings, StillPainter
-from metastyle.images.picture import Picture, from_tensor, resize, to_tensor
+from metastyle.images.convert import from_tensor, to_tensor
+from metastyle.images.picture import Picture, resize
 from metastyle.rendering.frozen import FrozenStylizer, average
 from metastyle.rendering.frozen import measure as frame_statistics
 from metastyle.rendering.stylizer import Stylizer

@@ -150,19 +150,23 @@ class Preview:
     """A photograph, repainted every few seconds with what has been learned so far, in one picture file."""
 
     def __init__(self, photo: Path, out: Path) -> None:
-        from metastyle.images import picture as images
+        from metastyle.images.convert import to_tensor
+        from metastyle.images.decode import open_picture
+        from metastyle.images.picture import resize
 
-        picture = images.resize(images.open_picture(photo), PREVIEW_SIZE)
+        picture = resize(open_picture(photo), PREVIEW_SIZE)
         height, width = (side - side % 4 for side in picture.pixels.shape[:2])
-        self._photo = images.to_tensor(picture.pixels[:height, :width])
+        self._photo = to_tensor(picture.pixels[:height, :width])
         self._out = out
         self._due = 0.0
 
     def __call__(self, step: AdaptationStep) -> None:
-        from metastyle.images import picture as images
+        from metastyle.images.convert import from_tensor
+        from metastyle.images.encode import save_picture
+        from metastyle.images.picture import Picture
 
         if step.step < step.steps and time.monotonic() < self._due:
             return
-        pixels = images.from_tensor(step.preview(self._photo))
-        images.save_picture(images.Picture(pixels=pixels), self._out, overwrite=True)
+        pixels = from_tensor(step.preview(self._photo))
+        save_picture(Picture(pixels=pixels), self._out, overwrite=True)
         self._due = time.monotonic() + PREVIEW_EVERY

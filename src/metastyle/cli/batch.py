@@ -127,7 +127,7 @@ class Batch:
         self.speaker.line(f"{record['output']}  {size}  {seconds(record['seconds'])}")
 
     def open(self, photo: Path) -> Picture:
-        from metastyle.images.picture import open_picture
+        from metastyle.images.decode import open_picture
 
         return open_picture(source(photo))
 
@@ -176,8 +176,8 @@ def paint_one(
 
 def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite: bool) -> dict[str, Any]:
     """Write what took ``spent`` seconds to paint; what there is to say about it."""
+    from metastyle.images.encode import save_picture
     from metastyle.images.origin import Origin, photo_digest, place_digest, stamp
-    from metastyle.images.picture import save_picture
 
     started = time.perf_counter()
     origin = Origin(photo_digest(source(job.photo)), place_digest(job.photo), look)

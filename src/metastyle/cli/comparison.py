@@ -35,7 +35,7 @@ def read_pairs(
     check_number("--photos", photos, 1, 10_000)
     check_number("--paintings", paintings, 1, 10_000)
     from metastyle.bench.pictures import square, whole
-    from metastyle.images.picture import open_picture
+    from metastyle.images.decode import open_picture
 
     photo_paths, painting_paths = choose(content, photos), choose(style, paintings)
     squares = {path.stem: square(open_picture(path), size) for path in photo_paths}
@@ -49,7 +49,7 @@ def choose(where: Path, count: int, names: Sequence[str] | None = None) -> list[
         MetastyleError: there are none, one is missing, or two have one name.
     """
     from metastyle.bench.pictures import spread
-    from metastyle.images.picture import list_pictures
+    from metastyle.images.decode import list_pictures
 
     if names is not None:
         paths = [where / name for name in names]

@@ -51,7 +51,7 @@ def learning_contents(
 
 
 def _folder(folder: Path, most: int, display: Display) -> list[Picture]:
-    from metastyle.images.picture import list_pictures, open_picture
+    from metastyle.images.decode import list_pictures, open_picture
 
     pictures: list[Picture] = []
     unreadable: list[MetastyleError] = []

@@ -121,7 +121,7 @@ def _photographs(
     given: Sequence[Path], not_photos: Sequence[Path], look: str, found: Plan, may_be_empty: bool
 ) -> list[Path]:
     """The photographs to be painted; what lies among them and is none goes to ``found.left_out``."""
-    from metastyle.images.picture import list_pictures
+    from metastyle.images.decode import list_pictures
 
     named: list[Path] = []
     listed: list[Path] = []

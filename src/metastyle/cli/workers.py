@@ -16,7 +16,7 @@ from metastyle.cli.batch import Paint, repaint_one
 from metastyle.cli.inputs import Job
 from metastyle.cli.outcome import BUG, explain
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import open_picture
+from metastyle.images.decode import open_picture
 
 
 class _Painter:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
-from metastyle.images.formats.decoded import Samples
+from metastyle.images.picture import Samples
 
 _ROWS = 128  # rows at once: about 100 MB of temporaries for a picture 6000 pixels wide
 

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metastyle.images import procedural as synthetic
-from metastyle.images.picture import Picture, open_picture, resize, to_tensor
+from metastyle.images import procedural
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture, resize
 
 T = TypeVar("T")
 
@@ -50,11 +52,11 @@ class Contents:
     @property
     def identity(self) -> str:
         """Equal for contents on which a style need not be learned twice."""
-        drawn = f"{self.procedural:g} of procedural {synthetic.VERSION}"
+        drawn = f"{self.procedural:g} of procedural {procedural.VERSION}"
         if self.place:
             return f"{self.place}, {drawn}"
         if not self.photos:
-            return f"procedural {synthetic.VERSION}"
+            return f"procedural {procedural.VERSION}"
         return f"{pixel_digest(self.photos)}, {drawn}" if self.procedural else pixel_digest(self.photos)
 
     def record(self) -> dict[str, Any]:
@@ -85,7 +87,7 @@ class Contents:
 
 def synthetic_pool(count: int, size: int, seed: int) -> Tensor:
     """``count`` procedural pictures (count, 3, size, size) in [0, 1]."""
-    return torch.from_numpy(synthetic.dead_leaves(count, size, seed))
+    return torch.from_numpy(procedural.dead_leaves(count, size, seed))
 
 
 def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> Tensor:

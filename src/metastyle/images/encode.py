@@ -1,14 +1,18 @@
-"""From pixels to a file that is either complete or not there at all."""
+"""From a picture to a file that is either complete or not there at all."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import ExifTags, Image
 
 from metastyle.errors import MetastyleError
-from metastyle.files import one_line, reason, replacing
+from metastyle.files import check_target, one_line, reason, replacing
+from metastyle.images import profiles
+from metastyle.images.picture import ROWS, Picture, Samples, as_image, eight_bits, round_to
 
 # Qualities at which a difference from the pixels is not seen side by side at 100 %; color is not
 # subsampled (but by lossy WebP, which knows nothing else), because brush strokes are edges of color.
@@ -32,15 +36,46 @@ _SUFFIXES = {
 }
 WRITABLE_SUFFIXES = tuple(_SUFFIXES)
 
-WITH_ALPHA = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
-WITH_PROFILE = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF"})
-WITH_16_BIT_GRAY = frozenset({"PNG", "TIFF"})
+_WITH_ALPHA = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
+_WITH_PROFILE = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF"})
+_WITH_16_BIT_GRAY = frozenset({"PNG", "TIFF"})
 _WITH_QUALITY = frozenset({"JPEG", "WEBP", "AVIF"})
 _LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}
 _JPEG_EXIF_BYTES = 65527  # one segment, less its length and "Exif\0\0"
 
 
-def format_of(path: Path) -> str:
+def save_picture(
+    picture: Picture, path: str | Path, *, overwrite: bool = False, quality: int | None = None
+) -> None:
+    """Write a picture in the format of the extension: .jpg .jpeg .png .webp .avif .tif .tiff .bmp.
+
+    A picture that came with an RGB profile (Display P3, Adobe RGB) is converted back to it and carries it;
+    after a CMYK, gray or input-only profile the file is plain sRGB. Where the format has no alpha (JPEG, BMP)
+    the picture is laid on white. 16 bits are kept for gray pictures in PNG and TIFF, else rounded to 8.
+    ``quality`` is 1 to 100; by default 95 for JPEG (4:4:4), 92 for WebP, 85 for AVIF (4:4:4).
+
+    The file is written beside and renamed. Raises MetastyleError for an existing file unless ``overwrite``,
+    an unknown extension, a missing or unwritable folder, a full disk; nothing is left behind then.
+    """
+    path = Path(path)
+    format_name = _format_of(path)
+    check_target(path, overwrite=overwrite)
+    image, icc = _for_saving(picture, format_name)
+    _write(image, path, overwrite=overwrite, quality=quality, icc=icc, exif=picture.exif, dpi=picture.dpi)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """A Pillow image in sRGB: L, LA, RGB or RGBA; I;16 for 16-bit gray. 16-bit color becomes 8 bits."""
+    gray = picture.gray and _channels_equal(picture.pixels)
+    if gray and picture.alpha is None and picture.pixels.dtype == np.uint16:
+        return Image.fromarray(np.ascontiguousarray(picture.pixels[..., 0]))
+    color = eight_bits(picture.pixels[..., :1] if gray else picture.pixels)
+    if picture.alpha is not None:
+        color = np.concatenate([color, eight_bits(picture.alpha)[..., None]], axis=2)
+    return as_image(color, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[color.shape[2]])
+
+
+def _format_of(path: Path) -> str:
     """Pillow's name of the format that the extension asks for."""
     try:
         return _SUFFIXES[path.suffix.lower()]
@@ -51,7 +86,7 @@ def format_of(path: Path) -> str:
         ) from None
 
 
-def write(
+def _write(
     image: Image.Image,
     path: Path,
     *,
@@ -62,7 +97,7 @@ def write(
     dpi: tuple[float, float] | None,
 ) -> None:
     """Encode ``image`` in the format of the extension, with that metadata which the format can hold."""
-    name, format_name = one_line(path), format_of(path)
+    name, format_name = one_line(path), _format_of(path)
     options = dict(_FORMATS[format_name])
     if quality is not None:
         if format_name not in _WITH_QUALITY:
@@ -78,7 +113,7 @@ def write(
             f"{name}: {format_name} holds at most {longest} pixels a side, the picture is "
             f"{image.width}x{image.height}; choose .png or .tif"
         )
-    if format_name in WITH_PROFILE:
+    if format_name in _WITH_PROFILE:
         options["icc_profile"] = icc
         if exif is not None and not (format_name == "JPEG" and len(exif) > _JPEG_EXIF_BYTES):
             options["exif"] = exif
@@ -105,3 +140,38 @@ def _is_nested(exif: bytes) -> bool:
     tags = Image.Exif()
     tags.load(exif)
     return any(ifd in tags for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
+
+
+def _for_saving(picture: Picture, format_name: str) -> tuple[Image.Image, bytes | None]:
+    """The Pillow image to encode, in its own color space, and the profile to embed."""
+    if picture.alpha is not None and format_name not in _WITH_ALPHA:
+        picture = replace(picture, pixels=_on_white(picture.pixels, picture.alpha), alpha=None)
+    if picture.pixels.dtype == np.uint16 and format_name not in _WITH_16_BIT_GRAY:
+        alpha = None if picture.alpha is None else eight_bits(picture.alpha)
+        picture = replace(picture, pixels=eight_bits(picture.pixels), alpha=alpha)
+    image = to_pil(picture)
+    if picture.icc is None or format_name not in _WITH_PROFILE or not image.mode.startswith("RGB"):
+        return image, None
+    transform = profiles.from_srgb(picture.icc)
+    if transform is None:
+        return image, None
+    if profiles.changes_nothing(transform):
+        return image, picture.icc
+    own = transform.apply(image.convert("RGB"))
+    if image.mode == "RGBA":
+        own.putalpha(image.getchannel("A"))
+    return own, picture.icc
+
+
+def _on_white(pixels: Samples, alpha: Samples) -> Samples:
+    out = np.empty_like(pixels)
+    top = np.iinfo(pixels.dtype).max
+    for row in range(0, len(pixels), ROWS):
+        opaque = alpha[row : row + ROWS, :, None].astype(np.float32) / top
+        laid = pixels[row : row + ROWS] * opaque + (1 - opaque) * top
+        out[row : row + ROWS] = round_to(laid, pixels.dtype)
+    return out
+
+
+def _channels_equal(pixels: Samples) -> bool:
+    return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())

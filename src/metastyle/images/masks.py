@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from metastyle.errors import MetastyleError
-from metastyle.images.formats.decoded import Samples
-from metastyle.images.picture import Picture, eight_bits
+from metastyle.images.picture import Picture, Samples, eight_bits
 
 FEATHER = 0.01
 """Softness of a mask's edge by default: deviation of a Gaussian, as a share of the picture's long edge."""

@@ -117,7 +117,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _behind_bmp(path: Path, image: Image.Image) -> bytes:
-    """What ``encoding.write`` appends to a BMP, which has no place for metadata."""
+    """What ``encode`` appends to a BMP, which has no place for metadata."""
     if image.format != "BMP":
         return b""
     with path.open("rb") as stream:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from metastyle.images.color import srgb_curve, srgb_to_linear
-from metastyle.images.formats.decoded import Samples
+from metastyle.images.picture import Samples
 
 _ROWS = 128
 _REFERENCE_WHITE = 203.0  # cd/m2 (ITU-R BT.2408)

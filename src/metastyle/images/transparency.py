@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import Picture, from_tensor, to_tensor
+from metastyle.images.convert import from_tensor, to_tensor
+from metastyle.images.picture import Picture
 
 _LEAST_SHARE = 1 / 255
 """Of opacity: colors that are less visible are as good as unknown."""

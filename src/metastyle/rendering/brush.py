@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.images.formats.decoded import Samples
-from metastyle.images.picture import Picture, resize
+from metastyle.images.picture import Picture, Samples, resize
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
 WORKING_EDGE = 1024

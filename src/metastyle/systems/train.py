@@ -23,7 +23,9 @@ from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import open_picture, resize, to_tensor
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import resize
 from metastyle.systems.adain import load_decoder
 from metastyle.systems.avatar_net import PART as AVATAR_NET
 from metastyle.systems.avatar_net import Hourglass

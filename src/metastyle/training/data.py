@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.picture import eight_bits, open_picture
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import eight_bits
 from metastyle.training.augmentation import Pixels, view
 from metastyle.training.config import DataConfig, OptimizerConfig
 from metastyle.training.sources import Entry, find_pictures

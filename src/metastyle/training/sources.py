@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import PICTURE_SUFFIXES
+from metastyle.images.decode import PICTURE_SUFFIXES
 
 
 @dataclass(frozen=True)

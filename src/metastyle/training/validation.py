@@ -13,7 +13,8 @@ from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss
-from metastyle.images.picture import eight_bits, from_tensor
+from metastyle.images.convert import from_tensor
+from metastyle.images.picture import eight_bits
 from metastyle.images.sheet import sheet
 from metastyle.training.augmentation import Pixels
 

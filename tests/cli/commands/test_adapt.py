@@ -10,7 +10,7 @@ import pytest
 from metastyle import api
 from metastyle.cli import adapting as teaching
 from metastyle.cli.commands import adapt as command
-from metastyle.images import picture as images
+from metastyle.images.decode import open_picture
 
 Run = Callable[..., Any]
 Draw = Callable[..., Path]
@@ -67,7 +67,7 @@ def test_a_preview_follows_the_learning(
     monkeypatch.setattr(teaching.Preview, "__call__", watched)
     assert run("adapt", painting, *quick, "--preview", photo).code == 0
     assert len(written) == 2 and written[0] != written[1]
-    assert images.open_picture(tmp_path / "waves-preview.jpg").size == (512, 356)
+    assert open_picture(tmp_path / "waves-preview.jpg").size == (512, 356)
     (tmp_path / "waves.safetensors").unlink()
     assert "waves-preview.jpg exists" in run("adapt", painting, *quick, "--preview", photo).err
     assert "needs --preview PHOTO" in run("adapt", painting, "--preview-output", "x.jpg").err

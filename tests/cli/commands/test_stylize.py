@@ -14,7 +14,8 @@ from PIL import Image
 
 from metastyle import api
 from metastyle.cli.inputs import Job
-from metastyle.images import picture as images
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture
 
 Run = Callable[..., Any]
 Draw = Callable[..., Path]
@@ -26,7 +27,7 @@ def test_a_photograph_in_a_style(photo: Path, style_file: Path, run: Run, tmp_pa
     assert (result.code, result.err) == (0, "repainting: 100% photo.png\n")
     out = tmp_path / "photo-plain.png"
     assert result.out.startswith(f"{out}  40x28  ")
-    expected = api.load(style_file).render(images.open_picture(photo))
+    expected = api.load(style_file).render(open_picture(photo))
     assert np.array_equal(np.asarray(Image.open(out)), expected.pixels)
 
 
@@ -107,7 +108,7 @@ def test_ctrl_c_keeps_the_report_of_what_was_done(
 def _render_raising(error: BaseException, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = api.render_regions
 
-    def render(picture: images.Picture, *arguments: Any, **options: Any) -> images.Picture:
+    def render(picture: Picture, *arguments: Any, **options: Any) -> Picture:
         if Path(picture.name).name == name:
             raise error
         return real(picture, *arguments, **options)
@@ -150,7 +151,7 @@ def test_a_rerun_does_what_is_left(style_file: Path, run: Run, tmp_path: Path, d
     assert result.document["finished"] == [str(tmp_path / "b-plain.png")]
     assert (tmp_path / "b-plain.png").read_bytes() == b"precious"
     assert run("stylize", a, b, "--style", style_file, "--overwrite", "--quiet").code == 0
-    assert images.open_picture(tmp_path / "b-plain.png").size == (40, 28)
+    assert open_picture(tmp_path / "b-plain.png").size == (40, 28)
 
 
 def test_folders_with_photographs_of_one_name(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
@@ -164,9 +165,9 @@ def test_folders_with_photographs_of_one_name(style_file: Path, run: Run, tmp_pa
         return result.document, result.err
 
     def check(path: Path, photo: Path) -> None:
-        expected = style.render(images.open_picture(photo)).pixels.astype(int)
-        other = style.render(images.open_picture(b if photo == a else a)).pixels
-        painted = images.open_picture(path).pixels
+        expected = style.render(open_picture(photo)).pixels.astype(int)
+        other = style.render(open_picture(b if photo == a else a)).pixels
+        painted = open_picture(path).pixels
         assert np.abs(painted - expected).mean() < 8 < np.abs(painted - other.astype(int)).mean()
 
     call(a.parent, into=out)
@@ -203,7 +204,7 @@ def test_a_result_of_other_options_is_not_finished(
     other.replace(style_file)
     assert run(*call, "--json").document["finished"] == [str(out / "a-plain.png")]
     assert run(*call, "--size", "20", "--overwrite").code == 0
-    assert images.open_picture(out / "a-plain.png").size == (20, 16)
+    assert open_picture(out / "a-plain.png").size == (20, 16)
 
 
 def test_what_is_left_out_is_said(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
@@ -364,7 +365,7 @@ def test_the_real_thing_through_pipes(
     )
     assert (done.returncode, done.stderr) == (0, b"repainting: 100% photograph\n")
     (tmp_path / "piped.png").write_bytes(done.stdout)
-    expected = api.load(style_file).render(images.open_picture(photo)).pixels
+    expected = api.load(style_file).render(open_picture(photo)).pixels
     assert np.abs(np.asarray(Image.open(tmp_path / "piped.png")).astype(int) - expected).max() <= 1
     done = subprocess.run(
         [sys.executable, "-c", code, "stylize", "-", "--style", str(style_file), "--json"],
@@ -394,7 +395,7 @@ def test_fifos(photo: Path, painting: Path, run: Run, tmp_path: Path, quick: Qui
     )
     assert result.code == 0, result.err
     out = tmp_path / "new" / "pipe-photo-pipe-waves.png"
-    assert np.array_equal(images.open_picture(out).pixels, images.open_picture(expected).pixels)
+    assert np.array_equal(open_picture(out).pixels, open_picture(expected).pixels)
     for writer in writers:
         writer.join(10)
         assert not writer.is_alive()
@@ -412,9 +413,9 @@ def test_process_substitution(photo: Path, style_file: Path, run: Run, tmp_path:
     assert result.code == 0, result.err
     for pipe in pipes:
         os.close(pipe)
-    expected = api.load(style_file).render(images.open_picture(photo)).pixels
+    expected = api.load(style_file).render(open_picture(photo)).pixels
     for name in ("photo-plain.png", "photo-plain-2.png"):
-        assert np.array_equal(images.open_picture(out / name).pixels, expected)
+        assert np.array_equal(open_picture(out / name).pixels, expected)
 
 
 def test_one_truncated_photograph_to_learn_on_is_left_out_and_counted(

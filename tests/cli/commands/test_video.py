@@ -23,7 +23,7 @@ from metastyle.films.clip import open_clip
 from metastyle.films.decode import Damage
 from metastyle.films.frames import read_frames
 from metastyle.films.job import FilmJob
-from metastyle.images import picture as images
+from metastyle.images.picture import Picture
 from metastyle.locks import claimed
 
 Run = Callable[..., Any]
@@ -135,7 +135,7 @@ def test_a_preview(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> No
     out = tmp_path / "clip-plain-0m0.1s.png"
     assert result.code == 0 and str(out) in result.out
     frame = [f.pixels for f in read_frames(open_clip(clip), Damage())][2]
-    expected = api.load(style_file).render(images.Picture(pixels=frame)).pixels
+    expected = api.load(style_file).render(Picture(pixels=frame)).pixels
     assert np.array_equal(np.asarray(Image.open(out)), expected)
     assert run("video", clip, "--style", style_file, "--preview", "0.1").code == 2
     assert run("video", clip, "--style", style_file, "--preview", "9").code == 2

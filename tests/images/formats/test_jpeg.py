@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import open_picture
+from metastyle.images.decode import open_picture
 
 RNG = np.random.default_rng(8)
 NOISE = RNG.integers(0, 256, (40, 56, 3), dtype=np.uint8)

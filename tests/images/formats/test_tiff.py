@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import Picture, open_picture
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture
 
 GRAY_INVERTED, GRAY, RGB, PALETTE, MASK, CMYK, YCBCR, LAB = 0, 1, 2, 3, 4, 5, 6, 8
 COLORS = {GRAY_INVERTED: 1, GRAY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}

@@ -8,7 +8,7 @@ import tiffs
 from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
-from metastyle.images.picture import open_picture
+from metastyle.images.decode import open_picture
 
 RGB, CFA, LINEAR_RAW, MASK = 2, 32803, 34892, 4
 RNG = np.random.default_rng(3)

@@ -91,7 +91,7 @@ def adaptation(
     from metastyle.bench.pictures import spread, whole
     from metastyle.bench.provenance import noting
     from metastyle.core.device import pick_device
-    from metastyle.images.picture import list_pictures
+    from metastyle.images.decode import list_pictures
     from metastyle.weights.vgg16 import load_loss_network
 
     for name, value, least, most in (
@@ -158,7 +158,8 @@ def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, T
     from metastyle.bench import adaptation_page as page
     from metastyle.bench.adaptation_results import read
     from metastyle.files import write_bytes
-    from metastyle.images.picture import Picture, save_picture
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture
 
     cells = read(folder)
     written = page.table(cells)

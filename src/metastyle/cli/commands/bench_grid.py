@@ -61,7 +61,8 @@ def grid(
     from metastyle.bench import pictures
     from metastyle.bench.provenance import noting
     from metastyle.core.device import pick_device
-    from metastyle.images.picture import Picture, save_picture
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture
 
     methods, where = makers(method, weights), pick_device(device)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)

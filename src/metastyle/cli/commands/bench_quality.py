@@ -74,7 +74,8 @@ def quality(
     from metastyle.bench.quality import Film, Quality, measure, table
     from metastyle.core.device import pick_device
     from metastyle.files import write_bytes
-    from metastyle.images.picture import Picture, save_picture
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture
     from metastyle.systems.vgg19 import Encoder
     from metastyle.weights.vgg16 import load_loss_network
 

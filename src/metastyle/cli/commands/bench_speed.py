@@ -67,7 +67,9 @@ def speed(
     from metastyle.bench.speed import Speed, measure, table
     from metastyle.core.device import pick_device
     from metastyle.files import write_bytes
-    from metastyle.images.picture import open_picture, resize, to_tensor
+    from metastyle.images.convert import to_tensor
+    from metastyle.images.decode import open_picture
+    from metastyle.images.picture import resize
 
     methods = makers(method, weights)
     where = pick_device(device)

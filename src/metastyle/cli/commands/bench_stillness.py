@@ -52,7 +52,7 @@ def stillness(
     from metastyle import api
     from metastyle.bench import motion
     from metastyle.bench import stillness as benchmark
-    from metastyle.images.picture import open_picture
+    from metastyle.images.decode import open_picture
 
     if reduce < 1 or rounds < 0:
         raise MetastyleError(f"--reduce {reduce} --rounds {rounds}: at least 1 and 0")

@@ -92,7 +92,9 @@ def _write_strip(
     import numpy as np
 
     from metastyle import api
-    from metastyle.images.picture import Picture, eight_bits, open_picture, resize, save_picture
+    from metastyle.images.decode import open_picture
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture, eight_bits, resize
 
     picture: Picture = resize(open_picture(photo), STRIP_SIZE)
     shares = [index / (count - 1) for index in range(count)]

@@ -91,7 +91,8 @@ def styles(
 def _repaint_all(found: list[Artwork], photo: Path, device: str, quiet: bool) -> list[Picture]:
     """The photograph as it is, then in every style."""
     from metastyle import api
-    from metastyle.images.picture import open_picture, resize
+    from metastyle.images.decode import open_picture
+    from metastyle.images.picture import resize
 
     picture = resize(open_picture(photo), GALLERY_SIZE)
     with Display(quiet) as display:
@@ -107,7 +108,8 @@ def _repaint_all(found: list[Artwork], photo: Path, device: str, quiet: bool) ->
 
 
 def _write_sheet(path: Path, pictures: list[Picture], found: list[Artwork], *, overwrite: bool) -> None:
-    from metastyle.images.picture import Picture, eight_bits, save_picture
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture, eight_bits
     from metastyle.images.sheet import sheet
 
     labels = ["photograph", *(a.name for a in found)]
@@ -120,7 +122,7 @@ def _write_sheet(path: Path, pictures: list[Picture], found: list[Artwork], *, o
 def _write_page(path: Path, pictures: list[Picture], found: list[Artwork], *, overwrite: bool) -> None:
     """One file that needs no other."""
     from metastyle.files import write_bytes
-    from metastyle.images.picture import to_pil
+    from metastyle.images.encode import to_pil
 
     def figure(picture: Picture, name: str, caption: str) -> str:
         file = io.BytesIO()

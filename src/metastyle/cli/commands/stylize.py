@@ -166,7 +166,7 @@ def stylize(
         _check_stdout(planned.jobs, common)
     settings = learning.settings(device)
 
-    from metastyle.images.picture import open_picture
+    from metastyle.images.decode import open_picture
     from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
     check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))

@@ -272,7 +272,8 @@ def _preview(
     clip: Clip, at: float, out: Path, painter: Painter, size: int | None, *, overwrite: bool
 ) -> dict[str, Any]:
     from metastyle.films.frames import frame_at
-    from metastyle.images.picture import Picture, save_picture
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture
 
     frame = frame_at(clip, at, long_edge=size)
     pixels = painter(frame.pixels)

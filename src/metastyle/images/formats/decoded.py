@@ -1,4 +1,4 @@
-"""What decoders hand on: a file's own samples, not yet converted, and which sizes are taken."""
+"""What a format reader returns: the samples as the file stores them, before any color conversion."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from numpy.typing import NDArray
-
-from metastyle.errors import MetastyleError
+from metastyle.images.picture import Samples
 
 if TYPE_CHECKING:
     from metastyle.images.stated_colors import Stated
-
-MIN_SIDE = 16
-"""Pixels that a picture must have along each side: the loss network halves it three times."""
-
-Samples = NDArray[Any]  # uint8 or uint16, as Picture and check_pixels assert
 
 _quiet_lock = threading.RLock()
 
@@ -47,20 +40,6 @@ class Decoded:
         if stated is None or (self.icc is not None and not stated.hdr):
             return self
         return replace(self, icc=None, stated=stated)
-
-
-def check_size(size: tuple[int, int], name: str, max_pixels: int | None = None) -> None:
-    """Refuse a (width, height) below MIN_SIDE, or above ``max_pixels`` altogether."""
-    width, height = size
-    if min(size) < MIN_SIDE:
-        raise MetastyleError(
-            f"{name} is {width}x{height} pixels; a picture needs at least {MIN_SIDE}x{MIN_SIDE}"
-        )
-    if max_pixels is not None and width * height > max_pixels:
-        raise MetastyleError(
-            f"{name} is {width}x{height} pixels, {width * height / 1e6:.0f} megapixels; "
-            f"at most {max_pixels / 1e6:g} are read"
-        )
 
 
 @contextmanager

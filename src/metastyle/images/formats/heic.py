@@ -7,8 +7,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from metastyle.images.formats.decoded import Decoded, check_size
-from metastyle.images.metadata import clean_exif
+from metastyle.images.formats.decoded import Decoded
+from metastyle.images.formats.metadata import clean_exif
+from metastyle.images.picture import check_size
 from metastyle.images.stated_colors import from_code_points
 
 

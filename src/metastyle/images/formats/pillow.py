@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin
 
-from metastyle.images.formats.decoded import Decoded, Samples, check_size
-from metastyle.images.metadata import metadata
+from metastyle.images.formats.decoded import Decoded
+from metastyle.images.formats.metadata import metadata
+from metastyle.images.picture import Samples, check_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # Pillow finds the four others by itself

@@ -17,9 +17,10 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from metastyle.errors import MetastyleError
 from metastyle.images.formats import pillow, tiff_pages
-from metastyle.images.formats.decoded import Decoded, Samples, check_size
+from metastyle.images.formats.decoded import Decoded
+from metastyle.images.formats.metadata import metadata_of_tags
 from metastyle.images.formats.tiff_pages import Tags
-from metastyle.images.metadata import metadata_of_tags
+from metastyle.images.picture import Samples, check_size
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES, _ROWS_PER_STRIP, _PLANAR, _EXTRA, _FORMAT, _INK_SET = 277, 278, 284, 338, 339, 332

@@ -1,7 +1,9 @@
-"""Pictures in memory: numpy arrays and torch tensors in, the same kind out.
+"""Between pictures and numpy arrays or torch tensors.
 
-Arrays have their channels last and tensors first, as everywhere: one (gray, or a mask), three (RGB) or
-four (RGB and alpha). Numbers are uint8, uint16, bool or floating point in [0, 1], of either byte order.
+``to_tensor`` and ``from_tensor`` take pixels to the networks and back. The other functions turn a caller's
+arrays and tensors into pictures, and results into the type that was given. Channels come last in arrays and
+first in tensors: one (gray, or a mask), three (RGB) or four (RGB and alpha). Numbers are uint8, uint16, bool
+or floating point in [0, 1], in either byte order.
 """
 
 from __future__ import annotations
@@ -11,19 +13,44 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
-from metastyle.images.formats.decoded import Samples, check_size
-from metastyle.images.picture import Picture, to_tensor
+from metastyle.images.picture import ROWS, Picture, Samples, check_pixels, check_size
 
 _OVERSHOOT = 0.5  # filters and noise go beyond [0, 1]; data of another range goes further
 _NUMPYS = (torch.float16, torch.float32, torch.float64)  # not bfloat16, for instance
-_ROWS = 256  # converted at once: temporaries of the whole picture would cost memory
 
 
-def from_array(array: NDArray[Any]) -> list[Picture]:
+def to_tensor(pixels: Samples) -> Tensor:
+    """(H, W, 3) uint8 or uint16 -> (1, 3, H, W) float32 in [0, 1], contiguous."""
+    check_pixels(pixels)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    return torch.from_numpy(planes).div_(float(np.iinfo(pixels.dtype).max))[None]
+
+
+def from_tensor(tensor: Tensor, dtype: DTypeLike = np.uint8) -> Samples:
+    """(1, 3, H, W) or (3, H, W) in [0, 1], clamped -> (H, W, 3), rounded. Inverts ``to_tensor`` exactly."""
+    planes = tensor.detach()
+    if planes.ndim == 4 and planes.shape[0] == 1:
+        planes = planes[0]
+    if planes.ndim != 3 or planes.shape[0] != 3:
+        raise ValueError(f"expected a tensor (1, 3, H, W) or (3, H, W), not {tuple(tensor.shape)}")
+    kind = np.dtype(dtype)
+    if kind not in (np.uint8, np.uint16):
+        raise ValueError(f"pixels are uint8 or uint16, not {kind}")
+    pixels = np.empty((*planes.shape[1:], 3), dtype=kind)
+    for top in range(0, pixels.shape[0], ROWS):
+        rows = planes[:, top : top + ROWS].to("cpu", torch.float32)
+        if not bool(torch.isfinite(rows).all()):
+            raise MetastyleError("the picture holds values that are not numbers: the adaptation has diverged")
+        scaled = rows.clamp(0, 1).mul_(float(np.iinfo(kind).max)).round_()
+        pixels[top : top + ROWS] = scaled.permute(1, 2, 0).numpy()
+    return pixels
+
+
+def pictures_from_array(array: NDArray[Any]) -> list[Picture]:
     """The picture in (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or those in a batch of one of the last three.
 
     Floating point becomes 16 bits; what overshoots [0, 1] by little is clipped. bool becomes 0 and 255.
@@ -43,10 +70,10 @@ def from_array(array: NDArray[Any]) -> list[Picture]:
     return [_picture(each if each.ndim == 3 else each[:, :, None], "an array") for each in batch]
 
 
-def from_tensor(tensor: Tensor) -> list[Picture]:
+def pictures_from_tensor(tensor: Tensor) -> list[Picture]:
     """The picture in (H, W), (1, H, W), (3, H, W) or (4, H, W), or those in a batch of one of the last three.
 
-    As ``from_array``; the tensor may lie on any device, in any floating point type.
+    As ``pictures_from_array``; the tensor may be on any device, in any floating point type.
     """
     if tensor.dim() not in (2, 3, 4) or (tensor.dim() > 2 and tensor.shape[-3] not in (1, 3, 4)):
         raise MetastyleError(
@@ -124,9 +151,9 @@ def _samples(array: NDArray[Any], kind: str) -> Samples:
             " (divide 0 to 255 by 255, or give uint8)"
         )
     samples = np.empty(array.shape, np.uint16)
-    for top in range(0, len(array), _ROWS):
-        rows = array[top : top + _ROWS].astype(np.float32)
-        samples[top : top + _ROWS] = rows.clip(0, 1) * 65535 + np.float32(0.5)
+    for top in range(0, len(array), ROWS):
+        rows = array[top : top + ROWS].astype(np.float32)
+        samples[top : top + ROWS] = rows.clip(0, 1) * 65535 + np.float32(0.5)
     return samples
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from metastyle.images import stated_colors as stated
+from metastyle.images import stated_colors
 
 _KEPT_TAGS = (
     *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
@@ -29,7 +29,7 @@ def metadata(image: Image.Image) -> dict[str, Any]:
     """Profile, cleaned EXIF, orientation and resolution; after load(), which turns TIFF upright."""
     described = _described(image.getexif, image.info.get("icc_profile"), image.info.get("dpi"))
     if described["icc"] is None and not described["stated"]:
-        described["stated"] = stated.from_info(image.info)
+        described["stated"] = stated_colors.from_info(image.info)
     return described
 
 
@@ -46,7 +46,7 @@ def _described(read_exif: Callable[[], Image.Exif], icc: object, dpi: object) ->
     try:
         exif = read_exif()
         orientation, kept = exif.get(ExifTags.Base.Orientation, 1), clean_exif(exif)
-        colors = stated.from_exif(exif)
+        colors = stated_colors.from_exif(exif)
     except Exception:  # damaged metadata must not cost the picture
         orientation, kept = 1, None
     profile = icc if isinstance(icc, bytes) and icc else None
