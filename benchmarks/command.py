@@ -54,7 +54,7 @@ def folders(photos: Path, loop: bool) -> dict[str, list[float]]:
 
     from metastyle import api
     from metastyle.cli.main import main
-    from metastyle.weights.catalog import builtin_path
+    from metastyle.weights.builtin_styles import builtin_path
 
     path = builtin_path(STYLE)
     assert path is not None

@@ -24,7 +24,7 @@ from metastyle.core.device import compute_dtype
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.weights.catalog import builtin_names, builtin_path
+from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
 HERE = Path(__file__).parent
 PHOTOS = HERE.parent / "examples" / "photos"

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.progress import track
 
 import metastyle
-from metastyle.weights.catalog import STYLES
+from metastyle.weights.builtin_styles import STYLES
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "paintings"
 

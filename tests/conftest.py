@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from metastyle.core.loss_network import LossNetwork
-from metastyle.weights.vgg16 import UnreachableWeightsError, load_loss_network
+from metastyle.weights.vgg16 import load_loss_network
+from metastyle.weights.weight_file import UnreachableWeightsError
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import list_pictures, open_picture
 from metastyle.images.picture import Picture, resize
-from metastyle.weights.catalog import builtin_path
+from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.vgg16 import load_loss_network
 
 HERE = Path(__file__).parent

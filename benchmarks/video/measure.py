@@ -27,8 +27,7 @@ from metastyle.films.encode import choose_encoding
 from metastyle.films.job import FilmJob
 from metastyle.films.painter import Painter, frame_by_frame
 from metastyle.films.temporal import StillnessSettings, StillPainter
-from metastyle.rendering.onnx import export_onnx
-from metastyle.rendering.onnx_engine import OnnxStylizer
+from metastyle.rendering.onnx import OnnxStylizer, export_onnx
 
 HERE = Path(__file__).parent
 PHOTO = HERE.parents[1] / "examples" / "photos" / "lake.jpg"

@@ -41,8 +41,8 @@ from metastyle.images.transparency import alpha_mask, visible_painting
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights import style_file
+from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.cache import remember
-from metastyle.weights.catalog import builtin_path
 from metastyle.weights.initialization import load_initialization
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network

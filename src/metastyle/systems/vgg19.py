@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from metastyle.core.network import Conv
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import Progress
 from metastyle.weights.vgg19 import VGG19, load_published
+from metastyle.weights.weight_file import Progress
 
 Features = dict[str, Tensor]
 """By layer, such as ``relu4_1``: (B, C, H', W'), sides divided by 8 there and rounded up at every halving."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import STYLES, builtin_names, builtin_path
-from metastyle.weights.style_file import load_style
+
+STYLES = Path(__file__).with_name("styles")
+"""The folder of the built-in styles, one style file each."""
 
 PHOTOGRAPH = STYLES / "photograph.jpg"
 """Drawn by the project, to show styles on."""
@@ -34,6 +35,17 @@ class Artwork:
     """Bytes of the style file."""
 
 
+def builtin_names() -> list[str]:
+    """Names of the built-in styles, sorted. Touches no file's content."""
+    return sorted(path.stem for path in STYLES.glob("*.safetensors"))
+
+
+def builtin_path(name: str) -> Path | None:
+    """The file of the built-in style ``name``, whatever its case; None if there is none of that name."""
+    wanted = name.strip().lower().replace(" ", "-")
+    return STYLES / f"{wanted}.safetensors" if wanted in builtin_names() else None
+
+
 def artworks() -> list[Artwork]:
     """All built-in styles with their provenance.
 
@@ -44,6 +56,8 @@ def artworks() -> list[Artwork]:
 
 
 def _artwork(path: Path) -> Artwork:
+    from metastyle.weights.style_file import load_style  # brings torch, which the names alone do not need
+
     record: dict[str, Any] = load_style(path).settings.get("artwork", {})
     try:
         words = {key: str(record[key]) for key in ("title", "artist", "year", "terms")}

@@ -14,8 +14,16 @@ from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.catalog import INITIALIZATION
 from metastyle.weights.tensor_files import decode, encode, tensor_digest
+from metastyle.weights.weight_file import WeightFile
+
+INITIALIZATION = WeightFile(
+    name="initialization",
+    what="where adaptation starts: the meta-trained image transformation network and its style predictor",
+    origin="trained by this project's own code",
+    license="MIT, as the project",
+    file_name="metastyle.safetensors",
+)
 
 SHIPPED = Path(__file__).with_name(INITIALIZATION.file_name)
 """The one that comes with the package."""

@@ -7,16 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import INITIALIZATION, VGG16, Progress, WeightFile
-from metastyle.weights.initialization import SHIPPED, load_initialization
-from metastyle.weights.vgg16 import cached_path, load_loss_network, read_cached
-from metastyle.weights.vgg19 import (
-    ADAIN_DECODER,
-    VGG19,
-    load_published,
-    published_path,
-    read_published,
-)
+from metastyle.weights.initialization import INITIALIZATION, SHIPPED, load_initialization
+from metastyle.weights.vgg16 import VGG16, load_loss_network
+from metastyle.weights.vgg19 import ADAIN_DECODER, VGG19, load_published
+from metastyle.weights.weight_file import Progress, WeightFile
 
 State = Literal["shipped", "cached", "missing", "damaged"]
 
@@ -30,7 +24,7 @@ class WeightFileState:
     file: WeightFile
     state: State
     path: Path
-    """Where it lies, or would lie."""
+    """Where it is, or would be."""
     bytes: int
     """Its size on disk; 0 where it is missing."""
     problem: str = ""
@@ -53,12 +47,10 @@ def verify(name: str, *, cache_dir: Path | None = None) -> WeightFileState:
     if not path.exists():
         return WeightFileState(file, "missing", path, 0)
     try:
-        if file is VGG16:
-            read_cached(path)
-        elif file is INITIALIZATION:
+        if file is INITIALIZATION:
             load_initialization(path)
         else:
-            read_published(file, path)
+            file.read(path)
     except MetastyleError as error:
         return WeightFileState(file, "damaged", path, path.stat().st_size, str(error))
     return WeightFileState(file, "shipped" if file is INITIALIZATION else "cached", path, path.stat().st_size)
@@ -93,6 +85,4 @@ def _file(name: str) -> WeightFile:
 
 
 def _path(file: WeightFile, cache_dir: Path | None) -> Path:
-    if file is VGG16:
-        return cached_path(cache_dir)
-    return SHIPPED if file is INITIALIZATION else published_path(file, cache_dir)
+    return SHIPPED if file is INITIALIZATION else file.cached_path(cache_dir)

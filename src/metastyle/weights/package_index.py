@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from metastyle.errors import MetastyleError
-from metastyle.weights.catalog import Progress
+from metastyle.weights.weight_file import Progress
 
 
 @dataclass(frozen=True)

