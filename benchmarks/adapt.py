@@ -21,7 +21,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from metastyle.api import content_pool
-from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.adaptation import Adaptation
+from metastyle.core.settings import AdaptationSettings
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize

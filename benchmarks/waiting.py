@@ -47,10 +47,11 @@ def work() -> dict[str, float]:
     import numpy as np
     import torch
 
-    from metastyle.core.adaptation import Adaptation, AdaptationSettings
+    from metastyle.core.adaptation import Adaptation
     from metastyle.core.initialization import Initialization
     from metastyle.core.loss_network import LossNetwork
     from metastyle.core.network import TransformationNetwork
+    from metastyle.core.settings import AdaptationSettings
     from metastyle.rendering.stylizer import Stylizer
 
     torch.manual_seed(0)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metastyle.api import Style, adapt, blend, load, stylize
-    from metastyle.core.adaptation import AdaptationSettings, AdaptationStep
+    from metastyle.core.adaptation import AdaptationStep
+    from metastyle.core.settings import AdaptationSettings
     from metastyle.errors import MetastyleError
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "AdaptationSettings": "metastyle.core.adaptation",
+    "AdaptationSettings": "metastyle.core.settings",
     "AdaptationStep": "metastyle.core.adaptation",
     "MetastyleError": "metastyle.errors",
     "Style": "metastyle.api",

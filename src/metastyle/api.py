@@ -19,9 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from metastyle.core import style as core
-from metastyle.core.adaptation import Adaptation, AdaptationSettings, AdaptationStep, Effort, default_settings
+from metastyle.core.adaptation import Adaptation, AdaptationStep
 from metastyle.core.device import pick_device
 from metastyle.core.network import TransformationNetwork, network_of
+from metastyle.core.settings import AdaptationSettings, Effort, default_settings
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.images import color

@@ -23,9 +23,10 @@ from metastyle.bench.adaptation import (
 )
 from metastyle.bench.adaptation_results import Cell, picture_path, read
 from metastyle.bench.pictures import whole
-from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.adaptation import Adaptation
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import perceptual_loss, style_target
+from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.images.decode import list_pictures, open_picture
 

@@ -12,8 +12,8 @@ from PIL import Image
 from metastyle.cli.commands.bench_adaptation import parse_steps, parse_variant
 from metastyle.cli.comparison import choose, read_lists
 from metastyle.cli.main import main
-from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.loss_network import LossNetwork
+from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.systems.vgg19 import Encoder
 

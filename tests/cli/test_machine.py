@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metastyle.cli import machine as doctor
-from metastyle.core.adaptation import AdaptationSettings
+from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 
 Run = Callable[..., Any]

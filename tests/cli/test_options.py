@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import io
 import re
 from pathlib import Path
 from typing import get_args
@@ -11,11 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from metastyle.cli import options
+from metastyle.cli.main import app
 from metastyle.cli.options import Learning, option_name, parse_bytes, parse_whole
 from metastyle.core import device as hardware
-from metastyle.core.adaptation import AdaptationSettings, Effort, default_settings
+from metastyle.core.settings import AdaptationSettings, Effort, default_settings, hints, range_of
 from metastyle.errors import MetastyleError
 
 
@@ -86,21 +89,28 @@ def test_every_option_that_counts_is_a_whole_number() -> None:
             assert not re.match(r"    \w+: (Annotated\[)?int\b.* = ", line), f"{path.name}:{number}"
 
 
+def _help(command: str) -> str:
+    stream = io.StringIO()
+    app.help_print([command], console=Console(file=stream, width=1000, color_system=None))
+    return stream.getvalue()
+
+
 def test_options_are_the_settings_of_the_library() -> None:
     ours = [f.name for f in dataclasses.fields(Learning) if f.name != "effort"]
     assert ours == [f.name for f in dataclasses.fields(AdaptationSettings)]
-    documentation = {
-        name: text.split("[default")[0].strip() for name, text in _documentation(Learning).items()
-    }
-    del documentation["effort"]
-    assert documentation == _documentation(AdaptationSettings)
     assert Learning().settings("cpu") == AdaptationSettings()
     assert Learning(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
+    lines = {words[0]: line for line in _help("adapt").splitlines() if (words := line.strip("│ ").split())}
+    for name, text in _documentation(AdaptationSettings).items():
+        line = lines[option_name(name)]
+        assert " ".join(text.split()) in line
+        assert range_of(hints(AdaptationSettings)[name]) in line
 
 
 def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert "[default: 15, 60, 240; on a CUDA GPU 60, 200, 1000]" in _help("stylize")
     by_device = {
         device: [
             dataclasses.asdict(default_settings(torch.device(device), effort)) for effort in get_args(Effort)
@@ -112,13 +122,11 @@ def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(
     assert differing == {f.name for f in dataclasses.fields(Learning) if f.default is None}
     for name in differing:
         cpu, gpu = (", ".join(str(one[name]) for one in by_device[device]) for device in ("cpu", "cuda"))
-        assert f"[default: {cpu}; on a CUDA GPU {gpu}]" in _documentation(Learning)[name]
+        assert f"[default: {cpu}; on a CUDA GPU {gpu}]" in _help("adapt")
     monkeypatch.setattr(hardware, "pick_device", torch.device)
     for device, settings in by_device.items():
         for effort, expected in zip(get_args(Effort), settings, strict=True):
             assert Learning(effort=effort).settings(device) == AdaptationSettings(**expected)
-    for field, value in ((f, f.default) for f in dataclasses.fields(Learning) if f.default is not None):
-        assert field.name == "effort" or value == getattr(AdaptationSettings(), field.name)
 
 
 def test_more_effort_is_more_work() -> None:

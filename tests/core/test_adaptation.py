@@ -12,12 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metastyle.core.adaptation import Adaptation, AdaptationSettings, default_settings, rate_factor
+from metastyle.core.adaptation import Adaptation, rate_factor
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import idle_parameters, instance_norm_parameters
-from metastyle.core.style import Style, StyleKind
+from metastyle.core.settings import AdaptationSettings, StyleKind, default_settings
+from metastyle.core.style import Style
 from metastyle.errors import MetastyleError
 
 

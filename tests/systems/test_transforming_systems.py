@@ -5,9 +5,9 @@ import torch
 from torch.func import functional_call
 
 from metastyle import api
-from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.losses import style_target
 from metastyle.core.network import TransformationNetwork
+from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.systems.johnson import Johnson, OneStyle, TrainedJohnson, thumbnail
 from metastyle.systems.metastyle import MetaStyle

@@ -31,12 +31,13 @@ from metastyle.api import content_pool
 from metastyle.bench.adaptation_results import Cell, Results
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import apply, check_same, sentence, spread, whole
-from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.adaptation import Adaptation
 from metastyle.core.device import pick_device
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import STRIDE
+from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.decode import open_picture

@@ -30,7 +30,7 @@ def look_digest(
     record = {
         "styles": [_part(part) for part in parts],
         "masks": [[_content(one.mask), one.part and _part(one.part)] for one in masks],
-        "learning": dataclasses.asdict(learning) if painted else None,
+        "learning": vars(learning) if painted else None,
         "contents": asked_for(sources.content) if painted else None,
         "options": options,
     }

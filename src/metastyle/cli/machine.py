@@ -15,11 +15,12 @@ import torch
 
 import metastyle
 from metastyle.cli.extras import EXTRAS
-from metastyle.core.adaptation import Adaptation, AdaptationSettings, default_settings
+from metastyle.core.adaptation import Adaptation
 from metastyle.core.device import compute_dtype, pick_device
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
+from metastyle.core.settings import AdaptationSettings, default_settings
 from metastyle.images.contents import synthetic_pool
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.inventory import weight_files

@@ -10,14 +10,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from cyclopts import Group, Parameter
+from docstring_parser import parse_from_object
 
-from metastyle.errors import MetastyleError
+from metastyle.core.settings import (
+    EFFORTS,
+    AdaptationSettings,
+    Effort,
+    SettingError,
+    default_settings,
+    hints,
+    range_of,
+)
 
-if TYPE_CHECKING:
-    from metastyle.core.adaptation import AdaptationSettings
+T = TypeVar("T")
 
 FLAG = Parameter(negative="", show_default=False)
 LEARNING = Group("How the painting is learned", sort_key=10)
@@ -102,74 +110,74 @@ class Common:
     """Show a traceback with an error."""
 
 
-@Parameter(name="*", group=LEARNING)
-@dataclass(frozen=True)
-class Learning:
-    """``AdaptationSettings`` as options, without importing torch; a test keeps the two the same.
+def with_settings(cls: type[T]) -> type[T]:
+    """Give a class the fields of ``AdaptationSettings`` as options, with their help, ranges and defaults.
 
-    ``size`` and ``grain`` are called ``--content-size`` and ``--content-grain`` here, because ``--size`` and
-    ``--grain`` are those of the result.
+    An option whose default depends on the effort or the device is None unless it is given.
     """
+    help_texts = {p.arg_name: p.description or "" for p in parse_from_object(AdaptationSettings).params}
+    defaults = defaults_by_device()
+    for setting in dataclasses.fields(AdaptationSettings):
+        hint = hints(AdaptationSettings)[setting.name]
+        plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        option: Any = Whole if plain is int else plain
+        notes = [" ".join(help_texts[setting.name].split())]
+        if words := range_of(hint):
+            notes.append(f"[{words}]")
+        default = setting.default
+        if setting.name in defaults:
+            option, default = option | None, None
+            notes.append(f"[default: {defaults[setting.name]}]")
+        cls.__annotations__[setting.name] = Annotated[option, Parameter(name=option_name(setting.name))]
+        setattr(cls, setting.name, dataclasses.field(default=default, metadata={"help": " ".join(notes)}))
+    return dataclass(frozen=True)(cls)
 
-    effort: Literal["draft", "normal", "fine"] = "normal"
-    """How much time a painting is worth: ten seconds or so, a minute, or five minutes of two CPU cores. The
-    defaults of some options depend on it; they are listed in this order."""
-    steps: Whole | None = None
-    """Adam steps; 0 keeps the predicted start. [default: 15, 60, 240; on a CUDA GPU 60, 200, 1000]"""
-    learning_rate: float = 1e-3
-    """Adam's highest rate."""
-    warm_up: Whole | None = None
-    """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal.
-    [default: 5, 10, 10; on a CUDA GPU 10, 10, 10]"""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
-    batch: Whole | None = None
-    """Contents per step. [default: 1, 1, 1; on a CUDA GPU 2, 4, 4]"""
-    pool: Whole | None = None
-    """Contents that the steps draw from; fewer where fewer are needed.
-    [default: 24, 24, 48; on a CUDA GPU 48, 100, 400]"""
-    size: Annotated[Whole | None, Parameter(name="--content-size")] = None
-    """Side of the square contents, in pixels.
-    [default: 160, 192, 256; on a CUDA GPU 192, 256, 256]"""
-    style_size: Whole = 512
-    """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
-    parameters: Literal["all", "low_rank", "instance_norm"] = "all"
-    """What the steps move: everything, low-rank changes, or only the 3,200 instance-norm parameters."""
-    rank: Whole = 2
-    """Of low-rank changes."""
-    content_weight: float = 1.0
-    """alpha in the perceptual loss."""
-    style_weight: float = 1e5
-    """beta in the perceptual loss."""
-    balance: float = 0.4
-    """Exponent by which beta grows for quiet paintings; 0 gives every painting the same."""
-    grain: Annotated[float, Parameter(name="--content-grain")] = 1.0
-    """Amount of grain that the network sees in flat areas of the contents."""
-    seed: Whole = 0
-    """Of everything random: which contents, in which order, and the grain."""
 
-    def settings(self, device: str) -> AdaptationSettings:
-        """The same as ``AdaptationSettings``; what was not asked for is what suits ``device``.
-
-        Raises:
-            MetastyleError: a value is out of range, or the device is not there.
-        """
-        from metastyle.core.adaptation import default_settings
-        from metastyle.core.device import pick_device
-
-        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        defaults = default_settings(pick_device(device), given.pop("effort"))
-        try:
-            return dataclasses.replace(defaults, **given)
-        except MetastyleError as error:
-            # The message names the setting; whoever types commands knows it as an option.
-            name, rest = str(error).split(" ", 1)
-            raise MetastyleError(f"{option_name(name)} {rest}") from None
+def defaults_by_device() -> dict[str, str]:
+    """For each setting that depends on the effort or the device, its defaults in words."""
+    base = {f.name: f.default for f in dataclasses.fields(AdaptationSettings)}
+    names = dict.fromkeys(name for efforts in EFFORTS.values() for own in efforts.values() for name in own)
+    return {
+        name: "; on a CUDA GPU ".join(
+            ", ".join(str(own.get(name, base[name])) for own in EFFORTS[device].values())
+            for device in ("cpu", "cuda")
+        )
+        for name in names
+    }
 
 
 def option_name(setting: str) -> str:
-    """The option that sets the field ``setting`` of ``AdaptationSettings``."""
+    """The option that sets the field ``setting`` of ``AdaptationSettings``.
+
+    ``size`` and ``grain`` are called ``--content-size`` and ``--content-grain``, because ``--size`` and
+    ``--grain`` are those of the result.
+    """
     return f"--content-{setting}" if setting in ("size", "grain") else "--" + setting.replace("_", "-")
+
+
+@Parameter(name="*", group=LEARNING)
+@with_settings
+class Learning:
+    """``AdaptationSettings`` as options."""
+
+    effort: Effort = "normal"
+    """How much time a painting is worth: about ten seconds, a minute, or five minutes of two CPU cores. The
+    defaults of a few options depend on it; they are listed in this order."""
+
+    def settings(self, device: str) -> AdaptationSettings:
+        """What was given, over the defaults of the effort on ``device``.
+
+        Raises:
+            MetastyleError: a value is out of range, or there is no such device.
+        """
+        from metastyle.core.device import pick_device
+
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        defaults = default_settings(pick_device(device), given.pop("effort"))
+        try:
+            return dataclasses.replace(defaults, **given)
+        except SettingError as error:
+            raise SettingError(option_name(error.name), error.value, error.expected) from None
 
 
 @Parameter(name="*", group=LEARNING)

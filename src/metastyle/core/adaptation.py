@@ -14,127 +14,21 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from metastyle.core.device import compute_dtype, pick_device
-from metastyle.core.grain import LARGEST_GRAIN, add_grain
+from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
-from metastyle.core.losses import (
-    CONTENT_WEIGHT,
-    STYLE_WEIGHT,
-    Loss,
-    balanced_style_weight,
-    perceptual_loss,
-    style_target,
-)
-from metastyle.core.low_rank import LARGEST_RANK, RATE, expand, low_rank_start, rank_of
-from metastyle.core.network import STRIDE, idle_parameters, instance_norm_parameters
-from metastyle.core.style import Style, StyleKind
+from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
+from metastyle.core.low_rank import RATE, expand, low_rank_start, rank_of
+from metastyle.core.network import idle_parameters, instance_norm_parameters
+from metastyle.core.settings import AdaptationSettings
+from metastyle.core.style import Style
 from metastyle.errors import MetastyleError
-
-
-@dataclass(frozen=True)
-class AdaptationSettings:
-    """How a painting is learned. The defaults fit into 45 seconds on two CPU cores (benchmarks/adapt.md);
-    ``default_settings`` knows what suits another device."""
-
-    steps: int = 60
-    """Adam steps; 0 keeps the predicted start."""
-    learning_rate: float = 1e-3
-    """Adam's highest rate."""
-    warm_up: int = 10
-    """First steps, over which the rate rises: Adam's first updates are as large for noise as for signal."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the rate falls: to zero along a half cosine, or not at all, as in the paper."""
-    batch: int = 1
-    """Contents per step."""
-    pool: int = 24
-    """Contents that the steps draw from; fewer where fewer are needed."""
-    size: int = 192
-    """Side of the square contents, in pixels."""
-    style_size: int = 512
-    """Longer edge of the painting, in pixels; smaller makes smaller strokes."""
-    parameters: StyleKind = "all"
-    """What the steps move: everything, low-rank changes, or only the 3,200 instance-norm parameters."""
-    rank: int = 2
-    """Of low-rank changes."""
-    content_weight: float = CONTENT_WEIGHT
-    """alpha in the perceptual loss."""
-    style_weight: float = STYLE_WEIGHT
-    """beta in the perceptual loss."""
-    balance: float = 0.4
-    """Exponent by which beta grows for quiet paintings; 0 gives every painting the same."""
-    grain: float = 1.0
-    """Amount of grain that the network sees in flat areas of the contents."""
-    seed: int = 0
-    """Of everything random: which contents, in which order, and the grain."""
-
-    def __post_init__(self) -> None:
-        def whole(name: str, least: int, most: int, multiple: int = 1) -> None:
-            value: object = getattr(self, name)
-            if not (isinstance(value, int) and least <= value <= most and value % multiple == 0):
-                kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
-                raise MetastyleError(f"{name} is {value!r}: use {kind} from {least} to {most}")
-
-        def number(name: str, ok: Callable[[float], bool], expected: str) -> None:
-            value: object = getattr(self, name)
-            if not (isinstance(value, int | float) and ok(value)):
-                raise MetastyleError(f"{name} is {value!r}: use {expected}")
-
-        whole("steps", 0, 100_000)
-        whole("warm_up", 0, 100_000)
-        whole("batch", 1, 64)
-        whole("pool", 1, 1000)
-        whole("size", 64, 1024, multiple=STRIDE)
-        whole("style_size", 64, 4096)
-        whole("seed", 0, 2**63 - 1)
-        number("learning_rate", lambda x: 0 < x <= 1, "a number above 0 and up to 1")
-        number("content_weight", lambda x: 0 <= x < math.inf, "a number from 0")
-        number("style_weight", lambda x: 0 <= x < math.inf, "a number from 0")
-        number("balance", lambda x: 0 <= x <= 1, "a number from 0 to 1")
-        number("grain", lambda x: 0 <= x <= LARGEST_GRAIN, f"a number from 0 to {LARGEST_GRAIN:g}")
-        if self.schedule not in ("cosine", "constant"):
-            raise MetastyleError(f"schedule is {self.schedule!r}: use 'cosine' or 'constant'")
-        if self.parameters not in ("all", "low_rank", "instance_norm"):
-            raise MetastyleError(
-                f"parameters is {self.parameters!r}: use 'all', 'low_rank' or 'instance_norm'"
-            )
-        whole("rank", 1, LARGEST_RANK)
-
-    @property
-    def contents(self) -> int:
-        """How many contents the steps need: the pool, or fewer where all the steps see fewer."""
-        return max(1, min(self.pool, self.steps * self.batch))
-
-
-Effort = Literal["draft", "normal", "fine"]
-"""How much time a painting is worth: ten seconds or so, a minute, or five minutes of two CPU cores."""
-
-_EFFORTS: dict[tuple[str, Effort], dict[str, int]] = {
-    ("cpu", "draft"): {"steps": 15, "warm_up": 5, "size": 160},
-    ("cpu", "normal"): {},
-    ("cpu", "fine"): {"steps": 240, "pool": 48, "size": 256},
-    ("cuda", "draft"): {"steps": 60, "batch": 2, "pool": 48},
-    ("cuda", "normal"): {"steps": 200, "batch": 4, "pool": 100, "size": 256},
-    ("cuda", "fine"): {"steps": 1000, "batch": 4, "pool": 400, "size": 256},
-}
-
-
-def default_settings(device: torch.device, effort: Effort = "normal") -> AdaptationSettings:
-    """What ``effort`` means on ``device``; ``normal`` on a CPU is what the class says.
-
-    Raises:
-        MetastyleError: no such effort.
-    """
-    kind = "cuda" if device.type == "cuda" else "cpu"
-    if (kind, effort) not in _EFFORTS:
-        raise MetastyleError(f"effort is {effort!r}: use 'draft', 'normal' or 'fine'")
-    return AdaptationSettings(**_EFFORTS[kind, effort])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

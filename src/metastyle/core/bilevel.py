@@ -21,8 +21,9 @@ from torch.func import functional_call
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
-from metastyle.core.losses import CONTENT_WEIGHT, STYLE_WEIGHT, Loss, StyleTarget, perceptual_losses
+from metastyle.core.losses import Loss, StyleTarget, perceptual_losses
 from metastyle.core.network import instance_norm_parameters
+from metastyle.core.settings import CONTENT_WEIGHT, STYLE_WEIGHT
 
 ParameterSet = Literal["all", "instance_norm"]
 

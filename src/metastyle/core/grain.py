@@ -19,10 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metastyle.core.settings import LARGEST_GRAIN
 from metastyle.errors import MetastyleError
-
-LARGEST_GRAIN = 2.0
-"""Largest amount of grain; 1 is the amount that the shipped model was trained with."""
 
 AMPLITUDE = 0.15
 """A: deviation of the grain in a perfectly flat area, for pictures in [0, 1]."""

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, Features, LossNetwork
+from metastyle.core.settings import CONTENT_WEIGHT, STYLE_WEIGHT
 
-CONTENT_WEIGHT = 1.0
-STYLE_WEIGHT = 1e5
 MIDDLING = 60.0
 """Loudness from which on a painting needs no larger beta: five paintings in six are quieter."""
 LOUD = 200.0

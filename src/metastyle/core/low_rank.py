@@ -22,7 +22,6 @@ SCALE = 4.0
 """s: how far a product moves a convolution."""
 RATE = 5.0
 """Adam's rate for these parameters, relative to the rate that suits all of them."""
-LARGEST_RANK = 64
 
 _UP, _DOWN = ".up", ".down"
 _SHIFT = "out.bias"

@@ -10,25 +10,20 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from metastyle.core.grain import LARGEST_GRAIN
 from metastyle.core.initialization import Parameters
-from metastyle.core.low_rank import LARGEST_RANK, expand, low_rank_shapes, rank_of
+from metastyle.core.low_rank import expand, low_rank_shapes, rank_of
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
+from metastyle.core.settings import LARGEST_GRAIN, LARGEST_RANK, StyleKind
 from metastyle.errors import MetastyleError
 
 Curve = tuple[tuple[int, float, float, float], ...]
 """(step, total loss, content part, style part) of every step taken."""
 
-StyleKind = Literal["all", "low_rank", "instance_norm"]
-"""What a style holds: all parameters, low-rank changes of the convolutions, or only the instance norms.
-
-The first is whole in itself; the others are meaningful with the initialization that they started from.
-"""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metastyle.core.adaptation import Adaptation, AdaptationSettings
+from metastyle.core.adaptation import Adaptation
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
+from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.images.contents import photo_pool, synthetic_pool
 from metastyle.images.picture import Picture

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from metastyle import api
-from metastyle.core.adaptation import AdaptationSettings
 from metastyle.core.network import TransformationNetwork
+from metastyle.core.settings import AdaptationSettings
 from metastyle.systems.networks import repainting
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import count

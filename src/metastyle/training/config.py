@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from metastyle.core.grain import LARGEST_GRAIN
+from metastyle.core.settings import LARGEST_GRAIN
 from metastyle.errors import MetastyleError
 from metastyle.training.old_names import current_setting, current_settings
 

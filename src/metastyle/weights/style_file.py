@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import torch
 
-from metastyle.core.style import Style, StyleKind
+from metastyle.core.settings import StyleKind
+from metastyle.core.style import Style
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
 from metastyle.weights.initialization import check_format

@@ -174,7 +174,7 @@ def parse_variant(text: str, style_size: int = 512) -> Variant:
     """``NAME: key=value key=value`` as a variant; ``style_size`` is for those that say nothing of it."""
     from metastyle.api import settings_from
     from metastyle.bench.adaptation import Variant
-    from metastyle.core.adaptation import AdaptationSettings
+    from metastyle.core.settings import AdaptationSettings
 
     name, colon, rest = text.partition(":")
     changes: dict[str, Any] = {}

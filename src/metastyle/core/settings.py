@@ -1,0 +1,225 @@
+"""How a painting is adapted to, declared once: names, defaults, ranges and help.
+
+Python, TOML files and the command line read the same declarations: annotations say what a value may be, in
+the vocabulary of annotated-types, and the text under a field is its help. pydantic checks the values, and is
+imported only when there are some, because it takes 0.1 s. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+
+from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    import torch
+    from pydantic import TypeAdapter
+
+StyleKind = Literal["all", "low_rank", "instance_norm"]
+"""What a style holds: all parameters, low-rank changes of the convolutions, or only the instance norms.
+
+The first is complete; the others are meaningful with the initialization that they started from.
+"""
+CONTENT_WEIGHT = 1.0
+"""alpha, in the perceptual loss."""
+STYLE_WEIGHT = 1e5
+"""beta, in the perceptual loss."""
+LARGEST_GRAIN = 2.0
+"""Largest amount of grain; 1 is the amount that the shipped model was trained with."""
+LARGEST_RANK = 64
+"""Largest rank of low-rank changes."""
+
+Seed = Annotated[int, Ge(0), Lt(2**63)]
+Share = Annotated[float, Ge(0), Le(1)]
+Weight = Annotated[float, Ge(0)]
+Grain = Annotated[float, Ge(0), Le(LARGEST_GRAIN)]
+
+
+class SettingError(MetastyleError):
+    """A setting's value is not what its declaration allows."""
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{name} is {value!r}: use {expected}")
+        self.name = name
+        self.value = value
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type[SettingError], tuple[str, object, str]]:
+        return SettingError, (self.name, self.value, self.expected)
+
+
+class Settings:
+    """Base of frozen dataclasses whose fields are checked against their annotations when one is made.
+
+    Numbers must be finite; a whole number is accepted for a float and becomes one.
+
+    Raises:
+        SettingError: a value has the wrong type or is out of range.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in checked(type(self), vars(self)).items():
+            object.__setattr__(self, name, value)
+
+
+def checked(declaration: type, values: Mapping[str, object]) -> dict[str, Any]:
+    """``values`` of all fields of the dataclass ``declaration``, each of its field's type.
+
+    Raises:
+        SettingError: a value has the wrong type or is out of range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        result: dict[str, Any] = _validator(declaration).validate_python(values)
+    except ValidationError as error:
+        name = str(error.errors(include_url=False)[0]["loc"][0])
+        raise SettingError(name, values[name], described(hints(declaration)[name])) from None
+    return result
+
+
+@cache
+def hints(declaration: type) -> dict[str, Any]:
+    """The annotations of a dataclass's fields, with the ranges that they name."""
+    resolved = get_type_hints(declaration, include_extras=True)
+    return {field.name: resolved[field.name] for field in dataclasses.fields(declaration)}
+
+
+@cache
+def _validator(declaration: type) -> TypeAdapter[dict[str, Any]]:
+    from pydantic import ConfigDict, TypeAdapter, with_config
+    from typing_extensions import TypedDict
+
+    fields: Any = TypedDict("fields", hints(declaration))  # type: ignore[misc]
+    checked_fields: Any = with_config(ConfigDict(strict=True, allow_inf_nan=False))(fields)
+    return TypeAdapter(checked_fields)
+
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    type(None): "nothing (leave it out)",
+    tuple[int, int]: "two whole numbers, such as [192, 384]",
+}
+
+
+def described(hint: Any) -> str:
+    """What a value annotated with ``hint`` must be, in words: "a whole number from 0 to 10"."""
+    if get_origin(hint) in (types.UnionType, Union):
+        return " or ".join(described(one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        *first, last = (repr(choice) for choice in get_args(hint))
+        return f"{', '.join(first)} or {last}"
+    if get_origin(hint) is not Annotated:
+        return _WORDS[hint]
+    kind, *limits = get_args(hint)
+    multiple = next((limit.multiple_of for limit in limits if isinstance(limit, MultipleOf)), None)
+    noun = _WORDS[kind] if multiple is None else f"a multiple of {multiple}"
+    words = range_of(hint)
+    return f"{noun} of {words}" if words.startswith("at least") else f"{noun} {words}".rstrip()
+
+
+def range_of(hint: Any) -> str:
+    """The range that an annotation names, in words: "from 0 to 10", "above 0", or nothing."""
+    if get_origin(hint) in (types.UnionType, Union):
+        return next(filter(None, map(range_of, get_args(hint))), "")
+    limits = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    least = next((_number(limit.ge) for limit in limits if isinstance(limit, Ge)), None)
+    above = next((_number(limit.gt) for limit in limits if isinstance(limit, Gt)), None)
+    most = next((_number(limit.le) for limit in limits if isinstance(limit, Le)), None)
+    below = next((_number(limit.lt) for limit in limits if isinstance(limit, Lt)), None)
+    if above is not None:
+        end = f" and up to {most}" if most else f" and below {below}" if below else ""
+        return f"above {above}{end}"
+    if most or below:
+        return f"from {least} to {most or f'below {below}'}"
+    return f"at least {least}" if least is not None else ""
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, int) and value >= 2**32 and value.bit_count() == 1:
+        return f"2**{value.bit_length() - 1}"
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+@dataclass(frozen=True)
+class AdaptationSettings(Settings):
+    """How the network is adapted to a painting. With the defaults this takes 45 seconds on two CPU cores
+    (benchmarks/adapt.md); ``default_settings`` knows what suits another device or effort."""
+
+    steps: Annotated[int, Ge(0), Le(100_000)] = 60
+    """Adam steps; 0 keeps the predicted start."""
+    learning_rate: Annotated[float, Gt(0), Le(1)] = 1e-3
+    """Adam's highest learning rate."""
+    warm_up: Annotated[int, Ge(0), Le(100_000)] = 10
+    """Number of first steps over which the learning rate rises: Adam's first updates are as large for noise
+    as for signal."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate falls: to zero along a half cosine, or not at all, as in the paper."""
+    batch: Annotated[int, Ge(1), Le(64)] = 1
+    """Contents per step."""
+    pool: Annotated[int, Ge(1), Le(1000)] = 24
+    """Contents that the steps draw from; fewer where fewer are needed."""
+    size: Annotated[int, Ge(64), Le(1024), MultipleOf(4)] = 192
+    """Side of the square contents, in pixels."""
+    style_size: Annotated[int, Ge(64), Le(4096)] = 512
+    """Longer edge of the painting, in pixels; a smaller one makes smaller strokes."""
+    parameters: StyleKind = "all"
+    """What the steps change: all parameters, low-rank changes of them, or only the 3,200 instance-norm
+    parameters."""
+    rank: Annotated[int, Ge(1), Le(LARGEST_RANK)] = 2
+    """Rank of low-rank changes."""
+    content_weight: Weight = CONTENT_WEIGHT
+    """alpha, the weight of the content loss."""
+    style_weight: Weight = STYLE_WEIGHT
+    """beta, the weight of the style loss."""
+    balance: Share = 0.4
+    """Exponent by which beta grows for quiet paintings; with 0, it is the same for every painting."""
+    grain: Grain = 1.0
+    """Amount of grain that is added to flat areas of the contents."""
+    seed: Seed = 0
+    """Seed of everything random: the choice and order of the contents, and the grain."""
+
+    @property
+    def contents(self) -> int:
+        """How many contents the steps need: the pool, or fewer where all the steps see fewer."""
+        return max(1, min(self.pool, self.steps * self.batch))
+
+
+Effort = Literal["draft", "normal", "fine"]
+"""How much time a painting is worth: about ten seconds, a minute, or five minutes of two CPU cores."""
+
+EFFORTS: dict[str, dict[Effort, dict[str, int]]] = {
+    "cpu": {
+        "draft": {"steps": 15, "warm_up": 5, "size": 160},
+        "normal": {},
+        "fine": {"steps": 240, "pool": 48, "size": 256},
+    },
+    "cuda": {
+        "draft": {"steps": 60, "batch": 2, "pool": 48},
+        "normal": {"steps": 200, "batch": 4, "pool": 100, "size": 256},
+        "fine": {"steps": 1000, "batch": 4, "pool": 400, "size": 256},
+    },
+}
+"""For each kind of device and effort, the fields of ``AdaptationSettings`` that differ from its defaults."""
+
+
+def default_settings(device: torch.device, effort: Effort = "normal") -> AdaptationSettings:
+    """The settings of ``effort`` on ``device``; ``normal`` on a CPU is the class's defaults.
+
+    Raises:
+        SettingError: there is no such effort.
+    """
+    efforts = EFFORTS.get(device.type, EFFORTS["cpu"])
+    if effort not in efforts:
+        raise SettingError("effort", effort, described(Effort))
+    return AdaptationSettings(**efforts[effort])  # type: ignore[arg-type]
