@@ -15,8 +15,9 @@ from PIL import Image
 from rich.progress import track
 
 import metastyle
-from metastyle.api import Style, as_style
+from metastyle.api import as_style
 from metastyle.images.sheet import sheet
+from metastyle.style import Style
 
 HERE = Path(__file__).parent
 Pixels = NDArray[np.uint8]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from metastyle import api
 from metastyle.core.loss_network import LossNetwork
 from metastyle.images.contents import Contents
 from metastyle.images.picture import Picture
-from metastyle.weights.initialization import load_initialization
+from metastyle.weights.initialization import shipped_initialization
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
 
@@ -112,12 +111,6 @@ def test_a_batch_of_contents_and_a_batch_for_a_painting() -> None:
         metastyle.adapt(photos, **QUICK)
 
 
-def test_a_style_shows_itself_in_one_line(style: metastyle.Style) -> None:
-    assert repr(style) == "<Style 'painting': all, 1,679,235 numbers, 0 steps>"
-    named = dataclasses.replace(style, painting="two\nlines")
-    assert "\n" not in repr(named)
-
-
 def test_alpha_and_gray_arrays(style: metastyle.Style) -> None:
     array = pixels()
     alpha = np.arange(array[:, :, 0].size, dtype=np.uint8).reshape(array.shape[:2])
@@ -160,7 +153,7 @@ def test_size_strength_and_color(style: metastyle.Style) -> None:
 def test_stronger_than_full(style: metastyle.Style) -> None:
     array = pixels()
     full, more = (style.stylize(array, strength=s).astype(int) for s in (1.0, 1.5))
-    initialization, _ = load_initialization()
+    initialization, _ = shipped_initialization()
     theta = dict(initialization.network.named_parameters())
     network = style.network(1.5)
     for name, p in network.named_parameters():
@@ -169,41 +162,6 @@ def test_stronger_than_full(style: metastyle.Style) -> None:
     foreign = dataclasses.replace(style, base="0" * 64)
     with pytest.raises(metastyle.MetastyleError, match="another base model"):
         foreign.stylize(array, strength=1.5)
-
-
-def test_a_style_keeps_its_renderer(style: metastyle.Style, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders and loops: the network is built and prepared once, whichever function is called."""
-    own, made = dataclasses.replace(style), []
-
-    class Counted(api.Stylizer):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            made.append(options)
-            super().__init__(*arguments, **options)
-
-    monkeypatch.setattr(api, "Stylizer", Counted)
-    picture = pixels()
-    expected = own.stylizer(device="cpu").render(picture)
-    made.clear()
-    for result in (
-        own.stylize(picture, device="cpu"),
-        own.stylize([picture], device="cpu")[0],
-        metastyle.stylize(picture, own, device="cpu"),
-        pickle.loads(pickle.dumps(own)).stylize(picture, device="cpu"),
-    ):
-        assert np.array_equal(result, expected)
-    assert len(made) == 2  # the pickled style is another one
-    stronger = own.stylize(picture, strength=1.5, device="cpu")
-    assert not np.array_equal(stronger, expected)
-    assert np.array_equal(own.stylize(picture, device="cpu"), expected)
-
-
-def test_a_forgotten_style_takes_its_renderer_along(style: metastyle.Style) -> None:
-    before = len(api._renderers)
-    own = dataclasses.replace(style)
-    own.stylize(pixels(), device="cpu")
-    assert len(api._renderers) == before + 1
-    del own
-    assert len(api._renderers) == before
 
 
 def test_regions(style: metastyle.Style) -> None:
@@ -218,6 +176,27 @@ def test_regions(style: metastyle.Style) -> None:
     assert np.abs(kept[:, :8].astype(int) - painted[:, :8]).max() <= 1
     with pytest.raises(metastyle.MetastyleError, match="needs the picture's proportions"):
         metastyle.stylize(array, style, regions=[(mask[:, :40], None)])
+
+
+def test_regions_of_many_pictures_are_those_of_each(
+    style: metastyle.Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = np.zeros((40, 64), np.uint8)
+    mask[:, 32:] = 255
+    many = [pixels(40, 64, 1), pixels(40, 64, 2), pixels(20, 32, 3)]
+    expected = [metastyle.stylize(one, style, regions=[(mask, None)]) for one in many]
+    rendered, render_many = [], metastyle.Style.render_many
+
+    def counted(self: metastyle.Style, pictures: Any, **options: Any) -> Any:
+        rendered.append(len(pictures))
+        return render_many(self, pictures, **options)
+
+    monkeypatch.setattr(metastyle.Style, "render_many", counted)
+    shares: list[float] = []
+    results = metastyle.stylize(many, style, regions=[(mask, None)], progress=shares.append)
+    assert all(np.array_equal(a, b) for a, b in zip(results, expected, strict=True))
+    assert rendered == [3]  # together, so that a GPU can take them together
+    assert shares == sorted(shares) and shares[-1] == 1
 
 
 def test_hidden_pixels_do_not_matter(style: metastyle.Style) -> None:
@@ -293,7 +272,7 @@ def test_the_same_seed_gives_the_same_style_file(tmp_path: Path) -> None:
     assert a == b != c
 
 
-def test_adapting_again_is_remembered(tmp_path: Path) -> None:
+def test_adapting_again_takes_the_style_from_the_cache(tmp_path: Path) -> None:
     steps: list[int] = []
     for _ in range(2):
         metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: steps.append(s.step), **QUICK)
@@ -318,20 +297,20 @@ def test_a_cache_that_cannot_be_written_does_not_cost_the_style(
         caplog.clear()
         for _ in range(2):
             assert metastyle.adapt(pixels(), cache=cache, **QUICK).curve == plain.curve
-        assert len(caplog.messages) == 1 and "this style will not be remembered" in caplog.messages[0]
+        assert len(caplog.messages) == 1 and "this style will not be cached" in caplog.messages[0]
 
 
-def test_a_damaged_cache_is_learned_again(tmp_path: Path) -> None:
+def test_a_damaged_cached_style_is_made_again(tmp_path: Path) -> None:
     plain = metastyle.adapt(pixels(), cache=tmp_path, **QUICK)
-    (remembered,) = tmp_path.rglob("*.safetensors")
-    whole = remembered.read_bytes()
+    (cached,) = tmp_path.rglob("*.safetensors")
+    whole = cached.read_bytes()
     for damaged in (b"", whole[:-1], b"nonsense" * 100):
-        remembered.write_bytes(damaged)
+        cached.write_bytes(damaged)
         assert metastyle.adapt(pixels(), cache=tmp_path, **QUICK).curve == plain.curve
-        assert remembered.read_bytes() == whole
+        assert cached.read_bytes() == whole
 
 
-def test_a_stopped_adaptation_is_kept_but_not_remembered(tmp_path: Path) -> None:
+def test_a_stopped_adaptation_is_returned_but_not_cached(tmp_path: Path) -> None:
     style = metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: False, **QUICK)
     assert len(style.curve) == 1
     assert not list(tmp_path.rglob("*.safetensors"))
@@ -362,11 +341,6 @@ def test_blending_is_convex_and_mixes_kinds() -> None:
     assert torch.allclose(mixed.parameters[name], expected, atol=1e-6)
 
 
-def test_an_unknown_setting_lists_the_known_ones() -> None:
-    with pytest.raises(metastyle.MetastyleError, match="no setting 'step': use one of steps"):
-        metastyle.adapt(pixels(), step=3)
-
-
 @pytest.mark.parametrize(
     ("steps", "batch", "pool", "contents"),
     [(60, 1, 24, 24), (5, 2, 24, 10), (0, 1, 24, 1), (40, 4, 100, 100)],
@@ -394,12 +368,12 @@ def test_paintings_are_learned_on_the_pictures_that_they_are_for(monkeypatch: py
         assert np.array_equal(contents.photos[0].pixels, photos[0])
 
 
-def test_what_is_remembered_can_be_learned_again(tmp_path: Path) -> None:
+def test_a_cached_style_can_be_adapted_again(tmp_path: Path) -> None:
     contents = Contents(lambda: [Picture(pixels(70, 70, seed=1))], place="here")
     other = Contents(lambda: [Picture(pixels(70, 70, seed=2))], place="here")
     first = metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK)
     assert first.settings["contents"] == "photos and procedural"
     assert metastyle.adapt(pixels(), contents=other, cache=tmp_path, **QUICK).curve == first.curve
-    again = metastyle.adapt(pixels(), contents=other, cache=tmp_path, again=True, **QUICK)
+    again = metastyle.adapt(pixels(), contents=other, cache=tmp_path, refresh_cache=True, **QUICK)
     assert again.curve != first.curve
     assert metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK).curve == again.curve

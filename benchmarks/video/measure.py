@@ -21,13 +21,14 @@ import torch
 from PIL import Image
 from rich.progress import track
 
-from metastyle.api import Style, as_style
+from metastyle.api import as_style
 from metastyle.films.clip import open_clip
 from metastyle.films.encode import choose_encoding
 from metastyle.films.job import FilmJob
 from metastyle.films.painter import Painter, frame_by_frame
 from metastyle.films.temporal import StillnessSettings, StillPainter
 from metastyle.rendering.onnx import OnnxStylizer, export_onnx
+from metastyle.style import Style
 
 HERE = Path(__file__).parent
 PHOTO = HERE.parents[1] / "examples" / "photos" / "lake.jpg"

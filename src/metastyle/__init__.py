@@ -1,4 +1,4 @@
-"""Teach a small network any painting in seconds, then repaint photos with it.
+"""Adapt a small network to any painting in seconds, then repaint photos with it.
 
 >>> import metastyle
 >>> style = metastyle.adapt("painting.jpg")
@@ -13,10 +13,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metastyle.api import Style, adapt, blend, load, stylize
+    from metastyle.api import adapt, blend, load, stylize
     from metastyle.core.adaptation import AdaptationStep
     from metastyle.core.settings import AdaptationSettings
     from metastyle.errors import MetastyleError
+    from metastyle.style import Style
 
 __version__ = "0.1.0"
 
@@ -24,7 +25,7 @@ _HOME = {
     "AdaptationSettings": "metastyle.core.settings",
     "AdaptationStep": "metastyle.core.adaptation",
     "MetastyleError": "metastyle.errors",
-    "Style": "metastyle.api",
+    "Style": "metastyle.style",
     "adapt": "metastyle.api",
     "blend": "metastyle.api",
     "load": "metastyle.api",

@@ -1,4 +1,4 @@
-"""The public face: ``adapt``, ``load``, ``blend``, ``stylize`` and ``Style``.
+"""The verbs of the package: ``adapt``, ``load``, ``blend`` and ``stylize``.
 
 >>> style = metastyle.adapt("painting.jpg", steps=100)
 >>> picture = style.stylize("photo.jpg")
@@ -7,291 +7,145 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast, overload
-from weakref import WeakKeyDictionary
+from typing import Any, BinaryIO, Literal, TypeAlias, Unpack, cast, overload
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from metastyle.core import style as core
+from metastyle.core import parameters as arithmetic
 from metastyle.core.adaptation import Adaptation, AdaptationStep
 from metastyle.core.device import pick_device
-from metastyle.core.network import TransformationNetwork, network_of
-from metastyle.core.settings import AdaptationSettings, Effort, default_settings
+from metastyle.core.settings import AdaptationSettings, Effort, StyleKind, default_settings
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.images import color
-from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, opaque, pixel_digest, spread
-from metastyle.images.convert import (
-    array_like,
-    pictures_from_array,
-    pictures_from_tensor,
-    tensor_like,
-    to_tensor,
-)
-from metastyle.images.decode import from_pil, list_pictures, open_picture
-from metastyle.images.encode import to_pil
-from metastyle.images.masks import FEATHER, fit_mask, lay_over
+from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, pixel_digest, spread
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import list_pictures, open_picture
+from metastyle.images.masks import FEATHER, Mask, fit_mask, lay_over
 from metastyle.images.picture import Picture, resize
+from metastyle.images.picture_like import PictureLike, read_picture, read_pictures, repaint_alike
 from metastyle.images.transparency import alpha_mask, visible_painting
-from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
-from metastyle.rendering.stylizer import Stylizer
-from metastyle.weights import style_file
+from metastyle.rendering.stylizer import share_of
+from metastyle.style import Alike, Precision, RenderOptions, Style, check_base
 from metastyle.weights.builtin_styles import builtin_path
-from metastyle.weights.cache import remember
-from metastyle.weights.initialization import load_initialization
+from metastyle.weights.cache import cache_if_possible
+from metastyle.weights.initialization import shipped_initialization
+from metastyle.weights.style_file import style_cache_path
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
 
-Source: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | Picture
-"""A picture: a path, an encoded file's bytes, an open file, a PIL picture, an array or a tensor.
-
-Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), tensors (H, W), (1, H, W), (3, H, W) or (4, H, W), of
-uint8, uint16, bool (a mask) or floating point in [0, 1]. Where several pictures are expected, an array may
-be a batch (B, H, W, 3), and a tensor a batch (B, 3, H, W).
-"""
-
-STRONGEST = 2.0
-"""Largest strength."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Style(core.Style):
-    """An adapted style that can be applied, saved and blended. Made by ``adapt``, ``load`` or ``blend``."""
-
-    @overload
-    def stylize(self, picture: NDArray[Any], **options: Any) -> NDArray[Any]: ...
-    @overload
-    def stylize(self, picture: Tensor, **options: Any) -> Tensor: ...
-    @overload
-    def stylize(
-        self, picture: str | Path | bytes | BinaryIO | Image.Image, **options: Any
-    ) -> Image.Image: ...
-    @overload
-    def stylize(self, picture: list[Any], **options: Any) -> list[Any]: ...
-    @own_surroundings()
-    def stylize(self, picture: Any, **options: Any) -> Any:
-        """Repaint a picture, or a list of pictures, in this style.
-
-        The same kind comes back: a PIL picture for a PIL picture, a path, bytes or an open file; an array
-        for an array, a tensor for a tensor, of its type (uint8 for bool) and in color: (H, W, 3) for (H, W);
-        a batch for a batch; a list for a list.
-
-        Options (those of ``render_many``): size, keep_color, strength, brush, grain, max_memory, precision,
-        device, progress.
-
-        Raises:
-            MetastyleError: the picture cannot be read, or an option is out of range.
-        """
-        return _repaint(picture, lambda pictures: self.render_many(pictures, **options))
-
-    def render(self, picture: Picture, **options: Any) -> Picture:
-        """``stylize`` for a ``Picture``: alpha, color profile and metadata go along."""
-        return self.render_many([picture], **options)[0]
-
-    @own_surroundings()
-    def render_many(
-        self,
-        pictures: Sequence[Picture],
-        *,
-        size: int | None = None,
-        keep_color: bool = False,
-        strength: float = 1.0,
-        brush: float | None = None,
-        grain: float | None = None,
-        max_memory: int | None = None,
-        precision: str = "float32",
-        device: str = "auto",
-        progress: Callable[[float], None] | None = None,
-    ) -> list[Picture]:
-        """Repaint pictures; those of equal size go through the network together.
-
-        Args:
-            size: long edge of the result in pixels; None keeps each picture's own size.
-            keep_color: keep the photograph's colors, take only the style's light and dark.
-            strength: 0 is the photograph, 1 the full style, up to 2 more than that.
-            brush: size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
-                picture's size; None: as the network paints them, on large pictures as with 1.
-            grain: how much flat areas get to paint on, 0 to 2; None: as much as when the style was learned.
-            max_memory: bytes of working memory; larger pictures are streamed in strips, exactly.
-            precision: "bfloat16" takes less time on hardware that computes in it, for differences of some
-                8-bit levels.
-            progress: called with the finished share, 0 to 1.
-        """
-        check_strength(strength)
-        check_brush(brush)
-        if size is not None:
-            pictures = [resize(p, size) for p in pictures]
-        stylizer = self._renderer(
-            device=device,
-            max_memory=max_memory,
-            strength=max(1.0, strength),
-            grain=self.grain if grain is None else grain,
-            precision=precision,
-        )
-        visible = [opaque(p).pixels for p in pictures]
-        own_size = all(max(p.shape[:2]) == working_edge(p.shape[0], p.shape[1], brush) for p in visible)
-        if progress is None and own_size:
-            results = stylizer.render_many(visible)
-        else:
-            shares = [progress and _share(progress, index, len(pictures)) for index in range(len(pictures))]
-            results = [
-                render_with_brush(stylizer, pixels, brush, progress=share)
-                for pixels, share in zip(visible, shares, strict=True)
-            ]
-        finished = []
-        for picture, pixels in zip(pictures, results, strict=True):
-            if keep_color:
-                pixels = color.keep_color(picture.pixels, pixels)
-            pixels = color.mix(picture.pixels, pixels, min(1.0, strength))
-            finished.append(dataclasses.replace(picture, pixels=pixels))
-        return finished
-
-    @own_surroundings()
-    def stylizer(
-        self,
-        *,
-        device: str = "auto",
-        max_memory: int | None = None,
-        strength: float = 1.0,
-        grain: float | None = None,
-        precision: str = "float32",
-    ) -> Stylizer:
-        """The renderer of this style: made once by callers who repaint many pictures or frames.
-
-        strength: above 1, of the style strengthened so far; below, the caller mixes with the photograph.
-        grain: 0 to 2; None: as much as when the style was learned.
-        """
-        return Stylizer(
-            self.network(strength),
-            device=device,
-            max_memory=max_memory,
-            grain=self.grain if grain is None else grain,
-            precision=precision,
-        )
-
-    def _renderer(self, **wanted: Any) -> Stylizer:
-        """``stylizer``, kept with the style from one call to the next: the last one asked for."""
-        kept = _renderers.get(self)
-        if kept is None or kept[0] != wanted:
-            kept = _renderers[self] = (wanted, self.stylizer(**wanted))
-        return kept[1]
-
-    @own_surroundings()
-    def network(self, strength: float = 1.0) -> TransformationNetwork:
-        """The ordinary fast network that this style is, in evaluation mode.
-
-        strength: above 1, the parameters continue beyond the style, away from the initialization.
-        """
-        initialization, base = load_initialization()
-        style: core.Style = self
-        if self.needs_base or strength != 1:
-            style_file.check_base(self, base)
-        if strength != 1:
-            style = core.strengthen(self, dict(initialization.network.named_parameters()), strength)
-        return network_of(style.full_parameters(initialization.network))
-
-    @own_surroundings()
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the style as a safetensors file; an existing file is an error unless ``overwrite``."""
-        style_file.save_style(self, Path(path), overwrite=overwrite)
-
-
-_renderers: WeakKeyDictionary[Style, tuple[dict[str, Any], Stylizer]] = WeakKeyDictionary()
-"""Beside the styles and not inside them, so that copies and pickles stay what they were."""
-
-
-@own_surroundings()
-def load(path: str | Path) -> Style:
-    """Read a style file.
-
-    Raises:
-        MetastyleError: not a style file, truncated, damaged, or made by a newer version.
-    """
-    return _public(style_file.load_style(Path(path)))
-
-
-@own_surroundings()
-def blend(styles: Sequence[core.Style], weights: Sequence[float] | None = None) -> Style:
-    """Mix styles: a convex combination of their parameters (the post, section 4.3), equal by default."""
-    base = None
-    kinds = {style.kind for style in styles}
-    if kinds - {"all"} and kinds != {"instance_norm"}:
-        initialization, sha256 = load_initialization()
-        for style in styles:
-            style_file.check_base(style, sha256)
-        base = dict(initialization.network.named_parameters())
-    return _public(core.blend(styles, weights, base_parameters=base))
+StyleLike: TypeAlias = Style | PictureLike
+"""A style, the path of a style file, the name of a built-in style, or a painting to adapt to first."""
 
 
 @own_surroundings()
 def adapt(
-    painting: Source,
+    painting: PictureLike,
     *,
-    contents: Source | Iterable[Source] | Contents | None = None,
-    match_color: Source | None = None,
-    start: core.Style | str | Path | None = None,
+    contents: PictureLike | Iterable[PictureLike] | Contents | None = None,
+    match_color: PictureLike | None = None,
+    start: Style | str | Path | None = None,
     effort: Effort = "normal",
     settings: AdaptationSettings | None = None,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    warm_up: int | None = None,
+    schedule: Literal["cosine", "constant"] | None = None,
+    batch: int | None = None,
+    pool: int | None = None,
+    size: int | None = None,
+    style_size: int | None = None,
+    parameters: StyleKind | None = None,
+    rank: int | None = None,
+    content_weight: float | None = None,
+    style_weight: float | None = None,
+    balance: float | None = None,
+    grain: float | None = None,
+    seed: int | None = None,
     device: str = "auto",
     loss_network: str | Path | None = None,
     cache: str | Path | None = None,
-    again: bool = False,
+    refresh_cache: bool = False,
     weights_cache: str | Path | None = None,
     offline: bool = False,
     on_download: Callable[[int, int, str], None] | None = None,
     on_step: Callable[[AdaptationStep], bool | None] | None = None,
-    **changes: Any,
 ) -> Style:
-    """Teach the network a painting.
+    """Adapt the network to a painting.
 
     Args:
-        painting: the style picture; what is transparent in it is not learned.
-        contents: photographs, or a folder of them, to learn on; None takes procedural pictures, and
-            ``Contents`` any mixture of the two.
-        match_color: a photograph whose colors the painting is given before it is learned.
-        start: a style, or its file, to go on from, such as a draft that is worth more steps.
-        effort: "draft", "normal" or "fine": what the painting is worth in time (``default_settings``).
-        settings: how to learn, None for what ``effort`` means on the device; ``changes`` replace single
-            fields of it: ``steps=200, seed=1``.
-        loss_network: a file with VGG-16's weights; None finds or fetches them.
-        cache: folder that remembers finished adaptations, where it can be written; None remembers nothing.
-        again: learn, whatever ``cache`` remembers, and remember that.
-        weights_cache: folder for fetched weights; None is the user's cache folder.
-        on_step: called after every step; returning False stops there and keeps what has been learned.
+        painting: the style picture; its transparent parts are ignored.
+        contents: photographs, or a folder of them, to train on; None trains on procedural pictures, and
+            ``Contents`` describes any mixture of the two.
+        match_color: a photograph whose colors the painting is given first.
+        start: a style, or its file, to start from, such as a draft that deserves more steps.
+        effort: how much time the painting is worth, "draft", "normal" or "fine" (``default_settings``).
+        settings: how to adapt; None is what ``effort`` means on the device.
+        steps, learning_rate, warm_up, schedule, batch, pool, size, style_size, parameters, rank,
+            content_weight, style_weight, balance, grain, seed: single fields of ``AdaptationSettings``, which
+            replace those of ``settings``; None leaves them as they are.
+        device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
+        loss_network: a file with VGG-16's weights; None finds or downloads them.
+        cache: a folder in which finished styles are kept, and from which they are taken when everything that
+            decides the result is the same; None keeps nothing. A folder that cannot be written is no error.
+        refresh_cache: adapt even if ``cache`` holds the style already, and replace it.
+        weights_cache: the folder for downloaded weights; None is the user's cache folder.
+        offline: never download anything.
+        on_download: called with the bytes received, the bytes expected, and the name of what is downloaded.
+        on_step: called after every step; if it returns False, the adaptation ends there and keeps its style.
 
     Raises:
-        MetastyleError: a picture cannot be read, a setting is out of range, or weights cannot be had.
+        MetastyleError: a picture cannot be read, a setting is out of range, weights cannot be had, or the
+            loss diverges.
     """
-    settings = settings_from(settings or default_settings(pick_device(device), effort), changes)
-    style_picture = visible_painting(resize(read_picture(painting), settings.style_size))
-    if match_color is not None:
-        photo = read_picture(match_color)
-        matched = color.match_color(style_picture.pixels, photo.pixels, style_picture.alpha, photo.alpha)
-        style_picture = dataclasses.replace(style_picture, pixels=matched)
-    initialization, base = load_initialization()
+    fields = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "warm_up": warm_up,
+        "schedule": schedule,
+        "batch": batch,
+        "pool": pool,
+        "size": size,
+        "style_size": style_size,
+        "parameters": parameters,
+        "rank": rank,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+        "balance": balance,
+        "grain": grain,
+        "seed": seed,
+    }
+    settings = settings_from(
+        settings or default_settings(pick_device(device), effort),
+        {name: value for name, value in fields.items() if value is not None},
+    )
+    style_picture = _style_picture(painting, match_color, settings.style_size)
+    initialization, base = shipped_initialization()
     if isinstance(start, str | Path):
         start = load(start)
     if start is not None and start.needs_base:
-        style_file.check_base(start, base)
-    given = contents if isinstance(contents, Contents) else _given_contents(contents, settings.pool)
+        check_base(start, base)
+    trained_on = contents if isinstance(contents, Contents) else _as_contents(contents, settings.pool)
     name, digest = _name(painting), pixel_digest([style_picture])
-    key = style_file.cache_key(
-        painting=digest,
-        base=base,
-        settings=dataclasses.asdict(settings),
-        contents=given.identity,
-        start=tensor_digest(start.parameters) if start else None,
-    )
-    remembered = None if cache is None else style_file.style_cache_path(Path(cache), key)
-    known = style_file.recall(remembered) if remembered and not again else None
-    if known is not None:
-        return dataclasses.replace(_public(known), painting=name)
+    cached = None
+    if cache is not None:
+        cached = style_cache_path(
+            Path(cache),
+            painting=digest,
+            base=base,
+            settings=dataclasses.asdict(settings),
+            contents=trained_on.identity,
+            start=tensor_digest(start.parameters) if start else None,
+        )
+        if not refresh_cache and (known := _read_cached(cached)):
+            return dataclasses.replace(known, painting=name)
     run = Adaptation(
         initialization,
         load_loss_network(
@@ -301,115 +155,244 @@ def adapt(
             progress=on_download,
         ),
         to_tensor(style_picture.pixels),
-        content_pool(given, settings),
+        trained_on.pool(settings.contents, settings.size, settings.seed),
         settings,
         device,
-        start,
+        start.parameters if start else None,
         alpha_mask(style_picture),
     )
-    finished = True
-    for step in run:
-        if on_step is not None and on_step(step) is False:
-            finished = step.step == settings.steps
-            break
+    finished = _take_steps(run, on_step)
+    provenance = dataclasses.asdict(settings) | trained_on.record()
+    if start:
+        provenance["start"] = {"painting": start.painting, "settings": start.settings}
     style = Style(
         parameters=run.parameters if settings.parameters == "all" else run.moved_parameters,
         kind=settings.parameters,
         base=start.base if start else base,
         painting=name,
         painting_sha256=digest,
-        settings=dataclasses.asdict(settings)
-        | given.record()
-        | ({"start": {"painting": start.painting, "settings": start.settings}} if start else {}),
+        settings=provenance,
         curve=tuple(run.curve),
     )
-    if remembered is not None and finished:
-        remember(remembered, "this style", lambda path: style.save(path, overwrite=True))
+    if cached is not None and finished:
+        cache_if_possible(cached, "this style", lambda path: style.save(path, overwrite=True))
     return style
 
 
+def load(path: str | Path) -> Style:
+    """Read a style file.
+
+    Raises:
+        MetastyleError: the file is missing, not a style, truncated, damaged, or made by a newer version.
+    """
+    return Style.load(path)
+
+
+@own_surroundings()
+def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> Style:
+    """Blend styles: a convex combination of their parameters (the paper, section 4.3).
+
+    Args:
+        styles: at least one, all adapted from the same initialization.
+        weights: one number from 0 for each style, not all 0, which are divided by their sum; None blends
+            equal parts.
+
+    Returns:
+        A style whose settings state what was blended. It holds the instance norms if all styles do, and else
+        all parameters.
+
+    Raises:
+        MetastyleError: there are no styles, unusable weights, or different initializations.
+    """
+    if not styles:
+        raise MetastyleError("nothing to blend: give at least one style")
+    shares = arithmetic.blending_shares(weights, len(styles))
+    first = styles[0]
+    for style in styles:
+        if style.base != first.base:
+            raise MetastyleError(
+                f"'{style.painting}' was adapted from base model {style.base[:12]}, '{first.painting}' from"
+                f" {first.base[:12]}: only styles of one base model can be blended; adapt them again"
+            )
+    kinds = {style.kind for style in styles}
+    sets: list[Mapping[str, Tensor]] = [style.parameters for style in styles]
+    if kinds not in ({"all"}, {"instance_norm"}):
+        initialization, base = shipped_initialization()
+        check_base(first, base)
+        theta = dict(initialization.network.named_parameters())
+        sets = [arithmetic.full_parameters(own, theta) for own in sets]
+    parents = [
+        {"painting": s.painting, "painting_sha256": s.painting_sha256, "weight": w, "settings": s.settings}
+        for s, w in zip(styles, shares, strict=True)
+    ]
+    return Style(
+        parameters=arithmetic.blend(sets, shares),
+        kind="instance_norm" if kinds == {"instance_norm"} else "all",
+        base=first.base,
+        painting=" + ".join(f"{w:.2g} {s.painting}" for s, w in zip(styles, shares, strict=True)),
+        painting_sha256=hashlib.sha256(json.dumps(parents, sort_keys=True).encode()).hexdigest(),
+        settings={"blend": parents, "grain": sum(w * s.grain for s, w in zip(styles, shares, strict=True))},
+    )
+
+
+@overload
+def stylize(
+    picture: Alike,
+    style: StyleLike | None,
+    *,
+    regions: Sequence[tuple[PictureLike, StyleLike | None]] = (),
+    feather: float = FEATHER,
+    **options: Unpack[RenderOptions],
+) -> Alike: ...
+@overload
+def stylize(
+    picture: str | Path | bytes | BinaryIO,
+    style: StyleLike | None,
+    *,
+    regions: Sequence[tuple[PictureLike, StyleLike | None]] = (),
+    feather: float = FEATHER,
+    **options: Unpack[RenderOptions],
+) -> Image.Image: ...
 @own_surroundings()
 def stylize(
     picture: Any,
-    style: core.Style | Source | None,
+    style: StyleLike | None,
     *,
-    regions: Sequence[tuple[Source, core.Style | Source | None]] = (),
+    regions: Sequence[tuple[PictureLike, StyleLike | None]] = (),
     feather: float = FEATHER,
-    **options: Any,
+    size: int | None = None,
+    keep_color: bool = False,
+    strength: float = 1.0,
+    brush: float | None = None,
+    grain: float | None = None,
+    max_memory: int | None = None,
+    precision: Precision = "float32",
+    device: str = "auto",
+    batch: int | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Any:
-    """Repaint ``picture`` (or a list) in ``style``, and regions of it in other styles.
-
-    A style is a Style, a style file, a built-in style's name, or a painting to adapt to first with the
-    default settings, on these very pictures; None is the photograph as it is.
+    """Repaint a picture, a batch of pictures, or a list of either, in one style or in several.
 
     Args:
-        regions: (mask, style) pairs, each laid over what came before; masks are pictures of the
+        picture: what to repaint; the same kind of thing comes back, as from ``Style.stylize``.
+        style: a style, the path of a style file, or the name of a built-in style. A painting is adapted to
+            first, with the default settings and on these very pictures. None is the photograph as it is.
+        regions: pairs of a mask and a style, each laid over what came before. A mask is a picture of the
             photograph's proportions, white or opaque inside (``images/masks.py``).
-        feather: softness of the masks' edges, as a share of the picture's long edge.
-        options: those of ``Style.render_many``.
+        feather: how soft the masks' edges are, as a share of the picture's long edge.
+        size, keep_color, strength, brush, grain, max_memory, precision, device, batch, progress: as for
+            ``Style.render_many``.
+
+    Raises:
+        MetastyleError: a picture or a style cannot be read, or a keyword is out of range.
     """
+    options: RenderOptions = {
+        "size": size,
+        "keep_color": keep_color,
+        "strength": strength,
+        "brush": brush,
+        "grain": grain,
+        "max_memory": max_memory,
+        "precision": precision,
+        "device": device,
+        "batch": batch,
+        "progress": progress,
+    }
 
     def repaint(pictures: list[Picture]) -> list[Picture]:
         own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
-        learning: dict[str, Any] = {"device": options.get("device", "auto"), "contents": own}
-        background = as_style(style, **learning)
-        over = [(read_picture(mask), as_style(one, **learning)) for mask, one in regions]
-        return [render_regions(each, background, over, feather, **options) for each in pictures]
+        background = as_style(style, contents=own, device=device)
+        masked = [(read_picture(mask), as_style(one, contents=own, device=device)) for mask, one in regions]
+        return render_regions(pictures, background, masked, feather, **options)
 
-    return _repaint(picture, repaint)
+    return repaint_alike(picture, repaint)
 
 
 @own_surroundings()
-def as_style(style: core.Style | Source | None, **options: Any) -> Style | None:
-    """A Style of whatever ``stylize`` takes as one; ``options`` are those of ``adapt``."""
-    if style is None:
-        return None
-    if isinstance(style, core.Style):
-        return style if isinstance(style, Style) else _public(style)
+def as_style(
+    style: StyleLike | None, *, contents: Contents | None = None, device: str = "auto"
+) -> Style | None:
+    """The style that ``stylize`` means by ``style``; a painting is adapted to, on ``contents``.
+
+    Files that have not changed are read once, so that calls in a loop share a style and its renderer.
+
+    Raises:
+        MetastyleError: the style or the painting cannot be read.
+    """
+    if style is None or isinstance(style, Style):
+        return style
     if isinstance(style, str | Path):
-        builtin = None if Path(style).exists() else builtin_path(str(style))
-        if builtin is not None or Path(style).suffix.lower() == ".safetensors":
-            return load(builtin or style)
-    return adapt(style, **options)
+        path = Path(style)
+        builtin = None if path.exists() else builtin_path(str(style))
+        if builtin is not None or path.suffix.lower() == ".safetensors":
+            return _load_once(builtin or path)
+    return adapt(style, contents=contents, device=device)
 
 
 @own_surroundings()
 def render_regions(
-    picture: Picture,
+    pictures: Sequence[Picture],
     background: Style | None,
     regions: Sequence[tuple[Picture, Style | None]] = (),
     feather: float = FEATHER,
     *,
     size: int | None = None,
+    keep_color: bool = False,
+    strength: float = 1.0,
+    brush: float | None = None,
+    grain: float | None = None,
+    max_memory: int | None = None,
+    precision: Precision = "float32",
+    device: str = "auto",
+    batch: int | None = None,
     progress: Callable[[float], None] | None = None,
-    **options: Any,
-) -> Picture:
-    """``Style.render`` with one style behind and others in regions; None is the photograph.
+) -> list[Picture]:
+    """``Style.render_many`` with one style behind and others in regions; None is the photograph.
 
-    Every style sees the whole picture, so that its colors do not depend on the region's shape.
+    Every style sees the whole picture, so that its colors do not depend on the shape of its region.
+
+    Args:
+        regions, feather: as for ``stylize``.
+
+    Raises:
+        MetastyleError: a mask does not have a picture's proportions, or a keyword is out of range.
     """
-    if size is not None:
-        picture = resize(picture, size)
-    height, width = picture.pixels.shape[:2]
-    masks = [fit_mask(mask, height, width, feather=feather, name=mask.name) for mask, _ in regions]
-    layers = [background, *(style for _, style in regions)]
-    painted = []
-    for index, style in enumerate(layers):
-        share = progress and _share(progress, index, len(layers))
-        if style is not None:
-            painted.append(style.render(picture, progress=share, **options).pixels)
-        else:
-            painted.append(picture.pixels)
-            if share:
+    pictures = pictures if size is None else [resize(picture, size) for picture in pictures]
+    sizes = {picture.size for picture in pictures}
+    masks = [
+        {(w, h): fit_mask(mask, h, w, feather=feather, name=mask.name) for w, h in sizes}
+        for mask, _ in regions
+    ]
+    painted: list[Picture] = []
+    for index, style in enumerate([background, *(style for _, style in regions)]):
+        share = share_of(progress, index, 1 + len(regions))
+        if style is None:
+            layer = list(pictures)
+            if share is not None:
                 share(1.0)
-    pixels = painted[0]
-    for above, mask in zip(painted[1:], masks, strict=True):
-        pixels = lay_over(pixels, above, mask)
-    return dataclasses.replace(picture, pixels=pixels)
+        else:
+            layer = style.render_many(
+                pictures,
+                keep_color=keep_color,
+                strength=strength,
+                brush=brush,
+                grain=grain,
+                max_memory=max_memory,
+                precision=precision,
+                device=device,
+                batch=batch,
+                progress=share,
+            )
+        painted = _laid_over(painted, layer, masks[index - 1]) if index else layer
+    return painted
 
 
-def settings_from(settings: AdaptationSettings, changes: dict[str, Any]) -> AdaptationSettings:
-    """``settings`` with single fields changed; an unknown name is an error."""
+def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> AdaptationSettings:
+    """``settings`` with single fields changed.
+
+    Raises:
+        MetastyleError: there is no such field, or a value is out of range.
+    """
     known = [field.name for field in dataclasses.fields(AdaptationSettings)]
     for name in changes:
         if name not in known:
@@ -417,82 +400,83 @@ def settings_from(settings: AdaptationSettings, changes: dict[str, Any]) -> Adap
     return dataclasses.replace(settings, **changes)
 
 
-def content_pool(photos: Sequence[Picture] | Contents, settings: AdaptationSettings) -> Tensor:
-    """The contents of one adaptation: crops of ``photos``, or procedural pictures where there are none."""
-    contents = photos if isinstance(photos, Contents) else Contents(lambda: photos, procedural=0.0)
+def content_pool(photos: Sequence[Picture], settings: AdaptationSettings) -> Tensor:
+    """What one adaptation trains on: crops of ``photos``, or procedural pictures if there are none.
+
+    Returns:
+        A tensor (N, 3, size, size) in [0, 1].
+    """
+    contents = Contents(lambda: photos, procedural=0.0)
     return contents.pool(settings.contents, settings.size, settings.seed)
 
 
-def read_picture(source: Source) -> Picture:
-    """Any kind of picture as a ``Picture``."""
-    pictures = read_pictures(source)
-    if len(pictures) > 1:
-        raise MetastyleError(f"a batch of {len(pictures)} pictures, where one is expected: give one of them")
-    return pictures[0]
+def _style_picture(painting: PictureLike, match_color: PictureLike | None, style_size: int) -> Picture:
+    """The painting as the network is adapted to it."""
+    picture = visible_painting(resize(read_picture(painting), style_size))
+    if match_color is None:
+        return picture
+    photo = read_picture(match_color)
+    matched = color.match_color(picture.pixels, photo.pixels, picture.alpha, photo.alpha)
+    return dataclasses.replace(picture, pixels=matched)
 
 
-def read_pictures(source: Source) -> list[Picture]:
-    """The pictures of a batch, or any kind of picture by itself."""
-    if isinstance(source, Picture):
-        return [source]
-    if isinstance(source, Tensor):
-        return pictures_from_tensor(source)
-    if isinstance(source, np.ndarray):
-        return pictures_from_array(source)
-    return [from_pil(source) if isinstance(source, Image.Image) else open_picture(source)]
+def _take_steps(run: Adaptation, on_step: Callable[[AdaptationStep], bool | None] | None) -> bool:
+    """Whether all steps were taken, and ``on_step`` did not end them."""
+    for step in run:
+        if on_step is not None and on_step(step) is False:
+            return step.step == step.steps
+    return True
 
 
-def _repaint(source: Any, render: Callable[[list[Picture]], list[Picture]]) -> Any:
-    """What ``render`` makes of the picture, the batch or the list ``source``, as the same kind of thing."""
-    sources = source if isinstance(source, list) else [source]
-    read = [read_pictures(one) for one in sources]
-    results = iter(render([picture for pictures in read for picture in pictures]))
-    back = [_like(one, list(islice(results, len(own)))) for one, own in zip(sources, read, strict=True)]
-    return back if isinstance(source, list) else back[0]
-
-
-def _like(source: Any, pictures: list[Picture]) -> Any:
-    """``pictures`` as the kind of thing that ``source`` is."""
-    if isinstance(source, Tensor):
-        return tensor_like(source, pictures)
-    if isinstance(source, np.ndarray):
-        return array_like(source, pictures)
-    return pictures[0] if isinstance(source, Picture) else to_pil(pictures[0])
-
-
-def _given_contents(given: Source | Iterable[Source] | None, most: int) -> Contents:
+def _as_contents(given: PictureLike | Iterable[PictureLike] | None, most: int) -> Contents:
     photos = _photos(given, most)
     return Contents(lambda: photos, procedural=0.0)
 
 
-def _photos(given: Source | Iterable[Source] | None, most: int) -> list[Picture]:
+def _photos(given: PictureLike | Iterable[PictureLike] | None, most: int) -> list[Picture]:
     if given is None:
         return []
     if isinstance(given, str | Path) and Path(given).is_dir():
         paths = list_pictures(Path(given))[:most]
         if not paths:
-            raise MetastyleError(f"{given}: no pictures in this folder to learn on")
+            raise MetastyleError(f"{given}: no pictures in this folder to train on")
         return [open_picture(path) for path in paths]
-    if isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor) or hasattr(given, "read"):
-        return read_pictures(cast(Source, given))
-    return [picture for source in cast(Iterable[Source], given) for picture in read_pictures(source)]
+    single = isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture)
+    if single or hasattr(given, "read"):
+        return read_pictures(cast(PictureLike, given))
+    return [picture for one in cast(Iterable[PictureLike], given) for picture in read_pictures(one)]
 
 
-def check_strength(strength: float) -> None:
-    """Raise MetastyleError unless ``strength`` lies in 0 to 2."""
-    if not 0 <= strength <= STRONGEST:  # also refuses what is not a number
-        raise MetastyleError(
-            f"strength is {strength}: use 0 (the photo) to 1 (the full style), or up to {STRONGEST:g}"
-        )
+def _read_cached(path: Path) -> Style | None:
+    """The style at ``path``; None if there is none that can be read, so that it is made again."""
+    try:
+        return Style.load(path)
+    except MetastyleError:
+        return None
 
 
-def _name(source: Source) -> str:
-    return Path(source).stem if isinstance(source, str | Path) else "painting"
+def _load_once(path: Path) -> Style:
+    try:
+        status = path.stat()
+    except OSError:
+        return load(path)  # says what is wrong
+    return _loaded(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
-def _share(progress: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:
-    return lambda part: progress((index + part) / count)
+@lru_cache(maxsize=4)
+def _loaded(path: Path, modified: int, size: int) -> Style:
+    return load(path)
 
 
-def _public(style: core.Style) -> Style:
-    return Style(**{field.name: getattr(style, field.name) for field in dataclasses.fields(core.Style)})
+def _laid_over(
+    below: Sequence[Picture], above: Sequence[Picture], masks: Mapping[tuple[int, int], Mask]
+) -> list[Picture]:
+    """Pictures with others laid over them inside the mask of their size."""
+    return [
+        dataclasses.replace(one, pixels=lay_over(one.pixels, other.pixels, masks[one.size]))
+        for one, other in zip(below, above, strict=True)
+    ]
+
+
+def _name(painting: PictureLike) -> str:
+    return Path(painting).stem if isinstance(painting, str | Path) else "painting"

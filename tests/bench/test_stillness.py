@@ -114,7 +114,7 @@ def test_the_command(
     ):
         assert main([*common, *arguments]) == 2
         assert message in json.loads(capsys.readouterr().out)["errors"][0]["error"]
-    from metastyle.api import Style
+    from metastyle.style import Style
 
     network = TransformationNetwork().requires_grad_(False)
     Style(dict(network.named_parameters()), "all", "0" * 64, "s", "0" * 64, {}, ()).save(style)

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from metastyle.core.adaptation import Adaptation, rate_factor
 from metastyle.core.grain import add_grain
-from metastyle.core.initialization import Initialization, StylePredictor
+from metastyle.core.initialization import Initialization, Parameters, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import idle_parameters, instance_norm_parameters
 from metastyle.core.settings import AdaptationSettings, StyleKind, default_settings
-from metastyle.core.style import Style
 from metastyle.errors import MetastyleError
 
 
@@ -28,7 +27,7 @@ def loss_network() -> LossNetwork:
     return LossNetwork()
 
 
-def start(loss_network: LossNetwork, style: Style | None = None, **changes: object) -> Adaptation:
+def start(loss_network: LossNetwork, style: Parameters | None = None, **changes: object) -> Adaptation:
     torch.manual_seed(1)
     choices: dict[str, object] = {"size": 64, "style_size": 64, "steps": 3, "batch": 2} | changes
     return Adaptation(
@@ -42,10 +41,8 @@ def start(loss_network: LossNetwork, style: Style | None = None, **changes: obje
     )
 
 
-def style_of(run: Adaptation) -> Style:
-    kind = run.settings.parameters
-    parameters = run.parameters if kind == "all" else run.moved_parameters
-    return Style(parameters, kind, base="0" * 64, painting="p", painting_sha256="1" * 64)
+def style_of(run: Adaptation) -> Parameters:
+    return run.parameters if run.settings.parameters == "all" else run.moved_parameters
 
 
 def test_steps_lower_the_loss_of_their_own_contents(loss_network: LossNetwork) -> None:
@@ -237,7 +234,7 @@ def test_a_small_style_becomes_a_whole_one(loss_network: LossNetwork) -> None:
 
 def test_a_style_that_cannot_be_gone_on_from_is_refused(loss_network: LossNetwork) -> None:
     whole, small = (style_of(start(loss_network, parameters=kind)) for kind in ("all", "low_rank"))
-    with pytest.raises(MetastyleError, match="holds all parameters: go on from it"):
+    with pytest.raises(MetastyleError, match="holds all parameters: start from it"):
         start(loss_network, whole, parameters="low_rank")
     with pytest.raises(MetastyleError, match="has rank 2, not 3"):
         start(loss_network, small, parameters="low_rank", rank=3)

@@ -73,6 +73,35 @@ def test_a_plain_forward_pass_of_a_batch_equals_each(
         assert np.abs(together.astype(int) - stylizer.render(pixels)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("batch", "sizes"), [(None, [3, 1, 1]), (2, [2, 1, 1, 1]), (1, [1, 1, 1, 1, 1])], ids=str
+)
+def test_a_gpu_takes_neighbors_of_one_size_together(
+    network: TransformationNetwork,
+    make_picture: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int | None,
+    sizes: list[int],
+) -> None:
+    stylizer = Stylizer(network, device="cpu", max_memory=640 * 20 * 30 * 3)
+    monkeypatch.setattr(stylizer, "_forward_fits", lambda pixels: True)  # as on a GPU
+    forward, taken = stylizer._forward, []
+    monkeypatch.setattr(stylizer, "_forward", lambda many: taken.append(len(many)) or forward(many))
+    pictures = [make_picture(20, 30, seed=i) for i in range(3)]
+    pictures += [make_picture(20, 30, np.uint16), make_picture(33, 16)]
+    seen: list[float] = []
+    results = stylizer.render_many(pictures, batch=batch, progress=seen.append)
+    assert taken == sizes
+    assert [r.shape for r in results] == [p.shape for p in pictures]
+    assert len(seen) == len(sizes) and seen == sorted(seen) and seen[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, True])
+def test_a_batch_is_a_whole_number(stylizer: Stylizer, batch: Any) -> None:
+    with pytest.raises(MetastyleError, match="batch is"):
+        stylizer.render_many([], batch=batch)
+
+
 def test_tensors_equal_the_network(stylizer: Stylizer, make_picture: Make, whole: Whole) -> None:
     pictures = [make_picture(19, 34, np.float32, seed=i) for i in range(2)]
     x = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pictures])

@@ -94,7 +94,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     run(unkept, vgg)
     assert_same_run(kept, unkept)
     assert len(caplog.messages) == 2  # of paintings and of photographs
-    assert all("will not be remembered" in line for line in caplog.messages)
+    assert all("will not be cached" in line for line in caplog.messages)
 
 
 def test_a_damaged_cache_is_made_again(config: Configure, vgg: Any, tmp_path: Path) -> None:

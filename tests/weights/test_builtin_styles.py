@@ -9,8 +9,7 @@ from metastyle import api
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize
 from metastyle.weights.builtin_styles import PHOTOGRAPH, STYLES, artworks, builtin_names, builtin_path
-from metastyle.weights.initialization import load_initialization
-from metastyle.weights.style_file import load_style
+from metastyle.weights.initialization import shipped_initialization
 
 
 def test_a_dozen_styles_of_which_we_know_what_they_are() -> None:
@@ -32,7 +31,7 @@ def test_they_are_small() -> None:
 def test_each_fits_the_shipped_initialization(name: str) -> None:
     path = builtin_path(name)
     assert path is not None
-    assert load_style(path).base == load_initialization()[1]
+    assert api.load(path).base == shipped_initialization()[1]
 
 
 def test_one_paints_at_once() -> None:

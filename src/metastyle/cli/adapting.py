@@ -15,10 +15,10 @@ from metastyle.cli.progress import Display
 from metastyle.cli.styles import Part, weights_of
 
 if TYPE_CHECKING:
-    from metastyle.api import Style
     from metastyle.core.adaptation import AdaptationStep
     from metastyle.images.contents import Contents
     from metastyle.images.picture import Picture
+    from metastyle.style import Style
 
 PREVIEW_EVERY = 4.0
 """Seconds between two previews."""
@@ -133,7 +133,7 @@ def teach(
         device=device,
         loss_network=sources.loss_network,
         cache=default_cache_dir(),
-        again=sources.learn_again,
+        refresh_cache=sources.learn_again,
         offline=sources.offline,
         on_download=display.download,
         on_step=after,

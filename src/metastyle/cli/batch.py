@@ -21,8 +21,8 @@ from metastyle.cli.streams import STDERR, STDOUT
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
-    from metastyle.api import Style
     from metastyle.images.picture import Picture
+    from metastyle.style import Style
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -168,8 +168,8 @@ def paint_one(
     from metastyle import api
 
     started = time.perf_counter()
-    painted = api.render_regions(
-        photo, paint.background, paint.regions, paint.feather, progress=progress, **paint.options
+    (painted,) = api.render_regions(
+        [photo], paint.background, paint.regions, paint.feather, progress=progress, **paint.options
     )
     return painted, time.perf_counter() - started
 

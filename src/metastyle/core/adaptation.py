@@ -26,8 +26,8 @@ from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
 from metastyle.core.low_rank import RATE, expand, low_rank_start, rank_of
 from metastyle.core.network import idle_parameters, instance_norm_parameters
+from metastyle.core.parameters import full_parameters, kind_of
 from metastyle.core.settings import AdaptationSettings
-from metastyle.core.style import Style
 from metastyle.errors import MetastyleError
 
 
@@ -54,7 +54,7 @@ class Adaptation:
         loss_network: VGG-16; it is not changed.
         style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
-        start: a style to go on from, instead of w_0 = Psi(theta, s).
+        start: a style's parameters to start from, instead of w_0 = Psi(theta, s).
         style_mask: how visible each pixel of the painting is (1, 1, H, W) in [0, 1]; None: all are.
 
     Attributes:
@@ -70,7 +70,7 @@ class Adaptation:
         contents: Tensor,
         settings: AdaptationSettings,
         device: str = "auto",
-        start: Style | None = None,
+        start: Parameters | None = None,
         style_mask: Tensor | None = None,
     ) -> None:
         if start is not None:
@@ -96,7 +96,7 @@ class Adaptation:
             if start is None:
                 self._network.load_state_dict(initialization.start(self._target))
             elif settings.parameters != "low_rank":
-                self._network.load_state_dict(start.full_parameters(self._network))
+                self._network.load_state_dict(full_parameters(start, dict(self._network.named_parameters())))
         balance = balanced_style_weight(self._target, settings.balance).item()
         self._style_weight = settings.style_weight * balance
         own: dict[str, Tensor] = dict(self._network.named_parameters())
@@ -105,7 +105,7 @@ class Adaptation:
             self._moved = dict(instance_norm_parameters(self._network))
         elif settings.parameters == "low_rank":
             generator = torch.Generator().manual_seed(settings.seed)
-            factors = start.parameters if start else low_rank_start(self._network, settings.rank, generator)
+            factors = start or low_rank_start(self._network, settings.rank, generator)
             self._moved = {n: p.to(self.device, copy=True).requires_grad_() for n, p in factors.items()}
         idle = idle_parameters(self._network)
         self._learned = [parameter for name, parameter in self._moved.items() if name not in idle]
@@ -188,17 +188,17 @@ class Adaptation:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
 
 
-def _check_start(start: Style, settings: AdaptationSettings) -> None:
-    """Raise MetastyleError unless steps that move what ``settings`` says can go on from ``start``."""
-    kinds = (start.kind, settings.parameters)
-    if settings.parameters != "all" and kinds[0] != kinds[1]:
+def _check_start(start: Parameters, settings: AdaptationSettings) -> None:
+    """Raise MetastyleError unless steps that move what ``settings`` says can begin at ``start``."""
+    kind = kind_of(start)
+    if settings.parameters not in ("all", kind):
         raise MetastyleError(
-            f"'{start.painting}' holds {start.kind.replace('_', ' ')} parameters: go on from it with"
-            f" parameters '{start.kind}' or 'all'"
+            f"the style to start from holds {kind.replace('_', ' ')} parameters: start from it with"
+            f" parameters '{kind}' or 'all'"
         )
-    if kinds == ("low_rank", "low_rank") and rank_of(start.parameters) != settings.rank:
+    if settings.parameters == "low_rank" and rank_of(start) != settings.rank:
         raise MetastyleError(
-            f"'{start.painting}' has rank {rank_of(start.parameters)}, not {settings.rank}: use its own rank"
+            f"the style to start from has rank {rank_of(start)}, not {settings.rank}: use its own rank"
         )
 
 

@@ -84,22 +84,42 @@ class Stylizer:
         return self._render(pixels, progress)
 
     @own_surroundings()
-    def render_many(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Stylize pictures as ``render`` does. A GPU takes neighbors of one size and type together."""
-        if self.device.type == "cpu":
-            return [self.render(pixels) for pixels in pictures]  # a processor is busy with one already
+    def render_many(
+        self,
+        pictures: Sequence[np.ndarray],
+        *,
+        batch: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[np.ndarray]:
+        """Stylize pictures as ``render`` does. A GPU takes neighbors of one size and type together.
+
+        Args:
+            batch: how many it takes together at most; None is as many as fit into ``max_memory``.
+            progress: called with the finished share, up to 1.0; an exception that it raises ends the work.
+        """
+        if batch is not None and (type(batch) is not int or batch < 1):
+            raise MetastyleError(f"batch is {batch!r}: use a whole number from 1")
         results: list[np.ndarray] = []
+        for together in self._batches(pictures, batch):
+            if len(together) > 1:
+                results += list(self._forward(np.stack(together)))
+                if progress is not None:
+                    progress(len(results) / len(pictures))
+            else:
+                share = share_of(progress, len(results), len(pictures))
+                results.append(self.render(together[0], progress=share))
+        return results
+
+    def _batches(self, pictures: Sequence[np.ndarray], most: int | None) -> Iterator[list[np.ndarray]]:
+        """Pictures that go through the network together: on a CPU, which is busy with one, one at a time."""
         for (shape, _), group in groupby(pictures, key=lambda pixels: (pixels.shape, pixels.dtype)):
             alike = list(group)
-            size = max(1, self.max_memory // (FORWARD_BYTES * math.prod(shape[:2]) or 1))
-            for first in range(0, len(alike), size):
-                batch = alike[first : first + size]
-                check_pixels(batch[0])
-                if self._forward_fits(batch[0]):
-                    results += list(self._forward(np.stack(batch)))
-                else:
-                    results += [self.render(pixels) for pixels in batch]
-        return results
+            check_pixels(alike[0])
+            size = 1
+            if self._forward_fits(alike[0]):
+                fitting = self.max_memory // (FORWARD_BYTES * math.prod(shape[:2]))
+                size = max(1, fitting if most is None else min(fitting, most))
+            yield from (alike[first : first + size] for first in range(0, len(alike), size))
 
     @own_surroundings()
     def measure(self, pixels: np.ndarray) -> list[Moments]:
@@ -123,8 +143,8 @@ class Stylizer:
         results = []
         for i, picture in enumerate(x.detach()):
             pixels = picture.permute(1, 2, 0).cpu().float().numpy()
-            each = None if progress is None else lambda part, i=i: progress((i + part) / len(x))
-            results.append(torch.from_numpy(self._render(pixels, each)).permute(2, 0, 1))
+            rendered = self._render(pixels, share_of(progress, i, len(x)))
+            results.append(torch.from_numpy(rendered).permute(2, 0, 1))
         return torch.stack(results).to(x) if results else x.clone()
 
     def _render(self, pixels: np.ndarray, progress: Callable[[float], None] | None) -> np.ndarray:
@@ -187,6 +207,13 @@ class Stylizer:
     @cached_property
     def _transposed_layers(self) -> Layers:
         return Layers(self.network, self.dtype, transposed=True)
+
+
+def share_of(
+    progress: Callable[[float], None] | None, index: int, count: int
+) -> Callable[[float], None] | None:
+    """What reports the progress of item ``index`` of ``count`` as a share of the whole; None for None."""
+    return None if progress is None else lambda share: progress((index + share) / count)
 
 
 def default_budget(device: torch.device) -> int:

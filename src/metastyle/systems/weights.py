@@ -11,8 +11,7 @@ from torch import nn
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.initialization import check_format
-from metastyle.weights.tensor_files import decode, encode
+from metastyle.weights.tensor_files import check_format, decode, encode
 
 SHIPPED = Path(__file__).with_name("trained")
 """Where the files lie that come with the package, if any do."""

@@ -32,7 +32,7 @@ from metastyle.training.augmentation import Pixels, view
 from metastyle.training.config import DataConfig, OptimizerConfig
 from metastyle.training.sources import Entry, find_pictures
 from metastyle.training.target_cache import TargetCache, load_target
-from metastyle.weights.cache import remember
+from metastyle.weights.cache import cache_if_possible
 
 _INNER, _OUTER, _STYLES, _CUTS = range(4)  # independent streams of random numbers
 _ATTEMPTS = 100
@@ -229,7 +229,9 @@ def photograph(entry: Entry, side: int | None, folder: Path) -> Pixels:
     pixels = _resize(pixels, (round(width * scale), round(height * scale)), (0, 0, width, height))
     file = io.BytesIO()
     np.save(file, pixels, allow_pickle=False)
-    remember(cached, "reduced photographs", lambda path: write_bytes(path, file.getvalue(), overwrite=True))
+    cache_if_possible(
+        cached, "reduced photographs", lambda path: write_bytes(path, file.getvalue(), overwrite=True)
+    )
     return pixels
 
 

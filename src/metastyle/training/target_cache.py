@@ -16,7 +16,7 @@ from torch import Tensor
 from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.cache import remember
+from metastyle.weights.cache import cache_if_possible
 from metastyle.weights.tensor_files import decode, encode
 
 _LARGEST = 8 << 20
@@ -50,7 +50,9 @@ def load_target(path: Path) -> StyleTarget | None:
 def save_target(path: Path, target: StyleTarget) -> None:
     """Keep a target for later runs, where that is possible."""
     content = encode(_pack(target), {})
-    remember(path, "what is known of the paintings", lambda path: write_bytes(path, content, overwrite=True))
+    cache_if_possible(
+        path, "what is known of the paintings", lambda path: write_bytes(path, content, overwrite=True)
+    )
 
 
 def side_by_side(one: StyleTarget, other: StyleTarget, share: float) -> StyleTarget:

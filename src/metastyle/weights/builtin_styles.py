@@ -56,9 +56,9 @@ def artworks() -> list[Artwork]:
 
 
 def _artwork(path: Path) -> Artwork:
-    from metastyle.weights.style_file import load_style  # brings torch, which the names alone do not need
+    from metastyle.weights.style_file import read_style  # brings torch, which the names alone do not need
 
-    record: dict[str, Any] = load_style(path).settings.get("artwork", {})
+    record: dict[str, Any] = read_style(path).settings.get("artwork", {})
     try:
         words = {key: str(record[key]) for key in ("title", "artist", "year", "terms")}
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""Caches: what they lack is made again, and what they cannot take is used without being remembered."""
+"""Caches: what is missing from one is made again, and what cannot be put into one is used without it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from metastyle.files import reason
 
 _log = logging.getLogger(__name__)
 
-_said: set[Path] = set()
+_reported: set[Path] = set()
 
 
-def remember(path: Path, what: str, write: Callable[[Path], object]) -> None:
-    """Let ``write`` put ``what`` at ``path``, in a folder that is made. A cache that fails is no error.
+def cache_if_possible(path: Path, what: str, write: Callable[[Path], object]) -> None:
+    """Make the folder of ``path`` and let ``write`` put ``what`` there.
 
-    It is a line in the log instead, one for each folder.
+    A cache that cannot be written is not an error: a warning is logged instead, once for each folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
     except (MetastyleError, OSError) as error:
-        if path.parent not in _said:
-            _said.add(path.parent)
+        if path.parent not in _reported:
+            _reported.add(path.parent)
             where = "" if isinstance(error, MetastyleError) else f"{path.parent}: "
-            _log.warning("%s will not be remembered: %s%s", what, where, reason(error))
+            _log.warning("%s will not be cached: %s%s", what, where, reason(error))

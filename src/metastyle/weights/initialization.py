@@ -1,4 +1,4 @@
-"""The meta-trained initialization as a file: theta, and the predictor of Psi where there is one."""
+"""The meta-trained initialization as a file: theta, and the predictor behind Psi where there is one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.tensor_files import decode, encode, tensor_digest
+from metastyle.weights.tensor_files import check_format, decode, encode, tensor_digest
 from metastyle.weights.weight_file import WeightFile
 
 INITIALIZATION = WeightFile(
@@ -26,7 +26,7 @@ INITIALIZATION = WeightFile(
 )
 
 SHIPPED = Path(__file__).with_name(INITIALIZATION.file_name)
-"""The one that comes with the package."""
+"""The file that comes with the package."""
 
 FORMAT = "metastyle-initialisation"
 VERSION = 1
@@ -37,19 +37,27 @@ _WIDEST = 4096
 
 
 def load_initialization(path: Path | None = None) -> tuple[Initialization, str]:
-    """Read an initialization; None reads the shipped one.
+    """Read an initialization; None reads the one that comes with the package.
 
     Returns:
-        The module, float32 on the CPU in evaluation mode, and its base hash: the ``tensor_digest``
-        of its numbers, which every style that starts from it remembers.
+        The module, float32 on the CPU in evaluation mode, which belongs to the caller; and its hash, the
+        ``tensor_digest`` of its numbers, which every style that was adapted from it states as its base.
 
     Raises:
-        MetastyleError: missing, foreign, truncated, damaged, or made by a newer version.
+        MetastyleError: the file is missing, unknown, truncated, damaged, or made by a newer version.
     """
     if path is not None:
         return _read(path)
-    initialization, base = _read_once(SHIPPED)
+    initialization, base = shipped_initialization()
     return copy.deepcopy(initialization), base
+
+
+def shipped_initialization() -> tuple[Initialization, str]:
+    """The initialization that comes with the package, read and checked once in a process.
+
+    Everybody shares it, so it must not be changed; otherwise it is what ``load_initialization`` returns.
+    """
+    return _read_once(SHIPPED)
 
 
 def _read(path: Path) -> tuple[Initialization, str]:
@@ -70,7 +78,6 @@ def _read(path: Path) -> tuple[Initialization, str]:
 
 @lru_cache(maxsize=1)
 def _read_once(path: Path) -> tuple[Initialization, str]:
-    """For the file that comes with the package: it does not change while the program runs."""
     with torch.inference_mode(False):  # later callers may want gradients
         return _read(path)
 
@@ -80,11 +87,16 @@ def save_initialization(
 ) -> str:
     """Write an initialization in float16 (the predictor's standardization in float32).
 
-    ``settings`` says how it was trained: anything that JSON can hold. Returns the base hash, that of
-    the numbers as rounded. Equal input gives equal bytes.
+    Equal arguments give equal bytes.
+
+    Args:
+        settings: how it was trained, as values that JSON can hold.
+
+    Returns:
+        The hash of the numbers as they were rounded: what ``load_initialization`` returns for the file.
 
     Raises:
-        MetastyleError: numbers beyond float16's range, or ``path`` cannot be written.
+        MetastyleError: a number is beyond float16's range, or ``path`` cannot be written.
     """
     state = initialization.state_dict()
     tensors = {name: t if name in _EXACT else t.to(torch.float16) for name, t in state.items()}
@@ -102,24 +114,8 @@ def save_initialization(
     return tensor_digest(tensors)
 
 
-def check_format(metadata: dict[str, str], expected: str, version: int, what: str, path: Path) -> None:
-    """Raise MetastyleError unless the metadata say that this is an ``expected`` file of a known version."""
-    found = metadata.get("format")
-    if found != expected:
-        raise MetastyleError(
-            f"{path}: not a metastyle {what}: its format is {repr(found) if found else 'not stated'}"
-        )
-    text = metadata.get("format_version", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise MetastyleError(f"{path}: damaged: its format version is {text!r}")
-    if int(text) > version:
-        raise MetastyleError(
-            f"{path}: made by a newer metastyle (format {text}; this one reads {version}): upgrade metastyle"
-        )
-
-
 def _empty(tensors: dict[str, torch.Tensor], path: Path) -> Initialization:
-    """An initialization of the file's form, without numbers: nothing random is drawn for it."""
+    """An initialization of the file's form without numbers, for which nothing random is drawn."""
     with torch.device("meta"):
         network = TransformationNetwork()
         if not any(name.startswith("predictor.") for name in tensors):

@@ -1,4 +1,4 @@
-"""A style as a file, and the cache of finished adaptations."""
+"""A style as a file, and the name of that file in the cache of adapted styles."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from metastyle.core.settings import StyleKind
-from metastyle.core.style import Style
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.initialization import check_format
-from metastyle.weights.tensor_files import decode, encode
+from metastyle.weights.tensor_files import check_format, decode, encode
 
 FORMAT = "metastyle-style"
 VERSION = 1
@@ -23,23 +21,35 @@ VERSION = 1
 _LARGEST = 64 << 20  # a style takes 3.4 MB in float16
 
 
-def save_style(
-    style: Style, path: Path, *, overwrite: bool = False, dtype: torch.dtype = torch.float16
-) -> None:
-    """Write a style as safetensors. Equal styles give equal bytes.
+class StyleRecord(NamedTuple):
+    """What a style file states, as it states it: ``metastyle.Style`` has the same fields and checks them."""
 
-    ``dtype`` is what the parameters are rounded to: float16 (3.4 MB, 85 kB at rank 2, 16 kB for
-    instance norm) or float32.
+    parameters: Mapping[str, Tensor]
+    """float32, whatever the file has."""
+    kind: Any
+    base: str
+    painting: str
+    painting_sha256: str
+    settings: Any
+    """Any JSON value."""
+    curve: Any
+    """Any JSON value."""
+
+
+def write_style(style: StyleRecord, path: Path, *, overwrite: bool = False) -> None:
+    """Write a style as safetensors in float16. Equal styles give equal bytes.
+
+    A file takes 3.4 MB for all parameters, 85 kB for changes of rank 2, and 16 kB for the instance norms.
 
     Raises:
-        MetastyleError: parameters beyond the range of ``dtype``, or ``path`` exists or cannot be written.
+        MetastyleError: a parameter is beyond the range of float16, or ``path`` exists or cannot be written.
     """
-    if dtype not in (torch.float16, torch.float32):
-        raise MetastyleError(f"a style cannot be saved as {dtype}: use float16 or float32")
-    tensors = {name: p.to(dtype) for name, p in style.parameters.items()}
+    tensors = {name: p.to(torch.float16) for name, p in style.parameters.items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise MetastyleError(f"the style's {name} exceeds the range of float16: save it in float32")
+            raise MetastyleError(
+                f"the style's {name} is beyond the range of float16: adapt with a smaller learning rate"
+            )
     metadata = {
         "format": FORMAT,
         "format_version": str(VERSION),
@@ -53,21 +63,21 @@ def save_style(
     write_bytes(path, encode(tensors, metadata), overwrite=overwrite)
 
 
-def load_style(path: Path) -> Style:
-    """Read and check a style file.
+def read_style(path: Path) -> StyleRecord:
+    """Read a style file.
 
-    Whether its base model is the one at hand is the caller's question: ``check_base``.
+    Whether its numbers and its provenance make sense is for ``metastyle.Style`` to check.
 
     Raises:
-        MetastyleError: missing, foreign, truncated, damaged, or made by a newer version.
+        MetastyleError: the file is missing, not a style, truncated, damaged, or made by a newer version.
     """
     content = decode(read_bytes(path, _LARGEST), str(path))
     metadata = content.metadata
     check_format(metadata, FORMAT, VERSION, "style", path)
     try:
-        return Style(
+        return StyleRecord(
             parameters=content.tensors,
-            kind=cast(StyleKind, metadata["kind"]),
+            kind=metadata["kind"],
             base=metadata["base"],
             painting=metadata["painting"],
             painting_sha256=metadata["painting_sha256"],
@@ -78,41 +88,28 @@ def load_style(path: Path) -> Style:
         raise MetastyleError(f"{path}: damaged: it does not state its {error.args[0]}") from None
     except (ValueError, RecursionError):
         raise MetastyleError(f"{path}: damaged: its settings or loss curve cannot be read") from None
-    except MetastyleError as error:
-        raise MetastyleError(f"{path}: damaged: {error}") from None
 
 
-def recall(path: Path) -> Style | None:
-    """The style remembered at ``path``; None if there is none that can be read: it is learned again."""
-    try:
-        return load_style(path)
-    except MetastyleError:
-        return None
+def style_cache_path(
+    cache_dir: Path,
+    *,
+    painting: str,
+    base: str,
+    settings: Mapping[str, Any],
+    contents: str,
+    start: str | None = None,
+) -> Path:
+    """Where the cache keeps the style of one adaptation: its name is a hash of all that decides the result.
 
-
-def check_base(style: Style, base: str) -> None:
-    """Raise MetastyleError unless ``style`` was adapted from the initialization with the hash ``base``."""
-    if style.base != base:
-        raise MetastyleError(
-            f"the style '{style.painting}' was made for another base model ({style.base[:12]}; here it is"
-            f" {base[:12]}): adapt to the painting again"
-        )
-
-
-def cache_key(
-    *, painting: str, base: str, settings: Mapping[str, Any], contents: str, start: str | None = None
-) -> str:
-    """sha256 of all that decides an adaptation's result on one machine.
-
-    ``painting`` and ``contents`` are hashes of pixels, ``base`` the initialization's hash, ``settings``
-    what JSON can hold, ``start`` the hash of the parameters that it went on from.
+    Args:
+        cache_dir: the folder of the cache, which need not exist.
+        painting: the hash of the painting's pixels.
+        base: the hash of the initialization.
+        settings: those of the adaptation, as values that JSON can hold.
+        contents: the hash of what the adaptation trains on.
+        start: the hash of the parameters that the adaptation starts from, if it does not start from Psi's.
     """
     record: dict[str, Any] = {"painting": painting, "base": base, "settings": dict(settings)}
     record |= {"contents": contents, "start": start}
     text = json.dumps(record | {"format_version": VERSION}, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def style_cache_path(cache_dir: Path, key: str) -> Path:
-    """Where the style of this ``cache_key`` is remembered. The folder need not exist."""
-    return cache_dir / "styles" / f"{key}.safetensors"
+    return cache_dir / "styles" / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -91,6 +92,22 @@ def decode(data: bytes, source: str, *, checksum: bool = True) -> TensorFile:
     if checksum and written is None:
         raise MetastyleError(f"{source}: a safetensors file, but not one that metastyle wrote (no checksum)")
     return TensorFile(tensors, metadata)
+
+
+def check_format(metadata: dict[str, str], expected: str, version: int, what: str, path: Path) -> None:
+    """Raise MetastyleError unless the metadata state the format ``expected`` in a version that is known."""
+    found = metadata.get("format")
+    if found != expected:
+        raise MetastyleError(
+            f"{path}: not a metastyle {what}: its format is {repr(found) if found else 'not stated'}"
+        )
+    text = metadata.get("format_version", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise MetastyleError(f"{path}: damaged: its format version is {text!r}")
+    if int(text) > version:
+        raise MetastyleError(
+            f"{path}: made by a newer metastyle (format {text}; this one reads {version}): upgrade metastyle"
+        )
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.cache import remember
+from metastyle.weights.cache import cache_if_possible
 from metastyle.weights.tensor_files import decode, encode, tensor_digest
 
 _LARGEST = 128 << 20
@@ -70,7 +70,7 @@ class WeightFile:
         """Put fetched tensors into the cache, if that can be written."""
         metadata = {"what": self.what, "origin": self.origin, "license": self.license}
         write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
-        remember(self.cached_path(cache_dir), self.what, write)
+        cache_if_possible(self.cached_path(cache_dir), self.what, write)
 
 
 def default_cache_dir() -> Path:

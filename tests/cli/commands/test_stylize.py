@@ -108,10 +108,10 @@ def test_ctrl_c_keeps_the_report_of_what_was_done(
 def _render_raising(error: BaseException, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = api.render_regions
 
-    def render(picture: Picture, *arguments: Any, **options: Any) -> Picture:
-        if Path(picture.name).name == name:
+    def render(pictures: list[Picture], *arguments: Any, **options: Any) -> list[Picture]:
+        if name in (Path(picture.name).name for picture in pictures):
             raise error
-        return real(picture, *arguments, **options)
+        return real(pictures, *arguments, **options)
 
     monkeypatch.setattr(api, "render_regions", render)
 

@@ -14,8 +14,8 @@ from metastyle.cli.styles import read_parts, weights_of
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
-    from metastyle.api import Style
     from metastyle.images.picture import Picture
+    from metastyle.style import Style
 
 STRIP_SIZE = 512
 """Long edge of each picture of a strip."""

@@ -1,0 +1,77 @@
+"""Whatever people have as a picture, read as ``Picture``; and results as the same kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from metastyle.errors import MetastyleError
+from metastyle.images.convert import array_like, pictures_from_array, pictures_from_tensor, tensor_like
+from metastyle.images.decode import from_pil, open_picture
+from metastyle.images.encode import to_pil
+from metastyle.images.picture import Picture
+
+PictureLike: TypeAlias = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor | Picture
+"""A path, the bytes of an encoded file, an open file, a PIL image, an array, a tensor, or a ``Picture``.
+
+Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), tensors (H, W), (1, H, W), (3, H, W) or (4, H, W), of
+uint8, uint16, bool (a mask) or floating point in [0, 1]. Where several pictures are expected, an array may
+be a batch (B, H, W, 3), and a tensor a batch (B, 3, H, W).
+"""
+
+
+def read_picture(given: PictureLike) -> Picture:
+    """Read one picture of any kind.
+
+    Raises:
+        MetastyleError: it cannot be read, or it is a batch of several.
+    """
+    pictures = read_pictures(given)
+    if len(pictures) > 1:
+        raise MetastyleError(f"a batch of {len(pictures)} pictures, where one is expected: give one of them")
+    return pictures[0]
+
+
+def read_pictures(given: PictureLike) -> list[Picture]:
+    """Read the pictures of a batch, or one picture of any other kind.
+
+    Raises:
+        MetastyleError: it cannot be read.
+    """
+    if isinstance(given, Picture):
+        return [given]
+    if isinstance(given, Tensor):
+        return pictures_from_tensor(given)
+    if isinstance(given, np.ndarray):
+        return pictures_from_array(given)
+    return [from_pil(given) if isinstance(given, Image.Image) else open_picture(given)]
+
+
+def repaint_alike(given: Any, repaint: Callable[[list[Picture]], list[Picture]]) -> Any:
+    """What ``repaint`` makes of a picture, a batch, or a list of either, as the same kind of thing.
+
+    A path, bytes and an open file become PIL images.
+
+    Raises:
+        MetastyleError: a picture cannot be read.
+    """
+    every = given if isinstance(given, list) else [given]
+    read = [read_pictures(one) for one in every]
+    results = iter(repaint([picture for pictures in read for picture in pictures]))
+    alike = [_alike(one, list(islice(results, len(own)))) for one, own in zip(every, read, strict=True)]
+    return alike if isinstance(given, list) else alike[0]
+
+
+def _alike(given: Any, pictures: list[Picture]) -> Any:
+    if isinstance(given, Tensor):
+        return tensor_like(given, pictures)
+    if isinstance(given, np.ndarray):
+        return array_like(given, pictures)
+    return pictures[0] if isinstance(given, Picture) else to_pil(pictures[0])
