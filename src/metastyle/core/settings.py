@@ -37,6 +37,8 @@ LARGEST_RANK = 64
 """Largest rank of low-rank changes."""
 
 Seed = Annotated[int, Ge(0), Lt(2**63)]
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Weight = Annotated[float, Ge(0)]
 Grain = Annotated[float, Ge(0), Le(LARGEST_GRAIN)]

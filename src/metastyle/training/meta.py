@@ -27,7 +27,7 @@ from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.locks import claimed
 from metastyle.training.checkpoint import load_state, save_state
-from metastyle.training.config import TrainingConfig, check, to_values, without_places
+from metastyle.training.config import TrainingConfig, check_length, to_values, without_places
 from metastyle.training.data import Episode, Episodes, Painting, split, stream
 from metastyle.training.events import (
     Finished,
@@ -83,7 +83,7 @@ def train(
         MetastyleError: a setting or a picture folder that cannot work, a state of another run, or
             50 gradients in a row that are not finite.
     """
-    check(config)
+    check_length(config)
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
     fabric = _launch(config)
