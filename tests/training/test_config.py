@@ -59,6 +59,11 @@ def test_overrides_win(tmp_path: Path) -> None:
     assert (config.run.minutes, config.data.contents) == (5.0, "photos")
 
 
+def test_overrides_of_what_is_no_section_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MetastyleError, match=r"data is a section: write \[data\]"):
+        load_config(write(tmp_path, "data = 3"), {"data.contents": "photos"})
+
+
 def test_one_length_replaces_the_other() -> None:
     by_iterations = load_config("cpu", {"run.iterations": 7}).run
     assert (by_iterations.iterations, by_iterations.minutes) == (7, None)
@@ -83,7 +88,7 @@ def test_one_length_replaces_the_other() -> None:
         ("[objective]\npredictor = 1", r"objective.predictor = 1: use true or false"),
         ("[data]\nstyle_side = 256", r"data.style_side = 256: use two whole numbers"),
         ("[data]\nstyle_side = [256]", r"use two whole numbers"),
-        ("[data]\nlate_crop = 'big'", r"use a whole number or nothing"),
+        ("[data]\nlate_crop = 'big'", r"use a multiple of 4 from 16 to 4096 or nothing"),
         ("data = 3", r"data is a section: write \[data\]"),
         ("[data", r"mine.toml: not valid TOML"),
     ],

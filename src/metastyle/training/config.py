@@ -229,7 +229,8 @@ def load_config(
         overrides |= dict.fromkeys(_LENGTHS - overrides.keys())
     for name, value in overrides.items():
         section, _, key = name.partition(".")
-        values[section] = {**values.get(section, {}), key: value}
+        if isinstance(values.setdefault(section, {}), dict):  # what is no section is refused below
+            values[section][key] = value
     config = from_values(values, origin)
     check_length(config, origin)
     return config
@@ -269,14 +270,16 @@ def from_values(values: Mapping[str, Any], origin: str) -> TrainingConfig:
         declaration = sections[section]
         _check_names(given, hints(declaration), origin, f"{section}.")
         try:
-            built[section] = declaration(
-                **{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
-            )
+            built[section] = declaration(**{name: _immutable(value) for name, value in given.items()})
         except SettingError as error:
             value = list(error.value) if isinstance(error.value, tuple) else error.value
             name = f"{section}.{error.name}"
             raise MetastyleError(f"{origin}: {name} = {value!r}: use {error.expected}") from None
     return TrainingConfig(**built)
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_names(values: Mapping[str, Any], known: Mapping[str, Any], origin: str, prefix: str = "") -> None:
