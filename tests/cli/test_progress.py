@@ -13,7 +13,7 @@ from metastyle.core.adaptation import AdaptationStep
 
 
 def _step(number: int, of: int = 4) -> AdaptationStep:
-    return AdaptationStep(number, of, 23.4, 3.4, 20.0, 1.0, 12.0, lambda x: x)
+    return AdaptationStep(number, of, 23.4, 3.4, 20.0, 1.0, 12.0, lambda x: x, dict)
 
 
 def _shown(terminal: bool, quiet: bool = False) -> str:

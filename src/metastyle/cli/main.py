@@ -15,6 +15,7 @@ from metastyle.cli.commands.bench import bench
 from metastyle.cli.commands.blend import blend
 from metastyle.cli.commands.doctor import doctor
 from metastyle.cli.commands.export import export
+from metastyle.cli.commands.studio import studio
 from metastyle.cli.commands.styles import styles
 from metastyle.cli.commands.stylize import stylize
 from metastyle.cli.commands.train import train
@@ -41,6 +42,7 @@ COMMANDS: tuple[Callable[..., int] | App, ...] = (
     adapt,
     blend,
     styles,
+    studio,
     export,
     train,
     train_baseline,

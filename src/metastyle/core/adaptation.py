@@ -44,6 +44,8 @@ class AdaptationStep:
     seconds_left: float
     preview: Callable[[Tensor], Tensor]
     """Renders pictures (B, 3, H, W) in [0, 1], sides a multiple of 4, with the parameters as they are now."""
+    parameters: Callable[[], Parameters]
+    """All of the network's parameters as they are now, float32 on the CPU."""
 
 
 class Adaptation:
@@ -158,7 +160,17 @@ class Adaptation:
             self.curve.append((step, total, content, style))
             seconds = time.perf_counter() - started
             left = seconds / step * (settings.steps - step)
-            yield AdaptationStep(step, settings.steps, total, content, style, seconds, left, self.render)
+            yield AdaptationStep(
+                step,
+                settings.steps,
+                total,
+                content,
+                style,
+                seconds,
+                left,
+                self.render,
+                lambda: self.parameters,
+            )
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:

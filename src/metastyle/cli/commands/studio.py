@@ -1,0 +1,104 @@
+"""``metastyle studio``."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import webbrowser
+from pathlib import Path
+from threading import Timer
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from metastyle.cli.extras import needs
+from metastyle.cli.options import FLAG, Common, Whole
+from metastyle.cli.progress import Speaker
+from metastyle.errors import MetastyleError
+
+
+def studio(
+    *,
+    host: str = "127.0.0.1",
+    port: Whole = 8741,
+    no_open: Annotated[bool, FLAG] = False,
+    folder: Annotated[Path | None, Parameter(metavar="FOLDER")] = None,
+    device: str = "auto",
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> int:
+    """Open a page where a painting becomes a filter.
+
+    Drop a painting and a photograph: the photograph appears painted at once and
+    gets better while the painting is learned. Only this machine can reach the
+    page, unless another host is given; then its address contains a token.
+
+    For example:
+
+        metastyle studio
+        metastyle studio --port 9000 --no-open
+        metastyle studio --host 0.0.0.0
+
+    Args:
+        host: The address to listen at: 0.0.0.0 for every machine that can reach this one.
+        port: The port to listen at; 0 takes a free one.
+        no_open: Do not open the page in a browser.
+        folder: Where styles, pictures and results are kept; without it, your own data folder.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    with needs("studio", "the studio"):
+        import uvicorn
+
+        from metastyle.studio.app import create_app
+        from metastyle.studio.assets import PAGE
+        from metastyle.studio.settings import StudioSettings, default_folder, is_loopback
+
+        listener = _listen(host, port)
+        token = None if is_loopback(host) else secrets.token_urlsafe(24)
+        settings = StudioSettings(
+            folder=folder or default_folder(),
+            host=host,
+            port=listener.getsockname()[1],
+            token=token,
+            device=device,
+        )
+        speaker = Speaker(common.json, common.quiet)
+        if not PAGE.is_dir():
+            speaker.line(
+                "the page has not been built: 'make studio' does that; programs can use the interface"
+            )
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        address = f"http://{shown}:{settings.port}/" + (f"?token={token}" if token else "")
+        speaker.line(f"{address}  (Ctrl-C ends the studio)")
+        if not no_open:
+            opening = Timer(1.0, webbrowser.open, [address])
+            opening.daemon = True
+            opening.start()
+        config = uvicorn.Config(
+            create_app(settings),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        MetastyleError: the port is in use, or there is no such address here.
+    """
+    if not 0 <= port <= 65535:
+        raise MetastyleError(f"--port is {port}: use 0 to 65535")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise MetastyleError(
+            f"cannot listen at {host}:{port} ({error.strerror or error}): choose another --port or --host"
+        ) from None
+    return listener

@@ -1,0 +1,68 @@
+"""What the page fetches besides itself: graphs, theta, built-in styles, and the order of the parameters."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from metastyle.core.low_rank import SCALE
+from metastyle.studio import graphs
+from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
+from metastyle.weights.initialization import load_initialization
+from metastyle.weights.style_file import load_style
+from metastyle.weights.vgg16 import load_loss_network
+
+PAGE = Path(__file__).with_name("page")
+"""The built page; 'make studio' builds it, and the wheel carries it."""
+
+__all__ = ["PAGE", "PHOTOGRAPH"]
+
+
+@cache
+def model() -> dict[str, Any]:
+    """How the vector of parameters is laid out, and which initialization styles have to be made for."""
+    _, base = load_initialization()
+    return {
+        "base": base,
+        "segments": [[s.name, list(s.shape), s.offset] for s in graphs.layout()],
+        "norms": list(graphs.norm_names()),
+        "low_rank_scale": SCALE,
+    }
+
+
+@cache
+def theta() -> bytes:
+    """theta in float16."""
+    return graphs.theta_bytes(load_initialization()[0])
+
+
+@cache
+def graph(name: str) -> bytes:
+    """A graph that holds no weights, by its name in ``graphs.GRAPHS``."""
+    return graphs.GRAPHS[name]()
+
+
+@cache
+def describe() -> bytes:
+    """The graph that turns a painting into a start.
+
+    Raises:
+        MetastyleError: VGG-16's weights cannot be had.
+    """
+    return graphs.describe_graph(load_initialization()[0], load_loss_network())
+
+
+@cache
+def builtin_styles() -> list[dict[str, Any]]:
+    """The built-in styles, as the interface lists styles."""
+    return [
+        {
+            "id": artwork.name,
+            "name": artwork.title,
+            "origin": "builtin",
+            "grain": load_style(artwork.path).grain,
+            "note": f"{artwork.artist}, {artwork.year}" if artwork.year else artwork.artist,
+        }
+        for artwork in artworks()
+    ]

@@ -1,0 +1,137 @@
+"""What the worker can do: the library's own calls, with progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import metastyle
+from metastyle import api
+from metastyle.core.adaptation import AdaptationStep, default_settings
+from metastyle.core.device import pick_device
+from metastyle.core.losses import style_target
+from metastyle.images.contents import PROCEDURAL_SHARE, Contents
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture, resize
+from metastyle.images.transparency import visible_painting
+from metastyle.studio.graphs import flatten, to_float16
+from metastyle.studio.worker import Task
+from metastyle.weights.catalog import builtin_path
+from metastyle.weights.initialization import load_initialization
+from metastyle.weights.vgg16 import load_loss_network
+
+EVERY = 1.0
+"""Seconds between two states of an adaptation that are sent to the page."""
+_LOOK = ("size", "strength", "brush", "grain", "keep_color")
+
+
+def adapt(task: Task) -> dict[str, Any]:
+    """Adapt to a painting; what has been reached so far is written every second or so."""
+    asked = task.request
+    painting = open_picture(task.path(asked["painting"], "picture"))
+    settings = default_settings(pick_device(task.device), asked["effort"])
+    changes = {name: asked[name] for name in ("steps", "grain", "style_size") if asked.get(name) is not None}
+    settings = api.settings_from(settings, changes)
+    start = style_of(task, asked["start"]) if asked.get("start") else None
+    revision, last = 0, time.monotonic()
+
+    def send(parameters: Mapping[str, Any], **known: Any) -> None:
+        nonlocal revision, last
+        task.keep(task.parameters, to_float16(flatten(parameters)))
+        revision, last = revision + 1, time.monotonic()
+        task.report({"revision": revision, "grain": settings.grain, "steps": settings.steps, **known})
+
+    task.report({"revision": 0, "step": 0, "steps": settings.steps})
+    if start is None:
+        send(_first(painting, settings.style_size), step=0)
+
+    def on_step(step: AdaptationStep) -> bool:
+        task.check()
+        known = {
+            "step": step.step,
+            "total": step.total,
+            "content": step.content,
+            "style": step.style,
+            "seconds_left": step.seconds_left,
+        }
+        if time.monotonic() - last >= EVERY or step.step == step.steps:
+            send(step.parameters(), **known)
+        return not task.stop.is_set()
+
+    photos = [open_picture(task.path(photo, "picture")) for photo in asked["photos"]]
+    style = metastyle.adapt(
+        painting,
+        contents=Contents(lambda: photos, PROCEDURAL_SHARE),
+        start=start,
+        settings=settings,
+        device=task.device,
+        on_step=on_step,
+    )
+    style = replace(style, painting=asked["name"])
+    path = task.path(task.id, "style")
+    style.save(path, overwrite=True)
+    task.parameters.unlink(missing_ok=True)
+    return {"style": task.id, "steps": len(style.curve), "grain": style.grain, "kind": style.kind}
+
+
+def _first(painting: Picture, style_size: int) -> dict[str, Any]:
+    """w_0 = Psi(theta, s): what there is to see before any step."""
+    initialization, _ = load_initialization()
+    seen = visible_painting(resize(painting, style_size))
+    return initialization.start(style_target(load_loss_network(), to_tensor(seen.pixels)))
+
+
+def paint(task: Task) -> dict[str, Any]:
+    """A photograph at full size: strips, brush, masks, colors, alpha, profile and metadata."""
+    asked = task.request
+    photo = open_picture(task.path(asked["photo"], "picture"))
+    background = mixture_of(task, asked["styles"])
+    regions = [
+        (open_picture(task.path(region["mask"], "picture")), mixture_of(task, region["styles"]))
+        for region in asked["regions"]
+    ]
+    began = time.monotonic()
+
+    def progress(share: float) -> None:
+        task.check()
+        seconds = time.monotonic() - began
+        task.report({"share": share, "seconds_left": seconds / share * (1 - share) if share else None})
+
+    look = {name: asked[name] for name in _LOOK if asked.get(name) is not None}
+    painted = api.render_regions(photo, background, regions, progress=progress, device=task.device, **look)
+    path = task.result(f".{asked['format']}")
+    save_picture(painted, path, overwrite=True, quality=asked.get("quality"))
+    width, height = painted.size
+    return {"file": path.name, "width": width, "height": height, "bytes": path.stat().st_size}
+
+
+def style_of(task: Task, style_id: str) -> metastyle.Style:
+    """A built-in style by its name, or one of the studio's own."""
+    return metastyle.load(builtin_path(style_id) or task.path(style_id, "style"))
+
+
+def mixture_of(task: Task, styles: list[dict[str, Any]]) -> metastyle.Style | None:
+    """Styles mixed by their weights; none is the photograph as it is."""
+    used = [one for one in styles if one["weight"] > 0]
+    if not used:
+        return None
+    loaded = [style_of(task, one["style"]) for one in used]
+    if len(loaded) == 1:
+        return loaded[0]
+    return metastyle.blend(loaded, [one["weight"] for one in used])
+
+
+TASKS: dict[str, Callable[[Task], dict[str, Any]]] = {"adapt": adapt, "paint": paint}
+"""By the kind of job."""
+
+
+def preview_of(path: Path, long_edge: int, most_pixels: int) -> tuple[Picture, Picture]:
+    """A picture, decoded by the library's own guards, and the same reduced to what a page can show."""
+    picture = open_picture(path, max_pixels=most_pixels)
+    reduced = picture if max(picture.size) <= long_edge else resize(picture, long_edge)
+    return picture, replace(reduced, icc=None, exif=None)

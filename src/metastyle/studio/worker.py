@@ -1,0 +1,135 @@
+"""The process that does the heavy work, one job at a time: adapting, painting at full size, films.
+
+It is a process of its own so that nothing it does, not even being killed for its memory, takes the server
+with it. It is told what to do, and tells how far it is, through a pipe; it ends when the pipe does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line, reason, write_bytes
+
+READY, STARTED, PROGRESS, DONE, FAILED, STOPPED = "ready", "started", "progress", "done", "failed", "stopped"
+RUN, STOP, CANCEL = "run", "stop", "cancel"
+
+
+class CanceledError(Exception):
+    """The job is no longer wanted."""
+
+
+@dataclass
+class Task:
+    """One job as the worker sees it."""
+
+    id: str
+    kind: str
+    request: dict[str, Any]
+    folder: Path
+    """The studio's."""
+    device: str
+    report: Callable[[dict[str, Any]], None]
+    """Tells the server how far the job is."""
+    stop: threading.Event
+    """Set when what there is is good enough."""
+    cancel: threading.Event
+    """Set when the job is no longer wanted."""
+
+    def check(self) -> None:
+        """Raise CanceledError if the job is no longer wanted."""
+        if self.cancel.is_set():
+            raise CanceledError
+
+    def path(self, item_id: str, kind: str) -> Path:
+        """Where an item's bytes are."""
+        return self.folder / kind / item_id
+
+    def result(self, suffix: str) -> Path:
+        """Where the job's result goes."""
+        return self.folder / "result" / f"{self.id}{suffix}"
+
+    @property
+    def parameters(self) -> Path:
+        """Where the parameters of an adaptation under way are written, float16."""
+        return self.folder / "work" / f"{self.id}.f16"
+
+    def keep(self, path: Path, data: bytes) -> None:
+        """Write a file whole, or not at all."""
+        write_bytes(path, data, overwrite=True)
+
+
+def main(connection: Connection, folder: str, device: str) -> None:
+    """Run jobs until the other end of the pipe is gone."""
+    orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    events = {STOP: threading.Event(), CANCEL: threading.Event()}
+    current: list[str] = []
+
+    def listen() -> None:
+        while True:
+            try:
+                order = connection.recv()
+            except (EOFError, OSError):
+                os._exit(0)  # the server is gone: whatever is under way is begun again by the next one
+            if order["order"] == RUN:
+                orders.put(order)
+            elif current == [order["job"]]:
+                events[order["order"]].set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    sending = threading.Lock()
+
+    def tell(kind: str, **message: Any) -> None:
+        with sending:
+            connection.send({"kind": kind, **message})
+
+    from metastyle.studio.tasks import TASKS
+
+    tell(READY)
+    while True:
+        order = orders.get()
+        job = order["job"]
+        current[:] = [job]
+        task = Task(
+            job,
+            order["kind"],
+            order["request"],
+            Path(folder),
+            device,
+            partial(_report, tell, job),
+            events[STOP],
+            events[CANCEL],
+        )
+        tell(STARTED, job=job)
+        try:
+            tell(DONE, job=job, result=TASKS[order["kind"]](task))
+        except CanceledError:
+            tell(STOPPED, job=job)
+        except MetastyleError as error:
+            tell(FAILED, job=job, error=str(error))
+        except Exception as error:
+            tell(FAILED, job=job, error=_sentence(error))
+        finally:
+            current.clear()
+            for event in events.values():
+                event.clear()
+
+
+def _report(tell: Callable[..., None], job: str, progress: dict[str, Any]) -> None:
+    tell(PROGRESS, job=job, progress=progress)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "not enough memory: use a smaller size, or close other programs"
+    if isinstance(error, OSError):
+        return f"a file cannot be read or written: {reason(error)}"
+    return f"unexpected {type(error).__name__}: {one_line(error)} (this is a bug)"

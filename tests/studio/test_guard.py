@@ -1,0 +1,89 @@
+"""Foreign hosts, foreign origins and callers without the token get nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fastapi.testclient import TestClient
+
+from metastyle.studio.app import create_app
+from metastyle.studio.settings import StudioSettings
+
+TOKEN = "a-token-that-nobody-guesses"
+
+
+@pytest.fixture(scope="module")
+def shared(settings: StudioSettings) -> TestClient:
+    """A studio that listens beyond this machine; its worker is not started."""
+    own = replace(settings, host="0.0.0.0", token=TOKEN, folder=settings.folder / "shared")
+    return TestClient(create_app(own), base_url="http://studio.example:8741", follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def local(settings: StudioSettings) -> TestClient:
+    own = replace(settings, folder=settings.folder / "local")
+    return TestClient(create_app(own), base_url="http://127.0.0.1:8741")
+
+
+def test_every_answer_is_isolated_and_loads_nothing_from_elsewhere(local: TestClient) -> None:
+    for path in ("/", "/api/studio", "/api/nothing", "/model/theta.f16"):
+        headers = local.get(path).headers
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-embedder-policy"] == "require-corp"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert "http" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8741", "localhost:8741", "[::1]:8741", "localhost"])
+def test_this_machine_is_known(local: TestClient, host: str) -> None:
+    assert local.get("/api/studio", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8741", "", "192.168.0.1"])
+def test_other_hosts_are_refused(local: TestClient, host: str) -> None:
+    """A name that was made to point here (DNS rebinding) opens nothing."""
+    assert local.get("/api/studio", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_other_sites_change_nothing(local: TestClient, headers: dict[str, str]) -> None:
+    for method in ("POST", "DELETE", "PATCH", "PUT"):
+        assert local.request(method, "/api/styles/night", headers=headers).status_code == 403
+
+
+def test_the_page_itself_and_programs_may(local: TestClient) -> None:
+    own = {"origin": "http://127.0.0.1:8741", "sec-fetch-site": "same-origin"}
+    for headers in (own, {}):
+        assert local.post("/api/styles", content=b"x", headers=headers).status_code == 422
+
+
+def test_beyond_this_machine_a_token_is_required(shared: TestClient) -> None:
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "metastyle_token=wrong"}):
+        for path in ("/", "/api/studio", "/model/theta.f16", "/api/openapi.json"):
+            answer = shared.get(path, headers=headers)
+            assert answer.status_code == 401
+            assert "token" in answer.json()["error"]
+    good = {"authorization": f"Bearer {TOKEN}"}
+    assert shared.get("/api/studio", headers=good).status_code == 200
+
+
+def test_the_token_moves_from_the_address_to_a_cookie(shared: TestClient) -> None:
+    assert shared.get("/?token=wrong").status_code == 401
+    answer = shared.get(f"/?token={TOKEN}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    with_cookie = {"cookie": cookie.split(";")[0]}
+    assert shared.get("/api/studio", headers=with_cookie).status_code == 200
