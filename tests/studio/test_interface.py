@@ -17,7 +17,7 @@ import metastyle
 from metastyle.core.loss_network import LossNetwork
 from metastyle.studio.graphs import flatten
 from metastyle.studio.settings import StudioSettings
-from metastyle.weights.catalog import builtin_path
+from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.initialization import load_initialization
 
 from .conftest import encoded, files

@@ -21,7 +21,7 @@ from metastyle.images.picture import Picture, resize
 from metastyle.images.transparency import visible_painting
 from metastyle.studio.graphs import flatten, to_float16
 from metastyle.studio.worker import Task
-from metastyle.weights.catalog import builtin_path
+from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.initialization import load_initialization
 from metastyle.weights.vgg16 import load_loss_network
 

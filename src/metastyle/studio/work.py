@@ -16,7 +16,7 @@ from metastyle.studio.items import ItemId, store_of
 from metastyle.studio.queue import Queue
 from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import FINISHED, RUNNING, Job
-from metastyle.weights.catalog import builtin_path
+from metastyle.weights.builtin_styles import builtin_path
 
 router = APIRouter(prefix="/api")
 
