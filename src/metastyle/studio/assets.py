@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import metastyle
 from metastyle.core.low_rank import SCALE
 from metastyle.studio import graphs
 from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
 from metastyle.weights.initialization import load_initialization
-from metastyle.weights.style_file import load_style
 from metastyle.weights.vgg16 import load_loss_network
 
 PAGE = Path(__file__).with_name("page")
@@ -61,7 +61,7 @@ def builtin_styles() -> list[dict[str, Any]]:
             "id": artwork.name,
             "name": artwork.title,
             "origin": "builtin",
-            "grain": load_style(artwork.path).grain,
+            "grain": metastyle.load(artwork.path).grain,
             "note": f"{artwork.artist}, {artwork.year}" if artwork.year else artwork.artist,
         }
         for artwork in artworks()

@@ -19,8 +19,8 @@ from metastyle.studio.forms import MixRequest, PictureAnswer, RenameRequest, Sty
 from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import Item, Store, new_id
 from metastyle.studio.uploads import received, room_to_decode
+from metastyle.style import check_base
 from metastyle.weights.builtin_styles import builtin_path
-from metastyle.weights.style_file import check_base
 
 router = APIRouter(prefix="/api")
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import metastyle
 from metastyle import api
-from metastyle.core.adaptation import AdaptationStep, default_settings
+from metastyle.core.adaptation import AdaptationStep
 from metastyle.core.device import pick_device
 from metastyle.core.losses import style_target
+from metastyle.core.settings import default_settings
 from metastyle.images.contents import PROCEDURAL_SHARE, Contents
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
@@ -103,7 +104,9 @@ def paint(task: Task) -> dict[str, Any]:
         task.report({"share": share, "seconds_left": seconds / share * (1 - share) if share else None})
 
     look = {name: asked[name] for name in _LOOK if asked.get(name) is not None}
-    painted = api.render_regions(photo, background, regions, progress=progress, device=task.device, **look)
+    (painted,) = api.render_regions(
+        [photo], background, regions, progress=progress, device=task.device, **look
+    )
     path = task.result(f".{asked['format']}")
     save_picture(painted, path, overwrite=True, quality=asked.get("quality"))
     width, height = painted.size
