@@ -14,14 +14,16 @@ from torch.nn import functional as F
 
 from metastyle.bench import adaptation
 from metastyle.bench.adaptation import (
+    Cell,
     Failure,
     Variant,
     evaluate,
     look_at,
     measure,
     measure_references,
+    picture_path,
+    results_of,
 )
-from metastyle.bench.adaptation_results import Cell, picture_path, read
 from metastyle.bench.pictures import whole
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
@@ -121,7 +123,10 @@ def test_a_photograph_more_is_added(folder: Path) -> None:
     variant = Variant("v", "random", settings=SETTINGS)
     first = run(folder, [variant], photos=1)
     more = run(folder, [variant], photos=2)
-    assert [c.key for c in more] == [("v", "0", photo, n) for photo in ("0", "1") for n in (0, 2)]
+    expected = [("v", "0", photo, n) for photo in ("0", "1") for n in (0, 2)]
+    assert [(c.variant, c.painting, c.photo, c.steps) for c in more] == expected
+        ("v", "0", photo, n) for photo in ("0", "1") for n in (0, 2)
+    ]
     assert more[:2] == first  # as they were, their seconds included
 
 
@@ -134,7 +139,7 @@ def test_processes_share_paintings_and_a_folder(folder: Path) -> None:
     assert (folder / "out" / "results-1of2.json").read_bytes() == first
     own = json.loads((folder / "out" / "results-2of2.json").read_text(encoding="utf-8"))
     assert {row["painting"] for row in own} == {"1"}
-    assert sorted(read(folder / "out"), key=str) == sorted(second, key=str)
+    assert sorted(results_of(folder / "out"), key=str) == sorted(second, key=str)
     assert sorted(run(folder, variant, paintings=paintings), key=str) == sorted(second, key=str)
 
 

@@ -3,13 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 
+from metastyle.bench.adaptation import Cell, picture_path
 from metastyle.bench.adaptation_page import contact_sheet, plot, table
-from metastyle.bench.adaptation_results import Cell, picture_path, read, write
-from metastyle.errors import MetastyleError
 
 
 def cells(*rows: tuple[str, str, int | None, float], photos: str = "x") -> list[Cell]:
@@ -62,15 +60,6 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
     plot(OURS, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] > 400
-
-
-def test_results_are_kept_and_those_of_other_versions_refused(tmp_path: Path) -> None:
-    write(tmp_path / "results.json", OURS[:3])
-    write(tmp_path / "results-1of2.json", OURS[2:])
-    assert read(tmp_path) == OURS
-    (tmp_path / "results.json").write_text('[{"variant": "ours", "painting": "a"}]')
-    with pytest.raises(MetastyleError, match=r"results.json: results of another version"):
-        read(tmp_path)
 
 
 def test_the_sheet_has_a_row_for_each_painting_and_variant(tmp_path: Path) -> None:

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from metastyle.bench.pictures import (
-    escaped,
     grid,
     picture_path,
     repaint,
-    spread,
     square,
     unique_names,
     whole,
@@ -106,7 +104,6 @@ def test_whatever_a_system_does_the_others_go_on(fault: str, pairs: Any, tmp_pat
 
 def test_names() -> None:
     assert unique_names({"a": "A", "b": "B", "b x=1": "B"}) == {"a": "A", "b": "b", "b x=1": "b x=1"}
-    assert escaped("a|b") == "a\\|b"
 
 
 def test_the_grid_pairs_photographs_and_paintings(pairs: Any, tmp_path: Path) -> None:
@@ -119,13 +116,6 @@ def test_the_grid_pairs_photographs_and_paintings(pairs: Any, tmp_path: Path) ->
     assert not (third == (128, 128, 128)).all(1).any()  # row two: black, which stays empty
     taller = grid(painted, photos, {"red": paintings["red"]})
     assert abs(taller.shape[0] - shown.shape[0]) < 80  # two rows all the same
-
-
-def test_pictures_are_spread_over_the_names() -> None:
-    paths = [Path(f"{n}.png") for n in range(7)]
-    assert [p.stem for p in spread(paths, 3)] == ["0", "2", "4"]
-    assert spread(paths, 7) == spread(paths, 9) == paths
-    assert spread([], 3) == []
 
 
 @pytest.mark.parametrize("shape", [(80, 96), (96, 80), (70, 70)])

@@ -17,11 +17,10 @@ from metastyle.bench.quality import (
     interval,
     losses_for,
     measure,
-    read,
-    read_films,
     relative_losses,
     table,
 )
+from metastyle.bench.table import read_rows
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.images.procedural import dead_leaves
@@ -86,7 +85,7 @@ def test_what_is_measured_is_kept(networks: Any, pictures: list[Tensor], tmp_pat
     assert len(first) == 12 and len(calls) == 1
     assert [c.error for c in first if c.method == "broken"] == ["its weights are missing"] * 4
     assert all(c.structure == pytest.approx(1, abs=1e-3) for c in first if c.method == "none")
-    assert len(read(tmp_path / "quality.json")) == 8
+    assert len(read_rows(tmp_path / "quality.json", Quality)) == 8
     again = cells(measure(methods, paintings, photos, tmp_path, *networks, CPU))
     assert len(calls) == 1 and again == first
     more = dict(photos, c=pictures[2])
@@ -121,7 +120,7 @@ def test_films_are_measured_frame_by_frame(networks: Any, pictures: list[Tensor]
     assert still.clip == "a pan" and still.flicker == pytest.approx(still.own, abs=0.01) and still.own < 0.1
     assert 15 < restless.flicker < 0.1 * 255 + 1  # less where it was bright before
     assert failed.error == "its weights are missing" and np.isnan(failed.flicker)
-    assert list(measure(*arguments))[:2] == found[:2] == read_films(tmp_path / "films.json")
+    assert list(measure(*arguments))[:2] == found[:2] == read_rows(tmp_path / "films.json", Film)
     written = table(
         [Quality(m, m, "any", "x", "a", *[1.0] * 6) for m in ("none", "restless")], [still, restless]
     )

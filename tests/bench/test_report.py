@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from metastyle.bench import adaptation_results, provenance, report
+from metastyle.bench import provenance, report
+from metastyle.bench.adaptation import Cell
 from metastyle.bench.quality import Film, Quality
 from metastyle.bench.speed import Speed
+from metastyle.bench.table import write_rows
 from metastyle.errors import MetastyleError
 
 SPEEDS = [
@@ -43,13 +45,11 @@ def folder(tmp_path: Path) -> Path:
     for name in ("speed", "quality", "grid"):
         (tmp_path / name).mkdir()
     rows = [dataclasses.asdict(row) for row in SPEEDS]
-    (tmp_path / "speed" / "speed.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "speed" / "speed.json").write_text(json.dumps({"rows": rows}))  # as 0.1.0 wrote it
     for name, some in (("quality", CELLS), ("films", FILMS)):
         (tmp_path / "quality" / f"{name}.json").write_text(json.dumps([dataclasses.asdict(c) for c in some]))
-    steps = [
-        adaptation_results.Cell("ours", "x", "p", n, t, 1.0, t - 1, 0.1) for n, t in [(0, 9.0), (10, 4.0)]
-    ]
-    adaptation_results.write(tmp_path / "adaptation" / "results.json", steps)
+    steps = [Cell("ours", "x", "p", n, t, 1.0, t - 1, 0.1) for n, t in [(0, 9.0), (10, 4.0)]]
+    write_rows(tmp_path / "adaptation" / "results.json", steps)
     Image.fromarray(np.full((30, 60, 3), 99, np.uint8)).save(tmp_path / "grid" / "grid.png")
     photo = tmp_path / "somewhere" / "a.jpg"
     photo.parent.mkdir()

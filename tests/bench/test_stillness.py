@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from metastyle.bench import stillness
 from metastyle.bench.motion import Clip, pan
 from metastyle.bench.stillness import (
     FOLLOWING,
@@ -23,6 +22,7 @@ from metastyle.bench.stillness import (
     paint,
     table,
 )
+from metastyle.bench.table import read_rows
 from metastyle.cli.main import main
 from metastyle.core.network import TransformationNetwork
 from metastyle.images.picture import Picture
@@ -71,7 +71,8 @@ def test_every_way_is_measured_once_and_kept(
         raise AssertionError("a finished clip was painted again")
 
     assert list(measure({"random": never}, [clip], tmp_path)) == rows
-    assert stillness.read(tmp_path / "results.json") == (rows, speeds)
+    assert read_rows(tmp_path / "results.json", Row) == rows
+    assert read_rows(tmp_path / "speeds.json", Speed) == speeds
 
 
 def test_adain_takes_part(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -107,3 +107,10 @@ def test_other_pictures_are_reduced_and_small_ones_left(tmp_path: Path) -> None:
     Image.new("RGB", (400, 300), (9, 9, 9)).save(stream, "PNG")
     assert open_reduced(stream, 100).size == (133, 100)
     assert open_reduced(stream, 1000).size == (400, 300)
+
+
+def test_pictures_are_spread_over_the_names() -> None:
+    paths = [Path(f"{n}.png") for n in range(7)]
+    assert [p.stem for p in spread(paths, 3)] == ["0", "2", "4"]
+    assert spread(paths, 7) == spread(paths, 9) == paths
+    assert spread([], 3) == []

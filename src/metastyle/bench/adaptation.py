@@ -28,9 +28,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.api import content_pool
-from metastyle.bench.adaptation_results import Cell, Results
 from metastyle.bench.participants import Maker
-from metastyle.bench.pictures import apply, check_same, sentence, spread, whole
+from metastyle.bench.pictures import apply, check_same, file_name, sentence, whole
+from metastyle.bench.table import Table
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.device import pick_device
 from metastyle.core.initialization import Initialization
@@ -40,7 +40,10 @@ from metastyle.core.network import STRIDE
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
+from metastyle.images.contents import spread
+from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
+from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
 from metastyle.systems.protocol import System
 from metastyle.weights.initialization import load_initialization
@@ -50,6 +53,22 @@ SIZE = 384
 """Long edge of the photographs."""
 STYLE_SIZE = 512
 """Long edge of the paintings."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The loss of one photograph in the style of one painting."""
+
+    variant: str
+    painting: str
+    photo: str
+    steps: int | None
+    """None for a reference, which takes no steps of this kind."""
+    total: float
+    content: float
+    style: float
+    seconds: float
+    """Of the adaptation alone; for a reference, of preparing the style."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +132,13 @@ def measure(
     Raises:
         MetastyleError: ``folder`` holds results of other pictures, or of another variant of the same name.
     """
-    results = Results(folder, part)
+    results = results_of(folder, part)
     measuring = copy.deepcopy(loss_network).to(pick_device(device))
     seen = look_at(photos, measuring, size)
     check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
     for variant in variants:
         _check_variant(folder / "made.json", variant, photos, training_photos)
-    yield from results.cells
+    yield from results
     own = [open_picture(path) for path in photos]
 
     @functools.cache
@@ -132,7 +151,7 @@ def measure(
         target = style_target(measuring, style.to(seen[0].pixels.device))
         for variant in variants:
             keys = {n: [(variant.name, painting.stem, p.name, n) for p in seen] for n in set(steps)}
-            missing = sorted(n for n, some in keys.items() if not results.have(some))
+            missing = sorted(n for n, some in keys.items() if any(key not in results for key in some))
             if not missing:
                 continue
             constant = variant.settings.schedule == "constant"
@@ -148,9 +167,9 @@ def measure(
                 taught = whole(painting, settings.style_size)
                 run = Adaptation(variant.start()[0], loss_network, taught, contents, settings, device)
                 for count, seconds in _pauses(run, counts):
-                    lacking = [p for p, key in zip(seen, keys[count], strict=True) if key not in results.done]
+                    lacking = [p for p, key in zip(seen, keys[count], strict=True) if key not in results]
                     found = evaluate(run.render, measuring, lacking, target)
-                    yield from results.add(variant.name, painting.stem, count, found, seconds)
+                    yield from _keep(results, folder, variant.name, painting.stem, count, found, seconds)
 
 
 def measure_references(
@@ -169,7 +188,7 @@ def measure_references(
 
     A system that cannot do a painting has a ``Failure`` there.
     """
-    results, where = Results(folder, part), pick_device(device)
+    results, where = results_of(folder, part), pick_device(device)
     measuring = copy.deepcopy(loss_network).to(where)
     seen = look_at(photos, measuring, size)
     check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
@@ -177,10 +196,10 @@ def measure_references(
         system: System | None = None
         for painting in paintings:
             keys = [(method, painting.stem, photo.name, None) for photo in seen]
-            if results.have(keys):
-                yield from (results.done[key] for key in keys)
+            lacking = [p for p, key in zip(seen, keys, strict=True) if key not in results]
+            if not lacking:
+                yield from (cell for key in keys if (cell := results.get(*key)))
                 continue
-            lacking = [p for p, key in zip(seen, keys, strict=True) if key not in results.done]
             style = whole(painting, style_size)
             check_same(folder / "made.json", {painting.stem: style}, {})
             try:
@@ -193,8 +212,43 @@ def measure_references(
             except Exception as error:  # whatever a system does, the others are measured
                 yield Failure(method, painting.stem, sentence(error))
                 continue
-            results.add(method, painting.stem, None, found, seconds)
-            yield from (results.done[key] for key in keys)
+            _keep(results, folder, method, painting.stem, None, found, seconds)
+            yield from (cell for key in keys if (cell := results.get(*key)))
+
+
+def results_of(folder: Path, part: str = "") -> Table[Cell]:
+    """The cells of a folder, whichever process measured them; ``part`` names this process's file."""
+    path = folder / (f"results-{part}.json" if part else "results.json")
+    every = (folder / "results.json", *sorted(folder.glob("results-*.json")))
+    others = [other for other in every if other != path]
+    return Table(path, Cell, ("variant", "painting", "photo", "steps"), others=others, merge=not part)
+
+
+def picture_path(folder: Path, name: str, painting: str, photo: str, steps: int | None) -> Path:
+    """Where the picture of a cell is: one file for each variant and number of steps."""
+    taken = "" if steps is None else f", {steps} steps"
+    return folder / "pictures" / painting / photo / f"{file_name(name)}{taken}.jpg"
+
+
+def _keep(
+    results: Table[Cell],
+    folder: Path,
+    name: str,
+    painting: str,
+    steps: int | None,
+    found: Iterable[tuple[str, Tensor, Loss]],
+    seconds: float,
+) -> list[Cell]:
+    """Keep what ``evaluate`` found; pictures are written before the cells that stand for them."""
+    cells = []
+    for photo, picture, loss in found:
+        path = picture_path(folder, name, painting, photo, steps)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True, quality=92)
+        total, content, style = (float(f"{x.item():.6g}") for x in loss)
+        cells.append(Cell(name, painting, photo, steps, total, content, style, round(seconds, 2)))
+    results.add(*cells)
+    return cells
 
 
 def look_at(paths: Sequence[Path], loss_network: LossNetwork, size: int) -> list[Photo]:

@@ -9,8 +9,8 @@ from typing import TextIO
 
 from torch import Tensor
 
-from metastyle.bench.adaptation_results import Cell, picture_path
-from metastyle.bench.pictures import escaped
+from metastyle.bench.adaptation import Cell, picture_path
+from metastyle.bench.table import markdown
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import eight_bits
@@ -40,17 +40,24 @@ def table(cells: Sequence[Cell]) -> str:
         f"Total loss (content + style): geometric means over {_count(len(paintings), 'painting')} of means "
         f"over {_count(len(photos), 'photograph')}.",
         "",
-        *_head(["variant", *columns]),
     ]
-    for name in variants:
-        some = [[figures.get((name, p, n)) for p in paintings] for n in steps]
-        lines.append(_row([name, *(_written(_mean(column)) for column in some)]))
-    lines += ["", "Painting by painting:", "", *_head(["painting", "variant", *columns, *references])]
+    rows = [
+        [name, *(_written(_mean([figures.get((name, p, n)) for p in paintings])) for n in steps)]
+        for name in variants
+    ]
+    lines += markdown(["variant", *columns], rows)
+    rows = []
     for painting in paintings:
         others = [_written(figures.get((name, painting, None))) for name in references]
         for name in variants or [""]:
             own = [_written(figures.get((name, painting, n))) for n in steps]
-            lines.append(_row([painting, name, *own, *others]))
+            rows.append([painting, name, *own, *others])
+    lines += [
+        "",
+        "Painting by painting:",
+        "",
+        *markdown(["painting", "variant", *columns, *references], rows),
+    ]
     for name in references:
         lines += _relative(figures, name, variants, paintings, steps)
     return "\n".join(lines)
@@ -98,12 +105,7 @@ def _relative(
 ) -> list[str]:
     """Total losses divided by a reference's, on the paintings that it has."""
     had = [p for p in paintings if (reference, p, None) in figures]
-    lines = [
-        "",
-        f"Total loss relative to {escaped(reference)}, the last row of a variant geometric means:",
-        "",
-    ]
-    lines += _head(["variant", "painting", *(f"{n} steps" for n in steps)])
+    rows = []
     for name in variants:
         ratios = {
             (p, n): figures[name, p, n][0] / figures[reference, p, None][0]
@@ -112,13 +114,15 @@ def _relative(
             if (name, p, n) in figures
         }
         for p in had:
-            lines.append(_row([name, p, *(f"{ratios[p, n]:.2f}" if (p, n) in ratios else "" for n in steps)]))
+            rows.append([name, p, *(f"{ratios[p, n]:.2f}" if (p, n) in ratios else "" for n in steps)])
         means = []
         for n in steps:
             some = [ratios[p, n] for p in had if (p, n) in ratios]
             means.append(f"**{_geometric(some):.2f}**" if len(some) == len(had) else "")
-        lines.append(_row([name, f"**all {len(had)}**", *means]))
-    return lines
+        rows.append([name, f"**all {len(had)}**", *means])
+    head = ["variant", "painting", *(f"{n} steps" for n in steps)]
+    title = f"Total loss relative to {reference}; the last row of each variant has geometric means:"
+    return ["", title, "", *markdown(head, rows)]
 
 
 def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
@@ -208,11 +212,3 @@ def _count(number: int, what: str) -> str:
 
 def _written(figure: Figure | None) -> str:
     return "" if figure is None else f"{figure[0]:.2f} ({figure[1]:.1f} + {figure[2]:.1f})"
-
-
-def _head(columns: Sequence[str]) -> list[str]:
-    return [_row(columns), "|---" * len(columns) + "|"]
-
-
-def _row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text if text.startswith("**") else escaped(text) for text in texts) + " |"

@@ -20,7 +20,6 @@ from torch import Tensor
 from metastyle.bench.participants import Maker
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.contents import spread as spread
 from metastyle.images.convert import from_tensor, to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
@@ -114,11 +113,6 @@ def unique_names(named: Mapping[str, str]) -> dict[str, str]:
     """By method, the system's name, or the method itself where several systems have one name."""
     names = list(named.values())
     return {method: name if names.count(name) == 1 else method for method, name in named.items()}
-
-
-def escaped(text: str) -> str:
-    """Text as a Markdown table takes it."""
-    return text.replace("|", "\\|")
 
 
 def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> Pixels:

@@ -6,10 +6,9 @@ in 8 bits. Results are kept, too: an interrupted measurement goes on where it st
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,12 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from metastyle.bench.motion import Clip
 from metastyle.bench.participants import Maker
-from metastyle.bench.pictures import Painted, escaped, repaint, unique_names
+from metastyle.bench.pictures import Painted, repaint, unique_names
 from metastyle.bench.stillness import errors
+from metastyle.bench.table import Table, markdown
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
 from metastyle.errors import MetastyleError
-from metastyle.files import write_bytes
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.systems.vgg19 import Encoder
@@ -98,9 +97,8 @@ def measure(
     Raises:
         MetastyleError: ``folder`` holds results of other pictures, or two clips have one name.
     """
-    results, films = folder / "quality.json", folder / "films.json"
-    done = {(c.method, c.painting, c.photo): c for c in read(results)}
-    still = {(f.method, f.painting, f.clip): f for f in read_films(films)}
+    cells = Table(folder / "quality.json", Quality, ("method", "painting", "photo"))
+    films = Table(folder / "films.json", Film, ("method", "painting", "clip"))
     frames = {_frame(clip, i): to_tensor(x) for clip in clips for i, x in enumerate(clip.frames)}
     last = {_frame(clip, len(clip.frames) - 1): clip for clip in clips}
     if len(frames) < sum(len(clip.frames) for clip in clips) or frames.keys() & photos.keys():
@@ -109,7 +107,7 @@ def measure(
     painted_frames: list[Painted] = []
     for one in repaint(methods, paintings, {**photos, **frames}, folder, device):
         if one.photo in photos:
-            row = done.get((one.method, one.painting, one.photo))
+            row = cells.get(one.method, one.painting, one.photo)
             if one.error:
                 row = Quality(one.method, one.name, one.styles, one.painting, one.photo, error=one.error)
             elif row is None:
@@ -120,19 +118,17 @@ def measure(
                 found = targets[one.painting](picture, photos[one.photo])
                 facts = dict(zip(MEASURES, found, strict=True))
                 row = Quality(one.method, one.name, one.styles, one.painting, one.photo, error="", **facts)
-                done[one.method, one.painting, one.photo] = row
-                _write(results, list(done.values()))
+                cells.add(row)
             yield row
             continue
         painted_frames.append(one)
         clip = last.get(one.photo)
         if clip is not None:
-            film = still.get((one.method, one.painting, clip.name))
+            film = films.get(one.method, one.painting, clip.name)
             if film is None:
                 film = _film(clip, painted_frames)
                 if not film.error:
-                    still[one.method, one.painting, clip.name] = film
-                    _write(films, list(still.values()))
+                    films.add(film)
             painted_frames = []
             yield film
 
@@ -178,20 +174,6 @@ def losses_for(
     return losses
 
 
-def read(path: Path) -> list[Quality]:
-    """Cells of an earlier measurement."""
-    return [Quality(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
-
-
-def read_films(path: Path) -> list[Film]:
-    """Films of an earlier measurement."""
-    return [Film(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
-
-
-def _write(path: Path, rows: Sequence[Quality] | Sequence[Film]) -> None:
-    write_bytes(path, json.dumps([asdict(row) for row in rows], indent=1).encode(), overwrite=True)
-
-
 def table(cells: Sequence[Quality], films: Sequence[Film] = (), seed: int = 0) -> str:
     """Markdown: means over pairs with 95 % bootstrap intervals; the total relative to Gatys et al., too.
 
@@ -202,12 +184,12 @@ def table(cells: Sequence[Quality], films: Sequence[Film] = (), seed: int = 0) -
     names = unique_names({c.method: c.name for c in cells})
     head = ["system", "pairs", f"total / {REFERENCE}", *(m.replace("other_", "VGG-19 ") for m in MEASURES)]
     head += ["flicker"] if films else []
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for method, name in names.items():
         own = [c for c in good if c.method == method]
         if not own:
             error = next(c.error for c in cells if c.method == method)
-            lines.append(f"| {escaped(name)} | 0 | {escaped(error)} |" + " |" * (len(head) - 3))
+            rows.append([name, "0", error])
             continue
         written = [interval(relative.get(method, {}), seed, geometric=True)]
         for measure in MEASURES:
@@ -216,7 +198,8 @@ def table(cells: Sequence[Quality], films: Sequence[Film] = (), seed: int = 0) -
         if films:
             flickers = {(f.painting, f.clip): f.flicker for f in films if f.method == method and not f.error}
             written.append(interval(flickers, seed))
-        lines.append(f"| {escaped(name)} | {len(own)} | {' | '.join(written)} |")
+        rows.append([name, str(len(own)), *written])
+    lines = markdown(head, rows)
     if films:
         own_flicker = {f.clip: f.own for f in films if not f.error}
         described = ", ".join(f"{clip} {flicker:.1f}" for clip, flicker in own_flicker.items())

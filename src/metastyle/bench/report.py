@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metastyle.bench import adaptation_page, adaptation_results, provenance, quality, speed
+from metastyle.bench import adaptation, adaptation_page, provenance, quality, speed
 from metastyle.bench.pictures import unique_names
+from metastyle.bench.table import read_rows, write_markdown
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.decode import open_picture
@@ -38,7 +38,7 @@ class Findings:
     speeds: list[speed.Speed]
     cells: list[quality.Quality]
     films: list[quality.Film]
-    steps: list[adaptation_results.Cell]
+    steps: list[adaptation.Cell]
     grid: Path | None
     about: dict[str, list[dict[str, Any]]]
     """By measurement (speed, quality, adaptation, grid), the runs that made it."""
@@ -50,14 +50,12 @@ def read(folder: Path) -> Findings:
     Raises:
         MetastyleError: nothing is.
     """
-    path = folder / "speed" / "speed.json"
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     grid = folder / "grid" / "grid.png"
     found = Findings(
-        speeds=[speed.Speed(**row) for row in rows],
-        cells=quality.read(folder / "quality" / "quality.json"),
-        films=quality.read_films(folder / "quality" / "films.json"),
-        steps=adaptation_results.read(folder / "adaptation"),
+        speeds=read_rows(folder / "speed" / "speed.json", speed.Speed),
+        cells=read_rows(folder / "quality" / "quality.json", quality.Quality),
+        films=read_rows(folder / "quality" / "films.json", quality.Film),
+        steps=list(adaptation.results_of(folder / "adaptation")),
         grid=grid if grid.exists() else None,
         about={
             name: about
@@ -83,7 +81,7 @@ def write(folder: Path, found: Findings) -> list[Path]:
         write_bytes(written[-1], svg.encode(), overwrite=True)
     files = [folder / "report.html", folder / "report.md"]
     write_bytes(files[0], self_contained(markdown, plots, folder).encode(), overwrite=True)
-    write_bytes(files[1], markdown.encode(), overwrite=True)
+    write_markdown(files[1], markdown)
     return [*files, *written]
 
 

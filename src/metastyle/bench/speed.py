@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.bench.participants import Maker
-from metastyle.bench.pictures import apply, escaped, sentence, unique_names
+from metastyle.bench.pictures import apply, sentence, unique_names
+from metastyle.bench.table import markdown
 from metastyle.systems.protocol import Stylize
 
 PUBLISHED = {
@@ -152,7 +153,7 @@ def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
     for size in sizes:
         head += [f"{size}²", f"ratio {size}²", *(["post's ratio"] if size in (256, 512) else [])]
         head += [f"memory {size}²"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = []
     base: dict[int, float | None] = {}
     for row in rows:
         if row.name == reference:
@@ -162,7 +163,7 @@ def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
         own = {row.size: row for row in rows if row.method == method}
         first = own[sizes[0]]
         cells = [
-            escaped(name),
+            name,
             "" if first.parameters is None else f"{first.parameters / 1e6:.2f}M",
             first.styles,
             "" if first.prepare is None else duration(first.prepare),
@@ -176,8 +177,8 @@ def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
                 *([published_ratio(first.name, size, reference)] if size in (256, 512) else []),
                 "" if row.memory is None or row.seconds is None else f"{row.memory / 1e6:.0f} MB",
             ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return "\n".join(markdown(head, lines))
 
 
 def duration(seconds: float) -> str:
@@ -192,7 +193,7 @@ def times(ratio: float) -> str:
 
 def _times(row: Speed) -> str:
     if row.seconds is None:
-        return escaped(row.error)
+        return row.error
     return f"{row.seconds:.3g} s ({row.fastest:.3g}–{row.slowest:.3g})"
 
 

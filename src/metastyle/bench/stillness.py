@@ -9,11 +9,10 @@ squares of 32 pixels first, so that strokes which merely move do not count.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -22,8 +21,8 @@ import numpy as np
 import torch
 
 from metastyle.bench.motion import Clip, Pixels, Step
+from metastyle.bench.table import Table, markdown, write_rows
 from metastyle.core.network import TransformationNetwork
-from metastyle.files import write_bytes
 from metastyle.films.smoothing import Smoother, warp
 from metastyle.films.temporal import StillnessSettings, StillPainter
 from metastyle.images.convert import from_tensor, to_tensor
@@ -137,12 +136,11 @@ def adain_painter(painting: Picture, size: int = 512) -> Paint:
 
 
 def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) -> Iterator[Row]:
-    """Fill the table and yield its rows; what ``results.json`` holds already is not done again.
+    """Fill the table and yield its rows; what ``results.json`` holds already is not measured again.
 
     painters: by the style's name, what paints the frames of one shot in one or more ways.
     """
-    path = folder / "results.json"
-    rows, speeds = read(path)
+    rows = Table(folder / "results.json", Row, ("style", "clip", "way"))
     yield from rows
     done = {(row.style, row.clip) for row in rows}
     for style, painter in painters.items():
@@ -152,14 +150,15 @@ def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) 
             film = errors(clip.frames, clip.steps)
             painted = painter(clip.frames)
             reference = np.asarray(next(iter(painted.values())), np.float32)
+            found = []
             for way, results in painted.items():
                 values = np.asarray(results, np.float32)
                 sharpness = float(np.abs(np.diff(values, axis=2)).mean())
                 departure = float(np.abs(values - reference).mean())
                 error, drift = errors(results, clip.steps)
-                rows.append(Row(style, clip.name, way, error, drift, sharpness, departure, *film))
-                yield rows[-1]
-            write(path, rows, speeds)
+                found.append(Row(style, clip.name, way, error, drift, sharpness, departure, *film))
+                yield found[-1]
+            rows.add(*found)
 
 
 def measure_speed(
@@ -171,7 +170,7 @@ def measure_speed(
     width: int = 640,
     rounds: int = 7,
 ) -> list[Speed]:
-    """Time the ways in turns, in one process; kept beside the rows."""
+    """Time the ways in turns, in one process, and keep the times in ``speeds.json``."""
     ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
     noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), np.uint8)
     frame = ramp[:, :, None] + noise
@@ -212,8 +211,7 @@ def measure_speed(
         )
         for name, values in times.items()
     ]
-    path = folder / "results.json"
-    write(path, read(path)[0], speeds)
+    write_rows(folder / "speeds.json", speeds)
     return speeds
 
 
@@ -221,20 +219,6 @@ def _seconds(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
-
-
-def read(path: Path) -> tuple[list[Row], list[Speed]]:
-    if not path.exists():
-        return [], []
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return [Row(**row) for row in kept["rows"]], [Speed(**speed) for speed in kept["speeds"]]
-
-
-def write(path: Path, rows: Sequence[Row], speeds: Sequence[Speed]) -> None:
-    """Whole or not at all: an interrupted measurement is taken up from this file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"rows": [asdict(row) for row in rows], "speeds": [asdict(speed) for speed in speeds]}
-    write_bytes(path, json.dumps(content, indent=1).encode(), overwrite=True)
 
 
 def table(rows: Sequence[Row], speeds: Sequence[Speed]) -> str:
@@ -246,20 +230,17 @@ def table(rows: Sequence[Row], speeds: Sequence[Speed]) -> str:
             np.mean([getattr(r, name) for r in rows if all(getattr(r, k) == v for k, v in where.items())])
         )
 
-    def line(*cells: str) -> str:
-        return f"| {' | '.join(cells)} |"
-
     def pair(error: float, drift: float) -> str:
         return f"{error:.1f} / {drift:.2f}"
 
-    lines = [line("statistics", *clips, "sharpness", "departure"), "|---" * (len(clips) + 3) + "|"]
     film = [pair(mean("film_error", clip=c), mean("film_drift", clip=c)) for c in clips]
-    lines.append(line("(the film itself)", *film, "", ""))
+    written = [["(the film itself)", *film]]
     for way in ways:
         cells = [pair(mean("error", way=way, clip=c), mean("drift", way=way, clip=c)) for c in clips]
         relative = mean("sharpness", way=way) / mean("sharpness", way=OWN)
-        lines.append(line(way, *cells, f"{relative:.2f}", f"{mean('departure', way=way):.1f}"))
+        written.append([way, *cells, f"{relative:.2f}", f"{mean('departure', way=way):.1f}"])
+    lines = markdown(["statistics", *clips, "sharpness", "departure"], written)
     if speeds:
-        lines += ["", line("way", "frame", "processor seconds", "ratio"), "|---|---|---|---|"]
-        lines += [line(s.way, s.size, f"{s.seconds:.2f}", f"{s.ratio:.2f}") for s in speeds]
+        taken = [[s.way, s.size, f"{s.seconds:.2f}", f"{s.ratio:.2f}"] for s in speeds]
+        lines += ["", *markdown(["way", "frame", "processor seconds", "ratio"], taken)]
     return "\n".join(lines)

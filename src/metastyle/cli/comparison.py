@@ -48,7 +48,7 @@ def choose(where: Path, count: int, names: Sequence[str] | None = None) -> list[
     Raises:
         MetastyleError: there are none, one is missing, or two have one name.
     """
-    from metastyle.bench.pictures import spread
+    from metastyle.images.contents import spread
     from metastyle.images.decode import list_pictures
 
     if names is not None:

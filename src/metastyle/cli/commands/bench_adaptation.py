@@ -88,9 +88,10 @@ def adaptation(
         import matplotlib  # noqa: F401
     from metastyle.bench import adaptation as benchmark
     from metastyle.bench.participants import maker
-    from metastyle.bench.pictures import spread, whole
+    from metastyle.bench.pictures import whole
     from metastyle.bench.provenance import noting
     from metastyle.core.device import pick_device
+    from metastyle.images.contents import spread
     from metastyle.images.decode import list_pictures
     from metastyle.weights.vgg16 import load_loss_network
 
@@ -156,14 +157,14 @@ def adaptation(
 def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, Tensor]) -> str:
     """The table, the plot and the sheet of all that was measured in ``folder``; the table comes back."""
     from metastyle.bench import adaptation_page as page
-    from metastyle.bench.adaptation_results import read
-    from metastyle.files import write_bytes
+    from metastyle.bench.adaptation import results_of
+    from metastyle.bench.table import write_markdown
     from metastyle.images.encode import save_picture
     from metastyle.images.picture import Picture
 
-    cells = read(folder)
+    cells = list(results_of(folder))
     written = page.table(cells)
-    write_bytes(folder / "table.md", (written + "\n").encode(), overwrite=True)
+    write_markdown(folder / "table.md", written)
     page.plot(cells, folder / "plot.png")
     shown = page.contact_sheet(cells, folder, photos, paintings)
     save_picture(Picture(pixels=shown), folder / "sheet.jpg", overwrite=True, quality=82)

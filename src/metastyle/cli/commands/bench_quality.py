@@ -72,8 +72,8 @@ def quality(
     from metastyle.bench.pictures import Painted, grid, picture_path
     from metastyle.bench.provenance import noting
     from metastyle.bench.quality import Film, Quality, measure, table
+    from metastyle.bench.table import write_markdown
     from metastyle.core.device import pick_device
-    from metastyle.files import write_bytes
     from metastyle.images.encode import save_picture
     from metastyle.images.picture import Picture
     from metastyle.systems.vgg19 import Encoder
@@ -102,7 +102,7 @@ def quality(
     written = (
         f"{table(cells, films)}\n\nPhotographs: {scale['photographs']}; paintings: {scale['paintings']}."
     )
-    write_bytes(output / "quality.md", (written + "\n").encode(), overwrite=True)
+    write_markdown(output / "quality.md", written)
     painted = [
         Painted(
             c.method,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -65,8 +63,8 @@ def speed(
 
     from metastyle.bench.provenance import note
     from metastyle.bench.speed import Speed, measure, table
+    from metastyle.bench.table import write_markdown, write_rows
     from metastyle.core.device import pick_device
-    from metastyle.files import write_bytes
     from metastyle.images.convert import to_tensor
     from metastyle.images.decode import open_picture
     from metastyle.images.picture import resize
@@ -85,10 +83,8 @@ def speed(
                 display.update("measuring", min(1.0, count / steps), said)
     written = table(rows)
     note(output, sys.argv[1:], where, anew=True)
-    output.mkdir(parents=True, exist_ok=True)
-    document = json.dumps({"rows": [asdict(row) for row in rows]}, indent=1)
-    write_bytes(output / "speed.json", document.encode(), overwrite=True)
-    write_bytes(output / "speed.md", (written + "\n").encode(), overwrite=True)
+    write_rows(output / "speed.json", rows)
+    write_markdown(output / "speed.md", written)
     errors = [{"method": r.method, "size": r.size, "error": r.error} for r in rows if r.error]
     speaker = Speaker(common.json, common.quiet)
     code = 1 if errors else 0

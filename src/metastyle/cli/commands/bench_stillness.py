@@ -45,13 +45,14 @@ def stillness(
             repeated.
         reduce: Make the sequences smaller by this whole factor.
         rounds: How often times are taken; 0 takes none.
-        output: Folder for results.json and table.md.
+        output: Folder for results.json, speeds.json and table.md.
     """
     with needs("video", "smoothing"):
         import cv2  # noqa: F401
     from metastyle import api
     from metastyle.bench import motion
     from metastyle.bench import stillness as benchmark
+    from metastyle.bench.table import read_rows, write_markdown
     from metastyle.images.decode import open_picture
 
     if reduce < 1 or rounds < 0:
@@ -75,16 +76,17 @@ def stillness(
             rows.append(row)
             line = f"{row.style}, {row.clip}, {row.way}: {row.error:.2f}"
             display.update("measuring", min(1.0, len(rows) / total), line)
-        speeds = benchmark.read(output / "results.json")[1]
+        speeds = read_rows(output / "speeds.json", benchmark.Speed)
         if rounds:
             display.update("timing", 0.0)
             first = next(iter(styles.values()))
             speeds = benchmark.measure_speed(first.network(), first.grain, output, rounds=rounds)
             display.update("timing", 1.0)
     written = benchmark.table(rows, speeds)
-    (output / "table.md").write_text(written + "\n", encoding="utf-8")
+    write_markdown(output / "table.md", written)
     speaker = Speaker(common.json, common.quiet)
-    outputs = [{"output": output / name} for name in ("results.json", "table.md")]
+    names = ("results.json", *(["speeds.json"] if speeds else []), "table.md")
+    outputs = [{"output": output / name} for name in names]
     speaker.document({"command": "bench", "outputs": outputs, "errors": [], "exit_code": 0})
     speaker.line(written)
     return 0

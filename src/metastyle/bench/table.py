@@ -1,0 +1,109 @@
+"""Results as tables: a JSON file of rows that is read, extended and resumed, and Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from metastyle.errors import MetastyleError
+from metastyle.files import write_bytes
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+
+
+class Table(Generic[Row]):
+    """Rows of one dataclass, each known by its key, in a file that is written whenever rows are added.
+
+    A measurement that was interrupted resumes from that file: it skips the keys that are there.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: type[Row],
+        key: Sequence[str],
+        *,
+        others: Iterable[Path] = (),
+        merge: bool = False,
+    ) -> None:
+        """Read what is there.
+
+        Args:
+            key: names of the fields of which no two rows agree in all.
+            others: files of other processes that measure for the same table.
+            merge: write the rows of ``others`` to ``path``, too.
+
+        Raises:
+            MetastyleError: a file holds rows of another version.
+        """
+        self.path = path
+        self._key = attrgetter(*key)
+        self._own = {self._key(row): row for row in read_rows(path, kind)}
+        self._all = self._own | {self._key(row): row for other in others for row in read_rows(other, kind)}
+        if merge:
+            self._own = dict(self._all)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(list(self._all.values()))
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._all
+
+    def get(self, *key: Hashable) -> Row | None:
+        """The row with this key."""
+        return self._all.get(key)
+
+    def add(self, *rows: Row) -> None:
+        """Add rows, or replace those with their keys, and write the file."""
+        found = {self._key(row): row for row in rows}
+        self._own |= found
+        self._all |= found
+        write_rows(self.path, list(self._own.values()))
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a file; none where it does not exist.
+
+    Raises:
+        MetastyleError: they are of another version, whose rows have other fields.
+    """
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    try:
+        return [kind(**row) for row in (found["rows"] if isinstance(found, dict) else found)]
+    except (TypeError, KeyError):
+        raise MetastyleError(f"{path}: results of another version of metastyle: use another folder") from None
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as JSON, one to a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+    write_bytes(path, f"[\n{lines}\n]\n".encode(), overwrite=True)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table with the column names ``head``; what a row lacks at its end stays empty."""
+    lines = [_line([*row, *[""] * (len(head) - len(row))]) for row in rows]
+    return [_line(head), "|---" * len(head) + "|", *lines]
+
+
+def write_markdown(path: Path, text: str) -> None:
+    """Write a page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, (text.rstrip("\n") + "\n").encode(), overwrite=True)
+
+
+def escaped(text: str) -> str:
+    """Text as a cell of a Markdown table takes it."""
+    return text.replace("|", "\\|")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(escaped, cells))} |"
