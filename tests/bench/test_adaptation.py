@@ -125,8 +125,6 @@ def test_a_photograph_more_is_added(folder: Path) -> None:
     more = run(folder, [variant], photos=2)
     expected = [("v", "0", photo, n) for photo in ("0", "1") for n in (0, 2)]
     assert [(c.variant, c.painting, c.photo, c.steps) for c in more] == expected
-        ("v", "0", photo, n) for photo in ("0", "1") for n in (0, 2)
-    ]
     assert more[:2] == first  # as they were, their seconds included
 
 
