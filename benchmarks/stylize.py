@@ -2,6 +2,7 @@
 
     python benchmarks/stylize.py                    sizes that take minutes
     python benchmarks/stylize.py --large            a picture of 100 megapixels as well
+    python benchmarks/stylize.py --only photographs   what many small photographs cost beside the network
 
 Every way runs the same network on the same picture, in turns, in one process. Writes stylize.json and
 stylize.md beside this file. Memory is the peak of a fresh process that stylizes one picture, torch and all.
@@ -28,14 +29,18 @@ import onnxruntime
 import psutil
 import torch
 
+import metastyle
 from metastyle.core.network import TransformationNetwork
 from metastyle.rendering.onnx import export_onnx
 from metastyle.rendering.stylizer import Stylizer
+from metastyle.weights.builtin_styles import STYLES
 from metastyle.weights.initialization import load_initialization
 
 HERE = Path(__file__).parent
 ROUNDS = {256: 9, 512: 5}
 LARGE = {"512x512": (512, 512), "4K": (2160, 3840), "24 MP": (4000, 6000), "100 MP": (10_000, 10_000)}
+STYLE = STYLES / "mosaic.safetensors"
+PHOTOGRAPHS = 9
 REFERENCE = "onnxruntime, float32"
 
 Way = Callable[[np.ndarray], Any]
@@ -107,6 +112,36 @@ def _ratio(values: list[float], reference: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(values, reference, strict=True))
 
 
+def photographs() -> list[dict[str, Any]]:
+    """Processor seconds for each of many photographs of 256x256 pixels, in three ways.
+
+    ``Stylizer.render`` is the network alone; the others are what a program calls for one photograph after the
+    other. The first photograph, for which a style is read and its renderer built, is left out.
+    """
+    style = metastyle.load(STYLE)
+    renderer = style.stylizer(device="cpu")
+    all_ways: dict[str, Way] = {
+        "Stylizer.render": renderer.render,
+        "style.stylize(photo)": lambda pixels: style.stylize(pixels, device="cpu"),
+        f"metastyle.stylize(photo, '{STYLE.stem}')": lambda pixels: metastyle.stylize(
+            pixels, STYLE.stem, device="cpu"
+        ),
+    }
+    used: dict[str, list[float]] = {name: [] for name in all_ways}
+    rng = np.random.default_rng(0)
+    for _ in range(PHOTOGRAPHS):
+        pixels = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        for name, way in all_ways.items():
+            started = time.process_time()
+            way(pixels)
+            used[name].append(time.process_time() - started)
+    network = used["Stylizer.render"][1:]
+    return [
+        {"way": name, "processor": statistics.median(each[1:]), "ratio_processor": _ratio(each[1:], network)}
+        for name, each in used.items()
+    ]
+
+
 def one_picture(height: int, width: int, threads: int) -> dict[str, Any]:
     """Stylize one picture in this process, with the default settings."""
     torch.set_num_threads(threads)
@@ -165,6 +200,10 @@ def report(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['picture']} | {row['wall']:.1f} | {row['processor']:.1f} | {row['peak'] / 1e9:.2f} GB |"
         )
+    lines += ["", "| many photographs of 256² | processor seconds for each | ratio to the network alone |"]
+    lines += ["|---|---|---|"]
+    for row in result["photographs"]:
+        lines.append(f"| `{row['way']}` | {row['processor']:.3f} | {row['ratio_processor']:.2f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -175,7 +214,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--large", action="store_true")
     parser.add_argument(
-        "--only", choices=["speed", "memory"], help="measure that, and keep the other's numbers"
+        "--only", choices=["speed", "memory", "photographs"], help="measure that, and keep the other numbers"
     )
     parser.add_argument("--one", type=int, nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -184,19 +223,23 @@ def main() -> None:
         return
     torch.set_num_threads(args.threads)
     path = HERE / "stylize.json"
-    result = json.loads(path.read_text()) if args.only and path.is_file() else {"speed": [], "memory": []}
-    result["machine"] = (args.only == "memory" and result.get("machine")) or {
-        "processor": platform.processor() or platform.machine(),
-        "cores": psutil.cpu_count(),
-        "threads": args.threads,
-        "load": psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1),
-        "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
-    if args.only != "memory":
+    kept = json.loads(path.read_text()) if args.only and path.is_file() else {}
+    result: dict[str, Any] = {"speed": [], "memory": [], "photographs": []} | kept
+    if args.only in (None, "speed") or "machine" not in result:
+        result["machine"] = {
+            "processor": platform.processor() or platform.machine(),
+            "cores": psutil.cpu_count(),
+            "threads": args.threads,
+            "load": psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1),
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        }
+    if args.only in (None, "speed"):
         result["speed"] = speed(load_initialization()[0].network.eval(), args.threads)
-    if args.only != "speed":
+    if args.only in (None, "memory"):
         result["memory"] = memory([name for name in LARGE if args.large or name != "100 MP"], args.threads)
+    if args.only in (None, "photographs"):
+        result["photographs"] = photographs()
     path.write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "stylize.md").write_text(report(result))
     print(report(result))

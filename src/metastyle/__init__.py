@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metastyle.core.settings import AdaptationSettings
     from metastyle.errors import MetastyleError
     from metastyle.style import Style
+    from metastyle.training.meta import train
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ _HOME = {
     "blend": "metastyle.api",
     "load": "metastyle.api",
     "stylize": "metastyle.api",
+    "train": "metastyle.training.meta",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "blend",
     "load",
     "stylize",
+    "train",
 ]
 
 

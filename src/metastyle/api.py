@@ -81,28 +81,27 @@ def adapt(
     """Adapt the network to a painting.
 
     Args:
-        painting: the style picture; its transparent parts are ignored.
-        contents: photographs, or a folder of them, to train on; None trains on procedural pictures, and
+        painting: The style picture; its transparent parts are ignored.
+        contents: Photographs, or a folder of them, to train on; None trains on procedural pictures, and
             ``Contents`` describes any mixture of the two.
-        match_color: a photograph whose colors the painting is given first.
-        start: a style, or its file, to start from, such as a draft that deserves more steps.
-        effort: how much time the painting is worth, "draft", "normal" or "fine" (``default_settings``).
-        settings: how to adapt; None is what ``effort`` means on the device.
-        steps, learning_rate, warm_up, schedule, batch, pool, size, style_size, parameters, rank,
-            content_weight, style_weight, balance, grain, seed: single fields of ``AdaptationSettings``, which
-            replace those of ``settings``; None leaves them as they are.
+        match_color: A photograph whose colors the painting is given first.
+        start: A style, or its file, to start from, such as a draft that deserves more steps.
+        effort: How much time the painting is worth, "draft", "normal" or "fine" (``default_settings``).
+        settings: How to adapt; None is what ``effort`` means on the device.
+        steps: This and all keywords up to ``seed`` are fields of ``AdaptationSettings`` and replace those of
+            ``settings``; None leaves a field as it is.
         device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
-        loss_network: a file with VGG-16's weights; None finds or downloads them.
-        cache: a folder in which finished styles are kept, and from which they are taken when everything that
+        loss_network: A file with VGG-16's weights; None finds or downloads them.
+        cache: A folder in which finished styles are kept, and from which they are taken when everything that
             decides the result is the same; None keeps nothing. A folder that cannot be written is no error.
-        refresh_cache: adapt even if ``cache`` holds the style already, and replace it.
-        weights_cache: the folder for downloaded weights; None is the user's cache folder.
-        offline: never download anything.
-        on_download: called with the bytes received, the bytes expected, and the name of what is downloaded.
-        on_step: called after every step; if it returns False, the adaptation ends there and keeps its style.
+        refresh_cache: Adapt even if ``cache`` holds the style already, and replace it.
+        weights_cache: The folder for downloaded weights; None is the user's cache folder.
+        offline: Never download anything.
+        on_download: Called with the bytes received, the bytes expected, and the name of what is downloaded.
+        on_step: Called after every step; if it returns False, the adaptation ends there and keeps its style.
 
     Raises:
-        MetastyleError: a picture cannot be read, a setting is out of range, weights cannot be had, or the
+        MetastyleError: A picture cannot be read, a setting is out of range, weights cannot be had, or the
             loss diverges.
     """
     fields = {
@@ -183,7 +182,7 @@ def load(path: str | Path) -> Style:
     """Read a style file.
 
     Raises:
-        MetastyleError: the file is missing, not a style, truncated, damaged, or made by a newer version.
+        MetastyleError: The file is missing, not a style, truncated, damaged, or made by a newer version.
     """
     return Style.load(path)
 
@@ -193,8 +192,8 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
     """Blend styles: a convex combination of their parameters (the paper, section 4.3).
 
     Args:
-        styles: at least one, all adapted from the same initialization.
-        weights: one number from 0 for each style, not all 0, which are divided by their sum; None blends
+        styles: At least one, all adapted from the same initialization.
+        weights: One number from 0 for each style, not all 0, which are divided by their sum; None blends
             equal parts.
 
     Returns:
@@ -202,7 +201,7 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
         all parameters.
 
     Raises:
-        MetastyleError: there are no styles, unusable weights, or different initializations.
+        MetastyleError: There are no styles, unusable weights, or different initializations.
     """
     if not styles:
         raise MetastyleError("nothing to blend: give at least one style")
@@ -255,7 +254,7 @@ def stylize(
 ) -> Image.Image: ...
 @own_surroundings()
 def stylize(
-    picture: Any,
+    picture: PictureLike | list[Any],
     style: StyleLike | None,
     *,
     regions: Sequence[tuple[PictureLike, StyleLike | None]] = (),
@@ -274,17 +273,16 @@ def stylize(
     """Repaint a picture, a batch of pictures, or a list of either, in one style or in several.
 
     Args:
-        picture: what to repaint; the same kind of thing comes back, as from ``Style.stylize``.
-        style: a style, the path of a style file, or the name of a built-in style. A painting is adapted to
+        picture: What to repaint; the same kind of thing comes back, as from ``Style.stylize``.
+        style: A style, the path of a style file, or the name of a built-in style. A painting is adapted to
             first, with the default settings and on these very pictures. None is the photograph as it is.
-        regions: pairs of a mask and a style, each laid over what came before. A mask is a picture of the
+        regions: Pairs of a mask and a style, each laid over what came before. A mask is a picture of the
             photograph's proportions, white or opaque inside (``images/masks.py``).
-        feather: how soft the masks' edges are, as a share of the picture's long edge.
-        size, keep_color, strength, brush, grain, max_memory, precision, device, batch, progress: as for
-            ``Style.render_many``.
+        feather: How soft the masks' edges are, as a share of the picture's long edge.
+        size: This and all keywords after it are those of ``Style.render_many``.
 
     Raises:
-        MetastyleError: a picture or a style cannot be read, or a keyword is out of range.
+        MetastyleError: A picture or a style cannot be read, or a keyword is out of range.
     """
     options: RenderOptions = {
         "size": size,
@@ -317,7 +315,7 @@ def as_style(
     Files that have not changed are read once, so that calls in a loop share a style and its renderer.
 
     Raises:
-        MetastyleError: the style or the painting cannot be read.
+        MetastyleError: The style or the painting cannot be read.
     """
     if style is None or isinstance(style, Style):
         return style
@@ -352,10 +350,10 @@ def render_regions(
     Every style sees the whole picture, so that its colors do not depend on the shape of its region.
 
     Args:
-        regions, feather: as for ``stylize``.
+        regions: Pairs of a mask and a style, as for ``stylize``.
 
     Raises:
-        MetastyleError: a mask does not have a picture's proportions, or a keyword is out of range.
+        MetastyleError: A mask does not have a picture's proportions, or a keyword is out of range.
     """
     pictures = pictures if size is None else [resize(picture, size) for picture in pictures]
     sizes = {picture.size for picture in pictures}
@@ -391,7 +389,7 @@ def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> A
     """``settings`` with single fields changed.
 
     Raises:
-        MetastyleError: there is no such field, or a value is out of range.
+        MetastyleError: There is no such field, or a value is out of range.
     """
     known = [field.name for field in dataclasses.fields(AdaptationSettings)]
     for name in changes:

@@ -24,7 +24,7 @@ from metastyle.errors import MetastyleError
 from metastyle.images import color
 from metastyle.images.contents import opaque
 from metastyle.images.picture import Picture, resize
-from metastyle.images.picture_like import repaint_alike
+from metastyle.images.picture_like import PictureLike, repaint_alike
 from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer, share_of
 from metastyle.weights.initialization import shipped_initialization
@@ -77,7 +77,7 @@ class Style:
     keeps the renderer that it used last, so that the next pictures need not wait for another.
 
     Raises:
-        MetastyleError: parameters do not fit the network or are not finite, or a field does not hold what is
+        MetastyleError: Parameters do not fit the network or are not finite, or a field does not hold what is
             described below.
     """
 
@@ -85,7 +85,7 @@ class Style:
     """float32 on the CPU, by the network's names: all 1,679,235 parameters, the 3,200 of the instance norms,
     or those and the factors of low-rank changes (``core/low_rank.py``)."""
     kind: StyleKind
-    """Which of the three."""
+    """Which of the three: "all", "instance_norm" or "low_rank"."""
     base: str
     """The sha256 of the initialization that was adapted, as ``weights.tensor_files.tensor_digest`` has it."""
     painting: str
@@ -134,7 +134,7 @@ class Style:
         """Read a style file.
 
         Raises:
-            MetastyleError: the file is missing, not a style, truncated, damaged, or made by a newer version.
+            MetastyleError: The file is missing, not a style, truncated, damaged, or made by a newer version.
         """
         record = read_style(Path(path))
         try:
@@ -147,10 +147,10 @@ class Style:
         """Write the style as a safetensors file, in float16.
 
         Args:
-            overwrite: replace an existing file.
+            overwrite: Replace an existing file.
 
         Raises:
-            MetastyleError: the file exists or cannot be written, or a parameter is beyond float16's range.
+            MetastyleError: The file exists or cannot be written, or a parameter is beyond float16's range.
         """
         record = StyleRecord(*(getattr(self, name) for name in StyleRecord._fields))
         write_style(record, Path(path), overwrite=overwrite)
@@ -164,7 +164,7 @@ class Style:
     @own_surroundings()
     def stylize(
         self,
-        picture: Any,
+        picture: PictureLike | list[Any],
         *,
         size: int | None = None,
         keep_color: bool = False,
@@ -187,7 +187,7 @@ class Style:
             (H, W, 3) for (H, W); a batch for a batch, and a list for a list.
 
         Raises:
-            MetastyleError: a picture cannot be read, or a keyword is out of range.
+            MetastyleError: A picture cannot be read, or a keyword is out of range.
         """
         options: RenderOptions = {
             "size": size,
@@ -250,24 +250,24 @@ class Style:
         """Repaint pictures, which keep their transparency, color profiles and metadata.
 
         Args:
-            size: the long edge of the results in pixels; None keeps each picture's own size.
-            keep_color: keep the photograph's colors and take only light and dark from the style.
+            size: The long edge of the results in pixels; None keeps each picture's own size.
+            keep_color: Keep the photograph's colors and take only light and dark from the style.
             strength: 0 is the photograph, 1 the full style; up to 2, the style is exaggerated.
-            brush: the size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
+            brush: The size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
                 size of the picture; None paints pictures of up to 1024 pixels at their own size and larger
                 ones as with 1.
-            grain: the amount of grain that the network sees in flat areas, 0 to 2; None is the amount that
+            grain: The amount of grain that the network sees in flat areas, 0 to 2; None is the amount that
                 the style was adapted with.
-            max_memory: bytes of working memory; pictures that need more are rendered in strips, exactly.
+            max_memory: Bytes of working memory; pictures that need more are rendered in strips, exactly.
             precision: "bfloat16" is faster on hardware that computes in it; results differ by a few levels
                 of 255.
             device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
-            batch: how many neighboring pictures of one size a GPU renders together at most; None is as many
+            batch: How many neighboring pictures of one size a GPU renders together at most; None is as many
                 as fit into its memory.
-            progress: called with the finished share, up to 1.0; an exception that it raises ends the work.
+            progress: Called with the finished share, up to 1.0; an exception that it raises ends the work.
 
         Raises:
-            MetastyleError: a keyword is out of range, or memory runs out.
+            MetastyleError: A keyword is out of range, or memory runs out.
         """
         _check_strength(strength)
         check_brush(brush)
@@ -311,11 +311,11 @@ class Style:
         Calls with the same arguments, one after the other, return the same renderer.
 
         Args:
-            strength: above 1, the style is exaggerated; below 1, it is for the caller to mix the result with
+            strength: Above 1, the style is exaggerated; below 1, it is for the caller to mix the result with
                 the photograph.
 
         Raises:
-            MetastyleError: an argument is out of range.
+            MetastyleError: An argument is out of range.
         """
         asked = _Asked(device, max_memory, strength, self.grain if grain is None else grain, precision)
         kept = self._kept.get(asked)
@@ -336,10 +336,10 @@ class Style:
         """The style as an ordinary feed-forward network in evaluation mode, which belongs to the caller.
 
         Args:
-            strength: above 1, the parameters go beyond the style, further away from the initialization.
+            strength: Above 1, the parameters go beyond the style, further away from the initialization.
 
         Raises:
-            MetastyleError: the style was adapted from another initialization, which would be needed.
+            MetastyleError: The style was adapted from another initialization, which would be needed.
         """
         if not self.needs_base and strength == 1:
             return network_of(self.parameters)

@@ -36,12 +36,19 @@ class AdaptationStep:
     """What is known after a step; the losses are those of the step's own contents, before its update."""
 
     step: int
+    """The number of steps taken."""
     steps: int
+    """The number of steps to take in all."""
     total: float
+    """The perceptual loss."""
     content: float
+    """Its content loss, weighted."""
     style: float
+    """Its style loss, weighted."""
     seconds: float
+    """The time since the first step began."""
     seconds_left: float
+    """The time that the other steps will probably take."""
     preview: Callable[[Tensor], Tensor]
     """Renders pictures (B, 3, H, W) in [0, 1], sides a multiple of 4, with the parameters as they are now."""
     parameters: Callable[[], Parameters]

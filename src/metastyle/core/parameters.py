@@ -24,7 +24,7 @@ def parameter_shapes(kind: StyleKind, rank: int = 0) -> dict[str, tuple[int, ...
     """The name and shape of every parameter in a style of this kind; ``rank`` is for ``low_rank``.
 
     Raises:
-        MetastyleError: there is no such kind, or no such rank.
+        MetastyleError: There is no such kind, or no such rank.
     """
     if kind not in ("all", "low_rank", "instance_norm"):
         raise MetastyleError(f"a style's kind is {kind!r}: use all, low_rank or instance_norm")
@@ -49,7 +49,7 @@ def checked_parameters(parameters: Mapping[str, Tensor], kind: StyleKind) -> Par
     """Copies of a style's parameters on the CPU, in the network's order.
 
     Raises:
-        MetastyleError: a parameter is missing, unknown, of the wrong shape, not float32, or not finite.
+        MetastyleError: A parameter is missing, unknown, of the wrong shape, not float32, or not finite.
     """
     shapes = parameter_shapes(kind, rank_of(parameters) if kind == "low_rank" else 0)
     missing, unknown = shapes.keys() - parameters.keys(), parameters.keys() - shapes.keys()
@@ -71,8 +71,8 @@ def full_parameters(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor]
     """All parameters of the network: a style's own, and those of ``base`` that it leaves as they are.
 
     Args:
-        parameters: a style's parameters, of any kind.
-        base: all parameters of the initialization that was adapted, on any device.
+        parameters: A style's parameters, of any kind.
+        base: All parameters of the initialization that was adapted, on any device.
 
     Returns:
         float32 tensors on the CPU that need no gradients.
@@ -85,7 +85,7 @@ def blending_shares(weights: Sequence[float] | None, count: int) -> list[float]:
     """``weights`` divided by their sum; None means equal shares.
 
     Raises:
-        MetastyleError: not ``count`` weights, a negative or infinite one, or zeros only.
+        MetastyleError: Not ``count`` weights, a negative or infinite one, or zeros only.
     """
     weights = [1.0] * count if weights is None else weights
     if len(weights) != count:
@@ -112,8 +112,8 @@ def strengthen(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor], str
     """theta + strength (w - theta): beyond 1, further away from theta than adaptation went.
 
     Args:
-        parameters: w, all parameters of the network.
-        base: theta, all parameters of the initialization that was adapted to w.
+        parameters: W, all parameters of the network.
+        base: Theta, all parameters of the initialization that was adapted to w.
     """
     return {
         name: base[name].detach() + strength * (w - base[name].detach()) for name, w in parameters.items()

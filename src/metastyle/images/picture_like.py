@@ -31,7 +31,7 @@ def read_picture(given: PictureLike) -> Picture:
     """Read one picture of any kind.
 
     Raises:
-        MetastyleError: it cannot be read, or it is a batch of several.
+        MetastyleError: It cannot be read, or it is a batch of several.
     """
     pictures = read_pictures(given)
     if len(pictures) > 1:
@@ -43,7 +43,7 @@ def read_pictures(given: PictureLike) -> list[Picture]:
     """Read the pictures of a batch, or one picture of any other kind.
 
     Raises:
-        MetastyleError: it cannot be read.
+        MetastyleError: It cannot be read.
     """
     if isinstance(given, Picture):
         return [given]
@@ -60,7 +60,7 @@ def repaint_alike(given: Any, repaint: Callable[[list[Picture]], list[Picture]])
     A path, bytes and an open file become PIL images.
 
     Raises:
-        MetastyleError: a picture cannot be read.
+        MetastyleError: A picture cannot be read.
     """
     every = given if isinstance(given, list) else [given]
     read = [read_pictures(one) for one in every]

@@ -44,7 +44,7 @@ def load_initialization(path: Path | None = None) -> tuple[Initialization, str]:
         ``tensor_digest`` of its numbers, which every style that was adapted from it states as its base.
 
     Raises:
-        MetastyleError: the file is missing, unknown, truncated, damaged, or made by a newer version.
+        MetastyleError: The file is missing, unknown, truncated, damaged, or made by a newer version.
     """
     if path is not None:
         return _read(path)
@@ -90,13 +90,13 @@ def save_initialization(
     Equal arguments give equal bytes.
 
     Args:
-        settings: how it was trained, as values that JSON can hold.
+        settings: How it was trained, as values that JSON can hold.
 
     Returns:
         The hash of the numbers as they were rounded: what ``load_initialization`` returns for the file.
 
     Raises:
-        MetastyleError: a number is beyond float16's range, or ``path`` cannot be written.
+        MetastyleError: A number is beyond float16's range, or ``path`` cannot be written.
     """
     state = initialization.state_dict()
     tensors = {name: t if name in _EXACT else t.to(torch.float16) for name, t in state.items()}

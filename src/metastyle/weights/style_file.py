@@ -42,7 +42,7 @@ def write_style(style: StyleRecord, path: Path, *, overwrite: bool = False) -> N
     A file takes 3.4 MB for all parameters, 85 kB for changes of rank 2, and 16 kB for the instance norms.
 
     Raises:
-        MetastyleError: a parameter is beyond the range of float16, or ``path`` exists or cannot be written.
+        MetastyleError: A parameter is beyond the range of float16, or ``path`` exists or cannot be written.
     """
     tensors = {name: p.to(torch.float16) for name, p in style.parameters.items()}
     for name, tensor in tensors.items():
@@ -69,7 +69,7 @@ def read_style(path: Path) -> StyleRecord:
     Whether its numbers and its provenance make sense is for ``metastyle.Style`` to check.
 
     Raises:
-        MetastyleError: the file is missing, not a style, truncated, damaged, or made by a newer version.
+        MetastyleError: The file is missing, not a style, truncated, damaged, or made by a newer version.
     """
     content = decode(read_bytes(path, _LARGEST), str(path))
     metadata = content.metadata
@@ -102,12 +102,12 @@ def style_cache_path(
     """Where the cache keeps the style of one adaptation: its name is a hash of all that decides the result.
 
     Args:
-        cache_dir: the folder of the cache, which need not exist.
-        painting: the hash of the painting's pixels.
-        base: the hash of the initialization.
-        settings: those of the adaptation, as values that JSON can hold.
-        contents: the hash of what the adaptation trains on.
-        start: the hash of the parameters that the adaptation starts from, if it does not start from Psi's.
+        cache_dir: The folder of the cache, which need not exist.
+        painting: The hash of the painting's pixels.
+        base: The hash of the initialization.
+        settings: Those of the adaptation, as values that JSON can hold.
+        contents: The hash of what the adaptation trains on.
+        start: The hash of the parameters that the adaptation starts from, if it does not start from Psi's.
     """
     record: dict[str, Any] = {"painting": painting, "base": base, "settings": dict(settings)}
     record |= {"contents": contents, "start": start}
