@@ -12,7 +12,7 @@ import pytest
 from metastyle.cli import batch
 from metastyle.cli.batch import Batch, Paint, arrivals
 from metastyle.cli.inputs import Job
-from metastyle.cli.progress import Display, Speaker
+from metastyle.cli.output import Display, Speaker
 from metastyle.images.picture import Picture
 
 Draw = Callable[..., Path]

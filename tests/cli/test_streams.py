@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from metastyle.cli import streams
-from metastyle.cli.progress import Speaker, complain
+from metastyle.cli.output import Speaker, complain
 from metastyle.cli.streams import STDERR, STDOUT, Outlet, guarded
 
 Run = Callable[..., Any]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from metastyle.cli.threads import SETTINGS
+from metastyle.cli.main import WAITING as SETTINGS
 
 _CLEAN = {name: value for name, value in os.environ.items() if name not in SETTINGS}
 

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from metastyle.cli.inputs import PIPE, Job
-from metastyle.cli.outcome import BUG, explain
-from metastyle.cli.pipes import source
-from metastyle.cli.progress import Display, Speaker, seconds
+from metastyle.cli.inputs import PIPE, Job, source
+from metastyle.cli.output import BUG, Display, Speaker, explain, seconds
 from metastyle.cli.streams import STDERR, STDOUT
 from metastyle.errors import MetastyleError
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metastyle.cli.inputs import source
+from metastyle.cli.output import Display
 from metastyle.cli.photos import is_pattern
-from metastyle.cli.pipes import source
-from metastyle.cli.progress import Display
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
-    from metastyle.cli.pipes import Piped
+    from metastyle.cli.inputs import Piped
     from metastyle.films.clip import Clip
     from metastyle.images.contents import Contents
     from metastyle.images.picture import Picture

@@ -1,9 +1,11 @@
-"""What is given on the command line, checked before any work."""
+"""Paths on the command line: files, pipes, folders and results, checked before any work."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
 from math import inf
@@ -66,6 +68,40 @@ def is_pipe(path: Path) -> bool:
 def is_nameless(path: Path) -> bool:
     """Whether the path says nothing about the picture: ``-``, ``/dev/stdin``, ``/dev/fd/63``."""
     return path == PIPE or re.match(r"/(dev/(stdin|fd/)|proc/)", str(path)) is not None
+
+
+class Piped(io.BytesIO):
+    """What came through a pipe, under a name that errors can use."""
+
+    name = "stdin"
+
+
+_read: dict[Path, tuple[object, Piped]] = {}
+
+
+def source(path: Path) -> Path | Piped:
+    """A file's path, or what came through a pipe."""
+    return read_pipe(path) if is_pipe(path) else path
+
+
+def read_pipe(path: Path = PIPE) -> Piped:
+    """Everything that comes through, read when it is first asked for."""
+    this: object = sys.stdin if path == PIPE else path.stat().st_ino
+    if path not in _read or _read[path][0] != this:
+        _read[path] = (this, _everything(path))
+    return _read[path][1]
+
+
+def _everything(path: Path) -> Piped:
+    if path != PIPE:
+        content = Piped(path.read_bytes())
+        content.name = str(path)
+        return content
+    if sys.stdin is None:
+        raise MetastyleError("- reads a picture from stdin, which is closed: give a file name")
+    if sys.stdin.isatty():
+        raise MetastyleError("- reads a picture from a pipe, and stdin is a terminal: give a file name")
+    return Piped(sys.stdin.buffer.read())
 
 
 def check_is_file(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
@@ -23,10 +24,18 @@ from metastyle.cli.commands.train_baseline import train_baseline
 from metastyle.cli.commands.video import video
 from metastyle.cli.commands.weights import weights
 from metastyle.cli.inputs import PIPE, expand_home
-from metastyle.cli.outcome import BROKEN_PIPE, USAGE, explain
-from metastyle.cli.progress import complain, to_json
+from metastyle.cli.options import Common
+from metastyle.cli.output import (
+    BROKEN_PIPE,
+    DONE,
+    USAGE,
+    Outcome,
+    complain,
+    explain,
+    report,
+    report_error,
+)
 from metastyle.cli.streams import STDERR, STDOUT, guarded
-from metastyle.cli.threads import wait_asleep
 
 HELP = """\
 Teach it any painting in seconds, then it repaints your photographs.
@@ -36,7 +45,7 @@ Teach it any painting in seconds, then it repaints your photographs.
 'metastyle COMMAND --help' shows what a command can do, with examples.
 """
 
-COMMANDS: tuple[Callable[..., int] | App, ...] = (
+COMMANDS: tuple[Callable[..., Outcome | int] | App, ...] = (
     stylize,
     video,
     adapt,
@@ -50,6 +59,9 @@ COMMANDS: tuple[Callable[..., int] | App, ...] = (
     weights,
     doctor,
 )
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Variables by which users decide how idle threads wait: the standard's, GCC's, LLVM's and Intel's."""
 
 app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
 for position, command in enumerate(COMMANDS):
@@ -84,18 +96,15 @@ def _expanded(token: str) -> str:
 def _run(tokens: list[str]) -> int:
     try:
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
-        code = command(*bound.args, **bound.kwargs)
+        outcome = command(*bound.args, **bound.kwargs)
+        if isinstance(outcome, Outcome):
+            return report(outcome, bound.arguments.get("common", Common()))
     except (Exception, KeyboardInterrupt) as error:
         # Looked for by hand, because the command line itself may be what is wrong.
         if "--debug" in tokens:
             traceback.print_exc(file=STDERR)
-        line, code = explain(error)
-        complain(line)
-        if "--json" in tokens:
-            document = {"outputs": [], "errors": [{"error": line}], "exit_code": code}
-            STDOUT.deliver(to_json(document) + "\n")
-        return code
-    return code if isinstance(code, int) else 0
+        return report_error(error, json="--json" in tokens)
+    return outcome if isinstance(outcome, int) else DONE
 
 
 def _conclude(code: int) -> int:
@@ -108,3 +117,15 @@ def _conclude(code: int) -> int:
         code = code or USAGE
     STDERR.flush()
     return code
+
+
+def wait_asleep() -> None:
+    """Let OpenMP's idle threads sleep, unless the user has decided how they wait.
+
+    Between two parallel pieces of work they spin for a few milliseconds, in case the next piece comes at
+    once. On a busy machine, spinning takes the processor from the very thread that is waited for, and a
+    picture takes several times as long (benchmarks/waiting.md). The runtime reads its settings while torch
+    is loaded: afterwards this does nothing.
+    """
+    if "torch" not in sys.modules and not any(name in os.environ for name in WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -324,7 +324,7 @@ def _exists(path: Path) -> bool:
 
 
 def _digest(photo: Path) -> str:
-    from metastyle.cli.pipes import source
+    from metastyle.cli.inputs import source
     from metastyle.images.origin import photo_digest
 
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
+from metastyle.cli.contents import asked_for
 from metastyle.cli.inputs import (
     FILMS,
     PIPE,
@@ -15,7 +18,9 @@ from metastyle.cli.inputs import (
     check_is_file,
     expand_home,
     is_nameless,
+    source,
 )
+from metastyle.cli.options import Learning, Sources
 from metastyle.errors import MetastyleError
 from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
@@ -133,3 +138,38 @@ def _located(text: str) -> Part:
             + (f"did you mean {near[0]}?" if near else "'metastyle styles' lists them")
         )
     return Part(builtin, weight)
+
+
+def look_digest(
+    parts: Sequence[Part],
+    masks: Sequence[Masked],
+    learning: Learning,
+    sources: Sources,
+    **options: Any,
+) -> str:
+    """Of the contents of styles and masks and of what was asked for.
+
+    Learning counts as it was asked for, not as it went: the defaults of another machine, or other photographs
+    to learn on because they came to the folder, are no reason to paint everything again; ``--content`` is.
+    """
+    painted = any(part.is_painting for part in [*parts, *(one.part for one in masks if one.part)])
+    record = {
+        "styles": [_part(part) for part in parts],
+        "masks": [[_content(one.mask), one.part and _part(one.part)] for one in masks],
+        "learning": vars(learning) if painted else None,
+        "contents": asked_for(sources.content) if painted else None,
+        "options": options,
+    }
+    from metastyle.images.origin import digest
+
+    return digest(json.dumps(record, sort_keys=True).encode())
+
+
+def _part(part: Part) -> list[Any]:
+    return [_content(part.path), part.weight]
+
+
+def _content(path: Path) -> str:
+    from metastyle.images.origin import photo_digest
+
+    return photo_digest(source(path))

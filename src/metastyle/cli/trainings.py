@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from metastyle.cli.outcome import INTERRUPTED
-from metastyle.cli.progress import Speaker, complain, seconds
+from metastyle.cli.output import INTERRUPTED, Speaker, complain, seconds
 
 if TYPE_CHECKING:
     from metastyle.training.events import Finished

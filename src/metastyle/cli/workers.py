@@ -14,7 +14,7 @@ import torch
 
 from metastyle.cli.batch import Paint, repaint_one
 from metastyle.cli.inputs import Job
-from metastyle.cli.outcome import BUG, explain
+from metastyle.cli.output import BUG, explain
 from metastyle.errors import MetastyleError
 from metastyle.images.decode import open_picture
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metastyle import api
-from metastyle.cli import adapting as teaching
+from metastyle.cli import adaptation as teaching
 from metastyle.cli.commands import adapt as command
 from metastyle.images.decode import open_picture
 

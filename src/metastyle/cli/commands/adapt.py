@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.cli.adapting import Preview, teach
+from metastyle.cli.adaptation import Preview, teach
 from metastyle.cli.inputs import (
     STYLE_SUFFIX,
     check_is_file,
@@ -16,8 +16,7 @@ from metastyle.cli.inputs import (
     is_nameless,
 )
 from metastyle.cli.options import FLAG, Common, Learning, Sources
-from metastyle.cli.outcome import INTERRUPTED
-from metastyle.cli.progress import Display, Speaker, StopRequest, complain, seconds
+from metastyle.cli.output import INTERRUPTED, Display, Speaker, StopRequest, complain, seconds
 from metastyle.cli.styles import Part
 from metastyle.errors import MetastyleError
 

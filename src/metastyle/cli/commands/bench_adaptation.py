@@ -14,7 +14,7 @@ from metastyle.cli.comparison import choose, read_lists
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import check_number, parse_shard
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.progress import Display, Speaker, complain
+from metastyle.cli.output import Display, Speaker, complain
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from metastyle.cli.comparison import failures, makers, read_pairs
 from metastyle.cli.inputs import check_number
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.progress import Display, Speaker, complain
+from metastyle.cli.output import Display, Speaker, complain
 
 if TYPE_CHECKING:
     from metastyle.bench.pictures import Painted

@@ -12,7 +12,7 @@ from metastyle.cli.comparison import failures, makers, read_pairs
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import check_number
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.progress import Display, Speaker, complain
+from metastyle.cli.output import Display, Speaker, complain
 
 
 def quality(

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common
-from metastyle.cli.progress import Speaker
+from metastyle.cli.output import Speaker
 
 
 def report(

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from metastyle.cli.comparison import makers
 from metastyle.cli.inputs import check_is_file, check_number
 from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.progress import Display, Speaker
+from metastyle.cli.output import Display, Speaker
 from metastyle.errors import MetastyleError
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.progress import Display, Speaker
+from metastyle.cli.output import Display, Speaker
 from metastyle.errors import MetastyleError
 
 

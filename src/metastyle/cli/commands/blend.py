@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.inputs import STYLE_SUFFIX, check_is_file, check_number, check_output, check_picture_output
 from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.progress import Display, Speaker
+from metastyle.cli.output import Display, Speaker
 from metastyle.cli.styles import read_parts, weights_of
 from metastyle.errors import MetastyleError
 

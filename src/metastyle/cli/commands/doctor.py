@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from metastyle.cli.options import Common
-from metastyle.cli.progress import Display, Speaker, seconds
+from metastyle.cli.output import Display, Speaker, seconds
 
 
 def doctor(

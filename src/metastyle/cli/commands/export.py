@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.inputs import PIPE, check_is_file, check_output
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.progress import Speaker
+from metastyle.cli.output import Speaker
 from metastyle.errors import MetastyleError
 
 _SUFFIX = ".onnx"

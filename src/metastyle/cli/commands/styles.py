@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.inputs import WRITABLE, check_is_file, check_output
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.progress import Display, Speaker
+from metastyle.cli.output import Display, Speaker
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:

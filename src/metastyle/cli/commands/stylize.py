@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from metastyle.cli.adapting import obtain
+from metastyle.cli.adaptation import obtain
 from metastyle.cli.batch import Batch, Paint, arrivals
 from metastyle.cli.contents import photographs
 from metastyle.cli.extras import needs
@@ -22,15 +22,13 @@ from metastyle.cli.inputs import (
     is_folder,
     is_pipe,
     parse_shard,
+    source,
 )
-from metastyle.cli.looks import look_digest
 from metastyle.cli.options import FLAG, Bytes, Common, Learning, Sources, Whole
-from metastyle.cli.outcome import BUG, INTERRUPTED
+from metastyle.cli.output import BUG, INTERRUPTED, Display, Speaker, complain
 from metastyle.cli.photos import Plan, is_single, plan
-from metastyle.cli.pipes import source
-from metastyle.cli.progress import Display, Speaker, complain
 from metastyle.cli.streams import STDOUT
-from metastyle.cli.styles import mixture_name, read_masks, read_parts
+from metastyle.cli.styles import look_digest, mixture_name, read_masks, read_parts
 from metastyle.errors import MetastyleError
 
 MAX_SIZE = 100_000

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.progress import Display, Speaker, seconds
+from metastyle.cli.output import Display, Speaker, seconds
 from metastyle.cli.trainings import conclude
 from metastyle.errors import MetastyleError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.progress import Display, Speaker, seconds
+from metastyle.cli.output import Display, Speaker, seconds
 from metastyle.cli.trainings import conclude
 
 if TYPE_CHECKING:

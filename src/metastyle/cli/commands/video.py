@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metastyle.cli.adapting import Taught, obtain
+from metastyle.cli.adaptation import Taught, obtain
 from metastyle.cli.contents import frames
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import (
@@ -26,8 +26,7 @@ from metastyle.cli.inputs import (
     is_pipe,
 )
 from metastyle.cli.options import FLAG, Bytes, Common, Learning, Sources, Time, Whole
-from metastyle.cli.outcome import INTERRUPTED, explain
-from metastyle.cli.progress import Display, Speaker, StopRequest, complain, seconds
+from metastyle.cli.output import INTERRUPTED, Display, Speaker, StopRequest, complain, explain, seconds
 from metastyle.cli.styles import mixture_name, read_parts
 from metastyle.errors import MetastyleError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.progress import Display, Speaker, complain
+from metastyle.cli.output import Display, Speaker, complain
 from metastyle.errors import MetastyleError
 
 

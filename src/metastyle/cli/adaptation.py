@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metastyle.cli.contents import learning_contents, remembered_otherwise
+from metastyle.cli.inputs import source
 from metastyle.cli.options import Learning, Sources
-from metastyle.cli.pipes import source
-from metastyle.cli.progress import Display
+from metastyle.cli.output import Display
 from metastyle.cli.styles import Part, weights_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import signal
 import pytest
 from rich.console import Console
 
-from metastyle.cli import progress
-from metastyle.cli.progress import Display, Speaker, StopRequest, complain, seconds
+from metastyle.cli import output
+from metastyle.cli.output import Display, Speaker, StopRequest, complain, seconds
 from metastyle.core.adaptation import AdaptationStep
 
 
@@ -62,7 +62,7 @@ def test_quiet_shows_nothing(terminal: bool) -> None:
 
 
 def test_a_log_hears_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(output, "LINE_EVERY", 0.0)
     shown = _shown(terminal=False).splitlines()
     assert shown[0] == "fetching vgg16: 50% 5.0 of 10.0 MB"
     assert [line.split("  ")[0] for line in shown[1:5]] == [
@@ -100,7 +100,7 @@ def test_names_do_not_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_download_of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(output, "LINE_EVERY", 0.0)
     stream = io.StringIO()
     with Display(console=Console(file=stream)) as display:
         display.download(5, 0, "vgg16")

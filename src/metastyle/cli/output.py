@@ -1,4 +1,4 @@
-"""The one progress display: downloads, adaptation steps and rendering, all on stderr."""
+"""All that commands say: progress on stderr, outcomes on stdout, errors in one line, and the exit code."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
+
+from metastyle.cli.inputs import PIPE
+from metastyle.cli.options import Common
 from metastyle.cli.streams import BARS, STDERR, STDOUT
+from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
     from metastyle.core.adaptation import AdaptationStep
+
+DONE = 0
+SOME_FAILED = 1
+USAGE = 2
+BUG = 70
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+_ONE_A_CALL = {"video": "film", "adapt": "painting", "export": "style"}
 
 LINE_EVERY = 10.0
 """Seconds between two lines where stderr is no terminal."""
@@ -147,6 +162,103 @@ def complain(line: str) -> None:
 def printable(text: str) -> str:
     """Without what would move a terminal's cursor or change its colors: names of files can hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command has done, as it is said to people, to programs and to the shell."""
+
+    command: str
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    """For ``--json``: what was written, a record each."""
+    errors: list[Any] = field(default_factory=list)
+    """For ``--json``: what could not be done."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """For ``--json``: whatever is particular to the command."""
+    lines: list[str] = field(default_factory=list)
+    """For people, on stdout."""
+    problems: list[str] = field(default_factory=list)
+    """For people, on stderr, even with ``--quiet``."""
+    code: int = DONE
+
+
+def report(outcome: Outcome, common: Common) -> int:
+    """Say what a command has done; the exit code."""
+    speaker = Speaker(common.json, common.quiet)
+    speaker.document(
+        {
+            "command": outcome.command,
+            "outputs": outcome.outputs,
+            **outcome.details,
+            "errors": outcome.errors,
+            "exit_code": outcome.code,
+        }
+    )
+    for line in outcome.lines:
+        speaker.line(line)
+    for problem in outcome.problems:
+        complain(problem)
+    return outcome.code
+
+
+def report_error(error: BaseException, *, json: bool) -> int:
+    """Say what stopped a command; the exit code."""
+    line, code = explain(error)
+    complain(line)
+    if json:
+        document = {"outputs": [], "errors": [{"error": line}], "exit_code": code}
+        STDOUT.deliver(to_json(document) + "\n")
+    return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """One line that says what is wrong, and the exit code."""
+    line, code = _explain(error)
+    return " ".join(line.replace(str(PIPE), "-").split()), code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, MissingArgumentError):
+        return _missing(error), USAGE
+    if isinstance(error, UnusedCliTokensError):
+        return _left_over(error), USAGE
+    if isinstance(error, MetastyleError | CycloptsError):
+        return str(error), USAGE
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED
+    if _is_out_of_memory(error):
+        return "not enough memory: use --max-memory 1GB, a smaller --size, or close other programs", USAGE
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}", USAGE
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"unexpected {what} (this is a bug; --debug shows where)", BUG
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's own are RuntimeErrors: a subclass on accelerators, a plain one from the CPU's allocator.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def _left_over(error: UnusedCliTokensError) -> str:
+    command = " ".join(error.command_chain or ())
+    rest = " ".join(error.unused_tokens or ())
+    if command in _ONE_A_CALL:
+        return f"{command} does one {_ONE_A_CALL[command]} a call: call it again for {rest}"
+    return f"{command} has no use for: {rest}; 'metastyle {command} --help' shows examples"
+
+
+def _missing(error: MissingArgumentError) -> str:
+    command = " ".join(error.command_chain or ())
+    name = error.argument.name if error.argument else ""
+    help_ = f"'metastyle {command} --help' shows examples"
+    if name == "--style" and not error.tokens_so_far and error.keyword is None:
+        return f"{command} needs a style: add --style PAINTING (any picture) or a .safetensors file; {help_}"
+    return f"{command} needs {name}; {help_}"
 
 
 class StopRequest:
