@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.progress import Speaker
+from metastyle.cli.output import Speaker
 from metastyle.errors import MetastyleError
 
 
