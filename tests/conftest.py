@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from metastyle.core.loss_network import LossNetwork
+from metastyle.core.network import TransformationNetwork, instance_norm_parameters
 from metastyle.weights.vgg16 import load_loss_network
 from metastyle.weights.weight_file import UnreachableWeightsError
 
@@ -19,6 +22,30 @@ def loss_network() -> LossNetwork:
         return load_loss_network()
     except UnreachableWeightsError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def network() -> TransformationNetwork:
+    """Random, with norms that are not the identity and results far from gray."""
+    torch.manual_seed(0)
+    network = TransformationNetwork().eval()
+    with torch.no_grad():
+        for parameter in instance_norm_parameters(network).values():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        network.out.weight.mul_(5)
+    return network
+
+
+@pytest.fixture(scope="session")
+def make_picture() -> Callable[..., np.ndarray]:
+    def make(height: int, width: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
+        """Noise over a ramp: every part has other statistics than the whole."""
+        noise = np.random.default_rng(seed).random((height, width, 3))
+        ramp = np.linspace(0, 0.6, height)[:, None, None] * np.linspace(0.2, 1, width)[None, :, None]
+        values = ramp + 0.4 * noise
+        return (values * (1 if dtype == np.float32 else np.iinfo(dtype).max)).astype(dtype)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.films.clip import open_clip
 from metastyle.films.encode import choose_encoding
 from metastyle.films.job import FilmJob
-from metastyle.films.temporal import StillnessSettings, StillPainter
+from metastyle.films.temporal import TemporalPainter, TemporalSettings
 from metastyle.rendering.frozen import FrozenStylizer
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 2, "device": "cpu"}
@@ -89,7 +89,7 @@ def film(style: metastyle.Style) -> Callable[[Path], list[np.ndarray]]:
         clip = make_clip(folder / "clip.mp4", moving(4))
         out = folder / "painted.mkv"
         job = FilmJob(open_clip(clip), out, choose_encoding(out, None, 10), identity={})
-        painter = StillPainter(style.stylizer(device="cpu"), StillnessSettings(every=2), keep_color=True)
+        painter = TemporalPainter(style.stylizer(device="cpu"), TemporalSettings(every=2), keep_color=True)
         for _ in job.run(painter):
             pass
         job.finish()

@@ -26,7 +26,7 @@ from metastyle.films.clip import open_clip
 from metastyle.films.encode import choose_encoding
 from metastyle.films.job import FilmJob
 from metastyle.films.painter import Painter, frame_by_frame
-from metastyle.films.temporal import StillnessSettings, StillPainter
+from metastyle.films.temporal import TemporalPainter
 from metastyle.rendering.onnx import OnnxStylizer, export_onnx
 from metastyle.style import Style
 
@@ -78,7 +78,6 @@ def ways(style: Style, folder: Path, threads: int) -> dict[str, Callable[[Path, 
     export_onnx(style.network(), folder / "style.onnx")
     engine = OnnxStylizer(folder / "style.onnx", threads=threads)
     stylizer = style.stylizer()
-    no_smoothing = StillnessSettings(smoothing=0)
     return {
         REFERENCE: lambda clip, out: loop(clip, out, style.stylize),
         "loop over onnxruntime": lambda clip, out: loop(clip, out, engine.render),
@@ -86,9 +85,9 @@ def ways(style: Style, folder: Path, threads: int) -> dict[str, Callable[[Path, 
             clip, out, frame_by_frame(stylizer)
         ),
         "metastyle video, no smoothing": lambda clip, out: film(
-            clip, out, StillPainter(stylizer, no_smoothing)
+            clip, out, TemporalPainter(stylizer, smoothing=0)
         ),
-        "metastyle video": lambda clip, out: film(clip, out, StillPainter(stylizer)),
+        "metastyle video": lambda clip, out: film(clip, out, TemporalPainter(stylizer)),
     }
 
 

@@ -65,7 +65,7 @@ def outcomes(whole: list[Path], folder: Path) -> Iterator[str]:
         painted = 0
         try:
             clip = open_clip(path)
-            job = FilmJob(clip, out, choose_encoding(out, None, None), identity={}, frames_per_part=5)
+            job = FilmJob(clip, out, choose_encoding(out, None, None), identity={}, frames_per_segment=5)
             for progress in job.run(FrameByFrame(lambda pixels: pixels)):
                 painted = progress.frames
             notes = job.finish()

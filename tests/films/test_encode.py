@@ -12,17 +12,17 @@ from clips import STEP, make_clip, moving, shown
 from metastyle.errors import MetastyleError
 from metastyle.films.clip import Colors, open_clip
 from metastyle.films.decode import Damage
-from metastyle.films.encode import CODECS, Encoding, Look, Piece, PieceWriter, choose_encoding
+from metastyle.films.encode import CODECS, Encoding, FilmFormat, Segment, SegmentWriter, choose_encoding
 from metastyle.films.frames import read_frames
 
 
-def look_of(size: tuple[int, int], *, full_range: bool = False, matrix: int = 6) -> Look:
-    return Look(*size, Fraction(1, 12800), Fraction(25), Fraction(1), Colors(matrix, 2, 2, full_range))
+def film_format_of(size: tuple[int, int], *, full_range: bool = False, matrix: int = 6) -> FilmFormat:
+    return FilmFormat(*size, Fraction(1, 12800), Fraction(25), Fraction(1), Colors(matrix, 2, 2, full_range))
 
 
-def write(path: Path, look: Look, encoding: Encoding, count: int = 6) -> Piece:
-    writer = PieceWriter(path, look, encoding)
-    for number, picture in enumerate(moving(count, (look.width, look.height))):
+def write(path: Path, film_format: FilmFormat, encoding: Encoding, count: int = 6) -> Segment:
+    writer = SegmentWriter(path, film_format, encoding)
+    for number, picture in enumerate(moving(count, (film_format.width, film_format.height))):
         writer.add(picture, 1000 + STEP * number, STEP)
     return writer.close()
 
@@ -31,8 +31,8 @@ def write(path: Path, look: Look, encoding: Encoding, count: int = 6) -> Piece:
 def test_what_is_encoded_comes_back(codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SVT_LOG", "1")
     path = tmp_path / "a.mp4"
-    piece = write(path, look_of((64, 48)), Encoding(codec, 8))
-    assert dataclasses.replace(piece, delay=0) == Piece(6, 1000, 1000 + 5 * STEP, 1000 + 6 * STEP, 0)
+    segment = write(path, film_format_of((64, 48)), Encoding(codec, 8))
+    assert dataclasses.replace(segment, delay=0) == Segment(6, 1000, 1000 + 5 * STEP, 1000 + 6 * STEP, 0)
     clip = open_clip(path)
     frames = list(read_frames(clip, Damage()))
     assert [f.pts for f in frames] == [STEP * i for i in range(6)]
@@ -44,7 +44,7 @@ def test_what_is_encoded_comes_back(codec: str, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("matrix", [1, 6, 9])
 def test_colors_survive_and_are_marked(matrix: int, full_range: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    write(path, look_of((64, 48), full_range=full_range, matrix=matrix), Encoding(quality=1))
+    write(path, film_format_of((64, 48), full_range=full_range, matrix=matrix), Encoding(quality=1))
     clip = open_clip(path)
     assert (clip.stored.matrix, clip.stored.full_range) == (matrix, full_range)
     frames = [f.pixels.astype(int) for f in read_frames(clip, Damage())]
@@ -54,7 +54,7 @@ def test_colors_survive_and_are_marked(matrix: int, full_range: bool, tmp_path: 
 def test_color_lies_where_decoders_expect_it(tmp_path: Path) -> None:
     """Were it half a pixel to the right, as libswscale puts it, this error would be 3.4."""
     path = tmp_path / "a.mp4"
-    write(path, look_of((64, 48)), Encoding(quality=1), count=3)
+    write(path, film_format_of((64, 48)), Encoding(quality=1), count=3)
     pictures = [f.pixels.astype(int) for f in read_frames(open_clip(path), Damage())]
     errors = np.array([a - b for a, b in zip(pictures, moving(3), strict=True)])
     assert np.abs(errors).mean() < 1.2
@@ -66,9 +66,9 @@ def test_odd_sides_lose_a_row_or_column(tmp_path: Path) -> None:
             tmp_path / "a.mkv", moving(2, (65, 49)), codec="ffv1", pixel_format="bgr0", options={}, sound=None
         )
     )
-    look = Look.of(clip, None)
-    assert (look.width, look.height) == (64, 48)
-    writer = PieceWriter(tmp_path / "b.mp4", look, Encoding(quality=1))
+    film_format = FilmFormat.of(clip, None)
+    assert (film_format.width, film_format.height) == (64, 48)
+    writer = SegmentWriter(tmp_path / "b.mp4", film_format, Encoding(quality=1))
     for frame in read_frames(clip, Damage()):
         assert frame.pixels.shape == (49, 65, 3)
         writer.add(frame.pixels, frame.pts, frame.duration)
@@ -117,12 +117,12 @@ def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sizes_that_an_encoder_refuses(tmp_path: Path) -> None:
     with pytest.raises(MetastyleError, match=r"frames of 20000x20 cannot be encoded as h264"):
-        write(tmp_path / "a.mp4", look_of((20000, 20)), Encoding(), count=1)
+        write(tmp_path / "a.mp4", film_format_of((20000, 20)), Encoding(), count=1)
 
 
-def test_pieces_are_repeatable_and_closed(tmp_path: Path) -> None:
+def test_segments_are_repeatable_and_closed(tmp_path: Path) -> None:
     for name in "ab":
-        write(tmp_path / f"{name}.mp4", look_of((64, 48)), Encoding(), count=30)
+        write(tmp_path / f"{name}.mp4", film_format_of((64, 48)), Encoding(), count=30)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     with av.open(str(tmp_path / "a.mp4")) as container:
         packets = [p for p in container.demux(video=0) if p.size]

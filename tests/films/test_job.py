@@ -26,14 +26,14 @@ from metastyle.films.frames import read_frames
 from metastyle.films.job import FilmJob
 from metastyle.films.painter import FrameByFrame, Painter
 from metastyle.films.progress import Progress
-from metastyle.films.temporal import StillPainter
+from metastyle.films.temporal import TemporalPainter
 from metastyle.rendering.stylizer import Stylizer
 
 TESTS = Path(__file__).parents[1]
 
 
 def job_of(clip: Path, output: Path, **options: Any) -> FilmJob:
-    options = {"identity": {"style": "any"}, "frames_per_part": 7} | options
+    options = {"identity": {"style": "any"}, "frames_per_segment": 7} | options
     return FilmJob(open_clip(clip), output, choose_encoding(output, None, None), **options)
 
 
@@ -200,10 +200,10 @@ def test_a_painter_with_a_long_memory_goes_on_as_if_nothing_had_happened(tmp_pat
         torch.manual_seed(0)
         stylizer = Stylizer(TransformationNetwork(), device="cpu", max_memory=1 << 28)
     clip = make_clip(tmp_path / "cut.mp4", moving(8, (32, 24)) + moving(8, (32, 24), seed=4), sound=None)
-    finish(job_of(clip, tmp_path / "whole.mp4", frames_per_part=5), StillPainter(stylizer))
+    finish(job_of(clip, tmp_path / "whole.mp4", frames_per_segment=5), TemporalPainter(stylizer))
     for after in (6, 12):
-        run_until(job_of(clip, tmp_path / "out.mp4", frames_per_part=5), after, StillPainter(stylizer))
-    finish(job_of(clip, tmp_path / "out.mp4", frames_per_part=5), StillPainter(stylizer))
+        run_until(job_of(clip, tmp_path / "out.mp4", frames_per_segment=5), after, TemporalPainter(stylizer))
+    finish(job_of(clip, tmp_path / "out.mp4", frames_per_segment=5), TemporalPainter(stylizer))
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
@@ -255,7 +255,7 @@ def test_a_film_that_is_not_ours_is_not_replaced_by_a_rescued_one(clip: Path, tm
 _CHILD = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from rendering.test_film import Darkening, job_of
+from films.test_job import Darkening, job_of
 from pathlib import Path
 
 class Slow(Darkening):
@@ -402,7 +402,7 @@ def test_a_full_disk_keeps_what_is_finished(
 ) -> None:
     from metastyle.films import job as film
 
-    class Full(film.PieceWriter):
+    class Full(film.SegmentWriter):
         made = 0
 
         def close(self) -> Any:
@@ -412,7 +412,7 @@ def test_a_full_disk_keeps_what_is_finished(
             return super().close()
 
     with monkeypatch.context() as patch:
-        patch.setattr(film, "PieceWriter", Full)
+        patch.setattr(film, "SegmentWriter", Full)
         job = job_of(clip, tmp_path / "out.mp4")
         with pytest.raises(MetastyleError, match=r"out.mp4.parts cannot be written: the disk is full"):
             finish(job)

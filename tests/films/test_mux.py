@@ -13,31 +13,30 @@ import pytest
 from clips import STEP, make_clip, moving, seconds_shown, shown, sound_packets
 
 from metastyle.errors import MetastyleError
-from metastyle.films.carried_streams import holds_sound_of
 from metastyle.films.clip import Clip, open_clip
 from metastyle.films.decode import Damage
-from metastyle.films.encode import Look, PieceWriter, choose_encoding
+from metastyle.films.encode import FilmFormat, SegmentWriter, choose_encoding
 from metastyle.films.frames import read_frames
-from metastyle.films.mux import Part, join
+from metastyle.films.mux import SegmentFile, holds_sound_of, join
 
 Film = Callable[..., list[str]]
 
 
 @pytest.fixture
 def film(tmp_path: Path) -> Film:
-    """Copies a clip's pictures in parts of seven frames and joins them."""
+    """Copies a clip's pictures in segments of seven frames and joins them."""
 
     def make(clip: Clip, output: Path, codec: str | None = None, **options: Any) -> list[str]:
         encoding = choose_encoding(output, codec, 5)
         frames = list(read_frames(clip, Damage(), begin=options.get("begin"), end=options.pop("stop", None)))
-        parts = []
+        segments = []
         for number, start in enumerate(range(0, len(frames), 7)):
             path = tmp_path / f"part{number}.mp4"
-            writer = PieceWriter(path, Look.of(clip, None), encoding)
+            writer = SegmentWriter(path, FilmFormat.of(clip, None), encoding)
             for frame in frames[start : start + 7]:
                 writer.add(frame.pixels, frame.pts, frame.duration)
-            parts.append(Part(path, writer.close()))
-        return join(parts, clip, output, encoding, overwrite=False, **options)
+            segments.append(SegmentFile(path, writer.close()))
+        return join(segments, clip, output, encoding, overwrite=False, **options)
 
     return make
 
@@ -176,7 +175,7 @@ def test_damaged_sound_is_left_out_packet_by_packet(film: Film, tmp_path: Path) 
     assert notes == [] or "damaged packets of sound" in notes[0]
 
 
-def test_the_first_parts_film_is_there_or_not_at_all(film: Film, tmp_path: Path) -> None:
+def test_the_first_segments_film_is_there_or_not_at_all(film: Film, tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(8)))
     (tmp_path / "out.mp4").write_bytes(b"precious")
     with pytest.raises(MetastyleError, match=r"out.mp4 already exists"):

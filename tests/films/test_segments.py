@@ -5,62 +5,62 @@ from pathlib import Path
 import pytest
 
 from metastyle.errors import MetastyleError
-from metastyle.films.encode import Piece
-from metastyle.films.segments import Parts, fingerprint
+from metastyle.films.encode import Segment
+from metastyle.films.segments import Segments, fingerprint
 
-PIECE = Piece(frames=2, first=0, last=10, end=20, delay=1)
-
-
-def parts_of(folder: Path, **identity: object) -> Parts:
-    return Parts(folder / "film.parts", {"style": "a"} | identity)
+SEGMENT = Segment(frames=2, first=0, last=10, end=20, delay=1)
 
 
-def add(parts: Parts, state: bytes = b"") -> None:
-    parts.begin()
-    parts.current.write_bytes(b"x" * (len(parts.finished) + 1))
-    parts.add(PIECE, checksum=5, undecodable=0, misplaced=1, state=state)
+def segments_of(folder: Path, **identity: object) -> Segments:
+    return Segments(folder / "film.parts", {"style": "a"} | identity)
+
+
+def add(segments: Segments, state: bytes = b"") -> None:
+    segments.begin()
+    segments.current.write_bytes(b"x" * (len(segments.finished) + 1))
+    segments.add(SEGMENT, checksum=5, undecodable=0, misplaced=1, state=state)
 
 
 def test_what_was_finished_is_found_again(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path)
-    assert not parts.folder.exists()
-    add(parts, b"one")
-    add(parts, b"two")
-    again = parts_of(tmp_path)
-    assert again.finished == parts.finished and len(again.all()) == 2
+    segments = segments_of(tmp_path)
+    assert not segments.folder.exists()
+    add(segments, b"one")
+    add(segments, b"two")
+    again = segments_of(tmp_path)
+    assert again.finished == segments.finished and len(again.all()) == 2
     assert again.state() == b"two"
-    assert again.finished[0].piece == PIECE and again.finished[0].misplaced == 1
+    assert again.finished[0].segment == SEGMENT and again.finished[0].misplaced == 1
     again.remove()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_kept_stays_as_it_was(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path)
-    assert parts.keep("memory", 5) == 5
-    add(parts)
-    assert parts.keep("later", 1) == 1
-    again = parts_of(tmp_path)
+    segments = segments_of(tmp_path)
+    assert segments.keep("memory", 5) == 5
+    add(segments)
+    assert segments.keep("later", 1) == 1
+    again = segments_of(tmp_path)
     assert (again.keep("memory", 7), again.keep("later", 2)) == (5, 1)
 
 
-def test_a_torn_line_is_no_part(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path)
+def test_a_torn_line_is_no_segment(tmp_path: Path) -> None:
+    segments = segments_of(tmp_path)
     for state in (b"1", b"2", b"3"):
-        add(parts, state)
-    log = parts.folder / "parts.jsonl"
+        add(segments, state)
+    log = segments.folder / "parts.jsonl"
     log.write_bytes(log.read_bytes()[:-9])
-    again = parts_of(tmp_path)
+    again = segments_of(tmp_path)
     assert len(again.finished) == 2 and again.state() == b"2"
     add(again)
-    assert len(parts_of(tmp_path).finished) == 3
+    assert len(segments_of(tmp_path).finished) == 3
 
 
-def test_a_part_whose_file_has_shrunk_is_made_again(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path)
+def test_a_segment_whose_file_has_shrunk_is_made_again(tmp_path: Path) -> None:
+    segments = segments_of(tmp_path)
     for _ in range(3):
-        add(parts)
-    parts.path(1).write_bytes(b"")
-    assert len(parts_of(tmp_path).finished) == 1
+        add(segments)
+    segments.path(1).write_bytes(b"")
+    assert len(segments_of(tmp_path).finished) == 1
 
 
 def test_folders_that_are_something_else(tmp_path: Path) -> None:
@@ -68,21 +68,21 @@ def test_folders_that_are_something_else(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "diary.txt").touch()
     with pytest.raises(MetastyleError, match=r"film.parts is in the way"):
-        parts_of(tmp_path)
+        segments_of(tmp_path)
     (folder / "job.json").write_text("{")
     with pytest.raises(MetastyleError, match=r"job.json is damaged"):
-        parts_of(tmp_path)
+        segments_of(tmp_path)
     (folder / "job.json").write_text("[1]")
     with pytest.raises(MetastyleError, match=r"is no job of this program"):
-        parts_of(tmp_path)
+        segments_of(tmp_path)
     assert (folder / "diary.txt").exists()
 
 
 def test_two_jobs_are_told_apart(tmp_path: Path) -> None:
-    add(parts_of(tmp_path, quality=18))
+    add(segments_of(tmp_path, quality=18))
     with pytest.raises(MetastyleError, match=r"another quality \(it was 18, now it is 20\)"):
-        parts_of(tmp_path, quality=20)
-    fresh = Parts(tmp_path / "film.parts", {"style": "b"}, fresh=True)
+        segments_of(tmp_path, quality=20)
+    fresh = Segments(tmp_path / "film.parts", {"style": "b"}, fresh=True)
     assert fresh.finished == [] and not fresh.folder.exists()
 
 

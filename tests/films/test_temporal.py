@@ -1,4 +1,4 @@
-"""A still painter follows shots and fades, forgets flashes, and goes on from its state bit for bit."""
+"""The temporal painter follows shots and fades, forgets flashes, and goes on from its state bit for bit."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import pytest
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.films.temporal import StillnessSettings, StillPainter
+from metastyle.films.temporal import TemporalPainter, TemporalSettings
 from metastyle.images.procedural import dead_leaves
 from metastyle.rendering.brush import render_with_brush
 from metastyle.rendering.frozen import FrozenStylizer
 from metastyle.rendering.stylizer import Stylizer
 
 Make = Callable[..., np.ndarray]
-PLAIN = StillnessSettings(smoothing=0)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_the_first_frame_of_every_shot_is_painted_as_a_picture(
     stylizer: Stylizer, scenes: list[np.ndarray]
 ) -> None:
-    paint = StillPainter(stylizer, PLAIN)
+    paint = TemporalPainter(stylizer, smoothing=0)
     for scene in scenes:
         assert differences(paint(scene), stylizer.render(scene)).max() <= 1
         paint(scene)
@@ -48,7 +47,7 @@ def test_a_small_change_elsewhere_moves_nothing_far_away(
     wide = np.concatenate([scenes[0], scenes[0][:, ::-1]], axis=1)
     changed = wide.copy()
     changed[:, 150:] //= 2  # a shadow falls there
-    paint = StillPainter(stylizer, PLAIN)
+    paint = TemporalPainter(stylizer, smoothing=0)
     still = differences(paint(wide)[:, :60], paint(changed)[:, :60]).mean()
     ordinary = differences(stylizer.render(wide)[:, :60], stylizer.render(changed)[:, :60]).mean()
     assert still < 0.25 * ordinary
@@ -56,16 +55,16 @@ def test_a_small_change_elsewhere_moves_nothing_far_away(
 
 def test_statistics_follow_a_fade(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
     frames = [(scenes[1] * gain).astype(np.uint8) for gain in np.linspace(0.05, 1, 8)]
-    paint = StillPainter(stylizer, PLAIN)
+    paint = TemporalPainter(stylizer, smoothing=0)
     painted = [paint(frame) for frame in frames]
     followed = differences(painted[-1], stylizer.render(frames[-1])).mean()
-    stuck = StillPainter(stylizer, StillnessSettings(rate=0, fast=1e9, smoothing=0))
+    stuck = TemporalPainter(stylizer, TemporalSettings(weight=0, fast=1e9), smoothing=0)
     lagging = [stuck(frame) for frame in frames]
     assert followed < 0.5 * differences(lagging[-1], stylizer.render(frames[-1])).mean()
 
 
 def test_a_flash_leaves_no_trace(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
-    with_flash, without = StillPainter(stylizer, PLAIN), StillPainter(stylizer, PLAIN)
+    with_flash, without = TemporalPainter(stylizer, smoothing=0), TemporalPainter(stylizer, smoothing=0)
     flash = np.full_like(scenes[0], 255)
     a = [with_flash(frame) for frame in (scenes[0], flash, scenes[0], scenes[0])]
     b = [without(frame) for frame in (scenes[0], scenes[0], scenes[0])]
@@ -76,12 +75,12 @@ def test_it_goes_on_from_its_state_bit_for_bit(stylizer: Stylizer, scenes: list[
     pytest.importorskip("cv2")
     rolled = [np.roll(scenes[0], 2 * i, axis=1) for i in range(4)]
     frames = [*rolled, scenes[1], *rolled[2:], scenes[2], scenes[2]]  # with a flash and a cut
-    settings = StillnessSettings(every=2)
-    whole = StillPainter(stylizer, settings, keep_color=True, strength=0.8)
+    settings = TemporalSettings(every=2)
+    whole = TemporalPainter(stylizer, settings, keep_color=True, strength=0.8)
     expected = [whole(frame) for frame in frames]
-    before = StillPainter(stylizer, settings, keep_color=True, strength=0.8)
+    before = TemporalPainter(stylizer, settings, keep_color=True, strength=0.8)
     for index, frame in enumerate(frames):
-        after = StillPainter(stylizer, settings, keep_color=True, strength=0.8)
+        after = TemporalPainter(stylizer, settings, keep_color=True, strength=0.8)
         if index:
             after.restore(before.state())
         np.testing.assert_array_equal(after(frame), expected[index])
@@ -94,7 +93,7 @@ def test_both_scales_of_a_brush_have_statistics_of_their_own(
     monkeypatch.setattr("metastyle.rendering.brush.WORKING_EDGE", 48)
     monkeypatch.setattr("metastyle.rendering.brush._SHORTEST", 16)
     frame = make_picture(48, 80)
-    painted = StillPainter(stylizer, PLAIN)(frame)
+    painted = TemporalPainter(stylizer, smoothing=0)(frame)
     assert differences(painted, render_with_brush(stylizer, frame)).max() <= 2
     assert differences(painted, stylizer.render(frame)).mean() > 2
 
@@ -104,24 +103,24 @@ def test_smoothing_steadies_noise(stylizer: Stylizer, scenes: list[np.ndarray]) 
     rng = np.random.default_rng(0)
     noisy = [(scenes[0] + rng.normal(0, 4, scenes[0].shape)).clip(0, 255).astype(np.uint8) for _ in range(3)]
 
-    def trembling(settings: StillnessSettings) -> float:
-        paint = StillPainter(stylizer, settings)
+    def trembling(smoothing: float) -> float:
+        paint = TemporalPainter(stylizer, smoothing=smoothing)
         painted = [paint(frame) for frame in noisy]
         return float(differences(painted[2], painted[1]).mean())
 
-    assert trembling(StillnessSettings(smoothing=0.7)) < 0.7 * trembling(PLAIN)
+    assert trembling(0.7) < 0.7 * trembling(0)
 
 
-@pytest.mark.parametrize("change", [{"every": 0}, {"rate": 1.5}, {"fast": 0}, {"changed": -1}])
+@pytest.mark.parametrize("change", [{"every": 0}, {"weight": 1.5}, {"fast": 0}, {"changed": -1}])
 def test_settings_out_of_range(change: dict[str, float]) -> None:
     with pytest.raises(MetastyleError, match="every is at least 1"):
-        StillnessSettings(**change)
+        TemporalSettings(**change)
 
 
 def test_a_smoothing_out_of_range(stylizer: Stylizer) -> None:
     pytest.importorskip("cv2")
     with pytest.raises(MetastyleError, match="smoothing of 1"):
-        StillPainter(stylizer, StillnessSettings(smoothing=1.0))
+        TemporalPainter(stylizer, smoothing=1.0)
 
 
 def test_grain_stays_with_what_the_camera_passes(
@@ -138,11 +137,11 @@ def test_grain_stays_with_what_the_camera_passes(
     monkeypatch.setattr(FrozenStylizer, "render", watched)
     scene = np.concatenate(scenes[:2], axis=1)
     frames = [scene[i : i + 56, 5 * i : 5 * i + 120] for i in range(4)]
-    paint = StillPainter(stylizer, StillnessSettings(smoothing=0.5))
+    paint = TemporalPainter(stylizer, smoothing=0.5)
     for frame in frames:
         paint(frame)
     assert origins == [(i, 5 * i) for i in range(4)]
-    paint = StillPainter(stylizer, PLAIN)
+    paint = TemporalPainter(stylizer, smoothing=0)
     for frame in frames:
         paint(frame)
     assert origins[4:] == [(0, 0)] * 4

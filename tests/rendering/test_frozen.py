@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers
-from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, fold, measure
+from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, fold, frame_statistics
 from metastyle.rendering.streaming import stream
 from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import Stylizer
@@ -69,7 +69,7 @@ def test_a_frames_statistics_are_what_its_normalizations_see(
     network: TransformationNetwork, make_picture: Make
 ) -> None:
     pixels = make_picture(44, 60)
-    measured = measure(Stylizer(network, device="cpu"), pixels)
+    measured = frame_statistics(Stylizer(network, device="cpu"), pixels)
     expected = own_statistics(network, tensor(pixels))
     assert len(measured.means) == 15
     for ours, own in zip(
@@ -80,7 +80,7 @@ def test_a_frames_statistics_are_what_its_normalizations_see(
 
 def test_folding_is_exact(network: TransformationNetwork, make_picture: Make) -> None:
     stylizer = Stylizer(network, device="cpu")
-    statistics = average([measure(stylizer, make_picture(36, 52, seed=s)) for s in (1, 2)])
+    statistics = average([frame_statistics(stylizer, make_picture(36, 52, seed=s)) for s in (1, 2)])
     x = tensor(make_picture(40, 48, seed=3))
     folded = fold(network, statistics)
     assert not any(isinstance(m, nn.InstanceNorm2d) for m in folded.modules())
@@ -155,3 +155,18 @@ def test_wrong_input_is_one_clear_line(network: TransformationNetwork, make_pict
         stylizer.render(make_picture(15, 40))
     with pytest.raises(MetastyleError, match="precision"):
         FrozenStylizer(network, statistics=stylizer.statistics, precision="int8")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_following_other_statistics_equals_a_new_renderer(
+    precision: str, network: TransformationNetwork, make_picture: Make
+) -> None:
+    high, wide = make_picture(44, 32, seed=1), make_picture(32, 48, seed=2)
+    followed = FrozenStylizer(network, [high], device="cpu", precision=precision)
+    followed.render(high)
+    followed.render(wide)
+    for pixels in (wide, high):
+        expected = FrozenStylizer(network, [pixels], device="cpu", precision=precision)
+        followed.follow(expected.statistics)
+        for frame in (high, wide):
+            np.testing.assert_array_equal(followed.render(frame), expected.render(frame))

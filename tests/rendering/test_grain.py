@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from metastyle.core.grain import add_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
-from metastyle.rendering.frozen import FrozenStylizer, measure
+from metastyle.rendering.frozen import FrozenStylizer, frame_statistics
 from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import Stylizer
 
@@ -71,7 +71,7 @@ def test_a_frozen_frame_begins_anywhere_in_the_plane_of_grain(size: tuple[int, i
     network = TransformationNetwork().eval()
     pixels = np.full((*size, 3), 120, np.uint8)
     stylizer = Stylizer(network, device="cpu", grain=1.0)
-    frozen = FrozenStylizer(network, statistics=measure(stylizer, pixels), device="cpu", grain=1.0)
+    frozen = FrozenStylizer(network, statistics=frame_statistics(stylizer, pixels), device="cpu", grain=1.0)
     here, there = frozen.render(pixels), frozen.render(pixels, origin=(-8, 12))
     # Away from the borders, the same plane of noise seen through a window that has moved.
     reach = 64
@@ -86,5 +86,5 @@ def test_a_frozen_frame_has_the_same_grain() -> None:
     network = TransformationNetwork().eval()
     pixels = flat_picture(40, 60)
     stylizer = Stylizer(network, device="cpu", grain=1.0)
-    frozen = FrozenStylizer(network, statistics=measure(stylizer, pixels), device="cpu", grain=1.0)
+    frozen = FrozenStylizer(network, statistics=frame_statistics(stylizer, pixels), device="cpu", grain=1.0)
     assert np.abs(frozen.render(pixels).astype(int) - stylizer.render(pixels)).max() <= 1

@@ -24,11 +24,10 @@ from metastyle.bench.motion import Clip, Pixels, Step
 from metastyle.bench.table import Table, markdown, write_rows
 from metastyle.core.network import TransformationNetwork
 from metastyle.films.smoothing import Smoother, warp
-from metastyle.films.temporal import StillnessSettings, StillPainter
+from metastyle.films.temporal import TemporalPainter, TemporalSettings
 from metastyle.images.convert import from_tensor, to_tensor
 from metastyle.images.picture import Picture, resize
-from metastyle.rendering.frozen import FrozenStylizer, average
-from metastyle.rendering.frozen import measure as frame_statistics
+from metastyle.rendering.frozen import FrozenStylizer, average, frame_statistics
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.systems.adain import AdaIN
 
@@ -78,7 +77,7 @@ def paint(network: TransformationNetwork, grain: float, frames: Sequence[Pixels]
         statistics = average([measured[i] for i in indices])
         return FrozenStylizer(network, statistics=statistics, device="cpu", grain=grain)
 
-    still = StillPainter(stylizer, StillnessSettings(smoothing=0))
+    still = TemporalPainter(stylizer, smoothing=0)
     first, four = frozen(0), frozen(*spread)
     ways = {
         OWN: [stylizer.render(frame) for frame in frames],
@@ -176,11 +175,11 @@ def measure_speed(
     frame = ramp[:, :, None] + noise
     stylizer = Stylizer(network, device="cpu", grain=grain)
     frozen = FrozenStylizer(network, [frame], device="cpu", grain=grain)
-    plain = StillPainter(stylizer, StillnessSettings(smoothing=0))
-    default = StillPainter(stylizer)
-    every = StillnessSettings().every
+    plain = TemporalPainter(stylizer, smoothing=0)
+    default = TemporalPainter(stylizer)
+    every = TemporalSettings().every
 
-    def some(painter: StillPainter) -> Callable[[], float]:
+    def some(painter: TemporalPainter) -> Callable[[], float]:
         """As many frames as lie between two measurements, so that one of them is in every round."""
 
         def seconds() -> float:

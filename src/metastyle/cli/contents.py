@@ -103,12 +103,12 @@ def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size
     They are known by the path and the size of the film, so that a second part is painted in the same style;
     a film that is ``given`` as a folder or pattern of numbered pictures by that alone.
     """
-    from metastyle.films.frames import stills
+    from metastyle.films.frames import sample_frames
     from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
     from metastyle.images.picture import Picture
 
     def read() -> list[Picture]:
-        shown = stills(clip, MOST_PHOTOS, begin=begin, end=end, shorter=shorter_side(size))
+        shown = sample_frames(clip, MOST_PHOTOS, begin=begin, end=end, shorter=shorter_side(size))
         return [Picture(frame.pixels, name=clip.path.name) for frame in shown]
 
     return Contents(

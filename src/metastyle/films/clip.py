@@ -57,8 +57,8 @@ class Upright:
         """(H, W, 3) -> (H, W, 3), or (W, H, 3) where it is transposed; contiguous."""
         if self.transposed:
             pixels = pixels.transpose(1, 0, 2)
-        steps = (-1 if self.mirrored_y else 1, -1 if self.mirrored_x else 1)
-        return np.ascontiguousarray(pixels[:: steps[0], :: steps[1]])
+        strides = (-1 if self.mirrored_y else 1, -1 if self.mirrored_x else 1)
+        return np.ascontiguousarray(pixels[:: strides[0], :: strides[1]])
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Clip:
     rate: Fraction
     """Frames per second, roughly where the rate varies."""
     seconds: float | None
-    """Length as the file declares it; None where it does not."""
+    """Duration as the file declares it; None where it does not."""
     frames: int
     """Their number as the file declares it; 0 where it does not."""
     codec: str
@@ -111,10 +111,10 @@ class Clip:
 
 
 def open_clip(path: Path) -> Clip:
-    """Look into a film file; its first frame is decoded.
+    """Open a film file and decode its first frame to find out what it holds.
 
     Raises:
-        MetastyleError: no film, no video in it, damaged from the beginning, or of an unknown codec.
+        MetastyleError: the file is not a film, has no video, is damaged at its start, or of unknown codec.
     """
     name = one_line(path)
     with opened(path) as container:

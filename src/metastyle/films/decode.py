@@ -1,4 +1,4 @@
-"""From a film file to decoded frames, past whatever is damaged."""
+"""Decodes the frames of a film file, past whatever is damaged."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Damage:
 
     def sentence(self, path: Path) -> str | None:
         """One line for people, or None for a whole clip."""
-        parts = [f"{self.undecodable} packets cannot be decoded"] if self.undecodable else []
-        parts += [f"{self.misplaced} frames have impossible time stamps"] if self.misplaced else []
-        parts += [self.ends] if self.ends else []
-        return f"{one_line(path)} is damaged or truncated: {', '.join(parts)}" if parts else None
+        facts = [f"{self.undecodable} packets cannot be decoded"] if self.undecodable else []
+        facts += [f"{self.misplaced} frames have impossible time stamps"] if self.misplaced else []
+        facts += [self.ends] if self.ends else []
+        return f"{one_line(path)} is damaged or truncated: {', '.join(facts)}" if facts else None
 
 
 def plain_name(path: Path) -> str:
-    """What FFmpeg takes for that file, whatever its name: ``clip:1.mp4`` alone would be a protocol."""
+    """A name that FFmpeg takes for that file, whatever it is called: ``clip:1.mp4`` would be a protocol."""
     return os.path.abspath(path)  # noqa: PTH100 (the text is wanted)
 
 
@@ -75,7 +75,7 @@ def _why(error: Exception) -> str:
 def decoded(
     container: InputContainer, stream: Any, damage: Damage, seek_to: int | None = None
 ) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded; damage is counted and passed over, as players do."""
+    """Every frame that can be decoded; damage is counted and skipped, as players do."""
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)
     if seek_to is not None:

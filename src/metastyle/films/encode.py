@@ -1,4 +1,4 @@
-"""Frames into one encoded piece of film, which begins with a key frame and needs nothing outside itself."""
+"""Encodes frames into segments of a film; each begins with a key frame and can be decoded independently."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def choose_encoding(output: Path, codec: str | None, quality: int | None) -> Enc
 
 
 @dataclass(frozen=True)
-class Look:
-    """What all pieces of a film have in common."""
+class FilmFormat:
+    """What all segments of a film have in common."""
 
     width: int
     height: int
@@ -120,8 +120,8 @@ class Look:
     colors: Colors
 
     @classmethod
-    def of(cls, clip: Clip, long_edge: int | None) -> Look:
-        """That of a film made from ``clip``; of odd sides the last row or column is left out."""
+    def of(cls, clip: Clip, long_edge: int | None) -> FilmFormat:
+        """The format of a film made from ``clip``; of an odd side the last row or column is left out."""
         width, height = clip.scaled(long_edge)
         return cls(
             width - width % 2, height - height % 2, clip.time_base, clip.rate, clip.pixel_aspect, clip.colors
@@ -129,8 +129,8 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of film that has been written: time stamps in the clip's ticks."""
+class Segment:
+    """A segment of a film that has been written; time stamps are in the clip's ticks."""
 
     frames: int
     first: int
@@ -141,11 +141,11 @@ class Piece:
     """By how many frames decoding is ahead of showing."""
 
 
-class PieceWriter:
+class SegmentWriter:
     """Encodes frames into the file ``path`` (MP4, whatever the film will be: its time stamps are exact)."""
 
-    def __init__(self, path: Path, look: Look, encoding: Encoding) -> None:
-        self._look = look
+    def __init__(self, path: Path, film_format: FilmFormat, encoding: Encoding) -> None:
+        self._format = film_format
         self._path = path
         self._convert = VideoReformatter()
         self._shown: list[int] = []
@@ -155,16 +155,18 @@ class PieceWriter:
         crf = encoding.quality if encoding.quality is not None else codec.quality
         self._container = av.open(plain_name(path), "w", format="mp4")
         stream: Any = self._container.add_stream(
-            codec.encoder, rate=look.rate, options={**codec.options, **_repeatable(codec), "crf": str(crf)}
+            codec.encoder,
+            rate=film_format.rate,
+            options={**codec.options, **_repeatable(codec), "crf": str(crf)},
         )
-        stream.width, stream.height, stream.pix_fmt = look.width, look.height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = film_format.width, film_format.height, "yuv420p"
         context = stream.codec_context
-        context.time_base = look.time_base
-        context.sample_aspect_ratio = look.pixel_aspect
-        context.colorspace = look.colors.matrix
-        context.color_primaries = look.colors.primaries
-        context.color_trc = look.colors.transfer
-        context.color_range = ColorRange.JPEG if look.colors.full_range else ColorRange.MPEG
+        context.time_base = film_format.time_base
+        context.sample_aspect_ratio = film_format.pixel_aspect
+        context.colorspace = film_format.colors.matrix
+        context.color_primaries = film_format.colors.primaries
+        context.color_trc = film_format.colors.transfer
+        context.color_range = ColorRange.JPEG if film_format.colors.full_range else ColorRange.MPEG
         if codec.tag:
             context.codec_tag = codec.tag
         self._stream = stream
@@ -173,22 +175,22 @@ class PieceWriter:
         except (FFmpegError, ValueError) as error:
             self._container.close()
             raise MetastyleError(
-                f"frames of {look.width}x{look.height} cannot be encoded as {encoding.codec}"
+                f"frames of {film_format.width}x{film_format.height} cannot be encoded as {encoding.codec}"
                 f" ({one_line(error)}): use another --size or --codec"
             ) from None
 
     def add(self, pixels: Pixels, pts: int, duration: int) -> None:
-        """Append a frame: (H, W, 3) uint8, full range; what exceeds the look's size is cut off."""
-        look = self._look
-        frame = self._subsampled(pixels[: look.height, : look.width])
+        """Append a frame: (H, W, 3) uint8, full range; what exceeds the film's size is cut off."""
+        film_format = self._format
+        frame = self._subsampled(pixels[: film_format.height, : film_format.width])
         if not self._shown:
             self._first = pts
-        frame.pts, frame.duration, frame.time_base = pts - self._first, duration, look.time_base
+        frame.pts, frame.duration, frame.time_base = pts - self._first, duration, film_format.time_base
         self._shown.append(pts)
         self._end = pts + duration
         self._packets += self._stream.encode(frame)
 
-    def close(self) -> Piece:
+    def close(self) -> Segment:
         """Finish the file, and see that it is on the disk."""
         try:
             self._packets += self._stream.encode(None)
@@ -201,7 +203,7 @@ class PieceWriter:
             self._container.close()
         with self._path.open("rb+") as stream:
             os.fsync(stream.fileno())
-        return Piece(
+        return Segment(
             frames=len(self._shown),
             first=self._shown[0],
             last=self._shown[-1],
@@ -220,7 +222,7 @@ class PieceWriter:
 
         libswscale would put it in their middle, and cannot be told otherwise through PyAV.
         """
-        colors = self._look.colors
+        colors = self._format.colors
         full = self._convert.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24"),
             format="yuv444p",
@@ -261,8 +263,8 @@ def _halved(plane: NDArray[Any]) -> NDArray[np.uint8]:
 
 def decoding_times(shown: Sequence[int], delay: int) -> list[int]:
     """When packets are decoded, in order of decoding: the first ``delay`` ones before anything is shown."""
-    step = max(1, shown[-1] - shown[-2]) if len(shown) > 1 else 1
-    return [shown[0] - step * places for places in range(delay, 0, -1)] + list(shown)
+    spacing = max(1, shown[-1] - shown[-2]) if len(shown) > 1 else 1
+    return [shown[0] - spacing * places for places in range(delay, 0, -1)] + list(shown)
 
 
 def _delay(coded: list[int]) -> int:

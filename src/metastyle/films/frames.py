@@ -1,6 +1,6 @@
-"""The frames of a film as people see them, one after the other: upright, full range, with their time stamps.
+"""The frames of a clip as people see them, in their order: upright, full range, with their time stamps.
 
-One frame is in memory at a time. HDR (PQ and HLG) is converted to standard dynamic range, BT.709.
+Only one frame is in memory. HDR (PQ and HLG) is converted to standard dynamic range, BT.709.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SITELESS = {
     "libvpx",
     "libvpx-vp9",
     "libaom-av1",
-}  # say not where color lies
+}  # these do not say where color is sampled
 _MOST_TICKS = 2**31 - 1  # between two frames of an MP4
 
 
@@ -64,11 +64,11 @@ def read_frames(
     """The frames of a clip in the order in which they are shown; what cannot be decoded is left out.
 
     Args:
-        damage: takes note of what was left out; complete when the iteration is.
+        damage: records what was left out; complete when the iteration is.
         long_edge: scales frames to this long edge, in pixels.
-        begin: the first time stamp wanted; earlier frames are decoded, if at all, only on the way there.
+        begin: the first time stamp wanted; earlier frames are decoded only on the way there, if at all.
         end: the first time stamp not wanted any more.
-        seek: whether the way to ``begin`` may begin at a key frame before it, which is quicker.
+        seek: whether to enter the clip at a key frame before ``begin``, which is quicker.
     """
     pixels = _converter(clip, long_edge)
     for frame, pts, duration in _timed(clip, damage, begin if seek else None):
@@ -121,32 +121,32 @@ def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Fra
             if pts >= wanted:
                 break
     if found is None or found[1] + clip.ticks(0.5) - clip.ticks(0) < wanted:
-        raise MetastyleError(f"{one_line(clip.path)} has no frame at {seconds:g} s: {_length(clip)}")
+        raise MetastyleError(f"{one_line(clip.path)} has no frame at {seconds:g} s: {_duration(clip)}")
     with closing(read_frames(clip, Damage(), long_edge=long_edge, begin=found[0])) as one:
         return next(one)
 
 
-def stills(
+def sample_frames(
     clip: Clip, count: int, *, begin: float | None = None, end: float | None = None, shorter: int
 ) -> list[Frame]:
-    """Up to ``count`` frames of a part of a film, evenly spread, with a shorter side of at most ``shorter``.
+    """Up to ``count`` frames, evenly spread from ``begin`` to ``end``, shorter sides at most ``shorter``.
 
     Each is the last key frame before its time: cheap, and encoders place key frames where shots begin. One
-    outside the part, or that was taken for the time before, gives way to the exact frame.
+    outside that range, or that was taken for the time before, gives way to the exact frame.
 
-    begin, end: seconds; None is the beginning and the end. Of a film that does not declare how long it is,
-        frames ten seconds apart; of one in which nothing can be found but by reading all of it, a second.
+    begin, end: seconds; None is the beginning and the end. Of a film that does not declare its duration,
+        frames ten seconds apart; of one in which nothing can be found except by reading all of it, a second.
     """
     low = min(shorter, clip.width, clip.height)
     long_edge = round(low * max(clip.width, clip.height) / min(clip.width, clip.height))
     start, stop = begin or 0.0, clip.seconds if end is None else min(end, clip.seconds or end)
-    step = 10.0 if stop is None else max(0.0, stop - start) / count
-    if not _can_seek(clip, clip.ticks(start + step)):
-        step = min(step, 1.0)
+    spacing = 10.0 if stop is None else max(0.0, stop - start) / count
+    if not _can_seek(clip, clip.ticks(start + spacing)):
+        spacing = min(spacing, 1.0)
     first, last = clip.ticks(start), None if stop is None else clip.ticks(stop)
     pixels, found, earliest = _converter(clip, long_edge), list[Frame](), first
     for index in range(count):
-        wanted = max(earliest, clip.ticks(start + (index + 0.5) * step))
+        wanted = max(earliest, clip.ticks(start + (index + 0.5) * spacing))
         shown: tuple[VideoFrame, int, int] | None = None
         with closing(_timed(clip, Damage(), wanted)) as timed:
             for place, (frame, pts, duration) in enumerate(timed):
@@ -163,7 +163,7 @@ def stills(
 
 
 class _LeftSited:
-    """Marks frames: color lies at the left of each two by two pixels. libswscale would take the middle."""
+    """Marks frames: color is at the left of each two by two pixels. libswscale would take the middle."""
 
     def __init__(self) -> None:
         self._layout: tuple[int, int, str] | None = None
@@ -229,5 +229,5 @@ def _can_seek(clip: Clip, begin: int) -> bool:
         return False
 
 
-def _length(clip: Clip) -> str:
+def _duration(clip: Clip) -> str:
     return f"it is {clip.seconds:.1f} s long" if clip.seconds is not None else "it is over by then"

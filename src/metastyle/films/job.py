@@ -1,17 +1,14 @@
-"""A clip becomes a film, frame by frame; decoding, painting and encoding overlap.
+"""One film in the making: which segments are finished, which frames come next, and what becomes of them.
 
-The film is made in parts of some seconds, each encoded for itself, and joined in the end without encoding
-again. So an interrupted job goes on after its last finished part, and the film comes out as if it had never
-been interrupted: the parts are cut at the same frames either way.
+A film is made in segments of a few seconds, each encoded independently, and joined in the end without being
+encoded again. An interrupted job resumes after its last finished segment, and the film comes out as if it
+had never been interrupted: segments end at the same frames either way.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 import zlib
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,47 +20,57 @@ from av.error import FFmpegError
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.files import check_target, one_line, reason
-from metastyle.films.clip import Clip
+from metastyle.films.clip import Clip, Pixels
 from metastyle.films.decode import Damage
-from metastyle.films.encode import Encoding, Look, PieceWriter
+from metastyle.films.encode import Encoding, FilmFormat, SegmentWriter
 from metastyle.films.frames import Frame, read_frames
-from metastyle.films.mux import Part, join
+from metastyle.films.mux import SegmentFile, join
 from metastyle.films.painter import Painter
+from metastyle.films.pipeline import handled_behind, made_ahead
 from metastyle.films.progress import Pace, Progress
-from metastyle.films.segments import Parts, fingerprint, parts_folder
+from metastyle.films.segments import Segments, fingerprint, segments_folder
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
-FRAMES_PER_PART = 60
-"""Frames between two places where a job can go on: fewer lose less when interrupted, and take more bytes."""
+FRAMES_PER_SEGMENT = 60
+"""Frames between two places where a job can resume: fewer lose less when interrupted, and take more bytes."""
 _WAITING = 3  # frames that wait on either side of the painter
-_POLL = 0.1  # seconds
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """Follows the last frame of a part on its way to the writer."""
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """A frame to be painted, and what the next run must know if it is the last one of a segment."""
 
+    frame: Frame
     checksum: int
     undecodable: int
     misplaced: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Painted:
+    pixels: Pixels
+    pts: int
+    duration: int
+
+
+@dataclass(frozen=True, eq=False)
+class _SegmentEnd:
+    """Follows the last frame of a segment on its way to the encoder."""
+
+    last: _Decoded
     state: bytes
 
 
-@dataclass(frozen=True)
-class _End:
-    complete: bool
-
-
 class FilmJob:
-    """One film in the making. ``run`` it to the end and ``finish``, or stop and ``rescue`` what there is.
+    """One film in the making: ``run`` it to the end and ``finish``, or stop and ``rescue`` what there is.
 
-    Only one job for an output may be under way: ``claimed(parts_folder(output), ...)`` sees to that.
+    Only one job for an output may be under way: ``claimed(segments_folder(output), ...)`` sees to that.
 
-    output: of a kind that ``choose_encoding`` has agreed to. Unfinished work lies in OUTPUT.parts beside it.
-    identity: what the painter depends on (style, strength, ...), to tell whether work that lies there
+    output: of a kind that ``choose_encoding`` has agreed to. Unfinished work is in OUTPUT.parts beside it.
+    identity: what the painter depends on (style, strength, ...), to tell whether work that is found there
         belongs to this job.
     begin, end: seconds after the clip's beginning; frames from ``begin`` on and before ``end`` are painted.
-    overwrite: whether an existing output may be replaced, and parts of a different job thrown away.
+    overwrite: whether an existing output may be replaced, and segments of a different job thrown away.
 
     Raises:
         MetastyleError: the output exists or cannot be written, or other unfinished work is in the way.
@@ -80,7 +87,7 @@ class FilmJob:
         begin: float | None = None,
         end: float | None = None,
         overwrite: bool = False,
-        frames_per_part: int = FRAMES_PER_PART,
+        frames_per_segment: int = FRAMES_PER_SEGMENT,
     ) -> None:
         width, height = clip.scaled(long_edge)
         if min(width, height) < SMALLEST_SIDE:
@@ -91,13 +98,13 @@ class FilmJob:
         if output.exists() and output.samefile(clip.path):
             raise MetastyleError(f"{one_line(output)} is the clip itself: choose another name with -o")
         self.clip, self.output, self.encoding = clip, output, encoding
-        self.look = Look.of(clip, long_edge)
+        self.format = FilmFormat.of(clip, long_edge)
         self.damage = Damage()
-        self._long_edge, self._overwrite, self._frames_per_part = long_edge, overwrite, frames_per_part
+        self._long_edge, self._overwrite, self._frames_per_segment = long_edge, overwrite, frames_per_segment
         self._begin = None if begin is None else clip.ticks(begin)
         self._end = None if end is None else clip.ticks(end)
-        self.parts = Parts(
-            parts_folder(output),
+        self.segments = Segments(
+            segments_folder(output),
             {
                 "clip": fingerprint(clip.path),
                 **identity,
@@ -106,60 +113,51 @@ class FilmJob:
                 "to": end,
                 "codec": encoding.codec,
                 "quality": encoding.quality,
-                "frames per part": frames_per_part,
+                "frames per part": frames_per_segment,  # as earlier versions called segments
                 "FFmpeg": f"{av.__version__}, {av.library_versions['libavcodec']}",
             },
             fresh=overwrite,
         )
-        self.frames_before = sum(finished.piece.frames for finished in self.parts.finished)
+        self.frames_before = sum(finished.segment.frames for finished in self.segments.finished)
         """Frames that an earlier run has finished."""
-        self._partial: Part | None = None
-        self._failure: BaseException | None = None
-        self._stop = threading.Event()
+        self._unfinished: SegmentFile | None = None
 
     @each_step
     def run(self, painter: Painter) -> Generator[Progress, None, None]:
-        """Paint what is not finished yet. Closing the iterator stops after the current frame.
+        """Paint what is not finished yet, while the next frames are decoded and the last ones encoded.
+
+        Closing the iterator stops after the current frame.
 
         Raises:
-            MetastyleError: nothing to paint, the disk is full, the clip has changed.
+            MetastyleError: there is nothing to paint, the disk is full, or the clip has changed.
         """
         self._begin_folder()
-        if self.parts.finished:
-            painter.restore(self.parts.state())
-        self._stop.clear()
-        self._partial, self._failure = None, None
-        inbox: queue.Queue[Any] = queue.Queue(_WAITING)
-        outbox: queue.Queue[Any] = queue.Queue(_WAITING)
-        reader = threading.Thread(target=self._read, args=(inbox,), name="film reader", daemon=True)
-        writer = threading.Thread(target=self._write, args=(outbox,), name="film writer", daemon=True)
-        reader.start()
-        writer.start()
-        complete = False
+        if self.segments.finished:
+            painter.restore(self.segments.state())
+        self._unfinished = None
         try:
-            yield from self._paint(painter, inbox, outbox)
-            complete = True
+            with (
+                handled_behind(self._encode, most=_WAITING, name="film writer") as give,
+                made_ahead(self._decode(), most=_WAITING, name="film reader") as frames,
+            ):
+                yield from self._paint(painter, frames, give)
         finally:
-            self._stop.set()
-            while writer.is_alive():  # not put() alone: the writer may have failed and gone
-                with suppress(queue.Full):
-                    outbox.put(_End(complete), timeout=_POLL)
-                    break
-            writer.join()
-            reader.join()
-            if not (self.parts.finished or self._partial):
-                self.parts.remove()
-        self._raise_failure()
-        if not self.parts.finished:
+            if not (self.segments.finished or self._unfinished):
+                self.segments.remove()
+        if not self.segments.finished:
             raise MetastyleError(f"{one_line(self.clip.path)} has no frame between --from and --to")
 
     def finish(self) -> list[str]:
-        """Join the parts into the film and remove them; what the film lacks of the clip, a line for each."""
-        parts = self.parts.all()
-        notes = self._join(parts, self.output, overwrite=self._overwrite, cut=self._end is not None)
-        if self.parts.keep("rescued", False):
+        """Join the segments into the film and remove them.
+
+        Returns:
+            What the film lacks of the clip: a line for each.
+        """
+        segments = self.segments.all()
+        notes = self._join(segments, self.output, overwrite=self._overwrite, cut=self._end is not None)
+        if self.segments.keep("rescued", False):
             self._rescued().unlink(missing_ok=True)
-        self.parts.remove()
+        self.segments.remove()
         return notes
 
     def rescue(self) -> Path | None:
@@ -167,152 +165,113 @@ class FilmJob:
 
         It is called OUTPUT.unfinished and the extension, and is replaced by the film when the job is done.
         """
-        parts = self.parts.all() + ([self._partial] if self._partial else [])
-        if not parts:
+        segments = self.segments.all() + ([self._unfinished] if self._unfinished else [])
+        if not segments:
             return None
         path = self._rescued()
-        mine = self.parts.keep("rescued", not path.exists())
-        self._join(parts, path, overwrite=mine, cut=True)
+        ours = self.segments.keep("rescued", not path.exists())
+        self._join(segments, path, overwrite=ours, cut=True)
         return path
 
     def _rescued(self) -> Path:
         return self.output.with_name(f"{self.output.stem}.unfinished{self.output.suffix}")
 
-    def _join(self, parts: list[Part], path: Path, *, overwrite: bool, cut: bool) -> list[str]:
+    def _join(self, segments: list[SegmentFile], path: Path, *, overwrite: bool, cut: bool) -> list[str]:
         return join(
-            parts,
+            segments,
             self.clip,
             path,
             self.encoding,
             overwrite=overwrite,
-            begin=parts[0].piece.first if self._begin is not None else None,
-            end=parts[-1].piece.end if cut else None,
+            begin=segments[0].segment.first if self._begin is not None else None,
+            end=segments[-1].segment.end if cut else None,
         )
 
-    def _paint(
-        self, painter: Painter, inbox: queue.Queue[Any], outbox: queue.Queue[Any]
-    ) -> Iterator[Progress]:
-        count, last = self.frames_before, None
-        pace = Pace(self.clip, self._begin, self._end)
-        while (item := self._take(inbox)) is not None:
-            frame, checksum, undecodable, misplaced = item
-            painted = painter(frame.pixels)
-            if painted.shape != frame.pixels.shape or painted.dtype != np.uint8:
-                raise ValueError(f"a frame became {painted.shape} of {painted.dtype}")
-            self._give(outbox, (painted, frame.pts, frame.duration))
-            count += 1
-            last = (checksum, undecodable, misplaced)
-            if count % self._frames_per_part == 0:
-                self._give(outbox, _Cut(*last, painter.state()))
-                last = None
-            yield pace.after(frame, count)
-        if last is not None:
-            self._give(outbox, _Cut(*last, painter.state()))
-
-    def _read(self, inbox: queue.Queue[Any]) -> None:
-        try:
-            with closing(self._frames()) as frames:
-                for frame in frames:
-                    item = (frame, _checksum(frame), self.damage.undecodable, self.damage.misplaced)
-                    if not self._offer(inbox, item):
-                        return
-            self._offer(inbox, None)
-        except BaseException as error:
-            self._offer(inbox, error)
-
-    def _frames(self) -> Generator[Frame, None, None]:
+    def _decode(self) -> Generator[_Decoded, None, None]:
         """The frames that are not finished yet, and are known to follow the last finished one."""
-        read: dict[str, Any] = {"long_edge": self._long_edge, "end": self._end}
-        if not self.parts.finished:
-            yield from read_frames(self.clip, self.damage, begin=self._begin, **read)
+        options: dict[str, Any] = {"long_edge": self._long_edge, "end": self._end}
+        if not self.segments.finished:
+            yield from self._checked(read_frames(self.clip, self.damage, begin=self._begin, **options))
             return
-        last = self.parts.finished[-1]
+        last = self.segments.finished[-1]
         self.damage.undecodable, self.damage.misplaced = last.undecodable, last.misplaced
-        frames = read_frames(self.clip, self.damage, begin=last.piece.last, **read)
+        frames = read_frames(self.clip, self.damage, begin=last.segment.last, **options)
         known = next(frames, None)
         if known is None or _checksum(known) != last.checksum:
-            # After a jump this clip does not decode as it did before: all of it is decoded once more.
+            # After a jump this clip does not decode as it did before: decode it from its beginning.
             self.damage.undecodable = self.damage.misplaced = 0
-            frames = read_frames(self.clip, self.damage, begin=self._begin, seek=False, **read)
+            frames = read_frames(self.clip, self.damage, begin=self._begin, seek=False, **options)
             for _ in range(self.frames_before):
                 known = next(frames, None)
             if known is None or _checksum(known) != last.checksum:
                 raise MetastyleError(
                     f"{one_line(self.clip.path)} does not give the frames that it gave before the"
-                    f" interruption: delete {one_line(self.parts.folder)} and begin again"
+                    f" interruption: delete {one_line(self.segments.folder)} and begin again"
                 )
-        yield from frames
+        yield from self._checked(frames)
 
-    def _write(self, outbox: queue.Queue[Any]) -> None:
-        piece: PieceWriter | None = None
+    def _checked(self, frames: Generator[Frame, None, None]) -> Iterator[_Decoded]:
+        for frame in frames:
+            yield _Decoded(frame, _checksum(frame), self.damage.undecodable, self.damage.misplaced)
+
+    def _paint(
+        self,
+        painter: Painter,
+        frames: Iterator[_Decoded],
+        give: Callable[[_Painted | _SegmentEnd], None],
+    ) -> Iterator[Progress]:
+        count, last = self.frames_before, None
+        pace = Pace(self.clip, self._begin, self._end)
+        for last in frames:
+            frame = last.frame
+            painted = painter(frame.pixels)
+            if painted.shape != frame.pixels.shape or painted.dtype != np.uint8:
+                raise ValueError(f"a frame became {painted.shape} of {painted.dtype}")
+            give(_Painted(painted, frame.pts, frame.duration))
+            count += 1
+            if count % self._frames_per_segment == 0:
+                give(_SegmentEnd(last, painter.state()))
+            yield pace.after(frame, count)
+        if last is not None and count % self._frames_per_segment:
+            give(_SegmentEnd(last, painter.state()))
+
+    def _encode(self, items: Iterator[_Painted | _SegmentEnd]) -> None:
+        """Write segments; an incomplete last one is closed, too, so that it can be rescued."""
+        writer: SegmentWriter | None = None
         try:
-            while True:
-                item = outbox.get()
-                if isinstance(item, _End):
-                    break
-                if isinstance(item, _Cut):
-                    assert piece is not None
-                    written, piece = piece.close(), None
-                    self.parts.add(
-                        written,
-                        checksum=item.checksum,
-                        undecodable=item.undecodable,
-                        misplaced=item.misplaced,
+            for item in items:
+                if isinstance(item, _Painted):
+                    writer = writer or SegmentWriter(self.segments.current, self.format, self.encoding)
+                    writer.add(item.pixels, item.pts, item.duration)
+                else:
+                    assert writer is not None
+                    segment, writer = writer.close(), None
+                    self.segments.add(
+                        segment,
+                        checksum=item.last.checksum,
+                        undecodable=item.last.undecodable,
+                        misplaced=item.last.misplaced,
                         state=item.state,
                     )
-                    continue
-                if piece is None:
-                    piece = PieceWriter(self.parts.current, self.look, self.encoding)
-                piece.add(*item)
-            if piece is not None:
-                self._partial = Part(self.parts.current, piece.close())
+            if writer is not None:
+                self._unfinished = SegmentFile(self.segments.current, writer.close())
         except BaseException as error:
-            self._failure = error
-            self._stop.set()
-            if piece is not None:
-                piece.abandon()
+            if writer is not None:
+                writer.abandon()
+            if isinstance(error, OSError | FFmpegError):
+                raise MetastyleError(
+                    f"{one_line(self.segments.folder)} cannot be written: {reason(error)};"
+                    " what is finished is kept there, and the same command goes on with it"
+                ) from error
+            raise
 
     def _begin_folder(self) -> None:
         try:
-            self.parts.begin()
+            self.segments.begin()
         except OSError as error:
             raise MetastyleError(
-                f"{one_line(self.parts.folder)} cannot be written: {reason(error)}"
+                f"{one_line(self.segments.folder)} cannot be written: {reason(error)}"
             ) from None
-
-    def _take(self, inbox: queue.Queue[Any]) -> Any:
-        """The next thing from the reader; its error is raised here."""
-        while True:
-            self._raise_failure()
-            with suppress(queue.Empty):
-                item = inbox.get(timeout=_POLL)
-                if isinstance(item, BaseException):
-                    raise item
-                return item
-
-    def _give(self, outbox: queue.Queue[Any], item: Any) -> None:
-        while True:
-            self._raise_failure()
-            with suppress(queue.Full):
-                outbox.put(item, timeout=_POLL)
-                return
-
-    def _offer(self, inbox: queue.Queue[Any], item: Any) -> bool:
-        while not self._stop.is_set():
-            with suppress(queue.Full):
-                inbox.put(item, timeout=_POLL)
-                return True
-        return False
-
-    def _raise_failure(self) -> None:
-        error = self._failure
-        if isinstance(error, OSError | FFmpegError):
-            raise MetastyleError(
-                f"{one_line(self.parts.folder)} cannot be written: {reason(error)};"
-                " what is finished is kept there, and the same command goes on with it"
-            ) from error
-        if error is not None:
-            raise error
 
 
 def _checksum(frame: Frame) -> int:

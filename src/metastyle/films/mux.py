@@ -1,48 +1,50 @@
-"""Pieces of film become one film, with the sound, subtitles, chapters and tags of the clip they came from.
+"""Joins a film's segments, with the sound, subtitles, attachments, chapters and tags of its clip.
 
 Nothing is encoded here: packets are copied.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Disposition
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason, replacing
-from metastyle.films.carried_streams import (
-    OF_THE_OLD_STREAM,
-    Healthy,
-    copied_packets,
-    copied_streams,
-    copy_chapters,
-    copy_tags,
-    kept_tags,
-)
 from metastyle.films.clip import Clip
 from metastyle.films.decode import opened, plain_name
-from metastyle.films.encode import CODECS, CONTAINERS, Encoding, Piece
+from metastyle.films.encode import CODECS, CONTAINERS, Encoding, Segment
+
+_OF_THE_CLIP_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+_OF_THE_CLIP_STREAM = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps"}
+_SEEK_MARGIN = 10.0  # seconds between a jump's target and what is wanted
+_TRIALS = 8  # packets that may fail before a stream is given up
+
+TimedPackets: TypeAlias = "Iterator[tuple[Fraction, Packet[Any]]]"
+"""Packets, each with the second of the film at which it is decoded."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A piece of film and the file that it lies in."""
+class SegmentFile:
+    """A segment of a film and the file that holds it."""
 
     path: Path
-    piece: Piece
+    segment: Segment
 
 
 def join(
-    parts: Sequence[Part],
+    segments: Sequence[SegmentFile],
     clip: Clip,
     output: Path,
     encoding: Encoding,
@@ -51,18 +53,18 @@ def join(
     begin: int | None = None,
     end: int | None = None,
 ) -> list[str]:
-    """Write the film; it is complete, or it is not there at all.
+    """Write the film whole, or not at all.
 
     Args:
-        parts: in order, at least one.
+        segments: in order, at least one.
         begin: time stamp that becomes the film's zero; None keeps the clip's beginning.
         end: time stamp at which sound and subtitles are cut; None keeps them whole.
 
     Returns:
-        What of the clip the film does not hold: a line for each.
+        What the film lacks of the clip: a line for each.
 
     Raises:
-        MetastyleError: the file cannot be written; OSError: a part cannot be read.
+        MetastyleError: the file cannot be written; OSError: a segment cannot be read.
     """
     container_name = CONTAINERS[output.suffix.lower()][0]
     options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
@@ -72,58 +74,76 @@ def join(
     try:
         with (
             replacing(output, overwrite=overwrite) as stream,
-            opened(clip.path) as source,
+            opened(clip.path) as clip_file,
             av.open(plain_name(Path(stream.name)), "w", format=container_name, options=options) as film,
         ):
-            copy_tags(source, clip, film)
-            with opened(parts[0].path, ignore_editlist="1") as first:
-                pictures: Any = film.add_stream_from_template(first.streams.video[0], opaque=True)
-            pictures.time_base = clip.time_base
-            pictures.metadata.update(kept_tags(source.streams[clip.index].metadata, OF_THE_OLD_STREAM))
-            tag = CODECS[encoding.codec].tag
-            if tag and container_name in ("mp4", "mov"):
-                pictures.codec_context.codec_tag = tag
-            copies = copied_streams(source, clip, film, container_name, output.suffix, notes)
-            copy_chapters(source, film, zero, limit)
+            film.metadata.update(_kept_tags(clip_file.metadata, _OF_THE_CLIP_FILE))
+            pictures = _add_pictures(film, segments[0], clip, clip_file, encoding)
+            copies = _add_copies(film, clip_file, clip, container_name, output.suffix, notes)
+            _copy_chapters(clip_file, film, zero, limit)
             film.start_encoding()
-            healthy = Healthy(container_name, source, copies)
+            health = _HealthCheck(container_name, clip_file, copies)
             _interleave(
                 film,
-                _picture_packets(parts, clip, zero, pictures),
-                healthy.among(copied_packets(source, copies, zero, limit, seek=begin is not None)),
+                _picture_packets(segments, clip, zero, pictures),
+                health.passed(_copied_packets(clip_file, copies, zero, limit, seek=begin is not None)),
             )
-    except FFmpegError as error:  # no OSError: that one ``replacing`` explains
+    except FFmpegError as error:  # not OSError, which ``replacing`` explains
         raise MetastyleError(f"{one_line(output)} cannot be joined: {reason(error)}") from error
-    if healthy.lost:
-        notes.append(f"{healthy.lost} damaged packets of sound or subtitles are left out")
+    if health.failed:
+        notes.append(f"{health.failed} damaged packets of sound or subtitles are left out")
     return notes
 
 
-def _picture_packets(
-    parts: Sequence[Part], clip: Clip, zero: Fraction, stream: Any
-) -> Iterator[tuple[Fraction, Packet[Any]]]:
-    """Packets in order of decoding, with the time in seconds at which each is decoded.
+def holds_sound_of(clip: Clip, suffix: str) -> bool:
+    """Whether a container of this extension takes the clip's sound and subtitles as they are."""
+    with opened(clip.path) as clip_file:
+        return all(
+            _can_hold(CONTAINERS[suffix][0], stream)
+            for stream in clip_file.streams
+            if stream.type in ("audio", "subtitle")
+        )
 
-    Every piece was encoded for itself, with decoding times that may overlap those of its neighbors. They
-    are made anew for the whole: a packet is decoded when the frame ``delay`` places earlier is shown.
+
+def _add_pictures(
+    film: OutputContainer, first: SegmentFile, clip: Clip, clip_file: InputContainer, encoding: Encoding
+) -> Any:
+    """The film's video stream."""
+    with opened(first.path, ignore_editlist="1") as segment_file:
+        pictures: Any = film.add_stream_from_template(segment_file.streams.video[0], opaque=True)
+    pictures.time_base = clip.time_base
+    pictures.metadata.update(_kept_tags(clip_file.streams[clip.index].metadata, _OF_THE_CLIP_STREAM))
+    tag = CODECS[encoding.codec].tag
+    if tag and film.format.name in ("mp4", "mov"):
+        pictures.codec_context.codec_tag = tag
+    return pictures
+
+
+def _picture_packets(
+    segments: Sequence[SegmentFile], clip: Clip, zero: Fraction, stream: Any
+) -> TimedPackets:
+    """The segments' packets in order of decoding.
+
+    Each segment was encoded independently, with decoding times that may overlap those of its neighbors. They
+    are made again for the whole film: a packet is decoded when the frame ``delay`` places earlier is shown.
     """
-    delay = max(part.piece.delay for part in parts)
+    delay = max(file.segment.delay for file in segments)
     time_base = clip.time_base
-    step = max(1, round(1 / (clip.rate * time_base)))
-    decoded_at = [parts[0].piece.first - step * places for places in range(delay, 0, -1)]
+    spacing = max(1, round(1 / (clip.rate * time_base)))
+    decoded_at = [segments[0].segment.first - spacing * places for places in range(delay, 0, -1)]
     extradata: bytes | None = None
-    followers = [part.piece.first for part in parts[1:]] + [parts[-1].piece.end]
-    for number, (part, follower) in enumerate(zip(parts, followers, strict=True)):
-        with opened(part.path, ignore_editlist="1") as container:
-            source = container.streams.video[0]
-            packets: list[Any] = [packet for packet in container.demux(source) if packet.size]
+    followers = [file.segment.first for file in segments[1:]] + [segments[-1].segment.end]
+    for number, (file, follower) in enumerate(zip(segments, followers, strict=True)):
+        with opened(file.path, ignore_editlist="1") as container:
+            video = container.streams.video[0]
+            packets: list[Any] = [packet for packet in container.demux(video) if packet.size]
             if number == 0:
-                extradata = source.codec_context.extradata
-            if len(packets) != part.piece.frames or source.codec_context.extradata != extradata:
-                raise MetastyleError(f"{one_line(part.path)} is damaged: delete its folder and begin again")
+                extradata = video.codec_context.extradata
+            if len(packets) != file.segment.frames or video.codec_context.extradata != extradata:
+                raise MetastyleError(f"{one_line(file.path)} is damaged: delete its folder and begin again")
             ticks = [round(packet.pts * packet.time_base / time_base) for packet in packets]
             earliest = min(ticks)
-            ticks = [tick - earliest + part.piece.first for tick in ticks]
+            ticks = [tick - earliest + file.segment.first for tick in ticks]
             shown = sorted(ticks)
             durations = dict(zip(shown, (b - a for a, b in pairwise([*shown, follower])), strict=True))
             decoded_at += shown
@@ -136,18 +156,170 @@ def _picture_packets(
                 yield (dts - offset) * time_base, packet
 
 
-def _interleave(
-    film: OutputContainer,
-    pictures: Iterator[tuple[Fraction, Packet[Any]]],
-    copies: Iterator[tuple[Fraction, Packet[Any]]],
-) -> None:
-    """Write both in the order of time."""
-    waiting = next(pictures, None)
+def _interleave(film: OutputContainer, pictures: TimedPackets, copies: TimedPackets) -> None:
+    """Write both in order of time."""
+    picture = next(pictures, None)
     for at, packet in copies:
-        while waiting is not None and waiting[0] <= at:
-            film.mux(waiting[1])
-            waiting = next(pictures, None)
+        while picture is not None and picture[0] <= at:
+            film.mux(picture[1])
+            picture = next(pictures, None)
         film.mux(packet)
-    while waiting is not None:
-        film.mux(waiting[1])
-        waiting = next(pictures, None)
+    while picture is not None:
+        film.mux(picture[1])
+        picture = next(pictures, None)
+
+
+def _add_copies(
+    film: OutputContainer,
+    clip_file: InputContainer,
+    clip: Clip,
+    container_name: str,
+    suffix: str,
+    notes: list[str],
+) -> dict[int, Any]:
+    """Streams of the film for those of the clip that it can hold, by the clip's index."""
+    copies: dict[int, Any] = {}
+    for stream in clip_file.streams:
+        if stream.index == clip.index:
+            continue
+        description = _described(stream)
+        if stream.type not in ("audio", "subtitle", "attachment"):
+            notes.append(f"{description} is left out")
+        elif not _can_hold(container_name, stream):
+            better = "" if suffix == ".mkv" or not _can_hold("matroska", stream) else "; .mkv can"
+            notes.append(f"{description} is left out: {suffix} cannot hold it{better}")
+        else:
+            copy = film.add_stream_from_template(stream, opaque=True)
+            copy.metadata.update(_kept_tags(stream.metadata, _OF_THE_CLIP_STREAM))
+            copy.disposition = stream.disposition
+            if stream.type != "attachment":
+                copies[stream.index] = copy
+    return copies
+
+
+def _described(stream: Any) -> str:
+    kind = {"audio": "sound", "subtitle": "the subtitles", "video": "a second video"}.get(
+        stream.type, stream.type
+    )
+    if stream.type == "video" and stream.disposition & Disposition.attached_pic:
+        kind = "the cover picture"
+    codec = stream.codec_context.name if stream.codec_context is not None else "of an unknown kind"
+    return f"stream {stream.index} ({kind}, {codec})"
+
+
+def _can_hold(container_name: str, stream: Any) -> bool:
+    """Tried with a stream's first packets, because FFmpeg's answer to the question is not always right."""
+    taken: bool = stream.type != "audio"  # subtitles may begin hours later
+    try:
+        with (
+            opened(Path(stream.container.name)) as clip_file,
+            av.open(os.devnull, "w", format=container_name) as trial,
+        ):
+            copy = trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+            packets = clip_file.demux(clip_file.streams[stream.index]) if not taken else iter(())
+            for packet in islice(packets, _TRIALS):
+                if packet.size and not taken:
+                    packet.stream = copy
+                    with suppress(FFmpegError, ValueError):
+                        trial.mux(packet)
+                        taken = True
+    except (MetastyleError, FFmpegError, ValueError, TypeError, NotImplementedError):
+        return False
+    return taken
+
+
+def _copied_packets(
+    clip_file: InputContainer,
+    copies: dict[int, Any],
+    zero: Fraction,
+    limit: Fraction | None,
+    *,
+    seek: bool,
+) -> TimedPackets:
+    """The clip's other packets in their order, shifted so that ``zero`` is the film's beginning."""
+    if not copies:
+        return
+    if seek:
+        with suppress(FFmpegError):  # some files can only be read from their beginning
+            clip_file.seek(int((float(zero) - _SEEK_MARGIN) * 1e6))
+    last: dict[int, int] = {}
+    packets = clip_file.demux([clip_file.streams[index] for index in copies])
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError, ValueError):
+            return  # damage was reported when the frames were decoded
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if not packet.size or pts is None or packet.time_base is None:
+            continue
+        seconds = pts * packet.time_base
+        if limit is not None and seconds >= limit:
+            if seconds > limit + Fraction(_SEEK_MARGIN):
+                return
+            continue
+        if seconds < zero and (seek or clip_file.streams[packet.stream_index].type == "subtitle"):
+            continue  # nothing is heard or read where no frame is shown
+        dts = packet.dts if packet.dts is not None else pts
+        if dts < last.get(packet.stream_index, dts):
+            continue  # time runs backwards: no container holds that
+        last[packet.stream_index] = dts
+        offset = round(zero / packet.time_base)
+        packet.pts, packet.dts = pts - offset, dts - offset
+        yield (dts - offset) * packet.time_base, packet
+
+
+class _HealthCheck:
+    """Tells packets that a container takes from damaged ones by writing them to the null device first.
+
+    A damaged packet fails only when it leaves the muxer's queue, which is too late: the packets that wait
+    behind it, pictures included, would be lost. A container with one stream has no queue.
+    """
+
+    def __init__(self, container_name: str, clip_file: InputContainer, copies: dict[int, Any]) -> None:
+        self.failed = 0
+        self._copies = copies
+        self._trials: dict[int, Any] = {}
+        for index in copies:
+            trial = av.open(os.devnull, "w", format=container_name)
+            self._trials[index] = trial.add_stream_from_template(clip_file.streams[index], opaque=True)
+
+    def passed(self, packets: TimedPackets) -> TimedPackets:
+        """The healthy packets, ready to be written."""
+        for at, packet in packets:
+            index = packet.stream_index
+            trial = self._trials[index]
+            copy: Packet[Any] = Packet(bytes(packet))
+            copy.time_base, copy.pts, copy.dts = packet.time_base, packet.pts, packet.dts
+            copy.duration, copy.is_keyframe, copy.stream = packet.duration, packet.is_keyframe, trial
+            try:
+                trial.container.mux(copy)
+            except (FFmpegError, ValueError):
+                self.failed += 1
+                continue
+            packet.stream = self._copies[index]
+            yield at, packet
+        for trial in self._trials.values():
+            with suppress(FFmpegError, ValueError):
+                trial.container.close()
+
+
+def _copy_chapters(
+    clip_file: InputContainer, film: OutputContainer, zero: Fraction, limit: Fraction | None
+) -> None:
+    kept = []
+    for chapter in clip_file.chapters():
+        unit = chapter["time_base"]
+        if unit is None:
+            continue
+        start, end = chapter["start"] * unit - zero, chapter["end"] * unit - zero
+        if end <= 0 or (limit is not None and start >= limit - zero):
+            continue
+        start, end = max(start, Fraction()), end if limit is None else min(end, limit - zero)
+        kept.append(chapter | {"start": round(start / unit), "end": round(end / unit)})
+    if kept:
+        film.set_chapters(kept)
+
+
+def _kept_tags(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:
+    return {name: text for name, text in tags.items() if name.lower().split("-")[0] not in dropped}

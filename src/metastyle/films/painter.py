@@ -1,4 +1,4 @@
-"""What turns the frames of a film into painted ones."""
+"""Painters: what turns the frames of a clip into those of a film."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from metastyle.rendering.stylizer import Stylizer
 class Painter(Protocol):
     """Paints the frames of one film in their order.
 
-    What it remembers from frame to frame goes through ``state`` and ``restore``, because an interrupted job
-    must go on as if it had painted all earlier frames: it is asked for its state after every part.
+    What it carries from frame to frame passes through ``state`` and ``restore``, because an interrupted job
+    must resume as if the painter had seen all earlier frames: it is asked for its state after every segment.
     """
 
     def __call__(self, pixels: Pixels) -> Pixels:
@@ -34,7 +34,7 @@ class Painter(Protocol):
 
 
 class FrameByFrame:
-    """Paints every frame for itself: nothing is remembered."""
+    """Paints every frame independently."""
 
     def __init__(self, paint: Callable[[Pixels], Pixels]) -> None:
         self._paint = paint

@@ -1,4 +1,4 @@
-"""How far a film is, how fast it is being made, and how long that will take."""
+"""How far a film is, how fast it is being made, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ _FRAMES = 40  # over which the speed is measured
 
 @dataclass(frozen=True)
 class Progress:
-    """After a frame."""
+    """How far a film is after a frame."""
 
     frames: int
-    """Painted so far, those of an earlier, interrupted run included."""
+    """Frames painted so far, including those of an earlier, interrupted run."""
     seconds: float
-    """Of film done."""
+    """Seconds of the film that are painted."""
     share: float | None
-    """0 to 1; None where the clip does not say how long it is."""
+    """Finished share, 0 to 1; None where the clip does not declare its duration."""
     frames_per_second: float
-    """Of late."""
+    """Recent speed."""
     seconds_left: float | None
+    """Estimate; None where the clip does not declare its duration."""
 
 
 class Pace:

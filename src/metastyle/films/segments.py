@@ -1,7 +1,8 @@
-"""The unfinished work on a film: a folder beside it, from which an interrupted job goes on.
+"""The finished segments of a film: a folder beside it, from which an interrupted job resumes.
 
-``job.json`` says what is being made of what; ``parts.jsonl`` has a line for every finished part, written
-after the part itself is on the disk. A process that is killed loses the part it was at, nothing else.
+``job.json`` says which film is made of which clip; ``parts.jsonl`` has a line for every finished segment,
+written after the segment itself is on the disk. A process that is killed loses the segment it was working
+on, nothing else. The names in the folder are those of earlier versions, whose films can be resumed.
 """
 
 from __future__ import annotations
@@ -14,47 +15,60 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.films.encode import Piece
-from metastyle.films.mux import Part
+from metastyle.films.encode import Segment
+from metastyle.films.mux import SegmentFile
 from metastyle.locks import CLAIM
 
 _BLOCKS, _BLOCK = 64, 65536
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedSegment:
     """A line of ``parts.jsonl``."""
 
-    piece: Piece
-    bytes: int
+    segment: Segment
+    size: int
+    """Of its file, in bytes."""
     checksum: int
-    """CRC-32 of the clip's last frame in this part, before it was painted."""
+    """CRC-32 of the clip's last frame in this segment, before it was painted."""
     undecodable: int
     misplaced: int
     """What the clip lacked up to there."""
     has_state: bool
-    """Whether the painter remembers anything."""
+    """Whether the painter depends on earlier frames."""
+
+    def line(self) -> bytes:
+        """This entry as JSON."""
+        fields = asdict(self)
+        names = {"piece": fields.pop("segment"), "bytes": fields.pop("size")}
+        return json.dumps(names | fields).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        """The entry that ``line`` wrote; ValueError, TypeError or KeyError where it was not written whole."""
+        fields = json.loads(line)
+        return cls(Segment(**fields.pop("piece")), fields.pop("bytes"), **fields)
 
 
-class Parts:
+class Segments:
     """The folder of a job: found and checked, or made by ``begin``.
 
     identity: what must be the same for two jobs to be one: anything that JSON can hold.
-    fresh: whether parts of another job that lie there may be thrown away.
+    fresh: whether segments of another job that are there may be thrown away.
 
     Raises:
-        MetastyleError: the folder holds another job's parts, or cannot be written.
+        MetastyleError: the folder holds another job's segments, or cannot be written.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
         self.folder = folder
         self._identity = json.loads(json.dumps(identity))
         self._kept: dict[str, Any] = {}
-        self.finished: list[Finished] = []
+        self.finished: list[FinishedSegment] = []
         try:
             found = self._read_job()
             if found is not None and found["identity"] != self._identity:
@@ -63,7 +77,7 @@ class Parts:
                 _empty(folder)
             elif found is not None:
                 self._kept = found["kept"]
-                self.finished = self._read_parts()
+                self.finished = self._read_finished()
         except OSError as error:
             raise MetastyleError(f"{one_line(folder)} cannot be used: {one_line(error.strerror)}") from None
 
@@ -78,37 +92,37 @@ class Parts:
 
     @property
     def current(self) -> Path:
-        """The file of the part that is being made."""
+        """The file of the segment that is being made."""
         return self.folder / "current.mp4"
 
     def path(self, number: int) -> Path:
-        """The file of a finished part."""
+        """The file of a finished segment."""
         return self.folder / f"{number:06}.mp4"
 
-    def all(self) -> list[Part]:
-        """The finished parts, in order."""
-        return [Part(self.path(n), finished.piece) for n, finished in enumerate(self.finished)]
+    def all(self) -> list[SegmentFile]:
+        """The finished segments, in order."""
+        return [SegmentFile(self.path(n), finished.segment) for n, finished in enumerate(self.finished)]
 
     def keep(self, name: str, value: Any) -> Any:
-        """What was kept under ``name`` when the job began; ``value`` is kept if that was nothing."""
+        """What was kept under ``name`` when the job began; where nothing was, ``value`` is kept."""
         if name not in self._kept:
             self._kept[name] = value
             if self.folder.is_dir():
                 self._write_job()
         return self._kept[name]
 
-    def add(self, piece: Piece, *, checksum: int, undecodable: int, misplaced: int, state: bytes) -> None:
-        """The current part is finished; ``state`` is the painter's after it."""
+    def add(self, segment: Segment, *, checksum: int, undecodable: int, misplaced: int, state: bytes) -> None:
+        """The current segment is finished; ``state`` is the painter's after it."""
         number = len(self.finished)
         size = self.current.stat().st_size
         self.current.replace(self.path(number))
         if state:
             self._write(self._state_path(number), state)
-        finished = Finished(piece, size, checksum, undecodable, misplaced, bool(state))
+        finished = FinishedSegment(segment, size, checksum, undecodable, misplaced, bool(state))
         with (self.folder / "parts.jsonl").open("ab") as stream:
-            # A line that a crash has left torn is ended, and then ignored for what it is.
+            # A line that a crash has torn is ended, and then ignored for what it is.
             start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
-            stream.write(start + json.dumps(asdict(finished)).encode() + b"\n")
+            stream.write(start + finished.line())
             stream.flush()
             os.fsync(stream.fileno())
         self.finished.append(finished)
@@ -116,11 +130,11 @@ class Parts:
             self._state_path(number - 2).unlink(missing_ok=True)  # one more than needed is kept
 
     def state(self) -> bytes:
-        """The painter's state after the last finished part."""
+        """The painter's state after the last finished segment."""
         return self._state_path(len(self.finished) - 1).read_bytes() if self.finished[-1].has_state else b""
 
     def remove(self) -> None:
-        """The film is finished: nothing of this is needed any more."""
+        """Delete the folder: the film is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _state_path(self, number: int) -> Path:
@@ -158,28 +172,26 @@ class Parts:
             os.fsync(stream.fileno())
         beside.replace(path)
 
-    def _read_parts(self) -> list[Finished]:
-        """The finished parts, up to the first whose file is not what its line says."""
+    def _read_finished(self) -> list[FinishedSegment]:
+        """The finished segments, up to the first whose file is not what its line says."""
         try:
             lines = (self.folder / "parts.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        finished: list[Finished] = []
+        finished: list[FinishedSegment] = []
         for line in lines:
             try:
-                fields = json.loads(line)
-                entry = Finished(**{**fields, "piece": Piece(**fields["piece"])})
-            except (ValueError, TypeError, KeyError):
+                entry = FinishedSegment.from_line(line)
+            except (ValueError, TypeError, KeyError, AttributeError):
                 continue
             path = self.path(len(finished))
-            if not path.is_file() or path.stat().st_size != entry.bytes:
+            if not path.is_file() or path.stat().st_size != entry.size:
                 break
             finished.append(entry)
         while finished and finished[-1].has_state and not self._state_path(len(finished) - 1).is_file():
-            finished.pop()  # a painter cannot go on from a part whose state is gone
+            finished.pop()  # a painter cannot go on from a segment whose state is gone
         if len(finished) < len(lines):
-            records = (json.dumps(asdict(entry)).encode() + b"\n" for entry in finished)
-            self._write(self.folder / "parts.jsonl", b"".join(records))
+            self._write(self.folder / "parts.jsonl", b"".join(entry.line() for entry in finished))
         return finished
 
     def _difference(self, other: dict[str, Any]) -> str:
@@ -187,17 +199,17 @@ class Parts:
         was, now = (one_line(identity.get(name)) for identity in (other, self._identity))
         return (
             f"{one_line(self.folder)} holds an unfinished film with another {name} (it was {was}, now it is"
-            f" {now}): use the same to go on with it, or --overwrite to begin anew"
+            f" {now}): use the same to go on with it, or --overwrite to begin again"
         )
 
 
-def parts_folder(output: Path) -> Path:
-    """Where the unfinished work on ``output`` lies."""
+def segments_folder(output: Path) -> Path:
+    """The folder for the unfinished work on ``output``."""
     return output.with_name(output.name + ".parts")
 
 
 def _empty(folder: Path) -> None:
-    """Remove all but the claim of the run that asks for it."""
+    """Remove everything except the claim of the run that asks for it."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -208,7 +220,7 @@ def _empty(folder: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """Of a file's size and 64 samples spread over it: enough to notice another film of the same name."""
+    """A digest of a file's size and 64 samples of it: enough to notice another film of the same name."""
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as stream:

@@ -28,7 +28,7 @@ def is_sequence(path: Path) -> bool:
 
 
 def name_of(sequence: Path) -> Path:
-    """What a film of these frames would be called, without an extension, beside the folder or the frames."""
+    """The path of a film of these frames, without an extension: beside the folder or the frames."""
     if sequence.is_dir():
         return sequence.resolve()
     stem = _NUMBER.sub("", Path(sequence.name).stem).strip(" _-.")
@@ -39,11 +39,11 @@ def name_of(sequence: Path) -> Path:
 def as_film(sequence: Path, rate: Fraction) -> Iterator[Path]:
     """A film file of the frames while the block lasts, in the folder for temporary files.
 
-    It holds the very bytes of the pictures, and is the same for the same frames. Of a pattern, a frame
-    whose successor is missing is shown longer; a folder's are taken as they follow on each other.
+    It holds the very bytes of the pictures, and is the same for the same frames. In a pattern, a frame
+    whose successor is missing is shown longer; those of a folder follow each other without gaps.
 
     Raises:
-        MetastyleError: no frames, frames of several kinds or sizes, or of a kind other than PNG and JPEG.
+        MetastyleError: there are no frames, or they differ in kind or size, or are neither PNG nor JPEG.
     """
     frames = _of_folder(sequence) if sequence.is_dir() else _of_pattern(sequence)
     _check_alike(list(frames.values()), sequence)
@@ -76,8 +76,8 @@ def _of_pattern(pattern: Path) -> dict[int, Path]:
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
-    """frame9 before frame10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+    """A key that sorts frame9 before frame10."""
+    return [(int(text), "") if text.isdigit() else (-1, text) for text in re.split(r"([0-9]+)", name)]
 
 
 def _check_alike(frames: Sequence[Path], sequence: Path) -> None:

@@ -3,33 +3,30 @@
 A cut leaves nothing of a frame where it was, nor the whole of it anywhere else. So two frames, reduced to 64
 pixels, are of one shot if either is the case:
 
-- some of their blocks are still alike in place: fast action before a background that rests;
+- a few of their blocks are still alike in place: fast action in front of a background at rest;
 - the second looks like the first moved: the highest normalized cross-correlation of their brightness over all
   shifts, by Fourier transform, is high: pans and shakes.
 
-Both are blind to small changes of gain and offset, hence to flicker and fades, and what is usual in the film
-at present raises the bar. A frame is judged when the next one is there: a flash differs from the frame
-before it, but the frame after it does not.
+Both ignore small changes of gain and offset, hence flicker and fades, and the threshold rises with what is
+usual in the film at present. A frame is judged when the next one is there: a flash differs from the frame
+before it; the frame after it does not.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T")
 Pixels = NDArray[Any]
 Floats = NDArray[np.float32]
 
 SIZE = 64
 """Pixels along the longer side of what is compared."""
-
 
 BLOCK = 8
 """Side of the blocks that are compared in place."""
@@ -37,21 +34,17 @@ BLOCK = 8
 GRAIN = 1e-4
 """Variance (of a standard deviation of 0.01) below which nothing is structure."""
 
-
-@dataclass(frozen=True)
-class ShotSettings:
-    """When a difference is a cut. Chosen on real clips and on pairs of unrelated pictures."""
-
-    alike: float = 0.12
-    """Part of the blocks that may still be alike in place behind a cut."""
-    structure: float = 0.45
-    """Loss of correlation (0 to 1) at the best shift that a cut must exceed,"""
-    unusual: float = 1.4
-    """and so many times the usual loss, too (up to a loss of 0.7),"""
-    memory: int = 12
-    """which is the median over so many frames;"""
-    color: float = 0.25
-    """or the distance of the color distributions (0 to 1): from one blank frame to another."""
+# The thresholds were chosen on real clips and on pairs of unrelated pictures.
+ALIKE = 0.12
+"""Share of the blocks that may be alike in place across a cut."""
+STRUCTURE = 0.45
+"""Loss of correlation at the best shift, 0 to 1, below which there is no cut."""
+UNUSUAL = 1.4
+"""Ratio to the usual loss, up to a loss of 0.7, below which there is no cut either."""
+MEMORY = 12
+"""Number of frames over which the usual loss, a median, is taken."""
+COLOR = 0.25
+"""Distance of the color distributions, 0 to 1, above which there is a cut even between blank frames."""
 
 
 class Event(Enum):
@@ -66,17 +59,16 @@ class Event(Enum):
 
 
 class ShotDetector:
-    """Compares each frame with the ones before it; what it remembers can be carried over by ``state``."""
+    """Compares each frame with the ones before it; ``state`` carries over what the next frames depend on."""
 
-    def __init__(self, settings: ShotSettings | None = None) -> None:
-        self._settings = settings or ShotSettings()
+    def __init__(self) -> None:
         self._reference: _Thumbnail | None = None
         self._doubtful: _Thumbnail | None = None  # a NEW frame behind the reference
-        self._usual: deque[float] = deque(maxlen=self._settings.memory)
+        self._usual: deque[float] = deque(maxlen=MEMORY)
 
-    def observe(self, pixels: Pixels) -> Event:
-        """The next frame, (H, W, 3) uint8 or uint16 of any size; the first one is NEW."""
-        frame = _Thumbnail(reduced(pixels))
+    def observe(self, small: Floats) -> Event:
+        """The next frame, as ``reduced`` makes it; the first one is NEW."""
+        frame = _Thumbnail(small)
         doubtful, self._doubtful = self._doubtful, None
         if doubtful is not None:
             if self._of_one_shot(self._reference, frame):
@@ -101,7 +93,7 @@ class ShotDetector:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from a ``state``."""
-        self._usual = deque(state["usual"].tolist(), maxlen=self._settings.memory)
+        self._usual = deque(state["usual"].tolist(), maxlen=MEMORY)
         self._reference, self._doubtful = (
             _Thumbnail(state[name]) if name in state else None for name in ("reference", "doubtful")
         )
@@ -112,38 +104,20 @@ class ShotDetector:
         usual = float(np.median(self._usual)) if self._usual else 0.0
         lost = _lost_correlation(a, b)
         self._usual.append(lost)
-        settings = self._settings
-        if _alike(a, b) > settings.alike:
+        if _alike(a, b) > ALIKE:
             return True
-        if lost > max(settings.structure, min(0.7, settings.unusual * usual)):
+        if lost > max(STRUCTURE, min(0.7, UNUSUAL * usual)):
             return False
-        return color_distance(a.small, b.small) <= settings.color
-
-
-def with_cuts(
-    frames: Iterable[T], pixels: Callable[[T], Pixels], settings: ShotSettings | None = None
-) -> Iterator[tuple[T, bool]]:
-    """Each frame, and whether a shot begins with it (the first does); one frame behind its source.
-
-    ``pixels``: a frame's (H, W, 3) uint8 or uint16, of any size. A flash begins no shot.
-    """
-    detector = ShotDetector(settings)
-    waiting: list[tuple[T, bool]] = []
-    for frame in frames:
-        event = detector.observe(pixels(frame))
-        for earlier, new in waiting:
-            yield earlier, new and event is not Event.BACK
-        waiting = [(frame, event is Event.NEW)]
-    yield from waiting
+        return color_distance(a.small, b.small) <= COLOR
 
 
 def color_distance(a: Pixels, b: Pixels) -> float:
-    """How far two sets of as many colors (..., 3) lie apart: the earth mover's distance, by channel."""
+    """The earth mover's distance, by channel, of two sets of equally many colors (..., 3)."""
     return float(np.abs(np.sort(a.reshape(-1, 3), axis=0) - np.sort(b.reshape(-1, 3), axis=0)).mean())
 
 
 class _Thumbnail:
-    """What is compared of a frame."""
+    """What of a frame is compared."""
 
     def __init__(self, small: Floats) -> None:
         self.small = small
@@ -167,7 +141,7 @@ def _lost_correlation(a: _Thumbnail, b: _Thumbnail) -> float:
 
 
 def _alike(a: _Thumbnail, b: _Thumbnail) -> float:
-    """Part of the blocks whose structure correlates, and whose brightness is about the same."""
+    """Share of the blocks whose structure correlates, and whose brightness is about the same."""
     means_a, means_b = a.blocks.mean(1), b.blocks.mean(1)
     p, q = a.blocks - means_a[:, None], b.blocks - means_b[:, None]
     correlation = ((p * q).mean(1) + GRAIN) / ((p * p + q * q).mean(1) / 2 + GRAIN)
@@ -175,7 +149,7 @@ def _alike(a: _Thumbnail, b: _Thumbnail) -> float:
 
 
 def _blocks(gray: Floats) -> Floats:
-    """(blocks, BLOCK²); what is left over at the far borders is not looked at."""
+    """(blocks, BLOCK²); what is left over at the far borders is ignored."""
     side = min(BLOCK, *gray.shape)
     height, width = (n // side for n in gray.shape)
     cut = gray[: height * side, : width * side].reshape(height, side, width, side)
@@ -184,7 +158,7 @@ def _blocks(gray: Floats) -> Floats:
 
 def reduced(pixels: Pixels) -> Floats:
     """Block averages, at most SIZE pixels along the longer side, (h, w, 3) in [0, 1]."""
-    thinned = max(1, max(pixels.shape[:2]) // (4 * SIZE))  # some 16 samples of each block are enough
+    thinned = max(1, max(pixels.shape[:2]) // (4 * SIZE))  # about 16 samples of each block are enough
     pixels = pixels[::thinned, ::thinned]
     step = -(-max(pixels.shape[:2]) // SIZE)
     vertical, horizontal = (min(step, n) for n in pixels.shape[:2])

@@ -1,4 +1,4 @@
-"""What is left of flicker, smoothed along the motion: each result is mixed with the one before it, moved.
+"""Smooths what is left of flicker along the motion: each result is mixed with the one before it, moved.
 
 Motion is dense optical flow between the film's own frames (DIS: Kroeger et al., "Fast Optical Flow using
 Dense Inverse Search", ECCV 2016). Where the flow there and the flow back do not lead to the same place,
@@ -21,12 +21,15 @@ from metastyle.errors import MetastyleError
 Pixels = NDArray[Any]
 Flow = NDArray[np.float32]
 
+SMOOTHING = 0.5
+"""Default share of the earlier result in the new one."""
+
 TOLERANCE = 20.0
 """8-bit levels of difference between the moved frame and the new one at which trust has fallen to 1/e."""
 
 
 def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """What is seen along ``flow``: the result at p is ``values`` at p + flow(p), bilinear.
+    """``values`` seen along ``flow``: the result at p is ``values`` at p + flow(p), bilinear.
 
     values: (H, W, C). flow: (H, W, 2) in pixels, to the right and down.
     Returns float32 (H, W, C), and where p + flow(p) lies inside the picture, bool (H, W); outside, the
@@ -37,8 +40,8 @@ def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray
     x, y = x + flow[..., 0], y + flow[..., 1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     grid = np.stack([2 * x / max(1, width - 1) - 1, 2 * y / max(1, height - 1) - 1], axis=-1)
-    source = torch.from_numpy(np.ascontiguousarray(values, np.float32)).permute(2, 0, 1)[None]
-    seen = F.grid_sample(source, torch.from_numpy(grid)[None], padding_mode="border", align_corners=True)
+    planes = torch.from_numpy(np.ascontiguousarray(values, np.float32)).permute(2, 0, 1)[None]
+    seen = F.grid_sample(planes, torch.from_numpy(grid)[None], padding_mode="border", align_corners=True)
     return seen[0].permute(1, 2, 0).numpy(), inside
 
 
@@ -61,8 +64,8 @@ class Motion(NamedTuple):
 
     def shift(self) -> tuple[float, float]:
         """The camera's, in pixels (down, right): the median over the picture."""
-        steps = self.there[self.certain] if self.certain.any() else self.there.reshape(-1, 2)
-        right, down = np.median(steps, axis=0)
+        shifts = self.there[self.certain] if self.certain.any() else self.there.reshape(-1, 2)
+        right, down = np.median(shifts, axis=0)
         return float(down), float(right)
 
 
@@ -74,7 +77,7 @@ class Smoother:
     Raises MetastyleError for a share out of range, or if the extra ``video`` is not installed.
     """
 
-    def __init__(self, share: float = 0.5) -> None:
+    def __init__(self, share: float = SMOOTHING) -> None:
         if not 0 <= share < 1:
             raise MetastyleError(f"smoothing of {share}: it goes from 0 to below 1")
         try:

@@ -1,13 +1,13 @@
-"""A painter of films that do not flicker.
+"""A painter of films that do not flicker: temporal normalization, and smoothing along the motion.
 
 The statistics that normalize a frame follow the film slowly instead of being each frame's own. They are
-measured when a shot begins, then every few frames and whenever the colors have changed; the ones in use move
-towards the measured ones by a small part with each frame, and by more the further the frame's colors are
+measured when a shot begins, then every few frames and whenever the colors have changed. Those in use move
+towards the measured ones by a small step with each frame, and by more the further the frame's colors are
 from those that they stand for, up to all of it: in a fade, statistics that lag would blow the picture out.
-What is left is smoothed along the motion. ``docs/stillness.md`` has the measurements.
+What flicker is left is smoothed along the motion. ``docs/stillness.md`` has the measurements.
 
 Where a film is smoothed its motion is known, and the grain in flat areas stays with what the camera passes;
-else it stays where it is on the screen.
+otherwise it stays where it is on the screen.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from metastyle.errors import MetastyleError
 from metastyle.films.shots import Event, ShotDetector, color_distance, reduced
-from metastyle.films.smoothing import Smoother
+from metastyle.films.smoothing import SMOOTHING, Motion, Smoother
 from metastyle.images import color
 from metastyle.rendering.brush import check_brush, render_with_brush
-from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, measure
+from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, frame_statistics
 from metastyle.rendering.stylizer import Stylizer
 
 Pixels = NDArray[Any]
@@ -34,24 +34,22 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class StillnessSettings:
-    """How statistics follow the film, and how much is smoothed."""
+class TemporalSettings:
+    """How the statistics in use follow those of the film."""
 
     every: int = 8
-    """Frames after which statistics are measured again at the latest,"""
+    """Frames after which statistics are measured again at the latest."""
     changed: float = 0.15
-    """and the change of colors after which they are measured at once (see ``_change``)."""
-    rate: float = 0.1
-    """Part of the way to the measured statistics that is gone with each frame,"""
+    """Change of colors, relative to their spread, after which statistics are measured at once."""
+    weight: float = 0.1
+    """Weight of the measured statistics when those in use are updated with a frame, 0 to 1."""
     fast: float = 0.3
-    """and the change of colors above which that part grows; at twice this change it is 1."""
-    smoothing: float = 0.5
-    """Share of the earlier result, moved, in the new one; 0 smooths nothing and needs no OpenCV."""
+    """Change of colors above which that weight grows; at twice this change it is 1."""
 
     def __post_init__(self) -> None:
-        if self.every < 1 or not 0 <= self.rate <= 1 or self.changed < 0 or self.fast <= 0:
+        if self.every < 1 or not 0 <= self.weight <= 1 or self.changed < 0 or self.fast <= 0:
             raise MetastyleError(
-                f"{self}: every is at least 1, rate lies between 0 and 1, changed and fast are positive"
+                f"{self}: every is at least 1, weight is from 0 to 1, changed and fast are positive"
             )
 
 
@@ -59,21 +57,22 @@ class StillnessSettings:
 class _Shot:
     """What is known of the shot that is being painted."""
 
-    colors: Pixels  # of the frames that the statistics in use stand for: (h, w, 3), sorted along each channel
-    measured_colors: Pixels  # of the frame that was measured last
+    colors: Pixels  # those that the statistics in use stand for: (n, 3), sorted along each channel
+    measured_colors: Pixels  # those of the frame that was measured last
     age: int = -1  # frames since then
     in_use: dict[str, Statistics] = field(default_factory=dict)  # by the size of what is rendered
     measured: dict[str, Statistics] = field(default_factory=dict)
-    camera: tuple[float, float] = (0.0, 0.0)  # how far it has gone since the shot began: down, right
-    frame: Pixels | None = None  # the last one, and what it became
+    camera: tuple[float, float] = (0.0, 0.0)  # pixels that it has moved since the shot began: down, right
+    frame: Pixels | None = None  # the last one, and its result
     result: Pixels | None = None
 
 
-class StillPainter:
+class TemporalPainter:
     """Paints the frames of one film in their order; causal, and in constant memory.
 
-    stylizer: what single pictures would be rendered with: its network, device and precision are used.
-    brush, keep_color, strength (0 to 1): as for ``Style.render``.
+    stylizer: what single pictures would be rendered with: its network, device, precision and grain are used.
+    smoothing: share of the earlier result, moved along, in the new one, 0 to below 1; 0 needs no OpenCV.
+    brush, keep_color, strength (0 to 1): as for photographs.
 
     Raises MetastyleError for settings out of range, and if smoothing is asked for without OpenCV.
     """
@@ -81,39 +80,31 @@ class StillPainter:
     def __init__(
         self,
         stylizer: Stylizer,
-        settings: StillnessSettings | None = None,
+        settings: TemporalSettings | None = None,
         *,
+        smoothing: float = SMOOTHING,
         brush: float | None = None,
         keep_color: bool = False,
         strength: float = 1.0,
     ) -> None:
         color.check_strength(strength)
         check_brush(brush)
-        self._stylizer = stylizer
-        self._settings = settings or StillnessSettings()
-        self._smoother = Smoother(self._settings.smoothing) if self._settings.smoothing else None
+        self._settings = settings or TemporalSettings()
+        self._smoother = Smoother(smoothing) if smoothing else None
         self._brush, self._keep_color, self._strength = brush, keep_color, strength
+        self._renderer = _Renderer(stylizer)
         self._detector = ShotDetector()
         self._shot: _Shot | None = None
         self._suspended: _Shot | None = None  # the shot before, should the new one be a mere flash
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """The next frame, (H, W, 3) uint8, from 16x16 pixels; the same shape and type."""
-        event = self._detector.observe(pixels)
-        colors = np.sort(reduced(pixels).reshape(-1, 3), axis=0)
-        if event is Event.BACK and self._suspended is not None:
-            self._shot, self._suspended = self._suspended, None
-        elif event is Event.NEW or self._shot is None:
-            self._suspended, self._shot = self._shot, _Shot(colors, colors)
-        else:
-            self._suspended = None
-        shot = self._shot
-        motion = None
-        if self._smoother is not None and shot.frame is not None and shot.frame.shape == pixels.shape:
-            motion = self._smoother.motion(pixels, shot.frame)
-            down, right = motion.shift()
-            shot.camera = shot.camera[0] + down, shot.camera[1] + right
-        painted = render_with_brush(self._follow(shot, colors, pixels), pixels, self._brush)
+        """The next frame, (H, W, 3) uint8, from 16x16 pixels; same shape and type."""
+        small = reduced(pixels)
+        colors = np.sort(small.reshape(-1, 3), axis=0)
+        shot = self._enter(self._detector.observe(small), colors)
+        motion = self._motion(shot, pixels)
+        self._follow(shot, colors, len(pixels))
+        painted = render_with_brush(self._renderer, pixels, self._brush)
         if self._keep_color:
             painted = color.keep_color(pixels, painted)
         painted = color.mix(pixels, painted, self._strength).astype(np.uint8, copy=False)
@@ -137,53 +128,84 @@ class StillPainter:
         """Go on from a ``state``."""
         with np.load(io.BytesIO(state), allow_pickle=False) as archive:
             arrays: Arrays = {name: archive[name] for name in archive.files}
-        self._detector.restore(_part(arrays, "detector"))
+        self._detector.restore(_below(arrays, "detector"))
         self._shot, self._suspended = (
-            _shot_of(part) if (part := _part(arrays, name)) else None for name in ("shot", "suspended")
+            _shot_of(own) if (own := _below(arrays, name)) else None for name in ("shot", "suspended")
         )
 
-    def _follow(self, shot: _Shot, colors: Pixels, pixels: Pixels) -> _Following:
-        """Bring the statistics a frame further, and give what renders with them."""
+    def _enter(self, event: Event, colors: Pixels) -> _Shot:
+        """The shot that the next frame belongs to."""
+        if event is Event.BACK and self._suspended is not None:
+            self._shot, self._suspended = self._suspended, None
+        elif event is Event.NEW or self._shot is None:
+            self._suspended, self._shot = self._shot, _Shot(colors, colors)
+        else:
+            self._suspended = None
+        return self._shot
+
+    def _motion(self, shot: _Shot, pixels: Pixels) -> Motion | None:
+        """The motion since the frame before, where a film is smoothed; the camera moves along."""
+        if self._smoother is None or shot.frame is None or shot.frame.shape != pixels.shape:
+            return None
+        motion = self._smoother.motion(pixels, shot.frame)
+        down, right = motion.shift()
+        shot.camera = shot.camera[0] + down, shot.camera[1] + right
+        return motion
+
+    def _follow(self, shot: _Shot, colors: Pixels, height: int) -> None:
+        """Tell the renderer whether to measure the next frame, of ``height`` rows, and with what weight."""
         settings = self._settings
         shot.age += 1
         due = shot.age >= settings.every or _change(colors, shot.measured_colors) > settings.changed
         if due:
             shot.age, shot.measured_colors = 0, colors
         beyond = float(np.clip(_change(colors, shot.colors) / settings.fast - 1, 0, 1))
-        rate = settings.rate + (1 - settings.rate) * beyond
-        shot.colors = shot.colors + (shot.measured_colors - shot.colors) * np.float32(rate)
-        return _Following(self._stylizer, shot, len(pixels), due=due, rate=rate)
+        weight = settings.weight + (1 - settings.weight) * beyond
+        shot.colors = shot.colors + (shot.measured_colors - shot.colors) * np.float32(weight)
+        self._renderer.prepare(shot, height, due=due, weight=weight)
 
 
-class _Following:
-    """Renders one frame, at one or more sizes, with statistics that follow the film."""
+class _Renderer:
+    """Renders one frame after the other, each at one or more sizes, with statistics that follow the film."""
 
-    def __init__(self, stylizer: Stylizer, shot: _Shot, height: int, *, due: bool, rate: float) -> None:
-        self._stylizer, self._shot, self._due, self._rate = stylizer, shot, due, rate
-        self._height = height  # of the film, in whose pixels the camera's way is measured
+    def __init__(self, stylizer: Stylizer) -> None:
+        self._stylizer = stylizer
+        self._frozen: FrozenStylizer | None = None  # folded once, and given new statistics for each frame
+
+    def prepare(self, shot: _Shot, height: int, *, due: bool, weight: float) -> None:
+        """Before each frame; ``height`` is the film's, in whose pixels the camera's way is measured."""
+        self._shot, self._height, self._due, self._weight = shot, height, due, weight
 
     def render(self, pixels: Pixels, *, progress: Callable[[float], None] | None = None) -> Pixels:
         shot, size = self._shot, f"{pixels.shape[1]}x{pixels.shape[0]}"
         if self._due or size not in shot.measured:
-            shot.measured[size] = measure(self._stylizer, pixels)
+            shot.measured[size] = frame_statistics(self._stylizer, pixels)
         measured = shot.measured[size]
         before = shot.in_use.get(size, measured)
-        shot.in_use[size] = average([before, measured], [1 - self._rate, self._rate])
+        shot.in_use[size] = average([before, measured], [1 - self._weight, self._weight])
         scale = len(pixels) / self._height
-        result = FrozenStylizer(
-            self._stylizer.network,
-            statistics=shot.in_use[size],
-            device=str(self._stylizer.device),
-            precision=self._stylizer.precision,
-            grain=self._stylizer.grain,
-        ).render(pixels, origin=(round(scale * shot.camera[0]), round(scale * shot.camera[1])))
+        origin = (round(scale * shot.camera[0]), round(scale * shot.camera[1]))
+        result = self._frozen_with(shot.in_use[size]).render(pixels, origin=origin)
         if progress is not None:
             progress(1.0)
         return result
 
+    def _frozen_with(self, statistics: Statistics) -> FrozenStylizer:
+        if self._frozen is None:
+            self._frozen = FrozenStylizer(
+                self._stylizer.network,
+                statistics=statistics,
+                device=str(self._stylizer.device),
+                precision=self._stylizer.precision,
+                grain=self._stylizer.grain,
+            )
+        else:
+            self._frozen.follow(statistics)
+        return self._frozen
+
 
 def _change(colors: Pixels, reference: Pixels) -> float:
-    """How far colors have moved, as a part of how far the reference's are spread."""
+    """How far colors have moved, relative to the spread of the reference."""
     if colors.shape != reference.shape:
         return float("inf")
     return color_distance(colors, reference) / (float(reference.std(0).mean()) + 0.02)
@@ -194,9 +216,9 @@ def _arrays_of(shot: _Shot) -> Arrays:
     arrays["age"], arrays["camera"] = np.array(shot.age), np.array(shot.camera)
     for kind, table in (("in_use", shot.in_use), ("measured", shot.measured)):
         for size, statistics in table.items():
-            for part in ("means", "variances"):
-                layers = getattr(statistics, part)
-                arrays[f"{kind}/{size}/{part}"] = torch.cat(layers).numpy()
+            for moment in ("means", "variances"):
+                layers = getattr(statistics, moment)
+                arrays[f"{kind}/{size}/{moment}"] = torch.cat(layers).numpy()
                 arrays["channels"] = np.array([len(layer) for layer in layers])
     if shot.frame is not None and shot.result is not None:
         arrays |= {"frame": shot.frame, "result": shot.result}
@@ -209,14 +231,14 @@ def _shot_of(arrays: Arrays) -> _Shot:
     shot.frame, shot.result = arrays.get("frame"), arrays.get("result")
     channels = arrays["channels"].tolist()
     for kind, table in (("in_use", shot.in_use), ("measured", shot.measured)):
-        for size in {name.split("/")[0] for name in _part(arrays, kind)}:
+        for size in {name.split("/")[0] for name in _below(arrays, kind)}:
             layers = [
-                torch.split(torch.from_numpy(arrays[f"{kind}/{size}/{part}"]), channels)
-                for part in ("means", "variances")
+                torch.split(torch.from_numpy(arrays[f"{kind}/{size}/{moment}"]), channels)
+                for moment in ("means", "variances")
             ]
             table[size] = Statistics(*layers)
     return shot
 
 
-def _part(arrays: Arrays, name: str) -> Arrays:
+def _below(arrays: Arrays, name: str) -> Arrays:
     return {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}

@@ -22,23 +22,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.core.network import Conv, TransformationNetwork
+from metastyle.core.network import Conv, Residual, TransformationNetwork
 
 
 class Convolution:
     """A reflecting convolution of odd kernel size and stride 1 or 2."""
 
     def __init__(self, layer: Conv, dtype: torch.dtype, *, transposed: bool) -> None:
-        weight = layer.weight.detach()
-        weight = weight.mT if transposed else weight
-        assert layer.bias is not None
+        self._transposed = transposed
         self.padding = layer.kernel_size[0] // 2
         self.stride = layer.stride[0]
         self.scale = 1.0 / self.stride  # rows of the result for each row of the source
         self.channels = layer.out_channels
-        self.weight = self._rewrite(weight.float()).to(dtype).contiguous(memory_format=torch.channels_last)
-        self.bias = layer.bias.detach().to(dtype)
+        weight, bias = self._rewritten(layer)
+        self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.bias = bias.to(dtype, copy=True)
         self.work: float = layer.weight.numel()  # multiply-adds for each pixel of the result
+
+    def load(self, layer: Conv) -> None:
+        """Replace the numbers by those of ``layer``, which is of the same shape as the one before."""
+        weight, bias = self._rewritten(layer)
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    def _rewritten(self, layer: Conv) -> tuple[Tensor, Tensor]:
+        assert layer.bias is not None
+        weight = layer.weight.detach()
+        return self._rewrite((weight.mT if self._transposed else weight).float()), layer.bias.detach()
 
     def _rewrite(self, weight: Tensor) -> Tensor:
         return weight
@@ -73,8 +83,11 @@ class DoublingConvolution(Convolution):
     def __init__(self, layer: Conv, dtype: torch.dtype, *, transposed: bool) -> None:
         super().__init__(layer, dtype, transposed=transposed)
         self.scale = 2
-        self.bias = self.bias.repeat(4)
         self.work *= 4 / 9
+
+    def _rewritten(self, layer: Conv) -> tuple[Tensor, Tensor]:
+        weight, bias = super()._rewritten(layer)
+        return weight, bias.repeat(4)
 
     def _rewrite(self, weight: Tensor) -> Tensor:
         # Even results see the pixels (left, own, own), odd ones (own, own, right).
@@ -122,8 +135,7 @@ class Layers:
     """All sixteen convolutions of a network, for pictures as they are or for transposed ones."""
 
     def __init__(self, network: TransformationNetwork, dtype: torch.dtype, *, transposed: bool) -> None:
-        def prepare(kind: type[Convolution], layer: object) -> Convolution:
-            assert isinstance(layer, Conv)
+        def prepare(kind: type[Convolution], layer: Conv) -> Convolution:
             return kind(layer, dtype, transposed=transposed)
 
         self.down1 = prepare(FirstConvolution, network.down1)
@@ -131,8 +143,20 @@ class Layers:
         self.down3 = prepare(Convolution, network.down3)
         self.residuals = [
             (prepare(Convolution, block.conv1), prepare(Convolution, block.conv2))
-            for block in network.residuals
+            for block in _residuals(network)
         ]
         self.up1 = prepare(DoublingConvolution, network.up1)
         self.up2 = prepare(DoublingConvolution, network.up2)
         self.out = LastConvolution(network.out, transposed=transposed)
+
+    def load(self, network: TransformationNetwork) -> None:
+        """Replace the numbers by those of ``network``, in the memory that is there already."""
+        for name in ("down1", "down2", "down3", "up1", "up2", "out"):
+            getattr(self, name).load(getattr(network, name))
+        for (first, second), block in zip(self.residuals, _residuals(network), strict=True):
+            first.load(block.conv1)
+            second.load(block.conv2)
+
+
+def _residuals(network: TransformationNetwork) -> list[Residual]:
+    return [block for block in network.residuals if isinstance(block, Residual)]

@@ -1,4 +1,4 @@
-"""A network whose instance normalization uses recorded statistics: plain convolutions, and still pictures.
+"""A network whose instance normalization uses recorded statistics: nothing but convolutions, and no flicker.
 
 Instance normalization takes the mean and variance of each channel from the very picture that it normalizes.
 In a film they change with every frame, and with them the color of everything: a picture's part flickers
@@ -47,7 +47,7 @@ class Statistics:
     """(C,) each, float64, biased, as instance normalization uses them."""
 
 
-def measure(stylizer: Stylizer, pixels: np.ndarray) -> Statistics:
+def frame_statistics(stylizer: Stylizer, pixels: np.ndarray) -> Statistics:
     """The statistics of one frame, (H, W, 3) uint8 or uint16, under the stylizer's network."""
     moments = stylizer.measure(pixels)
     return Statistics(tuple(m.mean for m in moments), tuple(m.variance() for m in moments))
@@ -81,21 +81,43 @@ def fold(network: TransformationNetwork, statistics: Statistics) -> Transformati
 
     Its instance normalizations are identities; ``forward`` is otherwise what it was.
     """
-    folded = copy.deepcopy(network).eval().requires_grad_(False)
-    numbers = zip(statistics.means, statistics.variances, strict=True)
-    for owner, conv_name, norm_name in _pairs(folded):
-        mean, variance = next(numbers)
-        conv, norm = getattr(owner, conv_name), getattr(owner, norm_name)
-        assert isinstance(conv, Conv) and isinstance(norm, nn.InstanceNorm2d) and conv.bias is not None
-        device = conv.weight.device
-        mean, variance = mean.cpu().double(), variance.cpu().double()
-        scale = norm.weight.cpu().double() / torch.sqrt(variance + norm.eps)
-        shift = scale * (conv.bias.cpu().double() - mean) + norm.bias.cpu().double()
-        weight = conv.weight.cpu().double() * scale[:, None, None, None]
-        conv.weight.copy_(weight.to(device))
-        conv.bias.copy_(shift.to(device))
-        setattr(owner, norm_name, nn.Identity())
-    return folded
+    return _Folded(network, statistics).network
+
+
+class _Folded:
+    """A copy of a network without normalizations; ``refold`` gives it other statistics, in place."""
+
+    def __init__(self, network: TransformationNetwork, statistics: Statistics) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._layers: list[_Layer] = []
+        for owner, conv_name, norm_name in _pairs(self.network):
+            conv, norm = getattr(owner, conv_name), getattr(owner, norm_name)
+            assert isinstance(conv, Conv) and isinstance(norm, nn.InstanceNorm2d) and conv.bias is not None
+            numbers = (conv.weight, conv.bias, norm.weight, norm.bias)
+            weight, bias, gamma, beta = (number.detach().cpu().double() for number in numbers)
+            self._layers.append(_Layer(conv, weight, bias, gamma, beta, norm.eps))
+            setattr(owner, norm_name, nn.Identity())
+        self.refold(statistics)
+
+    def refold(self, statistics: Statistics) -> None:
+        """Replace the numbers of the network by those for ``statistics``."""
+        for layer, mean, variance in zip(self._layers, statistics.means, statistics.variances, strict=True):
+            scale = layer.gamma / torch.sqrt(variance.cpu().double() + layer.eps)
+            assert layer.conv.bias is not None
+            layer.conv.weight.copy_(layer.weight * scale[:, None, None, None])
+            layer.conv.bias.copy_(scale * (layer.bias - mean.cpu().double()) + layer.beta)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A convolution and the numbers, in float64, that it and the normalization behind it have."""
+
+    conv: Conv
+    weight: Tensor
+    bias: Tensor
+    gamma: Tensor
+    beta: Tensor
+    eps: float
 
 
 def _pairs(network: TransformationNetwork) -> list[tuple[nn.Module, str, str]]:
@@ -131,15 +153,24 @@ class FrozenStylizer:
         check_grain(grain)
         if statistics is None:
             stylizer = Stylizer(network, device=device, precision=precision, grain=grain)
-            statistics = average([measure(stylizer, pixels) for pixels in frames])
+            statistics = average([frame_statistics(stylizer, pixels) for pixels in frames])
         elif precision not in PRECISIONS:
             raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
         self.dtype = PRECISIONS[precision]
         self.statistics, self.grain = statistics, grain
         with out_of_memory(self.device):
-            self._network = fold(network, statistics).to(self.device)
+            self._folded = _Folded(network, statistics)
+            self._folded.network.to(self.device)
         self._layers: dict[bool, Layers] = {}
+
+    @own_surroundings()
+    def follow(self, statistics: Statistics) -> None:
+        """Render with other statistics from now on: much cheaper than a new ``FrozenStylizer``."""
+        self.statistics = statistics
+        self._folded.refold(statistics)
+        for layers in self._layers.values():
+            layers.load(self._folded.network)
 
     @own_surroundings()
     def render(self, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -153,7 +184,7 @@ class FrozenStylizer:
         source, target = (a.transpose(1, 0, 2) if transposed else a for a in (pixels, result))
         with out_of_memory(self.device):
             if transposed not in self._layers:
-                self._layers[transposed] = Layers(self._network, self.dtype, transposed=transposed)
+                self._layers[transposed] = Layers(self._folded.network, self.dtype, transposed=transposed)
             picture = Source(
                 source, self.device, self.dtype, grain=self.grain, origin=origin, transposed=transposed
             )

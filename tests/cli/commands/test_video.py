@@ -265,7 +265,7 @@ def test_what_cannot_be_rescued_stays_in_its_folder(
     (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
     with monkeypatch.context() as patch:
         patch.setattr(still, "render_with_brush", _failing_at(8, KeyboardInterrupt()))
-        patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_part": 3})
+        patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_segment": 3})
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 130
     first, second = result.err.splitlines()

@@ -161,13 +161,13 @@ def video(
 
         encoding = choose_encoding(out, codec, quality)
         os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's chatter; errors only
-        from metastyle.films.segments import parts_folder
+        from metastyle.films.segments import segments_folder
         from metastyle.locks import claimed
 
         with (
             Display(common.quiet) as display,
             StopRequest() as stop,
-            claimed(parts_folder(out), "making this film"),  # before anything is learned for it
+            claimed(segments_folder(out), "making this film"),  # before anything is learned for it
         ):
             taught = obtain(parts, learning, sources, device, display, own)
             _announce(opened, size, display)
@@ -186,7 +186,7 @@ def video(
                 overwrite=overwrite,
             )
             # The plan for a frame depends on the budget, and its rounding on the plan.
-            budget = job.parts.keep("max_memory", max_memory or _default_budget(device))
+            budget = job.segments.keep("max_memory", max_memory or _default_budget(device))
             painter = _painter(taught, device=device, max_memory=max_memory or budget, **look, **motion)
             record = _make(job, painter, display, stop)
     return _conclude(record | {"clip": clip, "output": out}, taught, speaker, started)
@@ -214,7 +214,7 @@ def _painter(
     look: dict[str, Any] = {"brush": brush, "keep_color": keep_color, "strength": min(1.0, strength)}
     if frame_by_frame:
         return painters.frame_by_frame(stylizer, **look)
-    return still.StillPainter(stylizer, still.StillnessSettings(smoothing=smoothing), **look)
+    return still.TemporalPainter(stylizer, smoothing=smoothing, **look)
 
 
 def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -> dict[str, Any]:
@@ -236,8 +236,8 @@ def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -
     stop.armed = False  # joining takes moments; Ctrl-C may end it at once
     record: dict[str, Any] = {
         "clip": job.clip.path,
-        "width": job.look.width,
-        "height": job.look.height,
+        "width": job.format.width,
+        "height": job.format.height,
         "codec": job.encoding.codec,
         "frames": last.frames if last else job.frames_before,
         "frames_before": job.frames_before,
@@ -261,8 +261,8 @@ def _make(job: FilmJob, painter: Painter, display: Display, stop: StopRequest) -
         kept = job.rescue()
     except (MetastyleError, OSError) as unkept:
         complain(explain(unkept)[0])
-    if kept is None and job.parts.finished:
-        kept = job.parts.folder
+    if kept is None and job.segments.finished:
+        kept = job.segments.folder
     record["kept"] = kept
     return record
 
@@ -353,8 +353,8 @@ def _check_begin(clip: Clip, begin: float | None, preview: float | None) -> None
 
 def _beside(clip: Clip, called: Path, style: str, preview: float | None) -> Path:
     """Where the result goes without -o: a container like the clip's, if its sound can go along."""
-    from metastyle.films.carried_streams import holds_sound_of
     from metastyle.films.encode import CONTAINERS
+    from metastyle.films.mux import holds_sound_of
 
     stem = f"{called.stem}-{style}"
     if preview is not None:

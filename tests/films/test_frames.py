@@ -9,7 +9,7 @@ from clips import STEP, Pixels, make_clip
 
 from metastyle.films import frames as video_frames
 from metastyle.films.clip import Clip, open_clip
-from metastyle.films.frames import Frame, stills
+from metastyle.films.frames import Frame, sample_frames
 
 
 def shades(count: int) -> list[Pixels]:
@@ -30,33 +30,33 @@ def numbers(frames: list[Frame]) -> list[int]:
 
 
 def test_stills_are_the_key_frames_before_evenly_spread_times(tmp_path: Path) -> None:
-    assert numbers(stills(clip(tmp_path, 5), 4, shorter=48)) == [5, 20, 35, 50]
+    assert numbers(sample_frames(clip(tmp_path, 5), 4, shorter=48)) == [5, 20, 35, 50]
 
 
 def test_where_key_frames_are_rare_each_still_is_another_frame(tmp_path: Path) -> None:
-    found = numbers(stills(clip(tmp_path, 250), 4, shorter=48))
+    found = numbers(sample_frames(clip(tmp_path, 250), 4, shorter=48))
     assert found[0] == 0 and found[1:] == [22, 37, 52]
 
 
 def test_stills_of_a_part_lie_in_it(tmp_path: Path) -> None:
-    found = numbers(stills(clip(tmp_path, 250), 4, begin=1.0, end=1.4, shorter=48))
+    found = numbers(sample_frames(clip(tmp_path, 250), 4, begin=1.0, end=1.4, shorter=48))
     assert len(found) == 4 and min(found) >= 25 and max(found) < 35
-    assert numbers(stills(clip(tmp_path, 5), 12, begin=2.36, shorter=48)) == [59]
+    assert numbers(sample_frames(clip(tmp_path, 5), 12, begin=2.36, shorter=48)) == [59]
 
 
 def test_stills_of_a_film_that_does_not_say_how_long_it_is(tmp_path: Path) -> None:
-    assert numbers(stills(replace(clip(tmp_path, 5), seconds=None), 4, shorter=48))[0] in (10, 55)
+    assert numbers(sample_frames(replace(clip(tmp_path, 5), seconds=None), 4, shorter=48))[0] in (10, 55)
 
 
 def test_stills_of_a_film_in_which_nothing_can_be_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video_frames, "_can_seek", lambda *_: False)
-    found = numbers(stills(clip(tmp_path, 5), 4, shorter=48))
+    found = numbers(sample_frames(clip(tmp_path, 5), 4, shorter=48))
     assert found[0] == 0 and found == sorted(set(found)) and len(found) == 4
 
 
 def test_stills_are_reduced(tmp_path: Path) -> None:
-    (still,) = stills(clip(tmp_path, 5), 1, shorter=24)
+    (still,) = sample_frames(clip(tmp_path, 5), 1, shorter=24)
     assert still.pixels.shape == (24, 32, 3)
-    assert stills(clip(tmp_path, 5), 1, shorter=500)[0].pixels.shape == (48, 64, 3)
+    assert sample_frames(clip(tmp_path, 5), 1, shorter=500)[0].pixels.shape == (48, 64, 3)

@@ -1,0 +1,110 @@
+"""Work that overlaps: what comes next is made ahead, what is finished is handled behind.
+
+Each happens on a thread of its own, at most a few items away from the caller. Errors from there are raised
+here, and no thread outlives its ``with`` block.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+_POLL = 0.05  # seconds between two looks at whether a thread has stopped
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: BaseException
+
+
+@contextmanager
+def made_ahead(items: Generator[T, None, None], *, most: int, name: str) -> Iterator[Iterator[T]]:
+    """Iterate over ``items`` on a thread called ``name``, at most ``most`` of them ahead of the caller.
+
+    An error that ``items`` raises is raised where the caller would have received the next item. At the end
+    of the block ``items`` is closed, wherever it is.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(most)
+    stop = threading.Event()
+
+    def make() -> None:
+        last: object = _END
+        try:
+            with closing(items):
+                for item in items:
+                    if stop.is_set():
+                        return
+                    waiting.put(item)
+        except BaseException as error:
+            last = _Failure(error)
+        waiting.put(last)
+
+    def taken() -> Iterator[T]:
+        while (item := waiting.get()) is not _END:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item
+
+    thread = threading.Thread(target=make, name=name, daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        stop.set()
+        while thread.is_alive():  # it may be waiting for room
+            with suppress(queue.Empty):
+                waiting.get_nowait()
+            thread.join(_POLL if waiting.empty() else 0)
+
+
+@contextmanager
+def handled_behind(
+    handle: Callable[[Iterator[T]], None], *, most: int, name: str
+) -> Iterator[Callable[[T], None]]:
+    """Give items to ``handle``, which iterates over them on a thread called ``name``.
+
+    The caller receives a function that hands over one item; it waits while ``most`` of them have not been
+    taken yet. At the end of the block ``handle`` finishes what it was given. Where it fails, its error is
+    raised by the next item, or at the end of a block that has not failed itself.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(most)
+    failures: list[BaseException] = []
+    ended = False
+
+    def items() -> Iterator[T]:
+        nonlocal ended
+        while not ended:
+            item = waiting.get()
+            ended = item is _END
+            if not ended:
+                yield item
+
+    def work() -> None:
+        try:
+            handle(items())
+        except BaseException as error:
+            failures.append(error)
+        for _ in items():  # so that the caller never waits for room
+            pass
+
+    def give(item: T) -> None:
+        if failures:
+            raise failures[0]
+        waiting.put(item)
+
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    try:
+        yield give
+    finally:
+        waiting.put(_END)
+        thread.join()
+    if failures:
+        raise failures[0]
