@@ -28,7 +28,7 @@ COMMANDS = {
     "each.mp4": ["short.mp4", "--frame-by-frame", "--keep-color", "--strength", "0.6"],
     "still.mov": ["short.mp4", "--smoothing", "0", "--strength", "1.4", "--max-memory", "8MB"],
     "brush.mkv": ["wide.mp4", "--brush", "8", "--grain", "1.5", "--codec", "hevc", "--quality", "30"],
-    "excerpt.webm": ["long.mp4", "--from", "0.5", "--to", "3.2", "--size", "48"],
+    "excerpt.webm": ["long.mp4", "--from", "0.2", "--to", "3", "--size", "32"],
     "preview.png": ["wide.mp4", "--preview", "0.2", "--size", "128"],
 }
 RUN = """
@@ -64,6 +64,17 @@ def draw_clip(path: Path, width: int, height: int, frames: int) -> None:
         container.mux(audio.encode(None))
 
 
+def content(path: Path) -> object:
+    """A file's bytes; of Matroska, which holds a random number, its packets with their times."""
+    if path.suffix not in (".mkv", ".webm"):
+        return path.read_bytes()
+    with av.open(str(path)) as container:
+        return [
+            (packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet))
+            for packet in container.demux()
+        ]
+
+
 def main() -> int:
     (commit,) = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
@@ -73,10 +84,10 @@ def main() -> int:
         ).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
-        draw_clip(folder / "short.mp4", 96, 64, 24)
-        draw_clip(folder / "wide.mp4", 160, 96, 12)
-        draw_clip(folder / "long.mp4", 64, 48, 90)
-        films: list[dict[str, bytes]] = []
+        draw_clip(folder / "short.mp4", 64, 48, 24)
+        draw_clip(folder / "wide.mp4", 144, 64, 8)
+        draw_clip(folder / "long.mp4", 48, 32, 80)
+        films: list[dict[str, object]] = []
         for source in (folder / "src", ROOT / "src"):
             made = folder / f"films {len(films)}"
             made.mkdir()
@@ -86,10 +97,10 @@ def main() -> int:
             ]
             environment = os.environ | {"PYTHONPATH": str(source), "XDG_CACHE_HOME": str(folder / "cache")}
             subprocess.run([sys.executable, "-c", RUN, json.dumps(commands)], check=True, env=environment)
-            films.append({path.name: path.read_bytes() for path in sorted(made.iterdir())})
+            films.append({path.name: content(path) for path in sorted(made.iterdir())})
     differing = [out for out in COMMANDS if films[0].get(out) != films[1].get(out)]
     for out in COMMANDS:
-        print(f"{out}: {'differs' if out in differing else 'equal'}, {len(films[1][out])} bytes")
+        print(f"{out}: {'differs' if out in differing else 'equal'}")
     return 1 if differing else 0
 
 
