@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metastyle.core.adaptation import Adaptation, rate_factor
+from metastyle.core.device import compute_dtype
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
 from metastyle.core.loss_network import LossNetwork
-from metastyle.core.network import idle_parameters, instance_norm_parameters
+from metastyle.core.network import TransformationNetwork, idle_parameters, instance_norm_parameters
 from metastyle.core.settings import AdaptationSettings, StyleKind, default_settings
 from metastyle.errors import MetastyleError
 
@@ -250,3 +251,18 @@ def test_quiet_paintings_get_a_larger_beta_and_losses_are_reported_in_the_common
         losses.append(next(iter(run)))
     assert losses[0].style == pytest.approx(losses[1].style)
     assert losses[0].total == pytest.approx(losses[1].total)
+
+
+def test_quick_networks_learn_what_the_plain_ones_learn(
+    loss_network: LossNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compute_dtype(torch.device("cpu")) != torch.float32:
+        pytest.skip("this processor learns in bfloat16, with the plain networks")
+    quick = start(loss_network, steps=4)
+    assert type(quick._network) is not TransformationNetwork
+    for name in ("quick_network", "quick_loss_network"):
+        monkeypatch.setattr(f"metastyle.core.adaptation.{name}", lambda network: network)
+    plain = start(loss_network, steps=4)
+    assert type(plain._network) is TransformationNetwork
+    for found, expected in zip(quick, plain, strict=True):
+        assert found.total == pytest.approx(expected.total, rel=1e-3)

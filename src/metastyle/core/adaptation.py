@@ -25,8 +25,9 @@ from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
 from metastyle.core.low_rank import RATE, expand, low_rank_start, rank_of
-from metastyle.core.network import idle_parameters, instance_norm_parameters
+from metastyle.core.network import TransformationNetwork, idle_parameters, instance_norm_parameters
 from metastyle.core.parameters import full_parameters, kind_of
+from metastyle.core.quick import quick_loss_network, quick_network
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 
@@ -88,13 +89,7 @@ class Adaptation:
         self.device = pick_device(device)
         self._dtype = compute_dtype(self.device)
         initialization = copy.deepcopy(initialization).to(self.device)
-        self._network = initialization.network
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._loss_network = copy.deepcopy(loss_network).to(self.device)
-        if self._dtype != torch.float32:
-            # Frozen weights are converted once; autocast would convert them at every call.
-            for convolution in self._loss_network.children():
-                convolution.to(self._dtype)
+        self._network, self._loss_network = self._prepared(initialization.network, loss_network)
         self._contents = self._place(contents)
         with torch.no_grad(), self._autocast():
             visible = None if style_mask is None else self._place(style_mask)
@@ -121,6 +116,20 @@ class Adaptation:
         for name, parameter in own.items():
             parameter.requires_grad_(parameter is self._moved.get(name) and name not in idle)
         self.curve: list[tuple[int, float, float, float]] = []
+
+    def _prepared(
+        self, network: TransformationNetwork, loss_network: LossNetwork
+    ) -> tuple[TransformationNetwork, LossNetwork]:
+        """Both networks in the form that is fastest on the device; the first shares its parameters."""
+        if self.device.type == "cpu" and self._dtype == torch.float32:
+            return quick_network(network), quick_loss_network(loss_network)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        loss_network = copy.deepcopy(loss_network).to(self.device)
+        if self._dtype != torch.float32:
+            # Frozen weights are converted once; autocast would convert them at every call.
+            for convolution in loss_network.children():
+                convolution.to(self._dtype)
+        return network, loss_network
 
     @property
     def parameters(self) -> Parameters:

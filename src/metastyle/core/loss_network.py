@@ -55,10 +55,14 @@ class LossNetwork(nn.Module):
             if block > 1:
                 x = F.max_pool2d(x, 2)
             for index in range(1, len(widths) + 1):
-                x = F.relu(self.get_submodule(f"conv{block}_{index}")(x))
+                x = self.layer(f"conv{block}_{index}", x)
                 name = f"relu{block}_{index}"
                 if name in wanted:
                     features[name] = x
                     if len(features) == len(wanted):
                         return features
         raise ValueError(f"no such layers in VGG-16 up to relu4_3: {sorted(wanted - features.keys())}")
+
+    def layer(self, name: str, x: Tensor) -> Tensor:
+        """The convolution of this name, then ReLU."""
+        return F.relu(self.get_submodule(name)(x), inplace=True)

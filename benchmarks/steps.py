@@ -1,0 +1,156 @@
+"""Steps of adaptation, beside an earlier revision: seconds, memory, and whether the loss falls alike.
+
+    python benchmarks/steps.py --before b8703fa [--sizes 128 192 256] [--batches 1 4] [--threads 1 2] [--steps 8]
+    python benchmarks/steps.py --before b8703fa --sizes 192 --batches 1 --threads 1 --steps 30
+
+runs this checkout and an earlier revision of it in two processes that take their steps in turns, with the same
+contents, painting and seed. Adds to steps.json, and writes steps.md, beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAINTING = HERE.parent / "examples" / "paintings" / "night.jpg"
+
+
+def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
+    """In a process of its own: a step for each line read, what it cost in a line written."""
+    import torch
+
+    from metastyle.api import content_pool
+    from metastyle.core.adaptation import Adaptation
+    from metastyle.core.settings import AdaptationSettings
+    from metastyle.media.images import open_picture, resize, to_tensor
+    from metastyle.weights.initialization import load_initialization
+    from metastyle.weights.vgg16 import load_loss_network
+
+    torch.set_num_threads(threads)
+    settings = AdaptationSettings(steps=steps, size=size, batch=batch, pool=8)
+    painting = to_tensor(resize(open_picture(PAINTING), 256).pixels)
+    contents = content_pool([], settings)
+    run = iter(
+        Adaptation(load_initialization()[0], load_loss_network(), painting, contents, settings, "cpu")
+    )
+    while sys.stdin.readline():
+        wall, used = time.perf_counter(), time.process_time()
+        total = next(run).total
+        wall, used = time.perf_counter() - wall, time.process_time() - used
+        print(json.dumps({"wall": wall, "processor": used, "total": total, "peak": _peak()}), flush=True)
+
+
+def _peak() -> int:
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure(sources: dict[str, Path], *work: int) -> dict[str, Any]:
+    """Both revisions' steps in turns; the first one of each warms it up."""
+    *_, threads, steps = work
+    processes = {}
+    for name, source in sources.items():
+        environment = os.environ | {"PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": str(threads)}
+        command = [sys.executable, __file__, "--worker", *map(str, work)]
+        processes[name] = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    taken: dict[str, list[dict[str, float]]] = {name: [] for name in sources}
+    for _ in range(steps):
+        for name, process in processes.items():
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            taken[name].append(json.loads(process.stdout.readline()))
+    for process in processes.values():
+        process.communicate()
+
+    def ratio(kind: str) -> float:
+        pairs = zip(taken["before"][1:], taken["after"][1:], strict=True)
+        return statistics.median(b[kind] / a[kind] for b, a in pairs)
+
+    curves = zip(taken["before"], taken["after"], strict=True)
+    row: dict[str, Any] = dict(zip(("size", "batch", "threads", "steps"), work, strict=True))
+    for name, values in taken.items():
+        for kind in ("wall", "processor"):
+            row[f"{name}_{kind}"] = statistics.median(value[kind] for value in values[1:])
+        row[f"{name}_peak"] = max(value["peak"] for value in values)
+    return row | {
+        "ratio_wall": ratio("wall"),
+        "ratio_processor": ratio("processor"),
+        "loss_difference": max(abs(b["total"] / a["total"] - 1) for b, a in curves),
+        "machine": platform.processor() or platform.machine(),
+    }
+
+
+def report(rows: list[dict[str, Any]], before: str) -> str:
+    lines = [
+        "# Steps of adaptation",
+        "",
+        f"`python benchmarks/steps.py --before {before}`, on {rows[-1]['machine']}, float32; the revisions take"
+        " their steps in turns, on a machine whose cores others used as well. Seconds a step, medians, of the"
+        " processor (and on the wall); peak memory of the whole process; the ratio is the median over pairs of"
+        " steps, the difference the largest between the two losses of a step, relative.",
+        "",
+        "| contents | threads | steps | before | after | times as fast | memory before, after | loss differs |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [f"{row['batch']} of {row['size']}²", str(row["threads"]), str(row["steps"])]
+        for name in ("before", "after"):
+            cells.append(f"{row[f'{name}_processor']:.2f} s ({row[f'{name}_wall']:.2f})")
+        cells.append(f"{row['ratio_processor']:.2f} ({row['ratio_wall']:.2f})")
+        cells.append(f"{row['before_peak'] / 1e9:.2f}, {row['after_peak'] / 1e9:.2f} GB")
+        cells.append(f"{row['loss_difference']:.1e}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--before", help="the earlier revision")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 192, 256])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--worker", type=int, nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        take_steps(*arguments.worker)
+        return
+    path = HERE / "steps.json"
+    rows = json.loads(path.read_text()) if path.is_file() else []
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch, "archive.tar")
+        command = ["git", "-C", str(HERE.parent), "archive", "-o", str(archive), arguments.before, "src"]
+        subprocess.run(command, check=True)
+        with tarfile.open(archive) as files:
+            files.extractall(scratch, filter="data")
+        sources = {"before": Path(scratch), "after": HERE.parent}
+        for work in itertools.product(arguments.threads, arguments.batches, arguments.sizes):
+            threads, batch, size = work
+            row = measure(sources, size, batch, threads, arguments.steps)
+            key = ("size", "batch", "threads", "steps")
+            rows = [old for old in rows if any(old[name] != row[name] for name in key)] + [row]
+            path.write_text(json.dumps(rows, indent=1) + "\n")
+            (HERE / "steps.md").write_text(report(rows, arguments.before), encoding="utf-8")
+    print(report(rows, arguments.before))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Both networks, rewritten for learning in 32 bits on a processor: the same functions, other orders of sums.
+
+A step of adaptation goes through both networks forth and back. torch's own layers lose half of its time there
+to gradients of kernels in channels-last memory, to changes of memory layout, and to multiplications that
+identities save:
+
+- 3x3 convolutions of many channels are Winograd's (``core/winograd.py``);
+- doubling, then 3x3, is four 2x2 convolutions of the small picture, 4/9 of the arithmetic;
+- 9x9 from 3 channels is 9x1 from 27, 9x9 to 3 channels is 9x1 to 27 (``rendering/layers.py`` says why);
+- gradients of kernels are matrix products, one for each of a kernel's places, of the shifted source.
+
+Everything stays channels last. Gradients exist once: no differentiating through a gradient, so the bilevel
+objective has the plain networks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from metastyle.core import winograd
+from metastyle.core.loss_network import LossNetwork
+from metastyle.core.network import Conv, InstanceNorm, Residual, TransformationNetwork
+
+
+def quick_network(network: TransformationNetwork) -> TransformationNetwork:
+    """A network that shares ``network``'s parameters and is quick to learn with, equal but for rounding."""
+    with torch.device("meta"):
+        quick = _QuickNetwork()
+    quick.load_state_dict(dict(network.named_parameters()), assign=True)
+    return quick
+
+
+def quick_loss_network(network: LossNetwork) -> LossNetwork:
+    """A loss network that shares ``network``'s weights: quick, equal but for rounding."""
+    with torch.device("meta"):
+        quick = _QuickLossNetwork()
+    quick.load_state_dict({name: p.to("cpu") for name, p in network.state_dict().items()}, assign=True)
+    quick.prepare(network)
+    return quick
+
+
+class _QuickNetwork(TransformationNetwork):
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(_normalized(self.down1_norm, _from_few_channels(self.down1, x)), inplace=True)
+        x = F.relu(_normalized(self.down2_norm, self.down2(x)), inplace=True)
+        x = F.relu(_normalized(self.down3_norm, self.down3(x)), inplace=True)
+        for block in self.residuals:
+            assert isinstance(block, Residual)
+            h = F.relu(_normalized(block.norm1, _many_channels(block.conv1, x)), inplace=True)
+            x = x + _normalized(block.norm2, _many_channels(block.conv2, h))
+        x = F.relu(_normalized(self.up1_norm, _doubled(self.up1, x)), inplace=True)
+        x = F.relu(_normalized(self.up2_norm, _doubled(self.up2, x)), inplace=True)
+        return torch.sigmoid(_to_few_channels(self.out, x))
+
+
+class _QuickLossNetwork(LossNetwork):
+    def prepare(self, network: LossNetwork) -> None:
+        self.mean, self.std = network.mean.to("cpu"), network.std.to("cpu")
+        self._kernels: dict[str, Tensor] = {}
+        for name, layer in self.named_children():
+            assert isinstance(layer, nn.Conv2d)
+            if winograd.pays(layer.in_channels, layer.out_channels):
+                self._kernels[name] = winograd.transform_kernels(layer.weight)
+            else:
+                layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def layer(self, name: str, x: Tensor) -> Tensor:
+        if name not in self._kernels:
+            return super().layer(name, x)
+        bias = self.get_parameter(f"{name}.bias")
+        return winograd.convolve(F.pad(x, (1, 1, 1, 1)), self._kernels[name], bias, relu=True)
+
+
+def _normalized(norm: InstanceNorm, x: Tensor) -> Tensor:
+    """Batch normalization of single pictures is their instance normalization, and knows channels last."""
+    pictures = [
+        F.batch_norm(picture, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+        for picture in torch.split(x, 1)
+    ]
+    return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
+
+
+def _many_channels(layer: Conv, x: Tensor) -> Tensor:
+    x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    return winograd.convolve(x, winograd.transform_kernels(layer.weight), layer.bias)
+
+
+def _doubled(layer: Conv, x: Tensor) -> Tensor:
+    """Nearest-neighbour doubling, then the layer."""
+    # Even results see the pixels (left, own, own), odd ones (own, own, right).
+    even = layer.weight.new_tensor([[1.0, 0, 0], [0, 1, 1]])
+    odd = layer.weight.new_tensor([[1.0, 1, 0], [0, 0, 1]])
+    weight = torch.cat([row @ layer.weight @ column.mT for row in (even, odd) for column in (even, odd)])
+    positions = _convolution(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight)
+    result: Tensor = _Interleaved.apply(positions)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _from_few_channels(layer: Conv, x: Tensor) -> Tensor:
+    p = layer.kernel_size[0] // 2
+    x = F.pad(x, (p, p, p, p), mode="reflect").permute(0, 2, 3, 1)  # (B, H + 2p, W + 2p, 3)
+    columns = x.unfold(2, 2 * p + 1, 1).flatten(3).permute(0, 3, 1, 2)  # (B, 3 x 9, H + 2p, W)
+    weight = layer.weight.permute(0, 1, 3, 2).flatten(1, 2)[..., None]  # (out, 3 x 9 columns, 9 rows, 1)
+    return _convolution(columns, weight)
+
+
+def _to_few_channels(layer: Conv, x: Tensor) -> Tensor:
+    p = layer.kernel_size[0] // 2
+    weight = layer.weight.permute(0, 3, 1, 2).flatten(0, 1)[..., None]  # (3 x 9 columns, in, 9 rows, 1)
+    maps = _convolution(F.pad(x, (p, p, p, p), mode="reflect"), weight)
+    summed: Tensor = _Neighbours.apply(maps, 2 * p + 1)  # type: ignore[no-untyped-call]
+    assert layer.bias is not None
+    return summed + layer.bias[:, None, None]
+
+
+def _convolution(x: Tensor, weight: Tensor) -> Tensor:
+    result: Tensor = _Convolution.apply(x, weight)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Convolution(Function):
+    """Convolution without padding or stride whose kernels' gradient is one matrix product for each place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        by_x, by_weight = ctx.needs_input_grad
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        x_gradient = F.conv_transpose2d(gradient, weight) if by_x else None
+        return x_gradient, _weight_gradient(x, gradient, weight.shape) if by_weight else None
+
+
+def _weight_gradient(x: Tensor, gradient: Tensor, shape: torch.Size) -> Tensor:
+    """The gradient (K, C, rows, columns) of kernels, of sources (B, C, H, W) and results' gradients."""
+    rows, columns = shape[2:]
+    width = x.shape[3]
+    # In a gradient as wide as the source, zeros beyond, a result and its source are a fixed step apart.
+    wide = F.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, columns - 1, 0, rows - 1)).flatten(0, 2)
+    sources = x.permute(0, 2, 3, 1).flatten(0, 2)
+    places = []
+    for step in (row * width + column for row in range(rows) for column in range(columns)):
+        places.append(wide[: len(wide) - step].mT @ sources[step:])
+    return torch.stack(places, dim=-1).view(shape)
+
+
+class _Interleaved(Function):
+    """(B, 2 x 2 x C, H + 1, W + 1), a map for each of four positions, to (B, C, 2H, 2W)."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        batch, channels, height, width = maps.shape
+        positions = maps.permute(0, 2, 3, 1).view(batch, height, width, 2, 2, channels // 4)
+        result = maps.new_empty(batch, height - 1, 2, width - 1, 2, channels // 4)
+        for i in (0, 1):
+            for j in (0, 1):
+                result[:, :, i, :, j] = positions[:, i : i + height - 1, j : j + width - 1, i, j]
+        return result.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        batch, channels, height, width = gradient.shape
+        height, width = height // 2, width // 2
+        parts = gradient.permute(0, 2, 3, 1).reshape(batch, height, 2, width, 2, channels)
+        positions = gradient.new_zeros(batch, height + 1, width + 1, 2, 2, channels)
+        for i in (0, 1):
+            for j in (0, 1):
+                positions[:, i : i + height, j : j + width, i, j] = parts[:, :, i, :, j]
+        return positions.flatten(3).permute(0, 3, 1, 2)
+
+
+class _Neighbours(Function):
+    """(B, 3 x k, H, W + k - 1) to (B, 3, H, W): the sum of map (channel, i) at column + i."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, k: int) -> Tensor:
+        ctx.k = k
+        y = maps.permute(0, 2, 3, 1).contiguous()
+        batch, height, width, count = y.shape
+        strides = (height * width * count, width * count, count, k, count + 1)
+        shifted = y.as_strided((batch, height, width - k + 1, count // k, k), strides)
+        return shifted.sum(4).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        k: int = ctx.k
+        padded = F.pad(gradient.permute(0, 2, 3, 1), (0, 0, k - 1, k - 1))
+        # Map i at column c is in the result at column c - i.
+        return padded.unfold(2, k, 1).flip(4).flatten(3).permute(0, 3, 1, 2), None
