@@ -35,7 +35,9 @@ def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
     from metastyle.api import content_pool
     from metastyle.core.adaptation import Adaptation
     from metastyle.core.settings import AdaptationSettings
-    from metastyle.media.images import open_picture, resize, to_tensor
+    from metastyle.images.convert import to_tensor
+    from metastyle.images.decode import open_picture
+    from metastyle.images.picture import resize
     from metastyle.weights.initialization import load_initialization
     from metastyle.weights.vgg16 import load_loss_network
 
@@ -43,9 +45,7 @@ def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
     settings = AdaptationSettings(steps=steps, size=size, batch=batch, pool=8)
     painting = to_tensor(resize(open_picture(PAINTING), 256).pixels)
     contents = content_pool([], settings)
-    run = iter(
-        Adaptation(load_initialization()[0], load_loss_network(), painting, contents, settings, "cpu")
-    )
+    run = iter(Adaptation(load_initialization()[0], load_loss_network(), painting, contents, settings, "cpu"))
     while sys.stdin.readline():
         wall, used = time.perf_counter(), time.process_time()
         total = next(run).total
