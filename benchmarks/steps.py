@@ -1,10 +1,10 @@
 """Steps of adaptation, beside an earlier revision: seconds, memory, and whether the loss falls alike.
 
-    python benchmarks/steps.py --before b8703fa [--sizes 128 192 256] [--batches 1 4] [--threads 1 2] [--steps 8]
+    python benchmarks/steps.py --before b8703fa [--sizes 128 192 256] [--batches 1 4] [--threads 1 2]
     python benchmarks/steps.py --before b8703fa --sizes 192 --batches 1 --threads 1 --steps 30
 
-runs this checkout and an earlier revision of it in two processes that take their steps in turns, with the same
-contents, painting and seed. Adds to steps.json, and writes steps.md, beside this file.
+runs this checkout and an earlier revision of it in two processes that take their steps in turns, with the
+same contents, painting and seed. Adds to steps.json, and writes steps.md, beside this file.
 """
 
 from __future__ import annotations
@@ -100,12 +100,12 @@ def report(rows: list[dict[str, Any]], before: str) -> str:
     lines = [
         "# Steps of adaptation",
         "",
-        f"`python benchmarks/steps.py --before {before}`, on {rows[-1]['machine']}, float32; the revisions take"
-        " their steps in turns, on a machine whose cores others used as well. Seconds a step, medians, of the"
-        " processor (and on the wall); peak memory of the whole process; the ratio is the median over pairs of"
-        " steps, the difference the largest between the two losses of a step, relative.",
+        f"`python benchmarks/steps.py --before {before}`, on {rows[-1]['machine']}, float32; the revisions"
+        " take their steps in turns, on a machine whose cores others used as well. Seconds a step, medians,"
+        " of the processor (and on the wall); peak memory of the whole process. The ratio is the median over"
+        " pairs of steps; the difference is the largest between the two losses of a step, relative.",
         "",
-        "| contents | threads | steps | before | after | times as fast | memory before, after | loss differs |",
+        "| contents | threads | steps | before | after | times as fast | peak before, after | loss differs |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
