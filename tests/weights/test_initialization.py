@@ -62,13 +62,16 @@ def changed(**changes):
     ("changes", "message"),
     [
         ({"network.out.bias": None}, "'network.out.bias' is missing"),
-        ({"network.out.bias": torch.zeros(4)}, "'network.out.bias' is missing, foreign or of another shape"),
-        ({"other": torch.zeros(4)}, "'other' is missing, foreign"),
-        ({"network.out.bias": torch.full((3,), torch.inf)}, "'network.out.bias' holds numbers"),
-        ({"predictor.std": torch.zeros(1920)}, "'predictor.std' holds numbers"),
+        ({"network.out.bias": torch.zeros(4)}, "'network.out.bias' is missing, unknown, or of another shape"),
+        ({"other": torch.zeros(4)}, "'other' is missing, unknown"),
+        (
+            {"network.out.bias": torch.full((3,), torch.inf)},
+            "'network.out.bias' holds numbers that are not finite",
+        ),
+        ({"predictor.std": torch.zeros(1920)}, "'predictor.std' holds numbers that are not above 0"),
         ({"predictor.encode.weight": None}, "no usable 'predictor.encode.weight'"),
         ({"predictor.encode.weight": torch.zeros(5000, 1)}, "no usable 'predictor.encode.weight'"),
-        ({"predictor.encode.weight": torch.zeros(16, 7)}, "'predictor.encode.weight' is missing, foreign"),
+        ({"predictor.encode.weight": torch.zeros(16, 7)}, "'predictor.encode.weight' is missing, unknown"),
     ],
 )
 def test_other_contents_are_refused(tmp_path, changes, message):

@@ -1,6 +1,6 @@
-"""Teach the network one painting: the steps that follow w_0 = Psi(theta, s).
+"""Adapt the network to one painting: the steps that follow w_0 = Psi(theta, s).
 
-The post, section 3: "we post update our model [...] for only a limited number of steps". The
+The paper, section 3: "we post update our model [...] for only a limited number of steps". The
 steps are Adam's, on the perceptual loss of a small pool of contents. Deviations: the learning rate rises over
 the first steps (``warm_up``), it falls along a cosine unless ``schedule`` is constant, content features are
 computed once for the whole pool, the network sees contents with ``grain``, beta suits the painting

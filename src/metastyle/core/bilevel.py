@@ -1,4 +1,4 @@
-"""MetaStyle's bilevel problem (the post, section 3), one screen.
+"""MetaStyle's bilevel problem (the paper, section 3), on one screen.
 
     outer level   minimize over theta   E_{c,s} [ l(I_c, I_s, M(I_c; w_{s,T})) ]
     inner level   w_{s,0} = Psi(theta, s)

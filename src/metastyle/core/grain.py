@@ -38,7 +38,7 @@ _INTERPOLATED = 6 / 7
 
 
 def check_grain(amount: float) -> None:
-    """Raise MetastyleError unless ``amount`` lies in 0 to 2."""
+    """Raise MetastyleError unless ``amount`` is from 0 to 2."""
     if not 0 <= amount <= LARGEST_GRAIN:
         raise MetastyleError(f"grain is {amount}: use 0 (none) to {LARGEST_GRAIN:g}")
 

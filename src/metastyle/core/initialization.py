@@ -1,7 +1,7 @@
 """Where adaptation starts: w_0 = Psi(theta, s).
 
-The post's section 2.2 leaves Psi open and section 3 takes the identity. Ours, a deliberate
-deviation, adds to the 3,200 instance-norm parameters an offset predicted from the painting's
+The paper leaves Psi open in section 2.2 and takes the identity in section 3. Ours, a deliberate
+deviation, adds to the 3,200 instance-norm parameters an offset that is predicted from the painting's
 VGG statistics. The offset is zero at the start of training, so the identity is a special case.
 """
 
@@ -19,9 +19,10 @@ STATISTICS = 2 * (64 + 128 + 256 + 512)
 
 
 class StylePredictor(nn.Module):
-    """1,920 statistics of a painting -> offsets of the instance-norm parameters; 658,688 parameters.
+    """Predicts offsets of the instance-norm parameters from 1,920 statistics of a painting.
 
-    Statistics are standardized with the mean and deviation that training paintings have.
+    It has 658,688 parameters. Statistics are standardized by their mean and deviation over the training
+    paintings.
     """
 
     mean: Tensor
@@ -43,7 +44,7 @@ class StylePredictor(nn.Module):
 
 
 class Initialization(nn.Module):
-    """theta, and Psi where there is one: everything that meta-training learns and the product ships."""
+    """theta, and the predictor behind Psi where there is one: all that meta-training learns."""
 
     def __init__(
         self, network: TransformationNetwork | None = None, predictor: StylePredictor | None = None

@@ -1,4 +1,4 @@
-"""The perceptual loss, as section 2.1 of the post writes it. Pure functions of features.
+"""The perceptual loss, as section 2.1 of the paper writes it: pure functions of features.
 
 Gatys, Ecker, Bethge (CVPR 2016); Johnson, Alahi, Fei-Fei (ECCV 2016).
 Means are taken over feature entries *and* over the batch, so a loss does not depend on batch size.

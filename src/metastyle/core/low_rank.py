@@ -1,11 +1,11 @@
 """Styles of low rank: how little has to change for a painting.
 
-Every convolution moves by a product of two thin matrices (Hu et al., "LoRA", 2022, equation 3),
+Every convolution's weight changes by a product of two thin matrices (Hu et al., "LoRA", 2022, equation 3),
 
     W = W_theta + s U V,        U (O, r), V (r, I k k),
 
-beside the 3,200 instance-norm parameters and the last convolution's shift (the others' shifts are undone
-by the normalization that follows). Rank 2 is 40,303 numbers, a fortieth of the network's.
+and the 3,200 instance-norm parameters and the last convolution's bias change freely; the other biases are
+undone by the normalization that follows. Rank 2 is 40,303 numbers, a fortieth of the network's.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from metastyle.core.network import instance_norm_parameters
 
 SCALE = 4.0
-"""s: how far a product moves a convolution."""
+"""s: how far a product changes a weight."""
 RATE = 5.0
-"""Adam's rate for these parameters, relative to the rate that suits all of them."""
+"""Adam's learning rate for these parameters, relative to that for all parameters."""
 
 _UP, _DOWN = ".up", ".down"
 _SHIFT = "out.bias"
 
 
 def low_rank_shapes(network: nn.Module, rank: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of what a low-rank style of ``network`` holds: norms, factors, the last shift."""
+    """The name and shape of each parameter of a low-rank style: the norms, the factors, the last bias."""
     shapes = {name: tuple(p.shape) for name, p in instance_norm_parameters(network).items()}
     for name, weight in _convolutions(network).items():
         shapes[name + _UP] = (weight.shape[0], rank)
@@ -37,7 +37,7 @@ def low_rank_shapes(network: nn.Module, rank: int) -> dict[str, tuple[int, ...]]
 
 
 def low_rank_start(network: nn.Module, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """What a low-rank adaptation starts from: ``network`` itself, since U is zero and V is random."""
+    """The parameters that a low-rank adaptation starts from: U is zero and changes nothing; V is random."""
     own = dict(network.named_parameters())
     start = {}
     for name, shape in low_rank_shapes(network, rank).items():
@@ -52,7 +52,7 @@ def low_rank_start(network: nn.Module, rank: int, generator: torch.Generator) ->
 
 
 def expand(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters that low-rank ones stand for, by the network's names; ``base`` is theta in full."""
+    """The network's parameters that a style's stand for; ``base`` holds all parameters of theta."""
     full = {name: p for name, p in parameters.items() if not name.endswith((_UP, _DOWN))}
     for name, up in parameters.items():
         if name.endswith(_UP):
@@ -63,7 +63,7 @@ def expand(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict
 
 
 def rank_of(parameters: Mapping[str, Tensor]) -> int:
-    """r, as the first factor's shape tells it; 0 where there is none."""
+    """The rank of the factors among ``parameters``, taken from the first; 0 if there are none."""
     ups = (p for name, p in parameters.items() if name.endswith(_UP) and p.dim() == 2)
     return next((p.shape[1] for p in ups), 0)
 

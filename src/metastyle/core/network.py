@@ -70,7 +70,7 @@ class TransformationNetwork(nn.Module):
     """c9s1-32, c3s2-64, c3s2-128, five residual blocks, two upsampling convolutions, c9s1-3, sigmoid.
 
     The affine parameters of its fifteen instance-norm layers are 3,200 numbers: what MetaStyle's
-    published code moves in the inner level, because they specialize in the style (the post, section 1).
+    published code moves in the inner level, because they specialize in the style (the paper, section 1).
     """
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ class Renderer(Protocol):
 
 
 def check_brush(brush: float | None) -> None:
-    """Raise MetastyleError unless ``brush`` is None or lies in 0.25 to 8."""
+    """Raise MetastyleError unless ``brush`` is None or from 0.25 to 8."""
     if brush is not None and not SMALLEST_BRUSH <= brush <= LARGEST_BRUSH:
         raise MetastyleError(f"brush is {brush}: use {SMALLEST_BRUSH:g} (fine) to {LARGEST_BRUSH:g} (broad)")
 

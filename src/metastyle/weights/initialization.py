@@ -68,10 +68,12 @@ def _read(path: Path) -> tuple[Initialization, str]:
     found = {name: tuple(t.shape) for name, t in content.tensors.items()}
     if expected != found:
         wrong = min(expected.items() ^ found.items())[0]
-        raise MetastyleError(f"{path}: {wrong!r} is missing, foreign or of another shape than the network's")
+        raise MetastyleError(f"{path}: {wrong!r} is missing, unknown, or of another shape than the network's")
     for name, tensor in content.tensors.items():
-        if not tensor.isfinite().all() or (name == "predictor.std" and not (tensor > 0).all()):
-            raise MetastyleError(f"{path}: '{name}' holds numbers that it must not hold")
+        if not tensor.isfinite().all():
+            raise MetastyleError(f"{path}: '{name}' holds numbers that are not finite")
+        if name == "predictor.std" and not (tensor > 0).all():
+            raise MetastyleError(f"{path}: '{name}' holds numbers that are not above 0")
     initialization.load_state_dict(content.tensors, assign=True)
     return initialization.eval(), tensor_digest(content.tensors)
 
