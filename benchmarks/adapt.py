@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from metastyle.api import content_pool
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.settings import AdaptationSettings
+from metastyle.images.contents import content_pool
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize

@@ -32,9 +32,9 @@ def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
     """In a process of its own: a step for each line read, what it cost in a line written."""
     import torch
 
-    from metastyle.api import content_pool
     from metastyle.core.adaptation import Adaptation
     from metastyle.core.settings import AdaptationSettings
+    from metastyle.images.contents import content_pool
     from metastyle.images.convert import to_tensor
     from metastyle.images.decode import open_picture
     from metastyle.images.picture import resize

@@ -341,15 +341,6 @@ def test_blending_is_convex_and_mixes_kinds() -> None:
     assert torch.allclose(mixed.parameters[name], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("steps", "batch", "pool", "contents"),
-    [(60, 1, 24, 24), (5, 2, 24, 10), (0, 1, 24, 1), (40, 4, 100, 100)],
-)
-def test_pool_has_no_more_contents_than_steps_need(steps: int, batch: int, pool: int, contents: int) -> None:
-    settings = metastyle.AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
-    assert api.content_pool([], settings).shape == (contents, 3, 64, 64)
-
-
 def test_paintings_are_learned_on_the_pictures_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     adapt = api.adapt

@@ -12,9 +12,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, Unpack, cast, overload
+from typing import Any, BinaryIO, Literal, TypeAlias, Unpack, overload
 
-import numpy as np
 from PIL import Image
 from torch import Tensor
 
@@ -27,10 +26,9 @@ from metastyle.errors import MetastyleError
 from metastyle.images import color
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, pixel_digest, spread
 from metastyle.images.convert import to_tensor
-from metastyle.images.decode import list_pictures, open_picture
 from metastyle.images.masks import FEATHER, Mask, fit_mask, lay_over
 from metastyle.images.picture import Picture, resize
-from metastyle.images.picture_like import PictureLike, read_picture, read_pictures, repaint_alike
+from metastyle.images.picture_like import PictureLike, read_photos, read_picture, repaint_alike
 from metastyle.images.transparency import alpha_mask, visible_painting
 from metastyle.rendering.stylizer import share_of
 from metastyle.style import Alike, Precision, RenderOptions, Style, check_base
@@ -131,7 +129,9 @@ def adapt(
         start = load(start)
     if start is not None and start.needs_base:
         check_base(start, base)
-    trained_on = contents if isinstance(contents, Contents) else _as_contents(contents, settings.pool)
+    if not isinstance(contents, Contents):
+        photos = read_photos(contents, settings.pool)
+        contents = Contents(lambda: photos, procedural=0.0)
     name, digest = _name(painting), pixel_digest([style_picture])
     cached = None
     if cache is not None:
@@ -140,7 +140,7 @@ def adapt(
             painting=digest,
             base=base,
             settings=dataclasses.asdict(settings),
-            contents=trained_on.identity,
+            contents=contents.identity,
             start=tensor_digest(start.parameters) if start else None,
         )
         if not refresh_cache and (known := _read_cached(cached)):
@@ -154,14 +154,14 @@ def adapt(
             progress=on_download,
         ),
         to_tensor(style_picture.pixels),
-        trained_on.pool(settings.contents, settings.size, settings.seed),
+        contents.pool(settings.contents, settings.size, settings.seed),
         settings,
         device,
         start.parameters if start else None,
         alpha_mask(style_picture),
     )
     finished = _take_steps(run, on_step)
-    provenance = dataclasses.asdict(settings) | trained_on.record()
+    provenance = dataclasses.asdict(settings) | contents.record()
     if start:
         provenance["start"] = {"painting": start.painting, "settings": start.settings}
     style = Style(
@@ -398,16 +398,6 @@ def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> A
     return dataclasses.replace(settings, **changes)
 
 
-def content_pool(photos: Sequence[Picture], settings: AdaptationSettings) -> Tensor:
-    """What one adaptation trains on: crops of ``photos``, or procedural pictures if there are none.
-
-    Returns:
-        A tensor (N, 3, size, size) in [0, 1].
-    """
-    contents = Contents(lambda: photos, procedural=0.0)
-    return contents.pool(settings.contents, settings.size, settings.seed)
-
-
 def _style_picture(painting: PictureLike, match_color: PictureLike | None, style_size: int) -> Picture:
     """The painting as the network is adapted to it."""
     picture = visible_painting(resize(read_picture(painting), style_size))
@@ -424,25 +414,6 @@ def _take_steps(run: Adaptation, on_step: Callable[[AdaptationStep], bool | None
         if on_step is not None and on_step(step) is False:
             return step.step == step.steps
     return True
-
-
-def _as_contents(given: PictureLike | Iterable[PictureLike] | None, most: int) -> Contents:
-    photos = _photos(given, most)
-    return Contents(lambda: photos, procedural=0.0)
-
-
-def _photos(given: PictureLike | Iterable[PictureLike] | None, most: int) -> list[Picture]:
-    if given is None:
-        return []
-    if isinstance(given, str | Path) and Path(given).is_dir():
-        paths = list_pictures(Path(given))[:most]
-        if not paths:
-            raise MetastyleError(f"{given}: no pictures in this folder to train on")
-        return [open_picture(path) for path in paths]
-    single = isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture)
-    if single or hasattr(given, "read"):
-        return read_pictures(cast(PictureLike, given))
-    return [picture for one in cast(Iterable[PictureLike], given) for picture in read_pictures(one)]
 
 
 def _read_cached(path: Path) -> Style | None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from metastyle.core.settings import AdaptationSettings
 from metastyle.images import contents, procedural
-from metastyle.images.contents import Contents, open_reduced, photo_pool, spread, synthetic_pool
+from metastyle.images.contents import Contents, content_pool, open_reduced, photo_pool, spread, synthetic_pool
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture
 
@@ -114,3 +115,12 @@ def test_pictures_are_spread_over_the_names() -> None:
     assert [p.stem for p in spread(paths, 3)] == ["0", "2", "4"]
     assert spread(paths, 7) == spread(paths, 9) == paths
     assert spread([], 3) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "pool", "contents"),
+    [(60, 1, 24, 24), (5, 2, 24, 10), (0, 1, 24, 1), (40, 4, 100, 100)],
+)
+def test_pool_has_no_more_contents_than_steps_need(steps: int, batch: int, pool: int, contents: int) -> None:
+    settings = AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
+    assert content_pool([], settings).shape == (contents, 3, 64, 64)

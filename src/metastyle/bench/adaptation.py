@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.api import content_pool
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import apply, check_same, file_name, sentence, whole
 from metastyle.bench.table import Table
@@ -40,7 +39,7 @@ from metastyle.core.network import STRIDE
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.contents import spread
+from metastyle.images.contents import content_pool, spread
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metastyle.errors import MetastyleError
 from metastyle.images.convert import array_like, pictures_from_array, pictures_from_tensor, tensor_like
-from metastyle.images.decode import from_pil, open_picture
+from metastyle.images.decode import from_pil, list_pictures, open_picture
 from metastyle.images.encode import to_pil
 from metastyle.images.picture import Picture
 
@@ -52,6 +52,28 @@ def read_pictures(given: PictureLike) -> list[Picture]:
     if isinstance(given, np.ndarray):
         return pictures_from_array(given)
     return [from_pil(given) if isinstance(given, Image.Image) else open_picture(given)]
+
+
+def read_photos(given: PictureLike | Iterable[PictureLike] | None, most: int) -> list[Picture]:
+    """Read photographs: a picture, a batch, several of either, or a folder; None stands for no photograph.
+
+    Args:
+        most: How many pictures of a folder are read at most.
+
+    Raises:
+        MetastyleError: A picture cannot be read, or a folder holds none.
+    """
+    if given is None:
+        return []
+    if isinstance(given, str | Path) and Path(given).is_dir():
+        paths = list_pictures(Path(given))[:most]
+        if not paths:
+            raise MetastyleError(f"{given}: no pictures in this folder to train on")
+        return [open_picture(path) for path in paths]
+    single = isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture)
+    if single or hasattr(given, "read"):
+        return read_pictures(cast(PictureLike, given))
+    return [picture for one in cast(Iterable[PictureLike], given) for picture in read_pictures(one)]
 
 
 def repaint_alike(given: Any, repaint: Callable[[list[Picture]], list[Picture]]) -> Any:
