@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import platform
-import resource
 import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rounds import peak_memory, seconds
 from torch.profiler import ProfilerActivity, profile
 
 from metastyle.core.adaptation import Adaptation
@@ -57,12 +57,7 @@ def multiply_adds(size: int) -> int:
 def matrix_rate(dtype: torch.dtype) -> float:
     """Multiply-adds per second of 2048 x 2048 matrix products, best of five."""
     a = torch.randn(2048, 2048, dtype=dtype)
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return 2048**3 / best
+    return 2048**3 / min(seconds(lambda: a @ a).wall for _ in range(5))
 
 
 def main() -> None:
@@ -90,7 +85,7 @@ def main() -> None:
     seconds = times[-1] - times[0]
     steps = sorted(b - a for a, b in itertools.pairwise(times[2:]))
     median = steps[len(steps) // 2]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_memory() / 2**30
 
     shares: Counter[str] = Counter()
     few = begin(6)

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,10 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
+from rounds import Seconds, checkout, environment_for, fresh, in_turns, machine, ratio, seconds, write
 
-HERE = Path(__file__).parent
 STYLE = "starry-night"
 FOLDERS = {256: 8, 512: 4, 1024: 2}
 LOOP, START = "bare loop", "start"
@@ -52,13 +48,13 @@ def folders(photos: Path, loop: bool) -> dict[str, list[float]]:
     """[wall, processor] seconds a photograph for each size, in this process."""
     import torch
 
+    import metastyle
     from metastyle import api
     from metastyle.cli.main import main
-    from metastyle.weights.builtin_styles import builtin_path
 
-    path = builtin_path(STYLE)
-    assert path is not None
-    network = api.load(path).network()
+    assert metastyle.__file__ is not None  # of whichever revision runs here
+    styles = Path(metastyle.__file__).parent / "weights" / "styles"
+    network = api.load(styles / f"{STYLE}.safetensors").network()
 
     def command(folder: Path) -> None:
         target = folder.with_name(f"{folder.name}-painted")
@@ -81,75 +77,73 @@ def folders(photos: Path, loop: bool) -> dict[str, list[float]]:
         run: Callable[[], None] = (lambda p=pictures: bare(p)) if loop else (lambda f=folder: command(f))
         if side == min(FOLDERS):
             run()  # what is done once a process
-        wall, used = time.perf_counter(), time.process_time()
-        run()
-        result[str(side)] = [(time.perf_counter() - wall) / count, (time.process_time() - used) / count]
+        taken = seconds(run)
+        result[str(side)] = [taken.wall / count, taken.processor / count]
     return result
 
 
-def child(source: Path, arguments: list[str], threads: int) -> tuple[str, float, float]:
-    """What a fresh interpreter with the package from ``source`` says, and its wall and processor seconds."""
-    environment = os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": str(threads)}
-    environment["PYTHONPYCACHEPREFIX"] = str(source.parent / "bytecode")
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment["OMP_WAIT_POLICY"] = "passive"  # for both alike; benchmarks/waiting.py measures that
+def environment(source: Path, threads: int) -> dict[str, str]:
+    """For a fresh interpreter with the package from ``source``, whose bytecode is kept."""
+    variables = environment_for(source, threads)
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    variables["PYTHONPYCACHEPREFIX"] = str(source.parent / "bytecode")
+    variables["OMP_WAIT_POLICY"] = "passive"  # for both alike; waiting.py measures that
+    return variables
+
+
+def process_seconds(arguments: list[str], variables: dict[str, str]) -> Seconds:
+    """Of a fresh interpreter, from its start to its exit."""
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *arguments], check=True, capture_output=True, text=True, env=environment
-    )
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=variables)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return done.stdout, time.perf_counter() - wall, used
+    return Seconds(time.perf_counter() - wall, used)
 
 
 def measure(sources: dict[str, Path], rounds: int, threads: int) -> list[dict[str, Any]]:
-    """A row for each of ways x kinds of work."""
-    times: dict[tuple[str, str], list[list[float]]] = {}
+    """A row for each kind of work and each way to do it."""
     with tempfile.TemporaryDirectory() as scratch:
         photos = Path(scratch)
         for side, count in FOLDERS.items():
             draw(photos / str(side), side, count)
-        small = photos / "256" / "0.jpg"
-        start = ["-m", "metastyle", "stylize", str(small), "--style", STYLE, "-o", str(photos / "one.jpg")]
-        start += ["--overwrite"]
-        for source in sources.values():
-            child(source, start, threads)  # bytecode
-        for _ in range(rounds):
-            for name, source in sources.items():
-                _, wall, used = child(source, start, threads)
-                times.setdefault((START, name), []).append([wall, used])
-            work = {name: (source, []) for name, source in sources.items()}
-            work |= {LOOP: (sources["after"], ["--loop"])}
-            for name, (source, extra) in work.items():
-                output, _, _ = child(source, [__file__, "--folders", str(photos), *extra], threads)
-                for side, both in json.loads(output.splitlines()[-1]).items():
-                    times.setdefault((side, name), []).append(both)
-            print(f"{len(times[START, 'after'])} of {rounds} rounds", file=sys.stderr, flush=True)
-    return [
-        {
-            "work": kind,
-            "way": name,
-            "wall": statistics.median(wall for wall, _ in values),
-            "processor": statistics.median(used for _, used in values),
-            "ratio_wall": _ratio(values, times[kind, "before" if kind == START else LOOP], 0),
-            "ratio_processor": _ratio(values, times[kind, "before" if kind == START else LOOP], 1),
+        start = ["-m", "metastyle", "stylize", str(photos / "256" / "0.jpg"), "--style", STYLE]
+        start += ["-o", str(photos / "one.jpg"), "--overwrite"]
+        variables = {name: environment(source, threads) for name, source in sources.items()}
+        for each in variables.values():
+            process_seconds(start, each)  # bytecode
+        work: dict[tuple[str, str], Callable[[], Any]] = {
+            (START, name): lambda each=each: process_seconds(start, each) for name, each in variables.items()
         }
-        for (kind, name), values in times.items()
-    ]
-
-
-def _ratio(values: list[list[float]], reference: list[list[float]], which: int) -> float:
-    return statistics.median(a[which] / b[which] for a, b in zip(values, reference, strict=True))
+        folder = [__file__, "--folders", str(photos)]
+        work |= {("folders", name): lambda each=each: fresh(folder, each) for name, each in variables.items()}
+        work["folders", LOOP] = lambda: fresh([*folder, "--loop"], variables["after"])
+        found = in_turns(work, rounds)
+    times: dict[tuple[str, str], list[Seconds]] = {}
+    for (kind, name), values in found.items():
+        if kind == START:
+            times[START, name] = values
+        else:
+            for side in map(str, FOLDERS):
+                times[side, name] = [Seconds(*value[side]) for value in values]
+    rows = []
+    for (kind, name), values in times.items():
+        reference = times[kind, "before" if kind == START else LOOP]
+        row: dict[str, Any] = {"work": kind, "way": name}
+        for measure_name in Seconds._fields:
+            own, other = ([getattr(v, measure_name) for v in some] for some in (values, reference))
+            row |= {measure_name: statistics.median(own), f"ratio_{measure_name}": ratio(own, other)}
+        rows.append(row)
+    return rows
 
 
 def report(result: dict[str, Any]) -> str:
-    machine = result["machine"]
+    about = result["machine"]
     lines = [
         "# The command as a whole",
         "",
-        f"`python benchmarks/command.py --before {machine['before']} --rounds {machine['rounds']} --threads "
-        f"{machine['threads']}` on {machine['processor']}, torch {machine['torch']}; others held "
-        f"{machine['load']:.1f} of {machine['cores']} cores then. In turns, fresh processes; medians.",
+        f"`python benchmarks/command.py --before {about['before']} --rounds {about['rounds']} --threads "
+        f"{about['threads']}` on {about['processor']}, torch {about['torch']}; others held "
+        f"{about['load']:.1f} of {about['cores']} cores then. In turns, fresh processes; medians.",
         "",
         "| one photograph of 256² | seconds | processor seconds | ratio, wall | ratio, processor |",
         "|---|---|---|---|---|",
@@ -186,32 +180,13 @@ def main() -> None:
     if arguments.folders:
         print(json.dumps(folders(arguments.folders, arguments.loop)))
         return
-    from importlib.metadata import version
-
-    machine = {
-        "before": arguments.before,
-        "rounds": arguments.rounds,
-        "threads": arguments.threads,
-        "processor": platform.processor() or platform.machine(),
-        "cores": psutil.cpu_count(),
-        "load": psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1),
-        "torch": version("torch"),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        sources = {}
-        for name, revision in (("before", arguments.before), ("after", "HEAD")):
-            archive = Path(folder, f"{name}.tar")
-            subprocess.run(
-                ["git", "-C", str(HERE.parent), "archive", "-o", str(archive), revision, "src"], check=True
-            )
-            with tarfile.open(archive) as files:
-                files.extractall(Path(folder, name), filter="data")
-            sources[name] = Path(folder, name, "src")
+    about = machine(before=arguments.before, rounds=arguments.rounds, threads=arguments.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        revisions = {"before": arguments.before, "after": "HEAD"}
+        sources = {name: checkout(revision, Path(scratch, name)) for name, revision in revisions.items()}
         rows = measure(sources, arguments.rounds, arguments.threads)
-    result = {"machine": machine, "rows": rows}
-    (HERE / "command.json").write_text(json.dumps(result, indent=1) + "\n")
-    (HERE / "command.md").write_text(report(result))
-    print(report(result))
+    result = {"machine": about, "rows": rows}
+    write(__file__, result, report(result))
 
 
 if __name__ == "__main__":

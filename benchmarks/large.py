@@ -11,22 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import resource
 import statistics
-import subprocess
-import sys
-import tarfile
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-
-HERE = Path(__file__).parent
+from rounds import checkout, environment_for, fresh, in_turns, peak_memory, ratio, seconds, write
 
 
 def draw(height: int, width: int) -> np.ndarray:
@@ -42,23 +36,20 @@ def one(height: int, width: int, max_memory: int | None, target: Path) -> dict[s
     """Stylize in this process."""
     import torch
 
+    import metastyle
+    from metastyle import api
     from metastyle.rendering.stylizer import Stylizer
-    from metastyle.weights.initialization import load_initialization
 
     torch.set_num_threads(1)
     pixels = draw(height, width)
-    stylizer = Stylizer(load_initialization()[0].network, device="cpu", max_memory=max_memory)
-    before = _peak()
-    wall, used = time.perf_counter(), time.process_time()
-    result = stylizer.render(pixels)
-    wall, used = time.perf_counter() - wall, time.process_time() - used
-    np.save(target, result)
-    return {"wall": wall, "processor": used, "peak_before": before, "peak": _peak()}
-
-
-def _peak() -> int:
-    # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    assert metastyle.__file__ is not None  # of whichever revision runs here
+    style = Path(metastyle.__file__).parent / "weights" / "styles" / "mosaic.safetensors"
+    stylizer = Stylizer(api.load(style).network(), device="cpu", max_memory=max_memory)
+    results = []
+    before = peak_memory()
+    taken = seconds(lambda: results.append(stylizer.render(pixels)))
+    np.save(target, results[0])
+    return {**taken._asdict(), "peak_before": before, "peak": peak_memory()}
 
 
 def compare(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
@@ -68,33 +59,26 @@ def compare(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     height, width = arguments.size
-    times: dict[str, list[dict[str, float]]] = {"before": [], "after": []}
     with tempfile.TemporaryDirectory() as scratch:
-        for _ in range(arguments.rounds):
-            for name, revision in (("before", arguments.before), ("after", "HEAD")):
-                source = Path(scratch, name)
-                if not source.is_dir():
-                    archive = Path(scratch, "archive.tar")
-                    command = ["git", "-C", str(HERE.parent), "archive", "-o", str(archive), revision, "src"]
-                    subprocess.run(command, check=True)
-                    with tarfile.open(archive) as files:
-                        files.extractall(source, filter="data")
-                environment = os.environ | {"PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
-                command = [sys.executable, __file__, "--one", str(source / "result.npy")]
-                command += ["--size", str(height), str(width)]
-                if arguments.max_memory:
-                    command += ["--max-memory", str(arguments.max_memory)]
-                output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-                times[name].append(json.loads(output.stdout))
-                print(name, output.stdout.strip(), file=sys.stderr, flush=True)
+
+        def turn(name: str, revision: str) -> Callable[[], dict[str, float]]:
+            folder = Path(scratch, name)
+            environment = environment_for(checkout(revision, folder), threads=1)
+            command = [__file__, "--one", str(folder / "result.npy"), "--size", str(height), str(width)]
+            if arguments.max_memory:
+                command += ["--max-memory", str(arguments.max_memory)]
+            return lambda: fresh(command, environment)
+
+        revisions = {"before": arguments.before, "after": "HEAD"}
+        times = in_turns(
+            {name: turn(name, revision) for name, revision in revisions.items()}, arguments.rounds
+        )
         results = [np.load(Path(scratch, name, "result.npy")) for name in times]
     medians = {
         name: {key: statistics.median(value[key] for value in values) for key in values[0]}
         for name, values in times.items()
     }
-    ratio = statistics.median(
-        a["processor"] / b["processor"] for a, b in zip(times["after"], times["before"], strict=True)
-    )
+    after, before = ([value["processor"] for value in times[name]] for name in ("after", "before"))
     return {
         "size": [height, width],
         "max_memory": arguments.max_memory,
@@ -102,7 +86,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "rounds": arguments.rounds,
         "processor": platform.processor() or platform.machine(),
         **{f"{name}_{key}": value for name, values in medians.items() for key, value in values.items()},
-        "ratio_processor": ratio,
+        "ratio_processor": ratio(after, before),
         **compare(*results),
     }
 
@@ -142,14 +126,12 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one(*arguments.size, arguments.max_memory, arguments.one)))
         return
-    path = HERE / "large.json"
+    path = Path(__file__).with_suffix(".json")
     rows = json.loads(path.read_text()) if path.is_file() else []
     row = measure(arguments)
     key = ("size", "max_memory")
     rows = [old for old in rows if any(old[name] != row[name] for name in key)] + [row]
-    path.write_text(json.dumps(rows, indent=1) + "\n")
-    (HERE / "large.md").write_text(report(rows))
-    print(report(rows))
+    write(__file__, rows, report(rows))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ says something only on a processor that computes in bfloat16 (AVX512-BF16 or AMX
 from __future__ import annotations
 
 import argparse
-import json
 import platform
-import statistics
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rounds import in_turns, ratio, seconds, write
 
 from metastyle import api
 from metastyle.core.device import compute_dtype
@@ -26,8 +25,7 @@ from metastyle.images.picture import resize
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
-HERE = Path(__file__).parent
-PHOTOS = HERE.parent / "examples" / "photos"
+PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 MEAN, PSNR = 1.0, 46.0
 """What a default would have to keep: mean difference in levels of 255, and dB."""
 
@@ -40,14 +38,13 @@ def measure(size: int, timed: bool) -> list[dict[str, Any]]:
             file = builtin_path(style)
             assert file is not None
             network = api.load(file).network()
-            both = [Stylizer(network, device="cpu", precision=name) for name in ("float32", "bfloat16")]
-            used: list[list[float]] = [[], []]
-            for _ in range(3 if timed else 1):
-                results = []
-                for index, stylizer in enumerate(both):
-                    started = time.process_time()
-                    results.append(stylizer.render(pixels).astype(np.float64))
-                    used[index].append(time.process_time() - started)
+            both = {name: Stylizer(network, device="cpu", precision=name) for name in ("float32", "bfloat16")}
+            results = [stylizer.render(pixels).astype(np.float64) for stylizer in both.values()]
+            ways = {name: partial(seconds, stylizer.render, pixels) for name, stylizer in both.items()}
+            used = {
+                name: [each.processor for each in taken]
+                for name, taken in in_turns(ways, 3 if timed else 0).items()
+            }
             difference = results[0] - results[1]
             row = {
                 "photo": path.stem,
@@ -55,7 +52,7 @@ def measure(size: int, timed: bool) -> list[dict[str, Any]]:
                 "mean": float(np.abs(difference).mean()),
                 "largest": float(np.abs(difference).max()),
                 "psnr": float(10 * np.log10(255**2 / np.square(difference).mean())),
-                "ratio": statistics.median(b / a for a, b in zip(*used, strict=True)) if timed else None,
+                "ratio": ratio(used["bfloat16"], used["float32"]) if timed else None,
             }
             rows.append(row)
             print(row, flush=True)
@@ -100,9 +97,7 @@ def main() -> None:
         "size": arguments.size,
         "rows": measure(arguments.size, arguments.time),
     }
-    (HERE / "precision.json").write_text(json.dumps(result, indent=1) + "\n")
-    (HERE / "precision.md").write_text(report(result))
-    print(report(result))
+    write(__file__, result, report(result))
 
 
 if __name__ == "__main__":

@@ -13,21 +13,18 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
-import resource
+import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-import psutil
 import torch
+from rounds import fresh, in_turns, machine, peak_memory, ratio, seconds, write
 
 import metastyle
 from metastyle.core.network import TransformationNetwork
@@ -36,7 +33,6 @@ from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.builtin_styles import STYLES
 from metastyle.weights.initialization import load_initialization
 
-HERE = Path(__file__).parent
 ROUNDS = {256: 9, 512: 5}
 LARGE = {"512x512": (512, 512), "4K": (2160, 3840), "24 MP": (4000, 6000), "100 MP": (10_000, 10_000)}
 STYLE = STYLES / "mosaic.safetensors"
@@ -84,14 +80,10 @@ def speed(network: TransformationNetwork, threads: int) -> list[dict[str, Any]]:
             pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
             for way in all_ways.values():
                 way(pixels)
-            wall: dict[str, list[float]] = {name: [] for name in all_ways}
-            used: dict[str, list[float]] = {name: [] for name in all_ways}
-            for _ in range(rounds):
-                for name, way in all_ways.items():
-                    started, used_before = time.perf_counter(), time.process_time()
-                    way(pixels)
-                    wall[name].append(time.perf_counter() - started)
-                    used[name].append(time.process_time() - used_before)
+            turns = {name: partial(seconds, way, pixels) for name, way in all_ways.items()}
+            times = in_turns(turns, rounds)
+            wall = {name: [each.wall for each in taken] for name, taken in times.items()}
+            used = {name: [each.processor for each in taken] for name, taken in times.items()}
             for name in all_ways:
                 quartiles = statistics.quantiles(used[name], n=4)
                 rows.append(
@@ -101,15 +93,11 @@ def speed(network: TransformationNetwork, threads: int) -> list[dict[str, Any]]:
                         "wall": statistics.median(wall[name]),
                         "processor": quartiles[1],
                         "quartiles": [quartiles[0], quartiles[2]],
-                        "ratio_wall": _ratio(wall[name], wall[REFERENCE]),
-                        "ratio_processor": _ratio(used[name], used[REFERENCE]),
+                        "ratio_wall": ratio(wall[name], wall[REFERENCE]),
+                        "ratio_processor": ratio(used[name], used[REFERENCE]),
                     }
                 )
     return rows
-
-
-def _ratio(values: list[float], reference: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(values, reference, strict=True))
 
 
 def photographs() -> list[dict[str, Any]]:
@@ -127,17 +115,20 @@ def photographs() -> list[dict[str, Any]]:
             pixels, STYLE.stem, device="cpu"
         ),
     }
-    used: dict[str, list[float]] = {name: [] for name in all_ways}
-    rng = np.random.default_rng(0)
-    for _ in range(PHOTOGRAPHS):
-        pixels = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
-        for name, way in all_ways.items():
-            started = time.process_time()
-            way(pixels)
-            used[name].append(time.process_time() - started)
+
+    def turn(way: Way) -> Callable[[], float]:
+        rng = np.random.default_rng(0)  # the same photographs for every way
+
+        def one() -> float:
+            pixels = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+            return seconds(way, pixels).processor
+
+        return one
+
+    used = in_turns({name: turn(way) for name, way in all_ways.items()}, PHOTOGRAPHS)
     network = used["Stylizer.render"][1:]
     return [
-        {"way": name, "processor": statistics.median(each[1:]), "ratio_processor": _ratio(each[1:], network)}
+        {"way": name, "processor": statistics.median(each[1:]), "ratio_processor": ratio(each[1:], network)}
         for name, each in used.items()
     ]
 
@@ -149,41 +140,28 @@ def one_picture(height: int, width: int, threads: int) -> dict[str, Any]:
     ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
     pixels = np.repeat(ramp[:, :, None], 3, axis=2)
     pixels[::7, ::5] += 15
-    before = _peak()
-    started, used_before = time.perf_counter(), time.process_time()
-    result = Stylizer(network, device="cpu").render(pixels)
-    return {
-        "wall": time.perf_counter() - started,
-        "processor": time.process_time() - used_before,
-        "peak_before": before,
-        "peak": _peak(),
-        "deviation": float(result[::64].std()),
-    }
-
-
-def _peak() -> int:
-    # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    before = peak_memory()
+    taken = seconds(Stylizer(network, device="cpu").render, pixels)
+    return {**taken._asdict(), "peak_before": before, "peak": peak_memory()}
 
 
 def memory(names: list[str], threads: int) -> list[dict[str, Any]]:
     rows = []
     for name in names:
-        command = [sys.executable, __file__, "--threads", str(threads), "--one", *map(str, LARGE[name])]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows.append({"picture": name, **json.loads(output)})
+        arguments = [__file__, "--threads", str(threads), "--one", *map(str, LARGE[name])]
+        rows.append({"picture": name, **fresh(arguments, os.environ)})
         print(rows[-1], flush=True)
     return rows
 
 
 def report(result: dict[str, Any]) -> str:
-    machine = result["machine"]
+    about = result["machine"]
     lines = [
         "# Stylizing: seconds and memory",
         "",
-        f"`python benchmarks/stylize.py --threads {machine['threads']}` on {machine['processor']}, "
-        f"{machine['threads']} thread(s), torch {machine['torch']}, onnxruntime {machine['onnxruntime']}; "
-        f"other programs held {machine['load']:.1f} cores of {machine['cores']} when it began. Processor "
+        f"`python benchmarks/stylize.py --threads {about['threads']}` on {about['processor']}, "
+        f"{about['threads']} thread(s), torch {about['torch']}, onnxruntime {about['onnxruntime']}; "
+        f"other programs held {about['load']:.1f} cores of {about['cores']} when it began. Processor "
         "seconds are this program's own; ratios are medians of ratios within a round, to onnxruntime's.",
         "",
         "| size | way | seconds | processor seconds (quartiles) | ratio, wall | ratio, processor |",
@@ -222,27 +200,18 @@ def main() -> None:
         print(json.dumps(one_picture(*args.one, args.threads)))
         return
     torch.set_num_threads(args.threads)
-    path = HERE / "stylize.json"
+    path = Path(__file__).with_suffix(".json")
     kept = json.loads(path.read_text()) if args.only and path.is_file() else {}
     result: dict[str, Any] = {"speed": [], "memory": [], "photographs": []} | kept
     if args.only in (None, "speed") or "machine" not in result:
-        result["machine"] = {
-            "processor": platform.processor() or platform.machine(),
-            "cores": psutil.cpu_count(),
-            "threads": args.threads,
-            "load": psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1),
-            "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        }
+        result["machine"] = machine(threads=args.threads, onnxruntime=onnxruntime.__version__)
     if args.only in (None, "speed"):
         result["speed"] = speed(load_initialization()[0].network.eval(), args.threads)
     if args.only in (None, "memory"):
         result["memory"] = memory([name for name in LARGE if args.large or name != "100 MP"], args.threads)
     if args.only in (None, "photographs"):
         result["photographs"] = photographs()
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    (HERE / "stylize.md").write_text(report(result))
-    print(report(result))
+    write(__file__, result, report(result))
 
 
 if __name__ == "__main__":

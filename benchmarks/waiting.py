@@ -13,17 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import psutil
+from rounds import fresh, in_turns, machine, ratio, seconds, write
 
-HERE = Path(__file__).parent
+HELD = "cores held by others"
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 POLICIES: dict[str, dict[str, str]] = {
     "default": {},
@@ -68,43 +67,39 @@ def work() -> dict[str, float]:
     stylizer = Stylizer(TransformationNetwork(), device="cpu")
     pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     stylizer.render(pixels)
-    started = time.perf_counter()
-    for _ in range(PICTURES):
-        stylizer.render(pixels)
-    return {
-        WORK[0]: (ends[-1] - ends[0]) / (len(ends) - 1),
-        WORK[1]: (time.perf_counter() - started) / PICTURES,
-    }
+    taken = seconds(lambda: [stylizer.render(pixels) for _ in range(PICTURES)])
+    return {WORK[0]: (ends[-1] - ends[0]) / (len(ends) - 1), WORK[1]: taken.wall / PICTURES}
 
 
 def in_fresh_process(policy: dict[str, str]) -> dict[str, float]:
     environment = {name: value for name, value in os.environ.items() if name not in NAMES} | policy
     environment.pop("OMP_NUM_THREADS", None)
-    output = subprocess.run(
-        [sys.executable, __file__, "--work"], check=True, capture_output=True, text=True, env=environment
-    ).stdout
-    result: dict[str, float] = json.loads(output)
+    result: dict[str, float] = fresh([__file__, "--work"], environment)
     return result
+
+
+def cores_held() -> float:
+    """How many cores other processes hold just now."""
+    return psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1)
 
 
 def measure(load: int, rounds: int) -> list[dict[str, Any]]:
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(load)]
-    times: dict[str, list[dict[str, float]]] = {name: [] for name in POLICIES}
-    held = []
+    ways: dict[str, Callable[[], Any]] = {
+        name: lambda policy=policy: in_fresh_process(policy) for name, policy in POLICIES.items()
+    }
     try:
-        for _ in range(rounds):
-            held.append(psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1))
-            for name, policy in POLICIES.items():
-                times[name].append(in_fresh_process(policy))
+        found = in_turns({HELD: cores_held, **ways}, rounds)
     finally:
         for other in others:
             other.kill()
             other.wait()
+    held, times = found.pop(HELD), found
     rows = []
     for kind in WORK:
         for name, values in times.items():
             own = [value[kind] for value in values]
-            ratios = [a / b[kind] for a, b in zip(own, times["default"], strict=True)]
+            default = [value[kind] for value in times["default"]]
             rows.append(
                 {
                     "others": load,
@@ -113,7 +108,7 @@ def measure(load: int, rounds: int) -> list[dict[str, Any]]:
                     "policy": name,
                     "seconds": [round(value, 4) for value in own],
                     "median": round(statistics.median(own), 4),
-                    "ratio": round(statistics.median(ratios), 3),
+                    "ratio": round(ratio(own, default), 3),
                 }
             )
             print(rows[-1], flush=True)
@@ -121,12 +116,12 @@ def measure(load: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def report(result: dict[str, Any]) -> str:
-    machine, rows = result["machine"], result["rows"]
+    about, rows = result["machine"], result["rows"]
     lines = [
         "# How idle threads wait",
         "",
-        f"`python benchmarks/waiting.py --rounds {machine['rounds']}` on {machine['cores']} cores "
-        f"({machine['processor']}), torch {machine['torch']}, whose wheel for Linux brings GCC's OpenMP "
+        f"`python benchmarks/waiting.py --rounds {about['rounds']}` on {about['cores']} cores "
+        f"({about['processor']}), torch {about['torch']}, whose wheel for Linux brings GCC's OpenMP "
         "runtime (libgomp). Wall time of the same work, in turns; in brackets the ratio to the runtime's "
         "default within a round. The machine was not ours alone: what others, the benchmark's own busy "
         "processes included, held of its cores between the rounds stands beside it.",
@@ -154,19 +149,10 @@ def main() -> None:
     if arguments.work:
         print(json.dumps(work()))
         return
-    from importlib.metadata import version
-
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "cores": psutil.cpu_count(),
-        "rounds": arguments.rounds,
-        "torch": version("torch"),
-    }
+    about = machine(rounds=arguments.rounds)
     rows = [row for load in arguments.loads for row in measure(load, arguments.rounds)]
-    result = {"machine": machine, "rows": rows}
-    (HERE / "waiting.json").write_text(json.dumps(result, indent=1) + "\n")
-    (HERE / "waiting.md").write_text(report(result))
-    print(report(result))
+    result = {"machine": about, "rows": rows}
+    write(__file__, result, report(result))
 
 
 if __name__ == "__main__":
