@@ -224,7 +224,7 @@ def test_a_painting_in_the_photographs_colors(loss_network: object, style: metas
 
 
 @pytest.mark.parametrize("match", [False, True])
-def test_what_a_painting_hides_is_not_learned(match: bool) -> None:
+def test_what_a_painting_hides_does_not_matter(match: bool) -> None:
     alpha = np.full((64, 64, 1), 255, np.uint8)
     alpha[:, 32:] = 0
     photo = pixels(64, 64, 7) if match else None
@@ -341,7 +341,7 @@ def test_blending_is_convex_and_mixes_kinds() -> None:
     assert torch.allclose(mixed.parameters[name], expected, atol=1e-6)
 
 
-def test_paintings_are_learned_on_the_pictures_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adaptation_trains_on_the_pictures_that_the_painting_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     adapt = api.adapt
 

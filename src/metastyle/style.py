@@ -1,4 +1,4 @@
-"""``Style``: what a network has learned from one painting, ready to repaint pictures."""
+"""``Style``: the network adapted to one painting, ready to repaint pictures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The built-in styles: adapted by the project's own code, usable at once without any download.
+"""The built-in styles: adapted by the project's own code, and usable at once without any download.
 
-Each is an ordinary style file in the package; what the painting is, who made it and on which terms
-the numbers may be used stands in the file itself, under ``settings["artwork"]``.
+Each is an ordinary style file in the package. The file itself states under ``settings["artwork"]`` what the
+painting is, who made it, and on which terms the numbers may be used.
 """
 
 from __future__ import annotations
