@@ -12,7 +12,7 @@ from PIL import Image
 
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images import contents, procedural
-from metastyle.images.contents import Contents, content_pool, open_reduced, photo_pool, spread, synthetic_pool
+from metastyle.images.contents import Contents, open_reduced, photo_pool, spread, synthetic_pool
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture
 
@@ -123,4 +123,4 @@ def test_pictures_are_spread_over_the_names() -> None:
 )
 def test_pool_has_no_more_contents_than_steps_need(steps: int, batch: int, pool: int, contents: int) -> None:
     settings = AdaptationSettings(steps=steps, batch=batch, pool=pool, size=64)
-    assert content_pool([], settings).shape == (contents, 3, 64, 64)
+    assert Contents().pool(settings.contents, settings.size, settings.seed).shape == (contents, 3, 64, 64)

@@ -39,7 +39,7 @@ from metastyle.core.network import STRIDE
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.contents import content_pool, spread
+from metastyle.images.contents import Contents, spread
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
@@ -78,7 +78,8 @@ class Variant:
     model: str = "shipped"
     """``shipped``, ``random``, or the path of an initialization file."""
     contents: Literal["synthetic", "photos", "self"] = "synthetic"
-    """Procedural pictures, other photographs, or the very photographs that are measured."""
+    """Procedural pictures, other photographs alone, or the very photographs that are measured, with the share
+    of procedural pictures among them that ``metastyle stylize`` takes."""
     settings: AdaptationSettings = field(default_factory=AdaptationSettings)
 
     def start(self) -> tuple[Initialization, str]:
@@ -144,6 +145,12 @@ def measure(
     def training(count: int) -> list[Picture]:
         return [open_picture(path) for path in spread(training_photos, count)]
 
+    given: dict[str, Callable[[AdaptationSettings], Contents]] = {
+        "synthetic": lambda _: Contents(),
+        "self": lambda _: Contents(lambda: own),
+        "photos": lambda settings: Contents(lambda: training(settings.pool), procedural=0.0),
+    }
+
     for painting in paintings:
         style = whole(painting, style_size)
         check_same(folder / "made.json", {painting.stem: style}, {})
@@ -158,13 +165,9 @@ def measure(
                 settings = replace(variant.settings, steps=counts[-1])
                 # Of a run that is measured along its way, the pool must not depend on where it ends.
                 sized = replace(settings, steps=settings.pool) if constant else settings
-                if variant.contents == "photos":
-                    learned = training(settings.pool)
-                else:
-                    learned = {"synthetic": [], "self": own}[variant.contents]
-                contents = content_pool(learned, sized)
+                pool = given[variant.contents](settings).pool(sized.contents, sized.size, sized.seed)
                 taught = whole(painting, settings.style_size)
-                run = Adaptation(variant.start()[0], loss_network, taught, contents, settings, device)
+                run = Adaptation(variant.start()[0], loss_network, taught, pool, settings, device)
                 for count, seconds in _pauses(run, counts):
                     lacking = [p for p, key in zip(seen, keys[count], strict=True) if key not in results]
                     found = evaluate(run.render, measuring, lacking, target)

@@ -19,8 +19,8 @@ from metastyle.core.settings import CONTENT_WEIGHT, STYLE_WEIGHT
 
 MIDDLING = 60.0
 """Loudness from which on a painting needs no larger beta: five paintings in six are quieter."""
-LOUD = 200.0
-"""Loudness from which on beta shrinks: one painting in a hundred is louder."""
+LOUD = 120.0
+"""Loudness from which on beta shrinks: one painting in twenty is louder."""
 
 
 class StyleTarget(NamedTuple):

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metastyle.core.settings import AdaptationSettings
 from metastyle.images import procedural
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
@@ -84,16 +83,6 @@ class Contents:
             return synthetic_pool(count, size, seed)
         crops = photo_pool(self.photos, count - drawn, size, seed)
         return torch.cat([crops, synthetic_pool(drawn, size, seed)]) if drawn else crops
-
-
-def content_pool(photos: Sequence[Picture], settings: AdaptationSettings) -> Tensor:
-    """What one adaptation trains on: crops of ``photos``, or procedural pictures if there are none.
-
-    Returns:
-        A tensor (N, 3, size, size) in [0, 1].
-    """
-    contents = Contents(lambda: photos, procedural=0.0)
-    return contents.pool(settings.contents, settings.size, settings.seed)
 
 
 def synthetic_pool(count: int, size: int, seed: int) -> Tensor:
