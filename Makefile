@@ -2,9 +2,10 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
+PAGE := src/metastyle/studio/page/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix docs examples clean
+.PHONY: help demo studio test check page fix docs examples clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -12,9 +13,15 @@ help: ## list what can be made
 demo: .venv/metastyle ## set up, learn a painting, repaint a photograph, show where the pictures lie
 	@$(BIN)/python examples/demo.py
 
+studio: .venv/studio $(PAGE) ## set up, build the page where a painting becomes a filter, and open it
+	@$(BIN)/metastyle studio
+
 test: .venv/dev ## set up, then lint, types, import rules and the whole test suite
 	@$(BIN)/metastyle weights --fetch --quiet || echo "tests that need VGG-16 will be skipped"
 	$(MAKE) --no-print-directory check
+	@if ! command -v npm >/dev/null; then echo "npm is not on this machine: the studio's page is not tested"; \
+	elif $(MAKE) --no-print-directory studio/node_modules; then $(MAKE) --no-print-directory page; \
+	else echo "npm packages cannot be had: the studio's page is not tested"; fi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev ## lint, types and import rules
@@ -22,6 +29,9 @@ check: .venv/dev ## lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+page: $(PAGE) ## lint, types and unit tests of the studio's page
+	cd studio && npm run --silent check && npm run --silent test
 
 fix: .venv/dev ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
@@ -36,6 +46,14 @@ examples: .venv/metastyle ## draw the example paintings and photographs again
 clean: ## remove the environment and what the demo wrote
 	rm -rf .venv out
 
+$(PAGE): studio/node_modules studio/index.html $(shell find studio/src studio/public studio/*.ts -type f)
+	cd studio && npm run --silent build
+
+studio/node_modules: studio/package-lock.json
+	@echo "Installing the page's packages ..."
+	cd studio && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 .venv/bin/python:
 	@echo "Setting up .venv ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "metastyle needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
@@ -47,7 +65,12 @@ clean: ## remove the environment and what the demo wrote
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e .
 	@touch $@
 
+.venv/studio: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing metastyle and the studio's server ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[studio,video]'
+	@touch $@ .venv/metastyle
+
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing metastyle and its development tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
-	@touch $@ .venv/metastyle
+	@touch $@ .venv/metastyle .venv/studio

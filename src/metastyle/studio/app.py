@@ -77,6 +77,10 @@ def _add_assets(app: FastAPI) -> None:
     def model() -> dict[str, Any]:
         return assets.model()
 
+    @app.get("/model/site.json", include_in_schema=False)
+    def site() -> dict[str, bool]:
+        return {"server": True, "films": False}
+
     @app.get("/model/theta.f16", include_in_schema=False)
     def theta() -> Response:
         return Response(assets.theta(), media_type="application/octet-stream")

@@ -1,0 +1,64 @@
+/** The page's side of the rendering worker. */
+
+import type { Pixels } from "../lib/pixels";
+import type { EngineInfo, Look, Order, Reply } from "./messages";
+
+type Waiting = { resolve: (value: unknown) => void; reject: (reason: Error) => void };
+
+export class Engine {
+  private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  private readonly waiting = new Map<number, Waiting>();
+  private number = 0;
+  readonly ready: Promise<EngineInfo>;
+
+  constructor() {
+    this.worker.addEventListener("message", (event: MessageEvent<Reply>) => {
+      const { number, value, error } = event.data;
+      const waiting = this.waiting.get(number);
+      this.waiting.delete(number);
+      if (error === undefined) waiting?.resolve(value);
+      else waiting?.reject(new Error(error));
+    });
+    this.worker.addEventListener("error", (event) => {
+      for (const waiting of this.waiting.values())
+        waiting.reject(new Error(event.message || "rendering has failed"));
+      this.waiting.clear();
+    });
+    this.ready = this.ask({ kind: "start", base: document.baseURI }) as Promise<EngineInfo>;
+  }
+
+  /** Make a style file known; the amount of grain that it was learned with comes back. */
+  async addStyle(id: string, file: ArrayBuffer): Promise<number> {
+    return (await this.ask({ kind: "style", id, file }, [file])) as number;
+  }
+
+  /** Make all parameters of a style known, float16 in the network's order. */
+  async addParameters(id: string, halves: ArrayBuffer): Promise<void> {
+    await this.ask({ kind: "parameters", id, halves }, [halves]);
+  }
+
+  /** Turn a painting into a start, without any learning. */
+  async describe(id: string, painting: Pixels): Promise<void> {
+    await this.ask({ kind: "describe", id, painting });
+  }
+
+  async forget(id: string): Promise<void> {
+    await this.ask({ kind: "forget", id });
+  }
+
+  async paint(look: Look, photo: Pixels): Promise<Pixels> {
+    return (await this.ask({ kind: "paint", look, photo })) as Pixels;
+  }
+
+  async frame(look: Look, photo: Pixels, fresh: boolean): Promise<Pixels> {
+    return (await this.ask({ kind: "frame", look, photo, fresh }, [photo.data.buffer])) as Pixels;
+  }
+
+  private ask(order: Order, moved: Transferable[] = []): Promise<unknown> {
+    const number = ++this.number;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(number, { resolve, reject });
+      this.worker.postMessage({ ...order, number }, moved);
+    });
+  }
+}

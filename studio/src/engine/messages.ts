@@ -1,0 +1,36 @@
+/** What the page and its rendering worker say to each other. */
+
+import type { Pixels } from "../lib/pixels";
+import type { Weighted } from "../lib/styles";
+
+export type Backend = "webgpu" | "wasm";
+
+export interface EngineInfo {
+  backend: Backend;
+  threads: number;
+  /** Seconds that a picture of 256 x 192 takes. */
+  seconds: number;
+}
+
+export interface Look {
+  mix: Weighted[];
+  strength: number;
+  grain: number;
+  keepColor: boolean;
+}
+
+export type Order =
+  | { kind: "start"; base: string }
+  | { kind: "style"; id: string; file: ArrayBuffer }
+  | { kind: "parameters"; id: string; halves: ArrayBuffer }
+  | { kind: "describe"; id: string; painting: Pixels }
+  | { kind: "forget"; id: string }
+  | { kind: "paint"; look: Look; photo: Pixels }
+  | { kind: "frame"; look: Look; photo: Pixels; fresh: boolean };
+
+export type Request = Order & { number: number };
+export interface Reply {
+  number: number;
+  value?: unknown;
+  error?: string;
+}

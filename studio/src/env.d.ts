@@ -1,0 +1,5 @@
+/// <reference types="vite/client" />
+
+declare module "onnxruntime-web/webgpu" {
+  export * from "onnxruntime-web";
+}

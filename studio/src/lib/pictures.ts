@@ -1,0 +1,65 @@
+/** Pictures as the browser holds them. */
+
+import { fitted, type Pixels } from "./pixels";
+
+export interface Picture {
+  name: string;
+  bitmap: ImageBitmap;
+  width: number;
+  height: number;
+  file: Blob;
+  /** Of the sample that comes with the page. */
+  sample?: boolean;
+}
+
+/** Decode a file; raises what the browser raises. */
+export async function decode(file: Blob, name: string): Promise<Picture> {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  return { name, bitmap, width: bitmap.width, height: bitmap.height, file };
+}
+
+/** The picture's pixels with the given long edge. */
+export function pixelsOf(picture: Picture, edge: number): Pixels {
+  const [width, height] = fitted(picture.width, picture.height, edge);
+  let source: CanvasImageSource = picture.bitmap;
+  let [w, h] = [picture.width, picture.height];
+  // Halved until it is near: one large step would skip pixels.
+  while (w > 2 * width && h > 2 * height) {
+    [w, h] = [Math.ceil(w / 2), Math.ceil(h / 2)];
+    source = drawn(source, w, h);
+  }
+  return drawn(source, width, height).getContext("2d")!.getImageData(0, 0, width, height) as Pixels;
+}
+
+function drawn(source: CanvasImageSource, width: number, height: number): OffscreenCanvas {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true })!;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(source, 0, 0, width, height);
+  return canvas;
+}
+
+export const imageData = (pixels: Pixels): ImageData =>
+  new ImageData(pixels.data, pixels.width, pixels.height);
+
+/** Pixels as a file. */
+export async function encode(pixels: Pixels, type: string, quality = 0.95): Promise<Blob> {
+  const canvas = new OffscreenCanvas(pixels.width, pixels.height);
+  canvas.getContext("2d")!.putImageData(imageData(pixels), 0, 0);
+  return canvas.convertToBlob({ type, quality });
+}
+
+/** Let the browser save something under a name. */
+export function save(address: string, name: string): void {
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+}
+
+/** Save bytes under a name. */
+export function saveBlob(blob: Blob, name: string): void {
+  const address = URL.createObjectURL(blob);
+  save(address, name);
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

@@ -1,0 +1,230 @@
+"""The page as it is used: driven in Debian's Chromium, with the real server, worker and renderer."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import metastyle
+from metastyle.core.loss_network import LossNetwork
+from metastyle.studio.app import create_app
+from metastyle.studio.assets import PAGE
+from metastyle.studio.settings import StudioSettings
+from metastyle.weights.builtin_styles import builtin_path
+
+from .conftest import LIMITS, encoded
+
+CHROMIUM = Path("/usr/bin/chromium")
+if not PAGE.is_dir():
+    pytest.skip("the studio's page has not been built: 'make page' does that", allow_module_level=True)
+if not CHROMIUM.exists():
+    pytest.skip("Chromium is not on this machine: the studio's page is not driven", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api")
+uvicorn = pytest.importorskip("uvicorn")
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PATIENCE = 120_000
+WIDTH, HEIGHT = 256, 172
+"""Of the photograph: what the page paints with brush 4 is exactly this, so nothing is resized."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio that runs, and its address."""
+    folder = tmp_path_factory.mktemp("page") / "own"
+    settings = StudioSettings(folder=folder, device="cpu", limits=replace(LIMITS, waiting=8))
+    config = uvicorn.Config(create_app(settings), port=0, log_level="error", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The page, opened once; anything that it has complained of fails the last test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    # What the server refuses is also on the browser's console; tests see what the page says of it.
+    refusal = "Failed to load resource: the server responded with a status of 4"
+    page.on(
+        "console",
+        lambda m: complaints.append(m.text) if m.type == "error" and refusal not in m.text else None,
+    )
+    foreign: list[str] = []
+    own = (address, "blob:", "data:")
+    page.on("request", lambda r: None if r.url.startswith(own) else foreign.append(r.url))
+    page.goto(address)
+    shown(page)
+    yield page
+    context.close()
+    assert complaints == []
+    assert foreign == [], "nothing is loaded from elsewhere"
+
+
+def shown(page: Any, edge: int | None = None) -> None:
+    """Wait until a painted picture is there, at rest, with this long edge."""
+    at = ':not([data-edge="0"])' if edge is None else f'[data-edge="{edge}"]'
+    page.locator(f'.after{at}[data-busy="false"]').wait_for(state="attached")
+
+
+def choose(page: Any, label: str, content: bytes, name: str = "picture.png") -> None:
+    file = {"name": name, "mimeType": "image/png", "buffer": content}
+    page.locator(f'input[aria-label="{label}"]').set_input_files(file)
+
+
+def set_slider(page: Any, label: str, value: str) -> None:
+    page.locator(f'label:has-text("{label}") input[type="range"]').first.fill(value)
+
+
+def download(page: Any, button: str) -> Image.Image:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button, exact=True).click()
+    return Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
+
+
+@pytest.fixture
+def painted(page: Any) -> Any:
+    """The page with the test's photograph, painted at its own size, and nothing else changed."""
+    page.get_by_role("button", name="Reset").click()
+    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+    set_slider(page, "Brush", "2")
+    shown(page, WIDTH)
+    return page
+
+
+def in_python(style: metastyle.Style, **options: Any) -> np.ndarray:
+    photo = Image.open(io.BytesIO(encoded(WIDTH, HEIGHT, seed=5)))
+    return np.asarray(style.stylize(photo, brush=4, device="cpu", **options), int)
+
+
+def builtin(name: str) -> metastyle.Style:
+    path = builtin_path(name)
+    assert path is not None
+    return metastyle.load(path)
+
+
+def worst(a: Image.Image, b: np.ndarray) -> int:
+    return int(np.abs(np.asarray(a.convert("RGB"), int) - b).max())
+
+
+def test_the_page_paints_as_python_does(painted: Any) -> None:
+    """A low-rank style with grain, in WebAssembly: within two levels of 255; so are strengths and colors."""
+    painted.get_by_text("PNG", exact=True).click()
+    painted.locator('[data-style="mosaic"]').click()
+    shown(painted, WIDTH)
+    assert worst(download(painted, "As shown"), in_python(builtin("mosaic"))) <= 2
+    set_slider(painted, "Strength", "0.6")
+    painted.get_by_label("Keep the photograph’s colors").check()
+    shown(painted, WIDTH)
+    expected = in_python(builtin("mosaic"), strength=0.6, keep_color=True)
+    assert worst(download(painted, "As shown"), expected) <= 2
+    painted.get_by_label("Keep the photograph’s colors").uncheck()
+    set_slider(painted, "Strength", "1.5")
+    set_slider(painted, "Grain", "0")
+    shown(painted, WIDTH)
+    expected = in_python(builtin("mosaic"), strength=1.5, grain=0)
+    # Beyond the style differences grow with it: parameters are float16 in the page.
+    assert worst(download(painted, "As shown"), expected) <= 4
+
+
+def test_a_painting_is_learned_before_the_eyes(
+    painted: Any, address: str, loss_network: LossNetwork, tmp_path: Path
+) -> None:
+    """Its start is shown at once, it gets better, and 'good enough' keeps it as a style."""
+    painted.get_by_text("Draft", exact=True).click()
+    choose(painted, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
+    painted.get_by_text(re.compile(r"Learning speckles · \d+ of 15")).wait_for()
+    painted.get_by_role("button", name="Good enough").click()
+    painted.locator(".learning").wait_for(state="detached")
+    shown(painted, WIDTH)
+    first = painted.locator("[data-style]").first
+    assert first.get_attribute("aria-pressed") == "true"
+    assert "speckles" in first.text_content()
+    painted.get_by_text("PNG", exact=True).click()
+    ours = download(painted, "As shown")
+    path = tmp_path / "learned.safetensors"
+    path.write_bytes(urlopen(f"{address}api/styles/{first.get_attribute('data-style')}/file").read())
+    style = metastyle.load(path)
+    assert 1 <= len(style.curve) < 15
+    assert worst(ours, in_python(style)) <= 2
+
+
+def test_full_size_comes_from_the_server(painted: Any) -> None:
+    painted.get_by_text("PNG", exact=True).click()
+    painted.locator('[data-style="night"]').click()
+    shown(painted, WIDTH)
+    assert worst(download(painted, "Full size"), in_python(builtin("night"))) <= 1
+
+
+def test_a_region_brushed_by_mouse_keeps_the_photograph(painted: Any) -> None:
+    """Inside the stroke another style, outside the first one, untouched."""
+    painted.get_by_text("PNG", exact=True).click()
+    painted.locator('[data-style="night"]').click()
+    shown(painted, WIDTH)
+    before = np.asarray(download(painted, "As shown").convert("RGB"), int)
+    painted.get_by_role("button", name="Add a region").click()
+    painted.locator(".region select").select_option("")
+    box = painted.locator(".overlay").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    painted.mouse.move(box["x"] + 0.2 * box["width"], middle)
+    painted.mouse.down()
+    painted.mouse.move(box["x"] + 0.4 * box["width"], middle, steps=8)
+    painted.mouse.up()
+    shown(painted, WIDTH)
+    painted.get_by_role("button", name="Done").click()
+    after = np.asarray(download(painted, "As shown").convert("RGB"), int)
+    photo = np.asarray(Image.open(io.BytesIO(encoded(WIDTH, HEIGHT, seed=5))), int)
+    inside = (HEIGHT // 2, int(0.3 * WIDTH))
+    assert np.abs(after[inside] - photo[inside]).max() <= 2
+    assert np.abs(after[:, WIDTH * 3 // 4 :] - before[:, WIDTH * 3 // 4 :]).max() == 0
+
+
+def test_undo_keyboard_and_command(painted: Any) -> None:
+    painted.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    painted.locator('[data-style="night"]').click()
+    painted.locator('[data-style="mosaic"]').click()
+    assert painted.locator('[data-style="mosaic"]').get_attribute("aria-pressed") == "true"
+    painted.get_by_role("button", name="Copy command").click()
+    painted.get_by_text("Copied").wait_for()
+    painted.keyboard.press("Control+z")
+    assert painted.locator('[data-style="night"]').get_attribute("aria-pressed") == "true"
+    compare = painted.get_by_label("Before and after")
+    compare.focus()
+    painted.keyboard.press("ArrowRight")
+    assert float(compare.input_value()) > 0
+
+
+def test_what_is_no_picture_is_said_and_nothing_else_happens(painted: Any) -> None:
+    choose(painted, "Choose a photograph", b"nothing", "broken.jpg")
+    painted.locator(".notices p", has_text="not a picture").wait_for()
+    shown(painted, WIDTH)
