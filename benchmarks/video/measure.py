@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import onnxruntime
 import torch
 from PIL import Image
 from rich.progress import track
@@ -27,7 +28,7 @@ from metastyle.films.encode import choose_encoding
 from metastyle.films.job import FilmJob
 from metastyle.films.painter import Painter, frame_by_frame
 from metastyle.films.temporal import TemporalPainter
-from metastyle.rendering.onnx import OnnxStylizer, export_onnx
+from metastyle.rendering.onnx import export_onnx
 from metastyle.style import Style
 
 HERE = Path(__file__).parent
@@ -76,11 +77,19 @@ def loop(clip: Path, output: Path, paint: Callable[[np.ndarray], np.ndarray]) ->
 
 def ways(style: Style, folder: Path, threads: int) -> dict[str, Callable[[Path, Path], None]]:
     export_onnx(style.network(), folder / "style.onnx")
-    engine = OnnxStylizer(folder / "style.onnx", threads=threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(folder / "style.onnx", options, ["CPUExecutionProvider"])
+
+    def engine(pixels: np.ndarray) -> np.ndarray:
+        content = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / 255
+        result: np.ndarray = session.run(None, {"content": content})[0][0].transpose(1, 2, 0)
+        return (result * 255 + 0.5).astype(np.uint8)
+
     stylizer = style.stylizer()
     return {
         REFERENCE: lambda clip, out: loop(clip, out, style.stylize),
-        "loop over onnxruntime": lambda clip, out: loop(clip, out, engine.render),
+        "loop over onnxruntime": lambda clip, out: loop(clip, out, engine),
         "metastyle video, every frame for itself": lambda clip, out: film(
             clip, out, frame_by_frame(stylizer)
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.rendering.onnx import OPSET, OnnxStylizer, export_onnx
+from metastyle.rendering.onnx import OPSET, export_onnx
 from metastyle.rendering.stylizer import Stylizer
 
 onnx = pytest.importorskip("onnx")
@@ -46,28 +45,8 @@ def test_the_file_says_what_it_is(exported: Path) -> None:
     assert [opset.version for opset in model.opset_import if opset.domain == ""] == [OPSET]
 
 
-def test_the_engine_renders_as_the_stylizer(
-    exported: Path, network: TransformationNetwork, make_picture: Callable[..., np.ndarray]
-) -> None:
-    pixels = make_picture(30, 45)
-    result = OnnxStylizer(exported, threads=1).render(pixels)
-    assert (result.shape, result.dtype) == (pixels.shape, pixels.dtype)
-    assert np.abs(result.astype(int) - Stylizer(network, device="cpu").render(pixels)).max() <= 1
-    with pytest.raises(MetastyleError, match="at least 16"):
-        OnnxStylizer(exported, threads=1).render(pixels[:8])
-
-
 def test_an_existing_file_stays(exported: Path, network: TransformationNetwork) -> None:
     before = exported.read_bytes()
     with pytest.raises(MetastyleError, match="already exists"):
         export_onnx(network, exported)
     assert exported.read_bytes() == before
-
-
-def test_files_that_cannot_be_run(tmp_path: Path) -> None:
-    with pytest.raises(MetastyleError, match="is not there"):
-        OnnxStylizer(tmp_path / "none.onnx")
-    foreign = tmp_path / "foreign.onnx"
-    foreign.write_bytes(b"not a model")
-    with pytest.raises(MetastyleError, match=r"foreign\.onnx cannot be run"):
-        OnnxStylizer(foreign)

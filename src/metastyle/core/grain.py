@@ -43,18 +43,17 @@ def check_grain(amount: float) -> None:
         raise MetastyleError(f"grain is {amount}: use 0 (none) to {LARGEST_GRAIN:g}")
 
 
-def add_grain(pictures: Tensor, amount: float, *, seed: int = 0, top: int = 0, left: int = 0) -> Tensor:
+def add_grain(pictures: Tensor, amount: float, *, seed: int = 0) -> Tensor:
     """Pictures (B, 3, H, W) in [0, 1] with grain, of the same shape and type; values may leave [0, 1].
 
     Args:
         amount: 0 adds nothing, 1 is the usual amount, up to ``LARGEST_GRAIN``.
         seed: of the noise; every picture of the batch gets the same noise.
-        top, left: position of the first pixel in the noise's plane.
     """
     if amount == 0:
         return pictures
     height, width = pictures.shape[2:]
-    noise = fractal_noise(top, left, height, width, seed, pictures.device)
+    noise = fractal_noise(0, 0, height, width, seed, pictures.device)
     return pictures + (amount * grain_strength(pictures) * noise).to(pictures.dtype)
 
 

@@ -81,8 +81,9 @@ def open_picture(
     return _open_stream(source, name, max_pixels, at_least)
 
 
-def from_pil(image: Image.Image, *, name: str = "<image>") -> Picture:
+def from_pil(image: Image.Image) -> Picture:
     """A Picture from a Pillow image of any mode: orientation, profile, alpha as in ``open_picture``."""
+    name = "<image>"
     check_size(image.size, name)
     try:
         with quiet():

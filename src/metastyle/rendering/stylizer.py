@@ -133,7 +133,7 @@ class Stylizer:
             return rendering.measure(picture)
 
     @own_surroundings()
-    def render_tensor(self, x: Tensor, *, progress: Callable[[float], None] | None = None) -> Tensor:
+    def render_tensor(self, x: Tensor) -> Tensor:
         """Stylize (B, 3, H, W) of floating point in [0, 1]; same shape, type and device, in (0, 1)."""
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise MetastyleError(
@@ -141,10 +141,9 @@ class Stylizer:
             )
         _check_size(*x.shape[2:])
         results = []
-        for i, picture in enumerate(x.detach()):
+        for picture in x.detach():
             pixels = picture.permute(1, 2, 0).cpu().float().numpy()
-            rendered = self._render(pixels, share_of(progress, i, len(x)))
-            results.append(torch.from_numpy(rendered).permute(2, 0, 1))
+            results.append(torch.from_numpy(self._render(pixels, None)).permute(2, 0, 1))
         return torch.stack(results).to(x) if results else x.clone()
 
     def _render(self, pixels: np.ndarray, progress: Callable[[float], None] | None) -> np.ndarray:
