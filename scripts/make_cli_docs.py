@@ -23,13 +23,13 @@ This page is made from the program's own help by `scripts/make_cli_docs.py`.
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | some of several things failed; the others are done |
-| 2 | an error that you can mend; one line on stderr says how |
+| 1 | some of several things failed, and the others are done |
+| 2 | an error that you can fix; one line on stderr says how |
 | 70 | a bug in metastyle; `--debug` shows where |
-| 130 | interrupted by Ctrl-C; what was learned is kept |
+| 130 | interrupted by Ctrl-C; what was finished is kept |
 
-With `--json` a command prints one JSON object on stdout: `outputs`, `errors`, `exit_code` and what is
-particular to the command. Progress goes to stderr.
+With `--json`, a command prints one JSON object on stdout: `outputs`, `errors`, `exit_code` and whatever
+is particular to the command. Progress goes to stderr.
 """
 
 

@@ -395,7 +395,7 @@ def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> A
     for name in changes:
         if name not in known:
             raise MetastyleError(f"adaptation has no setting '{name}': use one of {', '.join(known)}")
-    return dataclasses.replace(settings, **changes)
+    return dataclasses.replace(settings, **changes) if changes else settings
 
 
 def _style_picture(painting: PictureLike, match_color: PictureLike | None, style_size: int) -> Picture:

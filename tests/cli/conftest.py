@@ -60,7 +60,7 @@ def machine(
 ) -> Path:
     """Nothing of the real machine is read or written; the cache folder."""
     cache = tmp_path / "cache"
-    for module in ("weights.weight_file", "cli.machine"):
+    for module in ("weights.weight_file", "cli.commands.machine"):
         monkeypatch.setattr(f"metastyle.{module}.default_cache_dir", lambda: cache)
     for module in ("initialization", "inventory"):
         monkeypatch.setattr(f"metastyle.weights.{module}.SHIPPED", initialization_file)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ class Stages(Batch):
         self.wait_for: dict[tuple[str, int], tuple[str, int]] = {}
         self.fail: dict[tuple[str, int], BaseException] = {}
         self.painters: set[threading.Thread] = set()
-        monkeypatch.setattr(batch, "paint_one", self._paint_one)
+        self.groups: list[list[int]] = []
+        monkeypatch.setattr(batch, "paint_together", self._paint_together)
         monkeypatch.setattr(batch, "write_one", self._write_one)
 
     def stage(self, name: str, index: int) -> None:
@@ -75,17 +76,19 @@ class Stages(Batch):
         self.stage("read", int(photo.name))
         return Picture(pixels=np.full((1, 1, 3), int(photo.name), np.uint8))
 
-    def _paint_one(self, photo: Picture, *_: Any) -> tuple[Picture, float]:
+    def _paint_together(self, photos: Sequence[Picture], *_: Any) -> tuple[list[Picture], float]:
         self.painters.add(threading.current_thread())
-        self.stage("paint", int(photo.pixels[0, 0, 0]))
-        return photo, 0.0
+        self.groups.append([int(photo.pixels[0, 0, 0]) for photo in photos])
+        for index in self.groups[-1]:
+            self.stage("paint", index)
+        return list(photos), 0.0
 
     def _write_one(self, job: Job, painted: Picture, *_: Any, **__: Any) -> dict[str, Any]:
         self.stage("write", int(painted.pixels[0, 0, 0]))
         return {"photo": job.photo, "output": job.output, "width": 1, "height": 1, "seconds": 0.0}
 
-    def run(self) -> None:
-        self.repaint(self.jobs, Paint(None, [], 0.0, {}, ""), overwrite=False)
+    def run(self, together: int = 1) -> None:
+        self.repaint(self.jobs, Paint(None, [], 0.0, {}, ""), overwrite=False, together=together)
 
     @property
     def done(self) -> list[str]:
@@ -103,14 +106,14 @@ def test_reading_painting_and_writing_overlap(monkeypatch: pytest.MonkeyPatch) -
 def test_no_more_than_one_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(monkeypatch)
     seen = []
-    paint = stages._paint_one
+    paint = stages._paint_together
 
-    def look(photo: Picture, *rest: Any) -> tuple[Picture, float]:
-        index = int(photo.pixels[0, 0, 0])
+    def look(photos: Sequence[Picture], *rest: Any) -> tuple[list[Picture], float]:
+        index = int(photos[0].pixels[0, 0, 0])
         seen.append(any(stages.begun["read", later].is_set() for later in range(index + 2, 4)))
-        return paint(photo, *rest)
+        return paint(photos, *rest)
 
-    monkeypatch.setattr(batch, "paint_one", look)
+    monkeypatch.setattr(batch, "paint_together", look)
     stages.run()
     assert seen == [False] * 4
 
@@ -136,3 +139,34 @@ def test_what_was_painted_before_an_interruption_is_written(monkeypatch: pytest.
         stages.run()
     assert stages.done == ["0"] and not stages.failed
     assert not stages.begun["paint", 2].is_set()
+
+
+def test_photographs_are_painted_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    stages.wait_for = {("write", 0): ("paint", 3), ("paint", 0): ("read", 3)}  # a whole group is read ahead
+    stages.run(together=3)
+    assert stages.groups == [[0, 1, 2], [3]]
+    assert stages.done == ["0", "1", "2", "3"] and not stages.failed
+
+
+def test_what_fails_in_a_group_leaves_the_others_of_the_group_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    stages.fail = {
+        ("read", 0): OSError(2, "No such file or directory"),
+        ("paint", 1): ValueError("odd"),
+        ("write", 2): OSError(28, "No space left on device"),
+    }
+    stages.run(together=4)
+    assert stages.groups == [[1, 2, 3], [1], [2], [3]]
+    assert list(map(str, stages.failed)) == ["0", "1", "2"] and stages.done == ["3"]
+
+
+def test_the_first_photograph_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(monkeypatch)
+    opened: list[str] = []
+    open_one = stages.open
+    monkeypatch.setattr(stages, "open", lambda photo: opened.append(photo.name) or open_one(photo))
+    stages.fail = {("read", 0): ValueError("odd")}
+    stages.jobs = stages.readable(stages.jobs)
+    stages.run()
+    assert opened == ["0", "1", "2", "3"] and stages.done == ["1", "2", "3"]

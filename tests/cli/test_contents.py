@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metastyle.cli.contents import asked_for, photographs, remembered_otherwise
+from metastyle.cli.contents import asked_for, cached_for_others, photographs
 from metastyle.images.contents import MOST_PHOTOS
 
 Draw = Callable[..., Path]
@@ -34,9 +34,9 @@ def test_folders_and_patterns_are_known_by_themselves(
     after = photographs([folder], later, 64)
     assert after.identity == before.identity
     assert not after.differs(after.record()) and after.differs(before.record())
-    line = remembered_otherwise("waves", before.record(), after)
+    line = cached_for_others("waves", before.record(), after)
     assert line is not None and "--learn-again" in line
-    assert remembered_otherwise("waves", after.record(), after) is None
+    assert cached_for_others("waves", after.record(), after) is None
 
 
 def test_photographs_are_spread_and_unreadable_ones_left_out(tmp_path: Path, draw: Draw) -> None:

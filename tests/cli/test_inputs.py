@@ -10,7 +10,6 @@ from metastyle.cli.inputs import (
     WRITABLE,
     check_is_file,
     check_is_picture,
-    check_number,
     check_output,
     expand_home,
     is_nameless,
@@ -51,14 +50,6 @@ def test_a_folder_that_cannot_be_written_to_is_noticed(
     for path in (tmp_path / "a.png", tmp_path / "new" / "a.png"):
         with pytest.raises(MetastyleError, match=r"a\.png: cannot be written: Permission denied"):
             check_output(path, overwrite=True)
-
-
-def test_numbers() -> None:
-    check_number("--strength", 1.0, 0, 1)
-    check_number("--size", None, 16, 100)
-    for value in (2.0, -0.1, float("nan"), float("inf")):
-        with pytest.raises(MetastyleError, match=r"^--strength is .*: use 0 to 1$"):
-            check_number("--strength", value, 0, 1)
 
 
 def test_home_where_the_shell_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

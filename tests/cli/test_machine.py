@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metastyle.cli import machine as doctor
+from metastyle.cli.commands import machine as doctor
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 
@@ -56,7 +56,7 @@ def test_the_command(run: Run) -> None:
     result = run("doctor", "--device", "cpu")
     assert result.code == 0
     assert "device          cpu\n" in result.out and "(8 steps" not in result.out
-    assert "learning a painting" in result.out and ", then 8 steps of " in result.out
+    assert "adapting to a painting" in result.out and ", then 8 steps of " in result.out
     assert "on random weights (the arithmetic is the same)" in result.out
     document = run("doctor", "--no-measure", "--json").document
     assert "measured" not in document and document["exit_code"] == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import errno
 import inspect
 import os
@@ -155,8 +156,14 @@ def test_overview(run: Run) -> None:
         (["stylize"], "metastyle stylize --help"),
         (["adapt"], "adapt needs PAINTING; 'metastyle adapt --help' shows examples"),
         (["blend", "a.safetensors"], "blend needs --output"),
-        (["stylize", "a.jpg", "--style", "b.jpg", "--size", "0"], "--size is 0: use 16 to 100000"),
-        (["stylize", "a.jpg", "--style", "b.jpg", "--strength", "nan"], "--strength is nan: use 0 to 2"),
+        (
+            ["stylize", "a.jpg", "--style", "b.jpg", "--size", "0"],
+            "--size is 0: use a whole number from 16",
+        ),
+        (
+            ["stylize", "a.jpg", "--style", "b.jpg", "--strength", "nan"],
+            "--strength is nan: use a number from 0",
+        ),
     ],
 )
 def test_usage_errors_are_one_line(
@@ -257,3 +264,18 @@ def test_odd_arguments_never_end_in_a_traceback(
         assert result.err.startswith("metastyle: ") and result.err.count("\n") == 1
         assert "unexpected" not in result.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_commands_are_thin() -> None:
+    """No function of the command line has more than 60 lines besides its docstring."""
+    folder = Path(cli.__file__).parent
+    for path in folder.rglob("*.py"):
+        if path.name == "video.py":
+            continue
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and function.end_lineno is not None:
+                text = function.body[0]
+                has_text = ast.get_docstring(function) is not None
+                skipped = (text.end_lineno or text.lineno) - text.lineno + 1 if has_text else 0
+                lines = function.end_lineno - function.lineno + 1 - skipped
+                assert lines <= 60, f"{path.name}: {function.name} has {lines} lines"

@@ -5,20 +5,38 @@ import dataclasses
 import inspect
 import io
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
+from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from metastyle.cli import options
-from metastyle.cli.main import app
-from metastyle.cli.options import Learning, option_name, parse_bytes, parse_whole
+from metastyle.cli.main import COMMANDS, app
+from metastyle.cli.options import (
+    Learning,
+    Size,
+    SquareSize,
+    Strength,
+    check_ranges,
+    option_name,
+    parse_bytes,
+    parse_whole,
+)
 from metastyle.core import device as hardware
-from metastyle.core.settings import AdaptationSettings, Effort, default_settings, hints, range_of
+from metastyle.core.settings import (
+    AdaptationSettings,
+    Effort,
+    SettingError,
+    default_settings,
+    hints,
+    range_of,
+)
 from metastyle.errors import MetastyleError
 
 
@@ -139,6 +157,38 @@ def test_more_effort_is_more_work() -> None:
 def test_an_effort_that_is_none_is_an_error() -> None:
     with pytest.raises(MetastyleError, match="use 'draft', 'normal' or 'fine'"):
         default_settings(torch.device("cpu"), "much")  # type: ignore[arg-type]
+
+
+def test_ranges_are_those_of_the_annotations() -> None:
+    def command(strength: Strength, size: Size | None, side: list[SquareSize] | None) -> None:
+        pass
+
+    check_ranges(command, {"strength": 1, "size": None})
+    check_ranges(command, {"strength": 2.0, "size": 16, "side": [64, 4096]})
+    for value in (2.1, -0.1, float("nan"), float("inf")):
+        with pytest.raises(MetastyleError, match=r"^--strength is .*: use a number from 0 to 2$"):
+            check_ranges(command, {"strength": value})
+    with pytest.raises(MetastyleError, match=r"^--size is 15: use a whole number from 16 to 100000$"):
+        check_ranges(command, {"size": 15})
+    with pytest.raises(MetastyleError, match=r"^--side is 63: use a whole number from 64 to 4096$"):
+        check_ranges(command, {"side": [64, 63]})
+
+
+def test_every_range_of_every_command_is_said_in_words() -> None:
+    for command in _functions():
+        for name, hint in get_type_hints(command, include_extras=True).items():
+            if range_of(hint):
+                with pytest.raises(SettingError) as caught:
+                    check_ranges(command, {name: -1})
+                assert re.search(r"use a (whole )?number (of at least|from) [0-9]", str(caught.value))
+
+
+def _functions() -> Iterator[Callable[..., object]]:
+    for command in COMMANDS:
+        if isinstance(command, App):
+            yield from (f for n in command if not n.startswith("-") and (f := command[n].default_command))
+        else:
+            yield command
 
 
 def test_errors_name_the_option() -> None:

@@ -32,13 +32,13 @@ def _shown(terminal: bool, quiet: bool = False) -> str:
 def test_a_terminal_shows_bars() -> None:
     shown = _shown(terminal=True)
     assert "fetching vgg16" in shown and "5.0 of 10.0 MB" in shown
-    assert "learning waves [b]" in shown and "step 4/4  loss 23.4  12 s left" in shown
+    assert "adapting to waves [b]" in shown and "step 4/4  loss 23.4  12 s left" in shown
     assert "repainting 4 photographs" in shown and "d.jpg" in shown and "100%" in shown
 
 
 def test_a_log_shows_few_lines() -> None:
     assert _shown(terminal=False).splitlines() == [
-        "learning waves [b]: 100% step 4/4  loss 23.4  12 s left",
+        "adapting to waves [b]: 100% step 4/4  loss 23.4  12 s left",
         "repainting 4 photographs: 100% d.jpg",
         "a [note]",
     ]
@@ -66,7 +66,7 @@ def test_a_log_hears_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None
     shown = _shown(terminal=False).splitlines()
     assert shown[0] == "fetching vgg16: 50% 5.0 of 10.0 MB"
     assert [line.split("  ")[0] for line in shown[1:5]] == [
-        f"learning waves [b]: {25 * n}% step {n}/4" for n in (1, 2, 3, 4)
+        f"adapting to waves [b]: {25 * n}% step {n}/4" for n in (1, 2, 3, 4)
     ]
 
 

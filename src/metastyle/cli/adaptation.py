@@ -1,4 +1,4 @@
-"""Learning a painting with the progress shown, a preview written, and Ctrl-C heeded; or reading a style."""
+"""The styles of a call: adapted to paintings, with progress and a preview shown, or read from files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metastyle.cli.contents import learning_contents, remembered_otherwise
+from metastyle.cli.contents import cached_for_others, contents_of
 from metastyle.cli.inputs import source
-from metastyle.cli.options import Learning, Sources
+from metastyle.cli.options import Sources
 from metastyle.cli.output import Display
 from metastyle.cli.styles import Part, weights_of
 
 if TYPE_CHECKING:
     from metastyle.core.adaptation import AdaptationStep
+    from metastyle.core.settings import AdaptationSettings
     from metastyle.images.contents import Contents
     from metastyle.images.picture import Picture
     from metastyle.style import Style
@@ -27,13 +28,13 @@ PREVIEW_SIZE = 512
 
 
 @dataclass(frozen=True)
-class Taught:
-    """A style, and how it was come by."""
+class Prepared:
+    """A style that is ready to be used, and how it was made."""
 
     style: Style
     seconds: float
     how: str
-    """``adapted``, ``remembered`` (the same was learned before), ``read`` from a style file, or ``mixed``."""
+    """``adapted``, ``cached`` (an earlier call adapted it), ``read`` from a style file, or ``mixed``."""
 
     def record(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -51,103 +52,99 @@ class Taught:
         }
 
 
-def obtain(
-    parts: Sequence[Part],
-    learning: Learning,
-    sources: Sources,
-    device: str,
-    display: Display,
-    own: Contents | None = None,
-    match_color: Picture | None = None,
-) -> Taught:
-    """The style of one part, or the mixture of several: style files are read, paintings learned.
+@dataclass(frozen=True)
+class Adapter:
+    """Everything that adapting to a painting takes, besides the painting."""
 
-    ``own`` is what the call paints, to learn on; ``match_color`` a photograph whose colors paintings are
-    given before they are learned.
-    """
-    taught = [_obtain_one(part, learning, sources, device, display, own, match_color) for part in parts]
-    if len(taught) == 1:
-        return taught[0]
+    settings: AdaptationSettings
+    sources: Sources
+    device: str
+    display: Display
+
+    def prepare(
+        self, parts: Sequence[Part], own: Contents | None = None, match_color: Picture | None = None
+    ) -> Prepared:
+        """The style of one part, or the mixture of several: style files are read, paintings adapted to.
+
+        Args:
+            own: what the call repaints, to adapt on where the sources name nothing else; None means
+                procedural pictures.
+            match_color: a photograph whose colors paintings are given first.
+        """
+        from metastyle import api
+
+        prepared = [
+            self.adapt_to(part.path, own=own, match_color=match_color) if part.is_painting else _read(part)
+            for part in parts
+        ]
+        if len(prepared) == 1:
+            return prepared[0]
+        started = time.perf_counter()
+        mixture = api.blend([one.style for one in prepared], weights_of(parts))
+        spent = sum(one.seconds for one in prepared) + time.perf_counter() - started
+        return Prepared(mixture, spent, "mixed")
+
+    def adapt_to(
+        self,
+        painting: Path,
+        *,
+        on_step: Callable[[AdaptationStep], bool] = lambda step: True,
+        own: Contents | None = None,
+        match_color: Picture | None = None,
+        start: Path | None = None,
+    ) -> Prepared:
+        """The style of a painting, which an earlier call may have cached.
+
+        Args:
+            on_step: returns False to stop after the step.
+            start: a style file to go on from.
+        """
+        from metastyle import api
+        from metastyle.weights.weight_file import default_cache_dir
+
+        started = time.perf_counter()
+        name = Part(painting).name
+        steps = 0
+
+        def after(step: AdaptationStep) -> bool:
+            nonlocal steps
+            steps = step.step
+            self.display.step(name, step)
+            return on_step(step)
+
+        self.display.update(f"adapting to {name}", 0.0, "getting ready")
+        contents = contents_of(self.sources.content, own, self.settings.pool, self.display)
+        style = api.adapt(
+            source(painting),
+            contents=contents,
+            match_color=match_color,
+            start=start,
+            settings=self.settings,
+            device=self.device,
+            loss_network=self.sources.loss_network,
+            cache=default_cache_dir(),
+            refresh_cache=self.sources.learn_again,
+            offline=self.sources.offline,
+            on_download=self.display.download,
+            on_step=after,
+        )
+        how = "adapted" if steps or not self.settings.steps else "cached"
+        if how == "cached":
+            self.display.update(f"adapting to {name}", 1.0, "cached by an earlier call")
+            if line := cached_for_others(name, style.settings, contents):
+                self.display.note(line)
+        return Prepared(style, time.perf_counter() - started, how)
+
+
+def _read(part: Part) -> Prepared:
     from metastyle import api
 
     started = time.perf_counter()
-    mixture = api.blend([one.style for one in taught], weights_of(parts))
-    return Taught(mixture, sum(t.seconds for t in taught) + time.perf_counter() - started, "mixed")
-
-
-def _obtain_one(
-    part: Part,
-    learning: Learning,
-    sources: Sources,
-    device: str,
-    display: Display,
-    own: Contents | None,
-    match_color: Picture | None,
-) -> Taught:
-    if part.is_painting:
-        return teach(part.path, learning, sources, device, display, own=own, match_color=match_color)
-    from metastyle import api
-
-    started = time.perf_counter()
-    return Taught(api.load(part.path), time.perf_counter() - started, "read")
-
-
-def teach(
-    painting: Path,
-    learning: Learning,
-    sources: Sources,
-    device: str,
-    display: Display,
-    on_step: Callable[[AdaptationStep], bool] = lambda step: True,
-    own: Contents | None = None,
-    match_color: Picture | None = None,
-    start: Path | None = None,
-) -> Taught:
-    """Learn a painting, or remember it; ``on_step`` returns False to stop there.
-
-    ``own`` is what to learn on where ``sources`` name nothing else; None means procedural pictures.
-    ``start``: go on from it.
-    """
-    from metastyle import api
-    from metastyle.weights.weight_file import default_cache_dir
-
-    started = time.perf_counter()
-    name = Part(painting).name
-    steps = 0
-
-    def after(step: AdaptationStep) -> bool:
-        nonlocal steps
-        steps = step.step
-        display.step(name, step)
-        return on_step(step)
-
-    settings = learning.settings(device)
-    display.update(f"learning {name}", 0.0, "getting ready")
-    contents = learning_contents(sources.content, own, settings.pool, display)
-    style = api.adapt(
-        source(painting),
-        contents=contents,
-        match_color=match_color,
-        start=start,
-        settings=settings,
-        device=device,
-        loss_network=sources.loss_network,
-        cache=default_cache_dir(),
-        refresh_cache=sources.learn_again,
-        offline=sources.offline,
-        on_download=display.download,
-        on_step=after,
-    )
-    how = "adapted" if steps or not settings.steps else "remembered"
-    if how == "remembered":
-        display.update(f"learning {name}", 1.0, "remembered from an earlier call")
-        if line := remembered_otherwise(name, style.settings, contents):
-            display.note(line)
-    return Taught(style, time.perf_counter() - started, how)
+    return Prepared(api.load(part.path), time.perf_counter() - started, "read")
 
 
 class Preview:
-    """A photograph, repainted every few seconds with what has been learned so far, in one picture file."""
+    """A picture file that shows a photograph every few seconds as the adaptation repaints it so far."""
 
     def __init__(self, photo: Path, out: Path) -> None:
         from metastyle.images.convert import to_tensor

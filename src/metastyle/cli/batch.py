@@ -1,4 +1,4 @@
-"""Many photographs, one after the other: what each becomes, what failed, and which arrive meanwhile."""
+"""Many photographs, one after the other: the results, the failures, and those that arrive meanwhile."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from metastyle.cli.inputs import PIPE, Job, source
 from metastyle.cli.output import BUG, Display, Speaker, explain, seconds
@@ -20,13 +20,15 @@ from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from metastyle.images.picture import Picture
-    from metastyle.style import Style
+    from metastyle.style import RenderOptions, Style
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 WATCH_EVERY = 1.0
-"""Seconds between two looks at watched folders."""
+"""Seconds between two listings of watched folders."""
+WRITERS = 4
+"""Most photographs that are encoded and written at one time."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,17 @@ class Paint:
     background: Style | None
     regions: list[tuple[Picture, Style | None]]
     feather: float
-    options: dict[str, Any]
+    options: RenderOptions
     look: str
     """Digest of all of this, to be written into results."""
+
+
+class Painted(NamedTuple):
+    """A photograph that was repainted, or the error that kept it from being."""
+
+    job: Job
+    result: Picture | Exception
+    seconds: float = 0.0
 
 
 @dataclass
@@ -51,53 +61,67 @@ class Batch:
     written: list[dict[str, Any]] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
     bug: bool = False
-    """Whether one failed for no reason that anybody thought of."""
+    """Whether one failed for a reason that nobody foresaw."""
+    opened: tuple[Path, Picture] | None = None
+    """The first photograph, until it is repainted: it was opened to see whether it can be."""
 
     def readable(self, jobs: list[Job]) -> list[Job]:
-        """Without the unreadable photographs that come first: one that can be read is enough to begin."""
+        """The jobs from the first photograph on that can be read; those before it have failed."""
         for index, job in enumerate(jobs):
             try:
-                self.open(job.photo)
+                self.opened = (job.photo, self.open(job.photo))
             except Exception as error:
                 self._failed(job.photo, error)
             else:
                 return jobs[index:]
         return []
 
-    def repaint(self, jobs: list[Job], paint: Paint, *, overwrite: bool) -> None:
+    def repaint(self, jobs: list[Job], paint: Paint, *, overwrite: bool, together: int = 1) -> None:
         """Repaint them all, in order; one that fails does not stop the others.
 
-        While one is painted, the next is read and the one before is written. What has been painted is
-        written whole, whatever ends this.
+        While photographs are painted, the next are read and those before are written. What has been painted
+        is written whole, whatever ends this.
+
+        Args:
+            together: how many photographs are painted in one call, in which a GPU takes those of one size
+                together. Twice as many are in memory.
         """
         what = "repainting" if len(jobs) == 1 else f"repainting {len(jobs)} photographs"
-        opened = _ahead(self.open, [job.photo for job in jobs])
+        reading = _ahead(self._take, [job.photo for job in jobs], together)
         writing: Future[None] = Future()
         writing.set_result(None)
         try:
-            for index, job in enumerate(jobs):
-                name = "photograph" if job.photo == PIPE else job.photo.name
-                progress = self.display.share(what, index, len(jobs), name)
+            for first in range(0, len(jobs), together):
+                group = jobs[first : first + together]
+                progress = self._progress(what, first, group, len(jobs))
                 progress(0.0)
-                try:
-                    painted, spent = paint_one(next(opened).result(), paint, progress)
-                except Exception as error:  # whatever is wrong with one, the others are done
-                    writing.result()
-                    self._failed(job.photo, error)
+                painted = _paint_group([_opened(job, next(reading)) for job in group], paint, progress)
+                if any(isinstance(one.result, Exception) for one in painted):
                     progress(1.0)
-                else:
-                    writing.result()
-                    writing = _begin(self._write, job, painted, spent, paint.look, overwrite)
+                writing.result()
+                writing = _begin(self._write, painted, paint.look, overwrite)
         finally:
             writing.result()
 
-    def _write(self, job: Job, painted: Picture, spent: float, look: str, overwrite: bool) -> None:
-        try:
-            record = write_one(job, painted, spent, look, overwrite=overwrite)
-        except Exception as error:
-            self._failed(job.photo, error)
-        else:
-            self._done(record)
+    def _progress(self, what: str, first: int, group: list[Job], count: int) -> Callable[[float], None]:
+        name = "photograph" if group[0].photo == PIPE else group[0].photo.name
+        return lambda share: self.display.update(what, (first + share * len(group)) / count, name)
+
+    def _write(self, painted: list[Painted], look: str, overwrite: bool) -> None:
+        def write(one: Painted) -> dict[str, Any] | Exception:
+            if isinstance(one.result, Exception):
+                return one.result
+            try:
+                return write_one(one.job, one.result, one.seconds, look, overwrite=overwrite)
+            except Exception as error:
+                return error
+
+        with ThreadPoolExecutor(min(len(painted), WRITERS)) as pool:
+            for one, done in zip(painted, pool.map(write, painted), strict=True):
+                if isinstance(done, Exception):
+                    self._failed(one.job.photo, done)
+                else:
+                    self._done(done)
 
     def repaint_with_ray(self, jobs: list[Job], paint: Paint, workers: int, *, overwrite: bool) -> None:
         """``repaint`` in ``workers`` processes of a Ray cluster, or of this machine."""
@@ -129,9 +153,43 @@ class Batch:
 
         return open_picture(source(photo))
 
+    def _take(self, photo: Path) -> Picture:
+        """Open a photograph, unless it is open already."""
+        if self.opened is not None and self.opened[0] == photo:
+            picture, self.opened = self.opened[1], None
+            return picture
+        return self.open(photo)
+
+
+def _opened(job: Job, reading: Future[Picture]) -> tuple[Job, Picture | Exception]:
+    try:
+        return job, reading.result()
+    except Exception as error:
+        return job, error
+
+
+def _paint_group(
+    group: list[tuple[Job, Picture | Exception]], paint: Paint, progress: Callable[[float], None]
+) -> list[Painted]:
+    """Paint photographs in one call; if that fails, each in a call of its own."""
+    readable = [photo for _, photo in group if not isinstance(photo, Exception)]
+    try:
+        pictures, spent = paint_together(readable, paint, progress) if readable else ([], 0.0)
+    except Exception as error:
+        if len(group) == 1:
+            return [Painted(group[0][0], error)]
+        return [_paint_group([one], paint, lambda share: None)[0] for one in group]
+    done = iter(pictures)
+    return [
+        Painted(job, photo)
+        if isinstance(photo, Exception)
+        else Painted(job, next(done), spent / len(readable))
+        for job, photo in group
+    ]
+
 
 def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Future[T]:
-    """Do it in a thread of its own. The program may end without it if it would then be done ``in_vain``."""
+    """Run ``do`` in a thread of its own; the program may end before it, if it would be done ``in_vain``."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -144,36 +202,36 @@ def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Futu
     return future
 
 
-def _ahead(do: Callable[[S], T], items: Iterable[S]) -> Iterator[Future[T]]:
-    """``do`` for each item, in order; begun for the next one when one is asked for."""
+def _ahead(do: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Future[T]]:
+    """``do`` for each item, in order; begun for the next ``count`` when one is asked for."""
     begun: deque[Future[T]] = deque()
     for item in items:
         begun.append(_begin(do, item, in_vain=True))
-        if len(begun) > 1:
+        if len(begun) > count:
             yield begun.popleft()
     yield from begun
 
 
 def repaint_one(job: Job, photo: Picture, paint: Paint, *, overwrite: bool) -> dict[str, Any]:
-    """Repaint and write one photograph; what there is to say about it."""
-    return write_one(job, *paint_one(photo, paint), paint.look, overwrite=overwrite)
+    """Repaint and write one photograph; a record of the result."""
+    (painted,), spent = paint_together([photo], paint)
+    return write_one(job, painted, spent, paint.look, overwrite=overwrite)
 
 
-def paint_one(
-    photo: Picture, paint: Paint, progress: Callable[[float], None] | None = None
-) -> tuple[Picture, float]:
-    """The photograph repainted, and the seconds that it took."""
+def paint_together(
+    photos: Sequence[Picture], paint: Paint, progress: Callable[[float], None] | None = None
+) -> tuple[list[Picture], float]:
+    """The photographs repainted, and the seconds that it took."""
     from metastyle import api
 
     started = time.perf_counter()
-    (painted,) = api.render_regions(
-        [photo], paint.background, paint.regions, paint.feather, progress=progress, **paint.options
-    )
+    options: RenderOptions = {**paint.options, "progress": progress}
+    painted = api.render_regions(photos, paint.background, paint.regions, paint.feather, **options)
     return painted, time.perf_counter() - started
 
 
 def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite: bool) -> dict[str, Any]:
-    """Write what took ``spent`` seconds to paint; what there is to say about it."""
+    """Write a result that took ``spent`` seconds to paint; a record of it."""
     from metastyle.images.encode import save_picture
     from metastyle.images.origin import Origin, photo_digest, place_digest, stamp
 
@@ -200,10 +258,14 @@ def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite:
 
 
 def arrivals(look: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:
-    """Jobs for photographs that arrive in watched folders, for ever, and for those that change.
+    """Jobs for photographs that arrive or change in watched folders, without an end.
 
-    ``look`` lists what is to be done now. A file is taken when its size and time have stayed the same for
-    one interval, so that one which is still being copied is left alone; ``seen`` are done with already.
+    A file is taken when its size and time have stayed the same for one interval, so that a file which is
+    still being copied is left alone.
+
+    Args:
+        look: lists what is to be done now.
+        seen: photographs that are finished.
     """
     before = {path: _stamp(path) for path in seen}
     taken = dict(before)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metastyle.cli.inputs import check_number
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ def read_pairs(
     content: Path, style: Path, photos: int, paintings: int, size: int, style_size: int
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Photographs as squares and paintings, by name."""
-    check_number("--style-size", style_size, 64, 4096)
-    check_number("--photos", photos, 1, 10_000)
-    check_number("--paintings", paintings, 1, 10_000)
     from metastyle.bench.pictures import square, whole
     from metastyle.images.decode import open_picture
 

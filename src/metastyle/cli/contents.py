@@ -1,4 +1,4 @@
-"""What paintings are learned on: what is to be painted, or what ``--content`` names."""
+"""The contents that adaptation trains on: what is to be repainted, or what ``--content`` names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROCEDURAL = "procedural"
 
 
 def asked_for(content: Path | None) -> str | None:
-    """What ``--content`` was given, as one text for one thing; a file or folder comes before the word."""
+    """``--content`` as a text that is equal for equal contents; a file or folder comes before the word."""
     if content is None:
         return None
     return PROCEDURAL if _is_procedural(content) else str(content.absolute())
@@ -33,12 +33,12 @@ def _is_procedural(content: Path) -> bool:
     return content == Path(PROCEDURAL) and not content.exists()
 
 
-def learning_contents(
+def contents_of(
     content: Path | None, own: Contents | None, most: int, display: Display
 ) -> Path | Piped | list[Picture] | Contents | None:
-    """What to learn on: what ``content`` names, else ``own``; None means procedural pictures.
+    """The contents that ``content`` names, or else ``own``; None means procedural pictures.
 
-    Of a folder ``most`` photographs are taken, without those that cannot be read, which is said.
+    Of a folder, up to ``most`` photographs are taken; those that cannot be read are left out, with a note.
 
     Raises:
         MetastyleError: none of a folder's pictures can be read.
@@ -64,26 +64,32 @@ def _folder(folder: Path, most: int, display: Display) -> list[Picture]:
             unreadable.append(error)
     if not pictures:
         first = f": {unreadable[0]}" if unreadable else ""
-        raise MetastyleError(f"{folder}: no pictures in this folder to learn on{first}")
+        raise MetastyleError(f"{folder}: no pictures in this folder to adapt on{first}")
     if unreadable:
         count = len(unreadable)
-        display.note(f"{count} of {len(pictures) + count} photographs to learn on left out:")
+        display.note(f"{count} of {len(pictures) + count} photographs of --content left out:")
         for why in unreadable:
             display.note(f"  {why}")
     return pictures
 
 
-def photographs(given: Sequence[Path], found: Sequence[Path], size: int) -> Contents:
-    """The photographs that a call paints, to learn on in crops of ``size`` pixels.
+def photographs(
+    given: Sequence[Path], found: Sequence[Path], size: int, opened: Picture | None = None
+) -> Contents:
+    """The photographs that a call repaints, as contents for crops of ``size`` pixels.
 
-    Photographs that are ``given`` by name are known by their pixels. Folders and patterns are known as such,
-    so that a style is not learned anew for every photograph that comes or goes.
+    Photographs that are ``given`` by name are identified by their pixels. Folders and patterns are identified
+    by their paths, so that a photograph that comes or goes does not cost another adaptation.
 
-    found: all that is meant by ``given``; up to ``MOST_PHOTOS`` that can be read, evenly spread, are taken.
+    Args:
+        found: everything that ``given`` means; up to ``MOST_PHOTOS`` readable ones are taken, evenly spread.
+        opened: the photograph, if there is only one and it has been opened.
     """
-    from metastyle.images.contents import PROCEDURAL_SHARE, Contents
+    from metastyle.images.contents import PROCEDURAL_SHARE, Contents, reduced, shorter_side
 
     def read() -> list[Picture]:
+        if opened is not None:
+            return [reduced(opened, shorter_side(size))]
         return _readable(found, size)
 
     if not any(path.is_dir() or is_pattern(path) for path in given):
@@ -98,10 +104,10 @@ def photographs(given: Sequence[Path], found: Sequence[Path], size: int) -> Cont
 
 
 def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size: int) -> Contents:
-    """Frames of the part of a film that is painted, to learn on in crops of ``size`` pixels.
+    """Frames of the stretch of a film that is repainted, as contents for crops of ``size`` pixels.
 
-    They are known by the path and the size of the film, so that a second part is painted in the same style;
-    a film that is ``given`` as a folder or pattern of numbered pictures by that alone.
+    They are identified by the film's path and size, so that another stretch is painted in the same style; a
+    film that is ``given`` as a folder or a pattern of numbered pictures, by that alone.
     """
     from metastyle.films.frames import sample_frames
     from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
@@ -120,12 +126,12 @@ def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size
     )
 
 
-def remembered_otherwise(name: str, settings: Mapping[str, Any], contents: object) -> str | None:
-    """A line for a remembered style that was learned on something else than what is there now."""
+def cached_for_others(name: str, settings: Mapping[str, Any], contents: object) -> str | None:
+    """A line for a cached style that was adapted on other contents than there are now."""
     from metastyle.images.contents import Contents
 
     if isinstance(contents, Contents) and contents.differs(settings):
-        return f"{name} was learned on {contents.differing}: --learn-again learns it on what is there now"
+        return f"{name} was adapted on {contents.differing}: --learn-again adapts on what is there now"
     return None
 
 
@@ -139,7 +145,7 @@ def _readable(found: Sequence[Path], size: int) -> list[Picture]:
         for path in found[index * len(found) // count : (index + 1) * len(found) // count]:
             try:
                 pictures.append(open_reduced(source(path), shorter_side(size)))
-            except MetastyleError:  # said where it is to be painted
+            except MetastyleError:  # reported when it is to be repainted
                 continue
             break
     return pictures

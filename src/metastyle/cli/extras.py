@@ -1,4 +1,4 @@
-"""Optional dependencies: a missing one is said in a line, with the command that brings it."""
+"""Optional dependencies: for a missing one, an error names the command that installs it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ EXTRAS = {
     "studio": ("fastapi", "uvicorn", "onnx"),
     "scale": ("ray",),
 }
-"""The optional extras and the modules that they bring."""
+"""The extras and the modules that they install."""
 
 
 @contextmanager
 def needs(extra: str, what: str) -> Iterator[None]:
-    """``what`` is about to be done, with modules that the extra brings.
+    """Run a block that does ``what`` with modules of an extra.
 
     Raises:
         MetastyleError: one of them is not installed.

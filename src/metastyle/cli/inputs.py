@@ -8,13 +8,12 @@ import re
 import sys
 import tempfile
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 
 from metastyle.errors import MetastyleError
 
 PIPE = Path("<pipe>")
-"""What ``-`` on the command line becomes: stdin for a photograph, stdout for a result."""
+"""What ``-`` on the command line becomes: stdin as a photograph, stdout as a result."""
 
 STYLE_SUFFIX = ".safetensors"
 FILMS = frozenset(
@@ -22,7 +21,7 @@ FILMS = frozenset(
     | {".flv", ".3gp", ".ogv", ".mxf", ".vob"}
 )
 WRITABLE = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
-"""Kinds of picture that results are written as; a photograph of another kind becomes a PNG."""
+"""Formats that results are written in; the result of a photograph in another format is a PNG."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,19 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def expand_home(text: str) -> str:
-    """``~/a.jpg`` in full, unless a file has this name: the shell only does it where a word begins."""
+    """``~/a.jpg`` in full, unless a file has this name: shells expand it only where a word begins."""
     if not text.startswith("~") or os.path.exists(text):  # noqa: PTH110 (no error for any text)
         return text
     return os.path.expanduser(text)  # noqa: PTH111 (keeps the slash of a folder)
 
 
 def is_folder(text: str) -> bool:
-    """Whether what was typed is a folder, there or to be made: ``new/``."""
+    """Whether the text names a folder, or one that is to be created: ``new/``."""
     return text.endswith(("/", os.sep)) or Path(text).is_dir()
 
 
 def is_pipe(path: Path) -> bool:
-    """``-``, a FIFO, or what ``<(...)`` and ``/dev/stdin`` are: it can be read once."""
+    """Whether the path can be read only once: ``-``, a FIFO, ``<(...)`` or ``/dev/stdin``."""
     try:
         return path == PIPE or path.is_fifo()
     except ValueError:
@@ -71,7 +70,7 @@ def is_nameless(path: Path) -> bool:
 
 
 class Piped(io.BytesIO):
-    """What came through a pipe, under a name that errors can use."""
+    """The bytes of a pipe, with a name for error messages."""
 
     name = "stdin"
 
@@ -80,12 +79,12 @@ _read: dict[Path, tuple[object, Piped]] = {}
 
 
 def source(path: Path) -> Path | Piped:
-    """A file's path, or what came through a pipe."""
+    """The path of a file, or the bytes of a pipe."""
     return read_pipe(path) if is_pipe(path) else path
 
 
 def read_pipe(path: Path = PIPE) -> Piped:
-    """Everything that comes through, read when it is first asked for."""
+    """Everything that comes through a pipe, which is read once."""
     this: object = sys.stdin if path == PIPE else path.stat().st_ino
     if path not in _read or _read[path][0] != this:
         _read[path] = (this, _everything(path))
@@ -105,7 +104,7 @@ def _everything(path: Path) -> Piped:
 
 
 def check_is_file(path: Path) -> None:
-    """A file that can be opened, or a pipe; contents are not looked at."""
+    """Raise MetastyleError unless the path is a pipe or a file that can be opened."""
     if is_pipe(path):
         return
     try:
@@ -118,7 +117,7 @@ def check_is_file(path: Path) -> None:
 
 
 def check_is_picture(path: Path) -> None:
-    """``check_is_file``, and it is not called like a film."""
+    """``check_is_file``, for a path that does not have a film's extension."""
     check_is_file(path)
     if path.suffix.lower() in FILMS:
         raise MetastyleError(
@@ -128,7 +127,7 @@ def check_is_picture(path: Path) -> None:
 
 
 def _no_file(path: Path) -> str | None:
-    """What to do about a path that is no file, where it is plain what was meant."""
+    """What to do instead, if it is clear what was meant by a path that is not a file."""
     text = str(path)
     if scheme := re.match(r"([a-z][a-z0-9+.-]+):/+", text, re.IGNORECASE):
         url = f"{scheme[1]}://{text[scheme.end() :]}"
@@ -138,14 +137,14 @@ def _no_file(path: Path) -> str | None:
     if number := re.search(r"%[0-9]*d(?![a-z])", path.name):
         files = text.replace(number[0], "*")
         return (
-            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each for itself,"
+            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each on its own,"
             " 'metastyle video' a film of them"
         )
     return None
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Nothing is in the way of writing ``path``, as far as can be told without writing."""
+    """Raise MetastyleError if ``path`` cannot be written, as far as can be told before it is."""
     try:
         if path.is_dir():
             raise MetastyleError(f"{path} is a folder: give a file name")
@@ -164,28 +163,11 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def check_picture_output(path: Path, *, overwrite: bool) -> None:
-    """``check_output`` for a picture: its extension must be one that is written."""
+    """``check_output`` for a picture, whose extension must be one of ``WRITABLE``."""
     if path.suffix.lower() not in WRITABLE:
         kind = f"'{path.suffix}'" if path.suffix else "a name without extension"
         raise MetastyleError(f"{path}: pictures cannot be written as {kind}: use {', '.join(WRITABLE)}")
     check_output(path, overwrite=overwrite)
-
-
-def check_number(option: str, value: float | None, low: float, high: float) -> None:
-    """``low`` <= ``value`` <= ``high``; None and only None needs no check."""
-    if value is not None and not low <= value <= high:
-        limits = f"at least {low:,}" if high == inf else f"{low:g} to {high:g}"
-        raise MetastyleError(f"{option} is {value:g}: use {limits}")
-
-
-def check_look(
-    size: int | None, largest: int, strength: float, brush: float | None, grain: float | None
-) -> None:
-    """The options that pictures and films have in common lie in their ranges."""
-    check_number("--size", size, 16, largest)
-    check_number("--strength", strength, 0, 2)
-    check_number("--brush", brush, 0.25, 8)
-    check_number("--grain", grain, 0, 2)
 
 
 def _reason(error: Exception) -> str:

@@ -24,7 +24,7 @@ from metastyle.cli.commands.train_baseline import train_baseline
 from metastyle.cli.commands.video import video
 from metastyle.cli.commands.weights import weights
 from metastyle.cli.inputs import PIPE, expand_home
-from metastyle.cli.options import Common
+from metastyle.cli.options import Common, check_ranges
 from metastyle.cli.output import (
     BROKEN_PIPE,
     DONE,
@@ -38,7 +38,7 @@ from metastyle.cli.output import (
 from metastyle.cli.streams import STDERR, STDOUT, guarded
 
 HELP = """\
-Teach it any painting in seconds, then it repaints your photographs.
+Adapt a small network to any painting in seconds, then repaint your photographs.
 
     metastyle stylize photo.jpg --style painting.jpg
 
@@ -76,7 +76,7 @@ app.register_install_completion_command(help="Set up completion for your shell."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code.
 
-    0 done, 1 some of several things failed, 2 an error that the user can mend, 70 a bug, 130 interrupted,
+    0 done, 1 some of several things failed, 2 an error that the user can fix, 70 a bug, 130 interrupted,
     141 done, but whoever read stdout has left before the end.
     """
     wait_asleep()
@@ -96,6 +96,7 @@ def _expanded(token: str) -> str:
 def _run(tokens: list[str]) -> int:
     try:
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        check_ranges(command, bound.arguments)
         outcome = command(*bound.args, **bound.kwargs)
         if isinstance(outcome, Outcome):
             return report(outcome, bound.arguments.get("common", Common()))

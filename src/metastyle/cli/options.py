@@ -1,4 +1,4 @@
-"""What the commands have in common: their shared options and how a size is written.
+"""Options that commands share, and how their values are written.
 
 Nothing heavy is imported here, so that help and usage errors come at once.
 """
@@ -6,20 +6,24 @@ Nothing heavy is imported here, so that help and usage errors come at once.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, Le
 from cyclopts import Group, Parameter
 from docstring_parser import parse_from_object
 
 from metastyle.core.settings import (
     EFFORTS,
+    SMALLEST_BUDGET,
     AdaptationSettings,
     Effort,
     SettingError,
+    check_value,
     default_settings,
     hints,
     range_of,
@@ -27,8 +31,11 @@ from metastyle.core.settings import (
 
 T = TypeVar("T")
 
+OF_CONTENTS = ("size", "grain", "batch")
+"""Settings of adaptation whose options have ``content`` in their names."""
+
 FLAG = Parameter(negative="", show_default=False)
-LEARNING = Group("How the painting is learned", sort_key=10)
+ADAPTATION = Group("How the network is adapted to a painting", sort_key=10)
 COMMON = Group("Every command", sort_key=20)
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -38,7 +45,7 @@ def parse_bytes(text: str) -> int:
     """``2GB``, ``1.5 G``, ``800MB`` or ``2GiB`` in bytes; units of 1000, or of 1024 when written with an i.
 
     Raises:
-        ValueError: no positive size.
+        ValueError: the text is not a positive size.
     """
     match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
     if match is None or (match[3] and not match[2]):
@@ -56,14 +63,14 @@ def _bytes_option(_: Any, tokens: Sequence[Any]) -> int:
     return parse_bytes(tokens[0].value)
 
 
-Bytes = Annotated[int, Parameter(converter=_bytes_option, metavar="SIZE")]
+Memory = Annotated[int, Parameter(converter=_bytes_option, metavar="SIZE"), Ge(SMALLEST_BUDGET)]
 
 
 def parse_whole(text: str) -> int:
-    """A whole number; what is between two of them is an error, not rounded.
+    """A whole number; other numbers are refused, not rounded.
 
     Raises:
-        ValueError: no whole number.
+        ValueError: the text is not a whole number.
     """
     if not re.fullmatch(r"[+-]?[0-9]{1,100}", text.strip()):
         raise ValueError(f"'{text}' is not a whole number")
@@ -75,13 +82,19 @@ def _whole_option(_: Any, tokens: Sequence[Any]) -> int:
 
 
 Whole = Annotated[int, Parameter(converter=_whole_option)]
+Pixels = Annotated[Whole, Parameter(metavar="PIXELS")]
+Size = Annotated[Pixels, Ge(16), Le(100_000)]
+SquareSize = Annotated[Whole, Ge(64), Le(4096)]
+Count = Annotated[Whole, Ge(1), Le(10_000)]
+Strength = Annotated[float, Ge(0), Le(2)]
+Brush = Annotated[float, Ge(0.25), Le(8)]
 
 
 def parse_time(text: str) -> float:
     """``90``, ``1:30`` or ``0:01:30.5`` in seconds.
 
     Raises:
-        ValueError: no time.
+        ValueError: the text is not a time.
     """
     match = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,9})?)", text.strip())
     parts = [float(part) for part in match.groups(default="0")] if match else []
@@ -97,15 +110,29 @@ def _time_option(_: Any, tokens: Sequence[Any]) -> float:
 Time = Annotated[float, Parameter(converter=_time_option, metavar="TIME")]
 
 
+def check_ranges(command: Callable[..., object], arguments: Mapping[str, object]) -> None:
+    """Check a command's arguments against the ranges that their annotations name.
+
+    Raises:
+        SettingError: a number is out of its range.
+    """
+    if inspect.ismethod(command):  # cyclopts' own --help and --version
+        return
+    annotations = get_type_hints(command, include_extras=True)
+    for name, value in arguments.items():
+        if value is not None and range_of(annotations[name]):
+            check_value("--" + name.replace("_", "-"), value, annotations[name])
+
+
 @Parameter(name="*", group=COMMON)
 @dataclass(frozen=True)
 class Common:
-    """How a command talks."""
+    """What a command prints."""
 
     json: Annotated[bool, FLAG] = False
     """Print one JSON object on stdout instead of text."""
     quiet: Annotated[bool, FLAG] = False
-    """Show no progress, say nothing but errors."""
+    """Show no progress and print nothing except errors."""
     debug: Annotated[bool, FLAG] = False
     """Show a traceback with an error."""
 
@@ -149,22 +176,26 @@ def defaults_by_device() -> dict[str, str]:
 def option_name(setting: str) -> str:
     """The option that sets the field ``setting`` of ``AdaptationSettings``.
 
-    ``size`` and ``grain`` are called ``--content-size`` and ``--content-grain``, because ``--size`` and
-    ``--grain`` are those of the result.
+    ``size``, ``grain`` and ``batch`` are called ``--content-size`` and so on, because ``--size``, ``--grain``
+    and ``--batch`` are about the results.
     """
-    return f"--content-{setting}" if setting in ("size", "grain") else "--" + setting.replace("_", "-")
+    return ("--content-" if setting in OF_CONTENTS else "--") + setting.replace("_", "-")
 
 
-@Parameter(name="*", group=LEARNING)
+@Parameter(name="*", group=ADAPTATION)
 @with_settings
 class Learning:
     """``AdaptationSettings`` as options."""
 
-    effort: Effort = "normal"
-    """How much time a painting is worth: about ten seconds, a minute, or five minutes of two CPU cores. The
-    defaults of a few options depend on it; they are listed in this order."""
+    effort: Effort = dataclasses.field(
+        default="normal",
+        metadata={
+            "help": "How much time a painting is worth: about ten seconds, a minute, or five minutes of two"
+            " CPU cores. The defaults of a few options depend on it; they are listed in this order."
+        },
+    )
 
-    def settings(self, device: str) -> AdaptationSettings:
+    def settings(self, device: str, **given_otherwise: int | None) -> AdaptationSettings:
         """What was given, over the defaults of the effort on ``device``.
 
         Raises:
@@ -172,23 +203,22 @@ class Learning:
         """
         from metastyle.core.device import pick_device
 
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        defaults = default_settings(pick_device(device), given.pop("effort"))
+        given = {n: value for n, value in (vars(self) | given_otherwise).items() if value is not None}
         try:
-            return dataclasses.replace(defaults, **given)
+            return default_settings(pick_device(device), **given)
         except SettingError as error:
             raise SettingError(option_name(error.name), error.value, error.expected) from None
 
 
-@Parameter(name="*", group=LEARNING)
+@Parameter(name="*", group=ADAPTATION)
 @dataclass(frozen=True)
 class Sources:
     """Where adaptation finds what it needs."""
 
     content: Annotated[Path | None, Parameter(metavar="PATH")] = None
-    """A photograph or a folder of them to learn on, or 'procedural'; without it, what is to be painted."""
+    """A photograph or a folder of them to adapt on, or 'procedural'; without it, what is to be repainted."""
     learn_again: Annotated[bool, FLAG] = False
-    """Learn paintings again that are remembered from an earlier call."""
+    """Adapt again to paintings whose styles an earlier call has cached."""
     loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None
     """A file with VGG-16's weights; without it, they are found or fetched."""
     offline: Annotated[bool, FLAG] = False

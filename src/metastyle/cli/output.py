@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
-from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError, ValidationError
 
 from metastyle.cli.inputs import PIPE
 from metastyle.cli.options import Common
 from metastyle.cli.streams import BARS, STDERR, STDOUT
+from metastyle.core.settings import SettingError, check_value, range_of
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Display:
     def step(self, what: str, step: AdaptationStep) -> None:
         """A step of the adaptation to ``what``."""
         note = f"step {step.step}/{step.steps}  loss {step.total:.1f}  {seconds(step.seconds_left)} left"
-        self.update(f"learning {what}", step.step / step.steps, note)
+        self.update(f"adapting to {what}", step.step / step.steps, note)
 
     def share(self, what: str, index: int = 0, count: int = 1, note: str = "") -> Callable[[float], None]:
         """A callback for the finished share of part ``index`` of ``count`` parts of ``what``."""
@@ -222,6 +223,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return _missing(error), USAGE
     if isinstance(error, UnusedCliTokensError):
         return _left_over(error), USAGE
+    if isinstance(error, ValidationError):
+        return _invalid(error), USAGE
     if isinstance(error, MetastyleError | CycloptsError):
         return str(error), USAGE
     if isinstance(error, KeyboardInterrupt):
@@ -250,6 +253,17 @@ def _left_over(error: UnusedCliTokensError) -> str:
     if command in _ONE_A_CALL:
         return f"{command} does one {_ONE_A_CALL[command]} a call: call it again for {rest}"
     return f"{command} has no use for: {rest}; 'metastyle {command} --help' shows examples"
+
+
+def _invalid(error: ValidationError) -> str:
+    """cyclopts checks ranges itself once pydantic has been imported, but says so in several lines."""
+    argument = error.argument
+    if argument is not None and range_of(argument.field_info.annotation):
+        try:
+            check_value(argument.name, argument.value, argument.field_info.annotation)
+        except SettingError as setting:
+            return str(setting)
+    return str(error)
 
 
 def _missing(error: MissingArgumentError) -> str:

@@ -1,4 +1,4 @@
-"""Which photographs a call means, where each result goes, and what is done already: before any work."""
+"""The plan of a call, made before any work: its photographs, where each result goes, and what is finished."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _MOST_OF_ONE_NAME = 99
 
 @dataclass
 class Plan:
-    """What a call has to do, and what it leaves."""
+    """What a call has to do, and what it leaves as it is."""
 
     jobs: list[Job] = field(default_factory=list)
     photos: list[Path] = field(default_factory=list)
-    """All photographs that the call means, finished or not and of every shard."""
+    """All photographs that are meant, finished or not, and of every shard."""
     finished: list[Path] = field(default_factory=list)
-    """Results of an earlier call, made from the same photograph in the same way; they stay as they are."""
+    """Results of earlier calls, made from the same photographs in the same way."""
     unknown: list[Path] = field(default_factory=list)
-    """Files that are taken for finished results by their names alone: they do not say what they are."""
+    """Files that are taken for results by their names alone, because their metadata do not say."""
     refused: dict[Path, str] = field(default_factory=dict)
     """Photographs for which nothing can be written, and why."""
     left_out: dict[Path, str] = field(default_factory=dict)
-    """Pictures that are no photographs, and what they are."""
+    """Pictures that are not photographs, and what they are."""
     notes: list[str] = field(default_factory=list)
-    """Results that lie elsewhere than their photographs' names say."""
+    """Lines about results that are not where their photographs' names suggest."""
 
 
 def plan(
@@ -55,10 +55,10 @@ def plan(
 ) -> Plan:
     """Every job of a call, or an error that names what stands in its way.
 
-    Folders stand for the pictures in them, patterns for the files that match. Results lie beside their
-    photographs, in the folder ``output``, or, for a single photograph, in the file ``output``. Photographs of
-    one name keep their folders' names. Of several photographs, those whose results exist are finished, if the
-    results say that they were made from them, in this look; one photograph's existing result is an error.
+    Folders stand for the pictures in them, and patterns for the files that match. Results go beside their
+    photographs, into the folder ``output``, or, for a single photograph, into the file ``output``.
+    Photographs of one name keep their folders' names. Of several photographs, those are finished whose
+    results say that they were made from them in this look; the existing result of a single one is an error.
 
     Args:
         style: the style's name in results' names.
@@ -66,7 +66,7 @@ def plan(
         look: digest of all that decides how results look.
         shard: (i, n) takes every n-th photograph from the i-th on, so that n workers share the work.
         not_photos: pictures that a folder may hold beside photographs: paintings and masks.
-        may_be_empty: a folder without pictures is no error.
+        may_be_empty: a folder without pictures is not an error.
 
     Raises:
         MetastyleError: nothing to do, a missing file, no folder that can be written to, an existing result.
@@ -88,7 +88,7 @@ def plan(
 
 
 def is_single(photos: Sequence[Path]) -> bool:
-    """One photograph, named itself: neither a folder nor a pattern."""
+    """Whether one photograph is given by its name, and not a folder or a pattern."""
     return len(photos) == 1 and not photos[0].is_dir() and not is_pattern(photos[0])
 
 
@@ -120,7 +120,7 @@ def _output_folder(output: Path | None) -> Path | None:
 def _photographs(
     given: Sequence[Path], not_photos: Sequence[Path], look: str, found: Plan, may_be_empty: bool
 ) -> list[Path]:
-    """The photographs to be painted; what lies among them and is none goes to ``found.left_out``."""
+    """The photographs to be repainted; other pictures among them go to ``found.left_out``."""
     from metastyle.images.decode import list_pictures
 
     named: list[Path] = []
@@ -158,7 +158,7 @@ def _photographs(
 
 
 def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Path]) -> set[Path]:
-    """Those that say they were made from another of the pictures, or in this very look."""
+    """The pictures that say they were made from another of the pictures, or in this look."""
     from metastyle.images.origin import place_digest, read_origin
 
     origins = {p: origin for p in pictures if p != PIPE and (origin := read_origin(p))}
@@ -174,7 +174,7 @@ def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Pat
 
 
 def _named(photos: Sequence[Path], style: str, folder: Path | None, found: Plan) -> list[Job]:
-    """A job for each photograph; those that would get one name are told apart."""
+    """A job for each photograph, with results whose names differ."""
     jobs = [Job(p, (Path() if is_nameless(p) else p.parent) / result_name(p, style)) for p in photos]
     beside = Counter(_key(str(job.output)) for job in jobs)
     jobs = [
@@ -205,7 +205,7 @@ def _with_kind(photo: Path) -> Path:
 
 
 def _folder_names(folders: Iterable[Path]) -> dict[Path, Path]:
-    """As much of each folder's path, from its end, as tells all of them apart."""
+    """For each folder, the shortest end of its path with which all of them differ."""
     parts = {folder: folder.resolve().parts[1:] for folder in folders}
     longest = max(map(len, parts.values()))
     for count in range(1, longest + 1):
@@ -218,7 +218,7 @@ def _folder_names(folders: Iterable[Path]) -> dict[Path, Path]:
 def _settle(
     jobs: Sequence[Job], inputs: set[str], folder: Path | None, look: str, overwrite: bool, found: Plan
 ) -> None:
-    """Divide jobs into those to do, those that are finished and those that cannot be done."""
+    """Divide the jobs into those to do, those that are finished, and those that cannot be done."""
     taken = set(inputs)
     errors: list[MetastyleError] = []
     for job in jobs:
@@ -243,7 +243,7 @@ def _settle(
 def _free(
     job: Job, folder: Path | None, look: str, overwrite: bool, found: Plan, taken: set[str]
 ) -> Path | None:
-    """Where the result goes; None if it is there already.
+    """Where the result goes; None if it exists.
 
     Raises:
         MetastyleError: a result of this photograph is there, made in another way, and is not to be replaced.
@@ -274,9 +274,9 @@ def _free(
 
 
 def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, str | None]:
-    """Results of this photograph, wherever an earlier call may have laid them, and their looks.
+    """Results of this photograph, wherever earlier calls may have written them, and their looks.
 
-    None instead of a look: it was made from what the photograph was before it was changed.
+    The look is None for a result that was made before the photograph was changed.
     """
     from metastyle.images.origin import place_digest, read_origin
 
@@ -302,12 +302,12 @@ class _MadeOtherwise(MetastyleError):
 
 
 def _is_own(error: MetastyleError) -> bool:
-    """Whether the error concerns one photograph and not all of a folder."""
+    """Whether the error is about one photograph, and not about all of a folder."""
     return isinstance(error, _MadeOtherwise)
 
 
 def _candidates(job: Job, folder: Path | None) -> Iterator[Path]:
-    """Names for a result, should those before be other pictures'."""
+    """Names for a result, each for the case that those before it belong to other pictures."""
     yield job.output
     if folder is not None and not is_nameless(job.photo):
         above = job.photo.parent.resolve().parts[1:]
@@ -334,7 +334,7 @@ def _digest(photo: Path) -> str:
 
 
 def _key(path: Path | str) -> str:
-    """Equal for paths, or for names, of one file."""
+    """A text that is equal for all paths, or names, of one file."""
     text = os.path.realpath(path) if isinstance(path, Path) else path
     return text.casefold() if sys.platform in ("darwin", "win32") else text
 

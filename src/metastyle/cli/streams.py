@@ -1,4 +1,4 @@
-"""stdout and stderr, to which nothing that is said can fail: work goes on where nobody can hear of it."""
+"""stdout and stderr that never fail: work goes on, whether or not anybody can read about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_FD = (OSError, ValueError, AttributeError)
 
 
 class Outlet:
-    """stdout or stderr, whatever it is at the moment: writing never raises, and what got lost is known.
+    """stdout or stderr, whatever it is at the moment: writing never raises, and losses are recorded.
 
     A stream may be missing (``>&-``), full, closed by its reader, or unable to encode a file's name.
     """
@@ -74,7 +74,7 @@ class Outlet:
                 self._lose(error)
 
     def deliver(self, content: str | bytes) -> None:
-        """Write and flush what was asked for: where there is no stream, it is lost."""
+        """Write and flush a result; without a stream, it is lost."""
         if self.stream is None:
             self._lose(OSError(errno.EBADF, "it is closed"))
         elif isinstance(content, str):
@@ -106,7 +106,7 @@ BARS = Outlet("stderr", beneath_bars=True)
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """The streams of one run of the command line: losses are forgotten, and nothing that is printed fails.
+    """Guard the streams of one run of the command line, so that nothing that is printed fails.
 
     That holds for what libraries print, too: characters that a stream cannot encode are replaced. Streams
     that would refuse what does not fit at once are made to wait.

@@ -52,7 +52,7 @@ def read_parts(texts: Sequence[str]) -> list[Part]:
     """The parts of a mixture, from ``STYLE`` or ``STYLE:WEIGHT`` each; all exist and can be opened.
 
     Raises:
-        MetastyleError: neither a file nor a built-in style, an unusable weight, or weights for some only.
+        MetastyleError: neither a file nor a built-in style, an unusable weight, or a weight is missing.
     """
     parts = [_located(text) for text in texts]
     bare = [part for part in parts if part.weight is None]
@@ -126,7 +126,7 @@ def _located(text: str) -> Part:
     if path.exists():
         check_is_file(path)
         if path.suffix.lower() in FILMS:
-            raise MetastyleError(f"{path} is a film: a style is learned from a picture")
+            raise MetastyleError(f"{path} is a film: give a picture as the painting")
         return Part(path, weight)
     builtin = builtin_path(name)
     if builtin is None and path.suffix:
@@ -147,10 +147,11 @@ def look_digest(
     sources: Sources,
     **options: Any,
 ) -> str:
-    """Of the contents of styles and masks and of what was asked for.
+    """A digest of everything that decides how results look: results of another look are not finished.
 
-    Learning counts as it was asked for, not as it went: the defaults of another machine, or other photographs
-    to learn on because they came to the folder, are no reason to paint everything again; ``--content`` is.
+    It covers the bytes of styles and masks, and the options as they were given. The defaults of another
+    machine, or photographs that were added to the folder, are no reason to repaint everything; another
+    ``--content`` is.
     """
     painted = any(part.is_painting for part in [*parts, *(one.part for one in masks if one.part)])
     record = {

@@ -35,6 +35,8 @@ LARGEST_GRAIN = 2.0
 """Largest amount of grain; 1 is the amount that the shipped model was trained with."""
 LARGEST_RANK = 64
 """Largest rank of low-rank changes."""
+SMALLEST_BUDGET = 1_000_000
+"""Fewest bytes of working memory that a picture can be rendered in."""
 
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 Count = Annotated[int, Ge(1)]
@@ -87,6 +89,30 @@ def checked(declaration: type, values: Mapping[str, object]) -> dict[str, Any]:
     return result
 
 
+def check_value(name: str, value: object, hint: Any) -> None:
+    """Check one value, or each of a list of them, against an annotation.
+
+    Raises:
+        SettingError: it has the wrong type or is out of range.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    kinds = [one for one in get_args(hint) if one is not type(None)] if _is_union(hint) else [hint]
+    (kind,) = kinds
+    if get_origin(kind) is list:
+        for one in value if isinstance(value, list) else [value]:
+            check_value(name, one, get_args(kind)[0])
+        return
+    try:
+        TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+    except ValidationError:
+        raise SettingError(name, value, described(kind)) from None
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (types.UnionType, Union)
+
+
 @cache
 def hints(declaration: type) -> dict[str, Any]:
     """The annotations of a dataclass's fields, with the ranges that they name."""
@@ -116,7 +142,7 @@ _WORDS: dict[Any, str] = {
 
 def described(hint: Any) -> str:
     """What a value annotated with ``hint`` must be, in words: "a whole number from 0 to 10"."""
-    if get_origin(hint) in (types.UnionType, Union):
+    if _is_union(hint):
         return " or ".join(described(one) for one in get_args(hint))
     if get_origin(hint) is Literal:
         *first, last = (repr(choice) for choice in get_args(hint))
@@ -132,7 +158,7 @@ def described(hint: Any) -> str:
 
 def range_of(hint: Any) -> str:
     """The range that an annotation names, in words: "from 0 to 10", "above 0", or nothing."""
-    if get_origin(hint) in (types.UnionType, Union):
+    if _is_union(hint) or get_origin(hint) is list:
         return next(filter(None, map(range_of, get_args(hint))), "")
     limits = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     least = next((_number(limit.ge) for limit in limits if isinstance(limit, Ge)), None)
@@ -215,13 +241,16 @@ EFFORTS: dict[str, dict[Effort, dict[str, int]]] = {
 """For each kind of device and effort, the fields of ``AdaptationSettings`` that differ from its defaults."""
 
 
-def default_settings(device: torch.device, effort: Effort = "normal") -> AdaptationSettings:
+def default_settings(device: torch.device, effort: Effort = "normal", **changes: Any) -> AdaptationSettings:
     """The settings of ``effort`` on ``device``; ``normal`` on a CPU is the class's defaults.
 
+    Args:
+        changes: fields that have other values.
+
     Raises:
-        SettingError: there is no such effort.
+        SettingError: there is no such effort, or a value is out of range.
     """
     efforts = EFFORTS.get(device.type, EFFORTS["cpu"])
     if effort not in efforts:
         raise SettingError("effort", effort, described(Effort))
-    return AdaptationSettings(**efforts[effort])  # type: ignore[arg-type]
+    return AdaptationSettings(**{**efforts[effort], **changes})

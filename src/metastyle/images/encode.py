@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from metastyle.errors import MetastyleError
-from metastyle.files import check_target, one_line, reason, replacing
+from metastyle.files import one_line, reason, replacing
 from metastyle.images import profiles
 from metastyle.images.picture import ROWS, Picture, Samples, as_image, eight_bits, round_to
 
@@ -59,7 +59,6 @@ def save_picture(
     """
     path = Path(path)
     format_name = _format_of(path)
-    check_target(path, overwrite=overwrite)
     image, icc = _for_saving(picture, format_name)
     _write(image, path, overwrite=overwrite, quality=quality, icc=icc, exif=picture.exif, dpi=picture.dpi)
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from metastyle.core.device import pick_device
 from metastyle.core.grain import add_grain, check_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
+from metastyle.core.settings import SMALLEST_BUDGET
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers
@@ -25,7 +26,6 @@ from metastyle.rendering.strips import Moments, Rendering, Source, make_plan
 
 SMALLEST_SIDE = 16
 LARGEST_PICTURE = 100_000_000
-SMALLEST_BUDGET = 1_000_000
 DEFAULT_BUDGET = 2 << 30
 
 FORWARD_BYTES = 640

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from metastyle import api
-from metastyle.cli import adaptation as teaching
-from metastyle.cli.commands import adapt as command
+from metastyle.cli import adaptation
 from metastyle.images.decode import open_picture
 
 Run = Callable[..., Any]
@@ -23,12 +22,12 @@ def test_a_painting_becomes_a_style(painting: Path, run: Run, tmp_path: Path, qu
     assert result.code == 0
     assert result.out.splitlines()[0].startswith(f"{out}  2 steps  ")
     assert result.out.splitlines()[1] == f"now: metastyle stylize PHOTO --style {out}"
-    assert "learning waves: 100% step 2/2  loss " in result.err
+    assert "adapting to waves: 100% step 2/2  loss " in result.err
     style = api.load(out)
     assert (style.painting, len(style.curve), style.kind) == ("waves", 2, "all")
     assert "add --overwrite" in run("adapt", painting, *quick).err
     again = run("adapt", painting, *quick, "--overwrite")
-    assert again.code == 0 and "remembered from an earlier call" in again.out
+    assert again.code == 0 and "cached by an earlier call" in again.out
 
 
 def test_for_programs(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
@@ -56,15 +55,15 @@ def test_learning_on_photographs(painting: Path, run: Run, tmp_path: Path, quick
 def test_a_preview_follows_the_learning(
     painting: Path, photo: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teaching, "PREVIEW_EVERY", 0.0)
+    monkeypatch.setattr(adaptation, "PREVIEW_EVERY", 0.0)
     written = []
-    preview = teaching.Preview.__call__
+    preview = adaptation.Preview.__call__
 
-    def watched(self: teaching.Preview, step: Any) -> None:
+    def watched(self: adaptation.Preview, step: Any) -> None:
         preview(self, step)
         written.append((tmp_path / "waves-preview.jpg").read_bytes())
 
-    monkeypatch.setattr(teaching.Preview, "__call__", watched)
+    monkeypatch.setattr(adaptation.Preview, "__call__", watched)
     assert run("adapt", painting, *quick, "--preview", photo).code == 0
     assert len(written) == 2 and written[0] != written[1]
     assert open_picture(tmp_path / "waves-preview.jpg").size == (512, 356)
@@ -76,26 +75,24 @@ def test_a_preview_follows_the_learning(
 def test_ctrl_c_keeps_what_was_learned(
     painting: Path, run: Run, tmp_path: Path, quick: Quick, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teach = command.teach
+    adapt_to = adaptation.Adapter.adapt_to
 
-    def interrupted(*arguments: Any, **named: Any) -> Any:
-        *others, on_step = arguments
-
+    def interrupted(adapter: adaptation.Adapter, painting: Path, *, on_step: Any, **named: Any) -> Any:
         def press(step: Any) -> bool:
             go_on: bool = on_step(step)
             if step.step == 2:
                 signal.raise_signal(signal.SIGINT)
             return go_on
 
-        return teach(*others, press, **named)
+        return adapt_to(adapter, painting, on_step=press, **named)
 
-    monkeypatch.setattr(command, "teach", interrupted)
+    monkeypatch.setattr(adaptation.Adapter, "adapt_to", interrupted)
     result = run("adapt", painting, "--steps", "50", *quick[2:], "--json")
     assert result.code == 130
     assert result.document["interrupted"] is True and result.document["exit_code"] == 130
     out = tmp_path / "waves.safetensors"
     assert len(api.load(out).curve) == 3
-    assert f"stopped after step 3 of 50; what was learned is kept in {out}" in result.err
+    assert f"stopped after step 3 of 50; {out} holds the style as it was then" in result.err
     assert not (machine / "styles").exists() or not list((machine / "styles").iterdir())
 
 
@@ -118,3 +115,21 @@ def test_nonsense(
 
 def test_a_painting_from_a_pipe_needs_a_name(run: Run) -> None:
     assert "a painting from a pipe has no name: add -o" in run("adapt", "-").err
+
+
+def test_a_folder_gets_a_file_named_like_the_painting(
+    painting: Path, run: Run, tmp_path: Path, quick: Quick
+) -> None:
+    new = f"{tmp_path}/new/"
+    assert run("adapt", painting, "-o", new, *quick).code == 0
+    assert (tmp_path / "new" / "waves.safetensors").is_file()
+    result = run("adapt", painting, "-o", tmp_path / "new", *quick)
+    assert result.code == 2 and "waves.safetensors exists: add --overwrite" in result.err
+    result = run("adapt", painting, "-o", tmp_path / "style.bin", *quick)
+    assert result.code == 2 and "name ends in .safetensors, a folder's in /" in result.err
+
+
+def test_the_former_name_of_an_option_is_still_read(painting: Path, run: Run, tmp_path: Path) -> None:
+    result = run("adapt", painting, "--batch", "65")
+    assert result.code == 2 and "--content-batch is 65: use a whole number from 1 to 64" in result.err
+    assert "--batch " not in run("adapt", "--help").out.replace("--content-batch ", "")

@@ -75,5 +75,5 @@ def test_strips_that_make_no_sense(two: tuple[Path, Path], photo: Path, run: Run
 
     assert "go together" in message(sea, night, "--strip", 3)
     assert "give two, without weights" in message(f"{sea}:1", f"{night}:2", "--strip", 3, "--photo", photo)
-    assert "--strip is 1: use 2 to 50" in message(sea, night, "--strip", 1, "--photo", photo)
+    assert "--strip is 1: use a whole number" in message(sea, night, "--strip", 1, "--photo", photo)
     assert "give a style file" in message(photo, night)

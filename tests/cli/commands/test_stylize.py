@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metastyle import api
+from metastyle import api, files
+from metastyle.cli import photos as planning
 from metastyle.cli.inputs import Job
+from metastyle.core.settings import AdaptationSettings
+from metastyle.images import contents, decode, picture_like
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture
 
@@ -42,10 +46,10 @@ def test_a_painting_is_learned_once_and_remembered(
     assert document["style"]["how"] == "adapted" and document["style"]["steps"] == 2
     assert document["style"]["losses"].keys() == {"total", "content", "style"}
     assert [Path(o["output"]).name for o in document["outputs"]] == ["a-waves.jpg", "b-waves.png"]
-    assert first.err.count("learning waves: 100%") == 1
+    assert first.err.count("adapting to waves: 100%") == 1
     assert len(list((machine / "styles").iterdir())) == 1
     again = run("stylize", tmp_path / "photos", "--style", painting, *quick, "--json").document
-    assert again["style"]["how"] == "remembered"
+    assert again["style"]["how"] == "cached"
     assert again["style"]["losses"] == document["style"]["losses"]
 
 
@@ -61,7 +65,7 @@ def test_a_folder_with_bad_files(style_file: Path, run: Run, tmp_path: Path, dra
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b-plain.png", "d-plain.png"]
     assert {Path(e["photo"]).name for e in result.document["errors"]} == {"a.png", "c.png"}
     lines = result.err.splitlines()
-    assert lines[0] == "metastyle: 2 of 4 photographs could not be done:"
+    assert lines[0] == "metastyle: 2 of 4 photographs could not be repainted:"
     assert "a.png" in lines[1] and "c.png" in lines[2] and len(lines) == 3
 
 
@@ -129,7 +133,7 @@ def test_nothing_is_learned_for_unreadable_photographs(
     result = run("stylize", tmp_path / "bad" / "a.jpg", "--style", painting)
     assert result.code == 2 and "a.jpg is empty" in result.err and result.err.count("\n") == 1
     result = run("stylize", tmp_path / "bad", "--style", painting)
-    assert result.code == 1 and "2 of 2 photographs could not be done" in result.err
+    assert result.code == 1 and "2 of 2 photographs could not be repainted" in result.err
 
 
 def test_an_existing_result_of_one_photograph_stops_everything(
@@ -284,7 +288,7 @@ def test_watching(
         yield look()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("metastyle.cli.commands.stylize.arrivals", arrivals)
+    monkeypatch.setattr("metastyle.cli.repaint.arrivals", arrivals)
     result = run("stylize", inbox, "--style", style_file, "-o", out, "--watch", "--json")
     assert result.code == 0 and (out / "late-plain.png").is_file()
     result = run("stylize", inbox / "late.png", "--style", style_file, "--watch")
@@ -311,14 +315,14 @@ def test_size_color_and_strength(photo: Path, style_file: Path, run: Run, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--strength", "2.5"], "--strength is 2.5: use 0 to 2"),
-        (["--brush", "9"], "--brush is 9: use 0.25 to 8"),
+        (["--strength", "2.5"], "--strength is 2.5: use a number from 0 to 2"),
+        (["--brush", "9"], "--brush is 9.0: use a number from 0.25 to 8"),
         (["--shard", "3/2"], "--shard is '3/2': use I/N"),
         (["--mask", "nothing"], "use MASK=STYLE"),
-        (["--size", "8"], "--size is 8: use 16 to 100000"),
+        (["--size", "8"], "--size is 8: use a whole number from 16 to 100000"),
         (["--steps", "-3"], "--steps is -3: use a whole number from 0 to 100000"),
         (["--precision", "int8"], "bfloat16"),
-        (["--max-memory", "1kB"], "--max-memory is 1000: use at least 1,000,000"),
+        (["--max-memory", "1kB"], "--max-memory is 1000: use a whole number of at least 1000000"),
         (["--device", "gpu9"], "device 'gpu9' is unknown"),
         (["-o", "x.doc"], "pictures cannot be written as '.doc'"),
     ],
@@ -428,14 +432,14 @@ def test_one_truncated_photograph_to_learn_on_is_left_out_and_counted(
     call = ("stylize", photo, "-s", painting, "--overwrite", "--content", contents, *quick)
     result = run(*call)
     assert result.code == 0
-    assert "1 of 3 photographs to learn on left out:\n" in result.err
+    assert "1 of 3 photographs of --content left out:\n" in result.err
     assert "b.png" in result.err
     (contents / "b.png").unlink()
-    assert run(*call, "--json").document["style"]["how"] == "remembered"  # as if it had not been there
+    assert run(*call, "--json").document["style"]["how"] == "cached"  # as if it had not been there
     for file in contents.iterdir():
         file.write_bytes(b"")
     result = run(*call)
-    assert result.code == 2 and "no pictures in this folder to learn on: " in result.err
+    assert result.code == 2 and "no pictures in this folder to adapt on: " in result.err
 
 
 def test_colors_of_a_first_photograph_and_watching_exclude_each_other(
@@ -456,14 +460,14 @@ def test_a_painting_is_learned_on_the_photographs_to_be_painted(
     first = run(*call, "--json").document["style"]
     assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
     same = run(*call, "--json")
-    assert same.document["style"]["how"] == "remembered" and "--learn-again" not in same.err
+    assert same.document["style"]["how"] == "cached" and "--learn-again" not in same.err
 
     draw(photos / "b.png", seed=4)  # in a folder no photograph by itself is a reason to learn anew
     (photos / "c.png").write_bytes(b"no picture")
     later = run(*call, "--json")
-    assert later.document["style"]["how"] == "remembered"
+    assert later.document["style"]["how"] == "cached"
     assert (
-        "waves was learned on other photographs than these, of the same folders: --learn-again" in later.err
+        "waves was adapted on other photographs than these, of the same folders: --learn-again" in later.err
     )
     again = run(*call, "--json", "--learn-again").document["style"]
     assert again["how"] == "adapted" and again["losses"] != first["losses"]
@@ -484,7 +488,7 @@ def test_photographs_given_by_name_are_learned_on_for_themselves(
         return str(document.document["style"]["how"])
 
     assert how(draw(tmp_path / "a.png", seed=3)) == "adapted"
-    assert how(draw(tmp_path / "copy.png", seed=3)) == "remembered"
+    assert how(draw(tmp_path / "copy.png", seed=3)) == "cached"
     assert how(draw(tmp_path / "a.png", seed=4)) == "adapted"
 
 
@@ -516,7 +520,7 @@ def test_an_empty_folder_that_is_watched_learns_on_procedural_pictures(
     painting: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inbox").mkdir()
-    monkeypatch.setattr("metastyle.cli.commands.stylize.arrivals", lambda look, seen: iter([]))
+    monkeypatch.setattr("metastyle.cli.repaint.arrivals", lambda look, seen: iter([]))
     call = (
         "stylize",
         tmp_path / "inbox",
@@ -529,3 +533,55 @@ def test_an_empty_folder_that_is_watched_learns_on_procedural_pictures(
         *quick,
     )
     assert run(*call).document["style"]["contents"] == "procedural"
+
+
+def test_nothing_is_built_decoded_or_checked_twice(
+    photo: Path, painting: Path, run: Run, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(module: Any, name: str, what: Callable[..., str]) -> None:
+        real = getattr(module, name)
+
+        def count(*arguments: Any, **named: Any) -> Any:
+            calls[what(*arguments)] += 1
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(module, name, count)
+
+    for module in (decode, contents, picture_like):
+        counted(module, "open_picture", lambda source, *_: f"opened {Path(source).name}")
+    counted(AdaptationSettings, "__post_init__", lambda *_: "settings")
+    counted(planning, "check_picture_output", lambda path, *_: f"checked {path.name}")
+    counted(files, "check_target", lambda path, *_: f"written {path.name}")
+    result = run("stylize", photo, "--style", painting, *quick)
+    assert result.code == 0, result.err
+    about_pictures = {what: count for what, count in calls.items() if not what.endswith(".safetensors")}
+    assert about_pictures == {
+        "opened photo.png": 1,
+        "opened waves.png": 1,
+        "settings": 1,
+        "checked photo-waves.png": 1,  # before the adaptation
+        "written photo-waves.png": 2,  # before and after the file is written beside it
+    }
+
+
+def test_pictures_of_a_folder_are_painted_in_groups(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    real = api.render_regions
+
+    def render(pictures: list[Picture], *arguments: Any, **options: Any) -> list[Picture]:
+        groups.append(len(pictures))
+        return real(pictures, *arguments, **options)
+
+    monkeypatch.setattr(api, "render_regions", render)
+    for index in range(5):
+        draw(tmp_path / "in" / f"{index}.png", seed=index, size=(40, 28) if index < 3 else (32, 32))
+    one = run("stylize", tmp_path / "in", "-s", style_file, "-o", tmp_path / "one")
+    assert one.code == 0 and groups == [1] * 5
+    two = run("stylize", tmp_path / "in", "-s", style_file, "-o", tmp_path / "two", "--batch", "4")
+    assert two.code == 0 and groups[5:] == [4, 1]
+    for path in (tmp_path / "one").iterdir():
+        assert np.array_equal(open_picture(path).pixels, open_picture(tmp_path / "two" / path.name).pixels)

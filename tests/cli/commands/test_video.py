@@ -148,10 +148,10 @@ def test_a_painting_is_learned_on_frames_of_the_film(
     first = run(*call, "--json").document["style"]
     assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
     same = run(*call, "--json")
-    assert same.document["style"]["how"] == "remembered" and "--learn-again" not in same.err
+    assert same.document["style"]["how"] == "cached" and "--learn-again" not in same.err
     part = run(*call, "--to", "0.2", "--json")
-    assert part.document["style"]["how"] == "remembered"
-    assert "waves was learned on another part of this film: --learn-again" in part.err
+    assert part.document["style"]["how"] == "cached"
+    assert "waves was adapted on another part of this film: --learn-again" in part.err
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
     other = run("video", copy, "-s", painting, "--preview", "0", "--content", "procedural", "--json", *quick)
@@ -183,8 +183,8 @@ def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--size", "8"], "--size is 8: use 16 to 16384"),
-        (["--strength", "3"], "--strength is 3: use 0 to 2"),
+        (["--size", "8"], "--size is 8: use a whole number from 16 to 16384"),
+        (["--strength", "3"], "--strength is 3.0: use a number from 0 to 2"),
         (["--from", "2", "--to", "1"], "--to is 1 s, not after --from, 2 s"),
         (["--from", "50"], "--from is 50 s, and "),
         (["--from", "half"], "'half' is not a time"),

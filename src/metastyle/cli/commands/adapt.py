@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.cli.adaptation import Preview, teach
+from metastyle.cli.adaptation import Adapter, Prepared, Preview
 from metastyle.cli.inputs import (
     STYLE_SUFFIX,
     check_is_file,
     check_output,
     check_picture_output,
+    is_folder,
     is_nameless,
 )
-from metastyle.cli.options import FLAG, Common, Learning, Sources
-from metastyle.cli.output import INTERRUPTED, Display, Speaker, StopRequest, complain, seconds
+from metastyle.cli.options import FLAG, Common, Learning, Sources, Whole
+from metastyle.cli.output import DONE, INTERRUPTED, Display, Outcome, StopRequest, seconds
 from metastyle.cli.styles import Part
 from metastyle.errors import MetastyleError
 
@@ -28,47 +29,47 @@ def adapt(
     painting: Annotated[Path, Parameter(metavar="PAINTING")],
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="STYLE")] = None,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"], metavar="PATH")] = None,
     overwrite: Annotated[bool, FLAG] = False,
     from_: Annotated[Path | None, Parameter(name="--from", metavar="STYLE")] = None,
     preview: Annotated[Path | None, Parameter(metavar="PHOTO")] = None,
     preview_output: Annotated[Path | None, Parameter(metavar="PICTURE")] = None,
+    batch: Annotated[Whole | None, Parameter(show=False)] = None,
     device: str = "auto",
     learning: Learning = Learning(),  # noqa: B008 (frozen)
     sources: Sources = Sources(),  # noqa: B008
     common: Common = Common(),  # noqa: B008
-) -> int:
-    """Teach the network a painting; the style file that comes out repaints anything.
+) -> Outcome:
+    """Adapt the network to a painting, and keep the result as a style file.
 
-    Ctrl-C stops after the current step and keeps what has been learned.
+    Ctrl-C stops after the current step and keeps the style as it is then.
 
     For example:
 
         metastyle adapt painting.jpg
+        metastyle adapt painting.jpg -o styles/
         metastyle adapt a.jpg -o a.safetensors --effort draft
         metastyle adapt a.jpg -o b.safetensors --effort fine --from a.safetensors
         metastyle adapt painting.jpg --content holiday/ --preview holiday/beach.jpg
         metastyle adapt painting.jpg --style-size 256    # smaller strokes
 
     Args:
-        painting: Any picture; - for stdin.
-        output: The style file; without it, PAINTING.safetensors beside the painting.
+        painting: Any picture, or - for stdin.
+        output: The style file, or a folder for PAINTING.safetensors; without it, beside the painting.
         overwrite: Replace a style file or preview that exists.
-        from_: Go on from this style, such as a draft of the same painting.
-        preview: Repaint this photograph every few seconds with what has been learned so far.
-        preview_output: Where the preview is written; without it, STYLE-preview.jpg beside the style.
+        from_: Start from this style, such as a draft of the same painting.
+        preview: Show every few seconds how the adaptation repaints this photograph so far.
+        preview_output: The preview's file; without it, STYLE-preview.jpg beside the style.
+        batch: The former name of --content-batch.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     check_is_file(painting)
-    out = output if output is not None else _beside(painting)
-    if out.suffix.lower() != STYLE_SUFFIX:
-        raise MetastyleError(f"{out}: a style file's name ends in {STYLE_SUFFIX}")
+    out = _style_path(painting, output)
     check_output(out, overwrite=overwrite)
     preview_out = _preview_output(preview, preview_output, out, overwrite=overwrite)
     if from_ is not None:
         check_is_file(from_)
-    learning.settings(device)
-    speaker = Speaker(common.json, common.quiet)
+    settings = learning.settings(device) if batch is None else learning.settings(device, batch=batch)
     last: AdaptationStep | None = None
 
     with Display(common.quiet) as display, StopRequest() as stop:
@@ -82,26 +83,46 @@ def adapt(
                 show(step)
             return not stop.asked
 
-        taught = teach(painting, learning, sources, device, display, on_step, start=from_)
+        adapter = Adapter(settings, sources, device, display)
+        prepared = adapter.adapt_to(painting, on_step=on_step, start=from_)
         out.parent.mkdir(parents=True, exist_ok=True)
-        taught.style.save(out, overwrite=overwrite)
+        prepared.style.save(out, overwrite=overwrite)
+    return _outcome(prepared, out, last)
+
+
+def _outcome(prepared: Prepared, out: Path, last: AdaptationStep | None) -> Outcome:
     interrupted = last is not None and last.step < last.steps
-    code = INTERRUPTED if interrupted else 0
-    document = {"command": "adapt", "outputs": [{"output": out}], "style": taught.record()}
-    speaker.document(document | {"interrupted": interrupted, "errors": [], "exit_code": code})
-    how = "remembered from an earlier call" if taught.how == "remembered" else seconds(taught.seconds)
-    speaker.line(f"{out}  {len(taught.style.curve)} steps  {how}")
+    how = "cached by an earlier call" if prepared.how == "cached" else seconds(prepared.seconds)
+    lines = [f"{out}  {len(prepared.style.curve)} steps  {how}"]
+    problems = []
     if interrupted and last is not None:
-        complain(f"stopped after step {last.step} of {last.steps}; what was learned is kept in {out}")
-    elif not common.quiet:
-        speaker.line(f"now: metastyle stylize PHOTO --style {out}")
-    return code
+        problems = [f"stopped after step {last.step} of {last.steps}; {out} holds the style as it was then"]
+    else:
+        lines.append(f"now: metastyle stylize PHOTO --style {out}")
+    return Outcome(
+        "adapt",
+        outputs=[{"output": out}],
+        details={"style": prepared.record(), "interrupted": interrupted},
+        lines=lines,
+        problems=problems,
+        code=INTERRUPTED if interrupted else DONE,
+    )
 
 
-def _beside(painting: Path) -> Path:
+def _style_path(painting: Path, output: str | None) -> Path:
+    """The style file: ``output``, or a file named like the painting, in the folder ``output`` or beside it.
+
+    Raises:
+        MetastyleError: the painting has no name, or ``output`` is not a style file's name.
+    """
+    if output is not None and not is_folder(output):
+        path = Path(output)
+        if path.suffix.lower() != STYLE_SUFFIX:
+            raise MetastyleError(f"{path}: a style file's name ends in {STYLE_SUFFIX}, a folder's in /")
+        return path
     if is_nameless(painting):
         raise MetastyleError("a painting from a pipe has no name: add -o STYLE.safetensors")
-    return painting.with_name(Part(painting).name + STYLE_SUFFIX)
+    return (painting.parent if output is None else Path(output)) / (Part(painting).name + STYLE_SUFFIX)
 
 
 def _preview_output(preview: Path | None, given: Path | None, out: Path, *, overwrite: bool) -> Path | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,15 +14,16 @@ from cyclopts import Parameter
 
 from metastyle.cli.comparison import choose, read_lists
 from metastyle.cli.extras import needs
-from metastyle.cli.inputs import check_number, parse_shard
-from metastyle.cli.options import Common, Whole
-from metastyle.cli.output import Display, Speaker, complain
+from metastyle.cli.inputs import parse_shard
+from metastyle.cli.options import Common, Count, SquareSize
+from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metastyle.bench.adaptation import Variant
+    from metastyle.bench.adaptation import Failure, Variant
+    from metastyle.bench.participants import Maker
 
 _ALWAYS = ("shipped:", "shipped on these photographs: contents=self")
 _WITH_OTHERS = "shipped on other photographs: contents=photos"
@@ -34,24 +37,24 @@ def adaptation(
     pictures: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     variant: Annotated[list[str] | None, Parameter(metavar="NAME:CHANGES", negative_iterable="")] = None,
     steps: Annotated[str, Parameter(metavar="N,N,...")] = "0,10,20,60,200",
-    photos: Whole = 8,
-    paintings: Whole = 12,
-    size: Whole = 384,
-    style_size: Whole = 512,
+    photos: Count = 8,
+    paintings: Count = 12,
+    size: SquareSize = 384,
+    style_size: SquareSize = 512,
     reference: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
-    reference_paintings: Whole = 4,
+    reference_paintings: Count = 4,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/adaptation"),
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
-    """Measure how well paintings are learned in so many steps, and show it.
+) -> Outcome:
+    """Measure how good adaptation is after given numbers of steps, and show it.
 
     Whole photographs with a long edge of 384 pixels, paintings with one of 512,
-    the loss with content weight 1 and style weight 1e5 whatever was learned with:
-    losses at other sizes do not compare. Tables, a plot, and a sheet of pictures;
-    an interrupted measurement goes on where it stopped.
+    and the loss with content weight 1 and style weight 1e5, whatever weights the
+    adaptation used. Losses at other sizes do not compare. Tables, a plot and a
+    sheet of pictures are written; an interrupted measurement resumes.
 
     For example:
 
@@ -62,8 +65,8 @@ def adaptation(
 
     Args:
         content: Folder of photographs to measure on.
-        style: Folder of paintings to learn.
-        train_content: Folder of other photographs to learn on, for variants with contents=photos.
+        style: Folder of paintings to adapt to.
+        train_content: Folder of other photographs to adapt on, for variants with contents=photos.
         pictures: TOML file with the lists paintings, photographs and references: names of files in
             the two folders, in place of --paintings, --photos and --reference-paintings.
         variant: A line of the table: its name, then model=shipped|random|FILE,
@@ -75,7 +78,7 @@ def adaptation(
         photos: How many photographs of the folder, spread evenly over its names.
         paintings: How many paintings, likewise.
         size: Long edge of the photographs, in pixels.
-        style_size: Long edge of the paintings, in learning and in measuring.
+        style_size: Long edge of the paintings, in adaptation and in measurement.
         reference: Another system to measure on the same photographs, with its settings, such
             as "gatys iterations=100" or "johnson"; may be repeated.
         reference_paintings: How many of the paintings, spread evenly, references are measured on.
@@ -86,72 +89,117 @@ def adaptation(
     """
     with needs("plot", "the plot"):
         import matplotlib  # noqa: F401
-    from metastyle.bench import adaptation as benchmark
     from metastyle.bench.participants import maker
     from metastyle.bench.pictures import whole
-    from metastyle.bench.provenance import noting
-    from metastyle.core.device import pick_device
     from metastyle.images.contents import spread
-    from metastyle.images.decode import list_pictures
-    from metastyle.weights.vgg16 import load_loss_network
 
-    for name, value, least, most in (
-        ("--photos", photos, 1, 10_000),
-        ("--paintings", paintings, 1, 10_000),
-        ("--reference-paintings", reference_paintings, 1, 10_000),
-        ("--size", size, 64, 4096),
-        ("--style-size", style_size, 64, 4096),
-    ):
-        check_number(name, value, least, most)
     wanted = variant or [*_ALWAYS, *([_WITH_OTHERS] if train_content else [])]
     variants = [parse_variant(text, style_size) for text in wanted]
-    counts = parse_steps(steps)
-    if train_content is None and any(v.contents == "photos" for v in variants):
-        raise MetastyleError("contents=photos needs --train-content DIR, a folder of photographs to learn on")
     lists = {} if pictures is None else read_lists(pictures)
     style_paths = choose(style, paintings, lists.get("paintings"))
-    content_paths = choose(content, photos, lists.get("photographs"))
     compared = {style / name for name in lists.get("references", ())}
-    compared = compared or set(spread(style_paths, reference_paintings))
     first, workers = (1, 1) if shard is None else parse_shard(shard)
-    own_paths = style_paths[first - 1 :: workers]
-    training = list_pictures(train_content) if train_content else []
-    if train_content and not training:
-        raise MetastyleError(f"{train_content}: no pictures in this folder")
-    references = {text: maker(text, weights) for text in reference or ()}
-    part = "" if shard is None else f"{first}of{workers}"
-    sizes: Any = {"size": size, "style_size": style_size, "device": device, "part": part}
-    failures = []
-    scale = {"photographs": f"long edge {size}", "paintings": f"long edge {style_size}"}
+    work = _Work(
+        variants=variants,
+        counts=parse_steps(steps),
+        paintings=style_paths[first - 1 :: workers],
+        photos=choose(content, photos, lists.get("photographs")),
+        training=_training(train_content, variants),
+        references={text: maker(text, weights) for text in reference or ()},
+        compared=compared or set(spread(style_paths, reference_paintings)),
+        output=output,
+        sizes={"size": size, "style_size": style_size, "device": device},
+        part="" if shard is None else f"{first}of{workers}",
+    )
     with Display(common.quiet) as display:
-        loss_network = load_loss_network(progress=display.download)
-        measured = benchmark.measure(
-            variants, own_paths, content_paths, training, loss_network, output, steps=counts, **sizes
-        )
-        total = len(variants) * len(own_paths) * len(content_paths) * len(set(counts))
-        for number, cell in enumerate(
-            noting(measured, output, sys.argv[1:], pick_device(device), scale=scale), 1
-        ):
-            line = f"{cell.variant}, {cell.painting}, {cell.photo}, {cell.steps} steps: {cell.total:.2f}"
-            display.update("measuring", min(1.0, number / total), line)
-        some = [path for path in own_paths if path in compared]
-        others = benchmark.measure_references(references, some, content_paths, loss_network, output, **sizes)
-        for number, found in enumerate(others, 1):
-            if isinstance(found, benchmark.Failure):
-                failures.append(dataclasses.asdict(found))
-            total = len(some) * len(references) * len(content_paths)
-            display.update("measuring references", min(1.0, number / total))
-    shown_photos = {path.stem: whole(path, size) for path in content_paths}
+        failures = _measure(work, display)
+    shown_photos = {path.stem: whole(path, size) for path in work.photos}
     shown_styles = {path.stem: whole(path, style_size) for path in style_paths}
     written = _write_pages(output, shown_photos, shown_styles)
-    speaker, code = Speaker(common.json, common.quiet), 1 if failures else 0
-    results = f"results-{part}.json" if part else "results.json"
-    outputs = [{"output": output / name} for name in (results, "table.md", "plot.png", "sheet.jpg")]
-    speaker.document({"command": "bench", "outputs": outputs, "errors": failures, "exit_code": code})
-    speaker.line(written)
-    for failure in failures:
-        complain(f"{failure['reference']}, {failure['painting']}: {failure['error']}")
-    return code
+    results = f"results-{work.part}.json" if work.part else "results.json"
+    return Outcome(
+        "bench adaptation",
+        outputs=[{"output": output / name} for name in (results, "table.md", "plot.png", "sheet.jpg")],
+        errors=[dataclasses.asdict(failure) for failure in failures],
+        lines=[written],
+        problems=[f"{one.reference}, {one.painting}: {one.error}" for one in failures],
+        code=SOME_FAILED if failures else DONE,
+    )
+
+
+def _training(folder: Path | None, variants: Sequence[Variant]) -> list[Path]:
+    """The photographs that variants with contents=photos adapt on."""
+    from metastyle.images.decode import list_pictures
+
+    if folder is None:
+        if any(variant.contents == "photos" for variant in variants):
+            raise MetastyleError(
+                "contents=photos needs --train-content DIR, a folder of photographs to adapt on"
+            )
+        return []
+    if not (found := list_pictures(folder)):
+        raise MetastyleError(f"{folder}: no pictures in this folder")
+    return found
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is measured."""
+
+    variants: list[Variant]
+    counts: list[int]
+    """The numbers of steps."""
+    paintings: list[Path]
+    photos: list[Path]
+    training: list[Path]
+    """Other photographs, which variants may adapt on."""
+    references: Mapping[str, Maker]
+    compared: set[Path]
+    """The paintings that references are measured on."""
+    output: Path
+    sizes: dict[str, Any]
+    part: str
+
+
+def _measure(work: _Work, display: Display) -> list[Failure]:
+    """Measure everything, with progress; the references that failed."""
+    from metastyle.bench import adaptation as benchmark
+    from metastyle.bench.provenance import noting
+    from metastyle.core.device import pick_device
+    from metastyle.weights.vgg16 import load_loss_network
+
+    sizes, part, where = work.sizes, work.part, pick_device(work.sizes["device"])
+    scale = {
+        "photographs": f"long edge {sizes['size']}",
+        "paintings": f"long edge {sizes['style_size']}",
+    }
+    loss_network = load_loss_network(progress=display.download)
+    measured = benchmark.measure(
+        work.variants,
+        work.paintings,
+        work.photos,
+        work.training,
+        loss_network,
+        work.output,
+        steps=work.counts,
+        part=part,
+        **sizes,
+    )
+    total = len(work.variants) * len(work.paintings) * len(work.photos) * len(set(work.counts))
+    for number, cell in enumerate(noting(measured, work.output, sys.argv[1:], where, scale=scale), 1):
+        line = f"{cell.variant}, {cell.painting}, {cell.photo}, {cell.steps} steps: {cell.total:.2f}"
+        display.update("measuring", min(1.0, number / total), line)
+    compared = [path for path in work.paintings if path in work.compared]
+    others = benchmark.measure_references(
+        work.references, compared, work.photos, loss_network, work.output, part=part, **sizes
+    )
+    failures = []
+    total = len(compared) * len(work.references) * len(work.photos)
+    for number, found in enumerate(others, 1):
+        if isinstance(found, benchmark.Failure):
+            failures.append(found)
+        display.update("measuring references", min(1.0, number / total))
+    return failures
 
 
 def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, Tensor]) -> str:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from metastyle.cli.comparison import failures, makers, read_pairs
-from metastyle.cli.inputs import check_number
-from metastyle.cli.options import Common, Whole
-from metastyle.cli.output import Display, Speaker, complain
+from metastyle.cli.options import Common, Count, SquareSize
+from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
 
 if TYPE_CHECKING:
     from metastyle.bench.pictures import Painted
@@ -22,16 +21,16 @@ def grid(
     content: Annotated[Path, Parameter(metavar="DIR|PHOTO")],
     style: Annotated[Path, Parameter(metavar="DIR|PAINTING")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
-    photos: Whole = 4,
-    paintings: Whole = 4,
-    size: Whole = 512,
-    style_size: Whole = 512,
+    photos: Count = 4,
+    paintings: Count = 4,
+    size: SquareSize = 512,
+    style_size: SquareSize = 512,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/grid"),
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
-    """Show the systems side by side: the post's Figure 1, of your pictures.
+) -> Outcome:
+    """Show the systems side by side: the paper's Figure 1, of your pictures.
 
     A row for each photograph in the style of a painting, a column for each system.
     What is painted is kept: the same command goes on where it stopped. A system
@@ -56,8 +55,6 @@ def grid(
         output: Folder for grid.png and the pictures.
         device: auto, cpu, cuda or cuda:N.
     """
-    check_number("--size", size, 64, 4096)
-
     from metastyle.bench import pictures
     from metastyle.bench.provenance import noting
     from metastyle.core.device import pick_device
@@ -79,11 +76,11 @@ def grid(
     shown = pictures.grid(painted, squares, styles)
     save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
     errors = failures((one.method, one.error) for one in painted)
-    code = 1 if errors else 0
-    speaker = Speaker(common.json, common.quiet)
-    outputs = [{"output": output / "grid.png"}]
-    speaker.document({"command": "bench grid", "outputs": outputs, "errors": errors, "exit_code": code})
-    for error in errors:
-        complain(f"{error['method']}: {error['error']}")
-    speaker.line(str(output / "grid.png"))
-    return code
+    return Outcome(
+        "bench grid",
+        outputs=[{"output": output / "grid.png"}],
+        errors=errors,
+        lines=[str(output / "grid.png")],
+        problems=[f"{error['method']}: {error['error']}" for error in errors],
+        code=SOME_FAILED if errors else DONE,
+    )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge, Le
 from cyclopts import Parameter
 
 from metastyle.cli.comparison import failures, makers, read_pairs
 from metastyle.cli.extras import needs
-from metastyle.cli.inputs import check_number
-from metastyle.cli.options import Common, Whole
-from metastyle.cli.output import Display, Speaker, complain
+from metastyle.cli.options import Common, Count, SquareSize, Whole
+from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metastyle.bench.motion import Clip
+    from metastyle.bench.participants import Maker
+    from metastyle.bench.quality import Film, Quality
 
 
 def quality(
@@ -21,16 +29,16 @@ def quality(
     style: Annotated[Path, Parameter(metavar="DIR")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
     sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
-    photos: Whole = 8,
-    paintings: Whole = 6,
-    size: Whole = 384,
-    style_size: Whole = 512,
-    reduce: Whole = 1,
+    photos: Count = 8,
+    paintings: Count = 6,
+    size: Annotated[Whole, Ge(176), Le(2048)] = 384,
+    style_size: SquareSize = 512,
+    reduce: Annotated[Whole, Ge(1), Le(64)] = 1,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/quality"),
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome:
     """Measure how good the eight systems' pictures are, and show them side by side.
 
     Losses under VGG-16 and VGG-19, structure kept, the loss relative to Gatys'
@@ -63,67 +71,84 @@ def quality(
         output: Folder for quality.json, films.json, quality.md, grid.png and the pictures.
         device: auto, cpu, cuda or cuda:N.
     """
-    check_number("--size", size, 176, 2048)
-    check_number("--reduce", reduce, 1, 64)
     with needs("bench", "bench quality"):
         import torchmetrics  # noqa: F401
 
     from metastyle.bench.motion import read_sequence
-    from metastyle.bench.pictures import Painted, grid, picture_path
-    from metastyle.bench.provenance import noting
-    from metastyle.bench.quality import Film, Quality, measure, table
+    from metastyle.bench.quality import Film, Quality, table
     from metastyle.bench.table import write_markdown
-    from metastyle.core.device import pick_device
-    from metastyle.images.encode import save_picture
-    from metastyle.images.picture import Picture
-    from metastyle.systems.vgg19 import Encoder
-    from metastyle.weights.vgg16 import load_loss_network
 
-    methods = makers(method, weights)
-    where = pick_device(device)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
     scale = {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
     clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
-    cells: list[Quality] = []
-    films: list[Film] = []
     with Display(common.quiet) as display:
-        loss_network = load_loss_network(progress=display.download).to(where)
-        encoder = Encoder.load(progress=display.download).to(where)
-        total = len(methods) * len(styles) * (len(squares) + len(clips))
-        found = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
-        for number, cell in enumerate(noting(found, output, sys.argv[1:], where, scale=scale), 1):
-            if isinstance(cell, Quality):
-                cells.append(cell)
-                what = cell.photo
-            else:
-                films.append(cell)
-                what = cell.clip
-            display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {what}")
+        found = _measure(makers(method, weights), styles, squares, clips, output, device, scale, display)
+    cells = [cell for cell in found if isinstance(cell, Quality)]
+    films = [film for film in found if isinstance(film, Film)]
     written = (
         f"{table(cells, films)}\n\nPhotographs: {scale['photographs']}; paintings: {scale['paintings']}."
     )
     write_markdown(output / "quality.md", written)
+    _write_grid(cells, squares, styles, output)
+    errors = failures((one.method, one.error) for one in found)
+    names = ("quality.json", *(["films.json"] if clips else []), "quality.md", "grid.png")
+    return Outcome(
+        "bench quality",
+        outputs=[{"output": output / name} for name in names],
+        errors=errors,
+        lines=[written],
+        problems=[f"{error['method']}: {error['error']}" for error in errors],
+        code=SOME_FAILED if errors else DONE,
+    )
+
+
+def _measure(
+    methods: Mapping[str, Maker],
+    styles: dict[str, Tensor],
+    squares: dict[str, Tensor],
+    clips: list[Clip],
+    output: Path,
+    device: str,
+    scale: dict[str, str],
+    display: Display,
+) -> list[Quality | Film]:
+    """Everything that is measured, with progress."""
+    from metastyle.bench.provenance import noting
+    from metastyle.bench.quality import Quality, measure
+    from metastyle.core.device import pick_device
+    from metastyle.systems.vgg19 import Encoder
+    from metastyle.weights.vgg16 import load_loss_network
+
+    where = pick_device(device)
+    loss_network = load_loss_network(progress=display.download).to(where)
+    encoder = Encoder.load(progress=display.download).to(where)
+    total = len(methods) * len(styles) * (len(squares) + len(clips))
+    measured = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
+    found: list[Quality | Film] = []
+    for cell in noting(measured, output, sys.argv[1:], where, scale=scale):
+        found.append(cell)
+        what = cell.photo if isinstance(cell, Quality) else cell.clip
+        display.update("measuring", len(found) / total, f"{cell.name}, {cell.painting}, {what}")
+    return found
+
+
+def _write_grid(
+    cells: list[Quality], squares: dict[str, Tensor], styles: dict[str, Tensor], output: Path
+) -> None:
+    from metastyle.bench.pictures import Painted, grid, picture_path
+    from metastyle.images.encode import save_picture
+    from metastyle.images.picture import Picture
+
     painted = [
         Painted(
-            c.method,
-            c.name,
-            c.styles,
-            c.painting,
-            c.photo,
-            picture_path(output, c.method, c.painting, c.photo),
-            c.error,
+            cell.method,
+            cell.name,
+            cell.styles,
+            cell.painting,
+            cell.photo,
+            picture_path(output, cell.method, cell.painting, cell.photo),
+            cell.error,
         )
-        for c in cells
+        for cell in cells
     ]
-    shown = grid(painted, squares, styles)
-    save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
-    errors = failures([*((c.method, c.error) for c in cells), *((f.method, f.error) for f in films)])
-    code = 1 if errors else 0
-    speaker = Speaker(common.json, common.quiet)
-    names = ("quality.json", *(["films.json"] if clips else []), "quality.md", "grid.png")
-    outputs = [{"output": output / name} for name in names]
-    speaker.document({"command": "bench quality", "outputs": outputs, "errors": errors, "exit_code": code})
-    speaker.line(written)
-    for error in errors:
-        complain(f"{error['method']}: {error['error']}")
-    return code
+    save_picture(Picture(pixels=grid(painted, squares, styles)), output / "grid.png", overwrite=True)

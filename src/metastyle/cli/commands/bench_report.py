@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common
-from metastyle.cli.output import Speaker
+from metastyle.cli.output import Outcome
 
 
 def report(
@@ -17,7 +17,7 @@ def report(
     /,
     *,
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome:
     """Put what the other benchmarks measured on one page, with plots.
 
     Reads speed/, quality/, adaptation/ and grid/ of a folder, those it has,
@@ -38,8 +38,5 @@ def report(
     from metastyle.bench import report as benchmark
 
     written = benchmark.write(folder, benchmark.read(folder))
-    speaker = Speaker(common.json, common.quiet)
     outputs = [{"output": path} for path in written]
-    speaker.document({"command": "bench report", "outputs": outputs, "errors": [], "exit_code": 0})
-    speaker.line(str(written[0]))
-    return 0
+    return Outcome("bench report", outputs=outputs, lines=[str(written[0])])

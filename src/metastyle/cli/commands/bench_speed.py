@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from annotated_types import Ge, Le
 from cyclopts import Parameter
 
 from metastyle.cli.comparison import makers
-from metastyle.cli.inputs import check_is_file, check_number
-from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.output import Display, Speaker
+from metastyle.cli.inputs import check_is_file
+from metastyle.cli.options import FLAG, Common, SquareSize, Whole
+from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
 from metastyle.errors import MetastyleError
 
 
@@ -20,14 +21,14 @@ def speed(
     content: Annotated[Path, Parameter(metavar="PHOTO")],
     style: Annotated[Path, Parameter(metavar="PAINTING")],
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
-    size: Annotated[list[int] | None, Parameter(metavar="PIXELS", negative_iterable="")] = None,
-    rounds: Whole = 5,
+    size: Annotated[list[SquareSize] | None, Parameter(metavar="PIXELS", negative_iterable="")] = None,
+    rounds: Annotated[Whole, Ge(1), Le(1000)] = 5,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/speed"),
     overwrite: Annotated[bool, FLAG] = False,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome:
     """Time the eight systems side by side: preparation, repainting, memory.
 
     A system whose weights are missing, or that runs out of memory, says so in its
@@ -49,15 +50,12 @@ def speed(
         rounds: How often each repaints; the median counts.
         weights: Folder of weights that train-baseline made; looked into before the package.
         output: Folder for speed.json and speed.md.
-        overwrite: Replace results that lie there.
+        overwrite: Replace results that exist there.
         device: auto, cpu, cuda or cuda:N.
     """
     check_is_file(content)
     check_is_file(style)
-    check_number("--rounds", rounds, 1, 1000)
     sizes = size or [256, 512]
-    for side in sizes:
-        check_number("--size", side, 64, 4096)
     if (output / "speed.json").exists() and not overwrite:
         raise MetastyleError(f"{output / 'speed.json'} exists: add --overwrite, or choose another -o")
 
@@ -86,9 +84,6 @@ def speed(
     write_rows(output / "speed.json", rows)
     write_markdown(output / "speed.md", written)
     errors = [{"method": r.method, "size": r.size, "error": r.error} for r in rows if r.error]
-    speaker = Speaker(common.json, common.quiet)
-    code = 1 if errors else 0
     outputs = [{"output": output / name} for name in ("speed.json", "speed.md")]
-    speaker.document({"command": "bench speed", "outputs": outputs, "errors": errors, "exit_code": code})
-    speaker.line(written)
-    return code
+    code = SOME_FAILED if errors else DONE
+    return Outcome("bench speed", outputs=outputs, errors=errors, lines=[written], code=code)

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+from annotated_types import Ge, Le
 from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.output import Display, Speaker
+from metastyle.cli.output import Display, Outcome
 from metastyle.errors import MetastyleError
 
 
@@ -20,11 +21,11 @@ def stillness(
     sequence: Annotated[list[Path] | None, Parameter(metavar="DIR", negative_iterable="")] = None,
     picture: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
     painting: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
-    reduce: Whole = 1,
-    rounds: Whole = 7,
+    reduce: Annotated[Whole, Ge(1), Le(64)] = 1,
+    rounds: Annotated[Whole, Ge(0), Le(1000)] = 7,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/stillness"),
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome:
     """Measure how still stylized films are, along their true motion.
 
     A table of warping errors for several ways to take statistics, with and
@@ -55,8 +56,6 @@ def stillness(
     from metastyle.bench.table import read_rows, write_markdown
     from metastyle.images.decode import open_picture
 
-    if reduce < 1 or rounds < 0:
-        raise MetastyleError(f"--reduce {reduce} --rounds {rounds}: at least 1 and 0")
     if picture is not None and len(picture) != 2:
         raise MetastyleError(f"--picture is given {len(picture)} times: two pictures make the films, or none")
     clips = [motion.read_sequence(folder, reduce=reduce) for folder in sequence or []]
@@ -84,9 +83,5 @@ def stillness(
             display.update("timing", 1.0)
     written = benchmark.table(rows, speeds)
     write_markdown(output / "table.md", written)
-    speaker = Speaker(common.json, common.quiet)
-    names = ("results.json", *(["speeds.json"] if speeds else []), "table.md")
-    outputs = [{"output": output / name} for name in names]
-    speaker.document({"command": "bench", "outputs": outputs, "errors": [], "exit_code": 0})
-    speaker.line(written)
-    return 0
+    outputs = [{"output": output / name} for name in ("results.json", "table.md")]
+    return Outcome("bench stillness", outputs=outputs, lines=[written])

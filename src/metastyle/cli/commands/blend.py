@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.inputs import STYLE_SUFFIX, check_is_file, check_number, check_output, check_picture_output
+from metastyle.cli.inputs import STYLE_SUFFIX, check_is_file, check_output, check_picture_output
 from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.output import Display, Speaker
-from metastyle.cli.styles import read_parts, weights_of
+from metastyle.cli.output import Display, Outcome
+from metastyle.cli.styles import Part, read_parts, weights_of
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -26,16 +27,16 @@ def blend(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="PATH")],
-    strip: Annotated[Whole | None, Parameter(metavar="COUNT")] = None,
+    strip: Annotated[Whole, Parameter(metavar="COUNT"), Ge(2), Le(50)] | None = None,
     photo: Annotated[Path | None, Parameter(metavar="PHOTO")] = None,
     overwrite: Annotated[bool, FLAG] = False,
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
-    """Mix styles into a new one: a weighted mean of what was learned.
+) -> Outcome:
+    """Blend styles into a new one: a weighted mean of their parameters.
 
-    Weights are shares; they need not add up to 1. Without any, all count the same.
-    With --strip, the way from one style to another is shown instead, as one
-    picture of a photograph in so many steps.
+    Weights are relative and need not add up to 1; without weights, all count the
+    same. With --strip, a picture shows a photograph on the way from one style to
+    another instead.
 
     For example:
 
@@ -46,44 +47,49 @@ def blend(
     Args:
         styles: Built-in styles, or files made by 'metastyle adapt', each with its weight.
         output: The new style file; with --strip, the picture.
-        strip: So many pictures on the way from the first style to the second.
-        photo: The photograph of the strip.
+        strip: Number of pictures on the way from the first style to the second.
+        photo: The photograph that the strip shows.
         overwrite: Replace the output if it exists.
     """
     parts = read_parts(styles)
+    _check(parts, output, strip, photo, overwrite=overwrite)
+
+    from metastyle import api
+
+    loaded = [api.load(part.path) for part in parts]
+    if strip is not None and photo is not None:
+        _write_strip(loaded[0], loaded[1], strip, photo, output, overwrite=overwrite, quiet=common.quiet)
+        line = f"{output}  {strip} pictures from {loaded[0].painting} to {loaded[1].painting}"
+        return Outcome("blend", outputs=[{"output": output}], lines=[line])
+    blended = api.blend(loaded, weights_of(parts))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    blended.save(output, overwrite=overwrite)
+    return Outcome(
+        "blend",
+        outputs=[{"output": output}],
+        details={"style": {"painting": blended.painting}},
+        lines=[f"{output}  {blended.painting}"],
+    )
+
+
+def _check(
+    parts: list[Part], output: Path, strip: int | None, photo: Path | None, *, overwrite: bool
+) -> None:
     for part in parts:
         if not part.is_style_file:
             raise MetastyleError(f"{part.path}: give a style file: 'metastyle adapt' makes one of a painting")
     if (strip is None) != (photo is None):
         raise MetastyleError("--strip and --photo go together: how many pictures, and of which photograph")
     if strip is not None:
-        check_number("--strip", strip, 2, 50)
         if len(parts) != 2 or weights_of(parts):
             raise MetastyleError("--strip goes from one style to another: give two, without weights")
         check_picture_output(output, overwrite=overwrite)
-    elif output.suffix.lower() != STYLE_SUFFIX:
-        raise MetastyleError(f"{output}: a style file's name ends in {STYLE_SUFFIX}")
-    check_output(output, overwrite=overwrite)
+    else:
+        if output.suffix.lower() != STYLE_SUFFIX:
+            raise MetastyleError(f"{output}: a style file's name ends in {STYLE_SUFFIX}")
+        check_output(output, overwrite=overwrite)
     if photo is not None:
         check_is_file(photo)
-
-    from metastyle import api
-
-    loaded = [api.load(part.path) for part in parts]
-    document: dict[str, Any] = {"command": "blend", "outputs": [{"output": output}]}
-    if strip is not None and photo is not None:
-        _write_strip(loaded[0], loaded[1], strip, photo, output, overwrite=overwrite, quiet=common.quiet)
-        sentence = f"{output}  {strip} pictures from {loaded[0].painting} to {loaded[1].painting}"
-    else:
-        mix = api.blend(loaded, weights_of(parts))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        mix.save(output, overwrite=overwrite)
-        sentence = f"{output}  {mix.painting}"
-        document["style"] = {"painting": mix.painting}
-    speaker = Speaker(common.json, common.quiet)
-    speaker.document(document | {"errors": [], "exit_code": 0})
-    speaker.line(sentence)
-    return 0
 
 
 def _write_strip(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from metastyle.cli.options import Common
-from metastyle.cli.output import Display, Speaker, seconds
+from metastyle.cli.output import Display, Outcome, seconds
 
 
 def doctor(
@@ -15,8 +15,8 @@ def doctor(
     device: str = "auto",
     measure: Annotated[bool, Parameter(negative="--no-measure", show_default=False)] = True,
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
-    """What this machine offers, and how fast it learns and repaints, measured.
+) -> Outcome:
+    """Describe this machine, and measure how fast it adapts and repaints.
 
     Takes about 15 seconds; needs no network and no weights.
 
@@ -28,30 +28,29 @@ def doctor(
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps.
-        measure: Measure times; --no-measure skips that.
+        measure: Measure times; --no-measure skips this.
     """
-    from metastyle.cli import machine
+    from metastyle.cli.commands import machine
 
-    speaker = Speaker(common.json, common.quiet)
-    found = machine.describe(device)
-    for name, value in found.items():
-        speaker.line(f"{name.replace('_', ' '):<16}{_text(value)}")
-    document: dict[str, Any] = {"command": "doctor"} | found
+    details = machine.describe(device)
+    lines = [f"{name.replace('_', ' '):<16}{_text(value)}" for name, value in details.items()]
     if measure:
         with Display(common.quiet) as display:
-            times = machine.measure(device, display.share("measuring"))
-        document["measured"] = times
-        speaker.line()
-        speaker.line("measured just now, on random weights (the arithmetic is the same)")
-        steps = f"{times['adaptation_steps']} steps of {seconds(times['step_seconds'])}"
-        speaker.line(
-            f"  learning a painting       {seconds(times['adaptation_seconds'])}"
-            f"  ({seconds(times['setup_seconds'])} to prepare, then {steps})"
-        )
-        speaker.line(f"  repainting 512 x 512      {seconds(times['picture_512_seconds'])}")
-        speaker.line(f"  repainting 12 megapixels  {seconds(times['picture_12mp_seconds'])}  (extrapolated)")
-    speaker.document(document | {"errors": [], "exit_code": 0})
-    return 0
+            details["measured"] = machine.measure(device, display.share("measuring"))
+        lines += _times(details["measured"])
+    return Outcome("doctor", details=details, lines=lines)
+
+
+def _times(times: dict[str, Any]) -> list[str]:
+    steps = f"{times['adaptation_steps']} steps of {seconds(times['step_seconds'])}"
+    return [
+        "",
+        "measured just now, on random weights (the arithmetic is the same)",
+        f"  adapting to a painting    {seconds(times['adaptation_seconds'])}"
+        f"  ({seconds(times['setup_seconds'])} to prepare, then {steps})",
+        f"  repainting 512 x 512      {seconds(times['picture_512_seconds'])}",
+        f"  repainting 12 megapixels  {seconds(times['picture_12mp_seconds'])}  (extrapolated)",
+    ]
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.inputs import PIPE, check_is_file, check_output
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.output import Speaker
+from metastyle.cli.output import Outcome
 from metastyle.errors import MetastyleError
 
 _SUFFIX = ".onnx"
@@ -22,7 +22,7 @@ def export(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], metavar="MODEL")] = None,
     overwrite: Annotated[bool, FLAG] = False,
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome:
     """Write a style as an ONNX model, for other programs and for browsers.
 
     The model takes pictures of any size: RGB in [0, 1], (batch, 3, height, width).
@@ -48,13 +48,9 @@ def export(
     from metastyle import api
     from metastyle.rendering.onnx import export_onnx
 
-    learned = api.load(style)
+    loaded = api.load(style)
     out.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"painting": learned.painting, "painting_sha256": learned.painting_sha256}
-    export_onnx(learned.network(), out, overwrite=overwrite, metadata=metadata)
+    metadata = {"painting": loaded.painting, "painting_sha256": loaded.painting_sha256}
+    export_onnx(loaded.network(), out, overwrite=overwrite, metadata=metadata)
     size = out.stat().st_size
-    speaker = Speaker(common.json, common.quiet)
-    document = {"command": "export", "outputs": [{"output": out, "bytes": size}]}
-    speaker.document(document | {"errors": [], "exit_code": 0})
-    speaker.line(f"{out}  {size / 1e6:.1f} MB")
-    return 0
+    return Outcome("export", outputs=[{"output": out, "bytes": size}], lines=[f"{out}  {size / 1e6:.1f} MB"])

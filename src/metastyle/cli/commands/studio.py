@@ -29,7 +29,7 @@ def studio(
     """Open a page where a painting becomes a filter.
 
     Drop a painting and a photograph: the photograph appears painted at once and
-    gets better while the painting is learned. Only this machine can reach the
+    gets better during the adaptation. Only this machine can reach the
     page, unless another host is given; then its address contains a token.
 
     For example:
@@ -95,8 +95,12 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise MetastyleError(
             f"cannot listen at {host}:{port} ({error.strerror or error}): choose another --port or --host"

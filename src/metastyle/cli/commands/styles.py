@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.inputs import WRITABLE, check_is_file, check_output
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.output import Display, Speaker
+from metastyle.cli.output import Display, Outcome
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def styles(
     overwrite: Annotated[bool, FLAG] = False,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome:
     """List the built-in styles, or show them on a photograph.
 
-    Every name can be given to --style at once, without any download.
+    Each name can be given to --style; nothing has to be downloaded.
 
     For example:
 
@@ -44,10 +44,33 @@ def styles(
 
     Args:
         gallery: Write a page (.html) or a sheet (.jpg, .png) with the photograph in every style.
-        photo: The photograph to show; without it, one that comes with the program.
+        photo: The photograph to show; without it, one that is included with the program.
         overwrite: Replace the gallery if it exists.
         device: auto, cpu, cuda, cuda:N or mps.
     """
+    _check(gallery, photo, overwrite=overwrite)
+    from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
+
+    found = artworks()
+    details = {"styles": [_record(artwork) for artwork in found]}
+    if gallery is None:
+        width = max(len(artwork.name) for artwork in found)
+        return Outcome(
+            "styles", details=details, lines=[f"{one.name:<{width}}  {_caption(one)}" for one in found]
+        )
+    pictures = _repaint_all(found, photo or PHOTOGRAPH, device, common.quiet)
+    gallery.parent.mkdir(parents=True, exist_ok=True)
+    write = _write_page if gallery.suffix.lower() == ".html" else _write_sheet
+    write(gallery, pictures, found, overwrite=overwrite)
+    return Outcome(
+        "styles",
+        outputs=[{"output": gallery}],
+        details=details,
+        lines=[f"{gallery}  {len(found)} styles"],
+    )
+
+
+def _check(gallery: Path | None, photo: Path | None, *, overwrite: bool) -> None:
     if gallery is not None:
         check_output(gallery, overwrite=overwrite)
         if gallery.suffix.lower() not in (".html", *WRITABLE):
@@ -57,35 +80,16 @@ def styles(
     if photo is not None:
         check_is_file(photo)
 
-    from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
 
-    found = artworks()
-    speaker = Speaker(common.json, common.quiet)
-    document: dict[str, Any] = {"command": "styles", "outputs": [], "errors": [], "exit_code": 0}
-    document["styles"] = [
-        {
-            "name": a.name,
-            "title": a.title,
-            "artist": a.artist,
-            "year": a.year,
-            "terms": a.terms,
-            "bytes": a.size,
-        }
-        for a in found
-    ]
-    if gallery is None:
-        width = max(len(a.name) for a in found)
-        for a in found:
-            speaker.line(f"{a.name:<{width}}  {_caption(a)}")
-    else:
-        pictures = _repaint_all(found, photo or PHOTOGRAPH, device, common.quiet)
-        gallery.parent.mkdir(parents=True, exist_ok=True)
-        write = _write_page if gallery.suffix.lower() == ".html" else _write_sheet
-        write(gallery, pictures, found, overwrite=overwrite)
-        document["outputs"] = [{"output": gallery}]
-        speaker.line(f"{gallery}  {len(found)} styles")
-    speaker.document(document)
-    return 0
+def _record(artwork: Artwork) -> dict[str, Any]:
+    return {
+        "name": artwork.name,
+        "title": artwork.title,
+        "artist": artwork.artist,
+        "year": artwork.year,
+        "terms": artwork.terms,
+        "bytes": artwork.size,
+    }
 
 
 def _repaint_all(found: list[Artwork], photo: Path, device: str, quiet: bool) -> list[Picture]:

@@ -10,24 +10,35 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.adaptation import Taught, obtain
+from metastyle.cli.adaptation import Adapter, Prepared
 from metastyle.cli.contents import frames
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import (
     PIPE,
     check_is_file,
-    check_look,
-    check_number,
     check_output,
     check_picture_output,
     is_folder,
     is_pipe,
 )
-from metastyle.cli.options import FLAG, Bytes, Common, Learning, Sources, Time, Whole
+from metastyle.cli.options import (
+    FLAG,
+    Brush,
+    Common,
+    Learning,
+    Memory,
+    Pixels,
+    Sources,
+    Strength,
+    Time,
+    Whole,
+)
 from metastyle.cli.output import INTERRUPTED, Display, Speaker, StopRequest, complain, explain, seconds
 from metastyle.cli.styles import mixture_name, read_parts
+from metastyle.core.settings import Grain
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -49,21 +60,21 @@ def video(
         list[str], Parameter(name=["--style", "-s"], metavar="STYLE[:WEIGHT]", negative_iterable="")
     ],
     output: Annotated[str | None, Parameter(name=["--output", "-o"], metavar="FILE")] = None,
-    size: Annotated[Whole | None, Parameter(metavar="PIXELS")] = None,
+    size: Annotated[Pixels, Ge(16), Le(MAX_SIZE)] | None = None,
     from_: Annotated[Time | None, Parameter(name="--from")] = None,
     to: Time | None = None,
     preview: Time | None = None,
-    fps: float | None = None,
-    strength: float = 1.0,
-    brush: float | None = None,
-    grain: float | None = None,
+    fps: Annotated[float, Ge(0.1), Le(1000)] | None = None,
+    strength: Strength = 1.0,
+    brush: Brush | None = None,
+    grain: Grain | None = None,
     keep_color: Annotated[bool, FLAG] = False,
-    smoothing: float = 0.5,
+    smoothing: Annotated[float, Ge(0), Le(0.9)] = 0.5,
     frame_by_frame: Annotated[bool, FLAG] = False,
     codec: str | None = None,
     quality: Whole | None = None,
     overwrite: Annotated[bool, FLAG] = False,
-    max_memory: Bytes | None = None,
+    max_memory: Memory | None = None,
     device: str = "auto",
     learning: Learning = Learning(),  # noqa: B008 (frozen)
     sources: Sources = Sources(),  # noqa: B008
@@ -109,13 +120,10 @@ def video(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
-    check_look(size, MAX_SIZE, strength, brush, grain)
-    check_number("--smoothing", smoothing, 0, 0.9)
     if from_ is not None and to is not None and to <= from_:
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
     if is_pipe(clip) or output == str(PIPE):
         raise MetastyleError("films are read from files and written to files: a pipe is neither")
-    check_number("--fps", fps, 0.1, 1000)
     parts = read_parts(style)
     settings = learning.settings(device)
     look: dict[str, Any] = {"strength": strength, "brush": brush, "grain": grain, "keep_color": keep_color}
@@ -125,9 +133,7 @@ def video(
         from metastyle.films.clip import open_clip
         from metastyle.films.encode import choose_encoding
         from metastyle.films.sequence import as_film, is_sequence, name_of
-        from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
-        check_number("--max-memory", max_memory, SMALLEST_BUDGET, float("inf"))
         film, called = clip, clip
         if is_sequence(clip):
             called = name_of(clip).with_name(name_of(clip).name + BY_DEFAULT)
@@ -153,7 +159,7 @@ def video(
         if preview is not None:
             check_picture_output(out, overwrite=overwrite)
             with Display(common.quiet) as display:
-                taught = obtain(parts, learning, sources, device, display, own)
+                taught = Adapter(settings, sources, device, display).prepare(parts, own)
                 painter = _painter(taught, device=device, max_memory=max_memory, **look, frame_by_frame=True)
                 out.parent.mkdir(parents=True, exist_ok=True)
                 record = _preview(opened, preview, out, painter, size, overwrite=overwrite)
@@ -169,7 +175,7 @@ def video(
             StopRequest() as stop,
             claimed(segments_folder(out), "making this film"),  # before anything is learned for it
         ):
-            taught = obtain(parts, learning, sources, device, display, own)
+            taught = Adapter(settings, sources, device, display).prepare(parts, own)
             _announce(opened, size, display)
             from metastyle.films.job import FilmJob
 
@@ -193,12 +199,12 @@ def video(
 
 
 def _painter(
-    taught: Taught,
+    taught: Prepared,
     *,
     device: str,
     max_memory: int | None,
     strength: float,
-    brush: float | None,
+    brush: Brush | None,
     grain: float | None,
     keep_color: bool,
     smoothing: float = 0.0,
@@ -281,7 +287,7 @@ def _preview(
     return {"clip": clip.path, "width": width, "height": height, "at": clip.seconds_at(frame.pts)}
 
 
-def _conclude(record: dict[str, Any], taught: Taught, speaker: Speaker, started: float) -> int:
+def _conclude(record: dict[str, Any], taught: Prepared, speaker: Speaker, started: float) -> int:
     interrupted, problem = record.pop("interrupted", False), record.pop("problem", None)
     kept = record.pop("kept", None)
     took = round(time.perf_counter() - started, 3)
@@ -367,7 +373,7 @@ def _beside(clip: Clip, called: Path, style: str, preview: float | None) -> Path
     return called.with_name(stem + suffix)
 
 
-def _digest(taught: Taught, strength: float) -> str:
+def _digest(taught: Prepared, strength: float) -> str:
     """Of the numbers that the film is painted with."""
     digest = hashlib.blake2b(digest_size=16)
     for name, values in sorted(taught.style.network(max(1.0, strength)).state_dict().items()):

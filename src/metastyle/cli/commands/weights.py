@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.output import Display, Speaker, complain
+from metastyle.cli.output import DONE, SOME_FAILED, USAGE, Display, Outcome
 from metastyle.errors import MetastyleError
+
+if TYPE_CHECKING:
+    from metastyle.weights.inventory import WeightFileState
 
 
 def weights(
@@ -14,21 +17,21 @@ def weights(
     fetch: Annotated[bool, FLAG] = False,
     verify: Annotated[bool, FLAG] = False,
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
-    """Which weight files the program uses, and their state on this machine.
+) -> Outcome:
+    """List the weight files that the program uses, and their state on this machine.
 
-    They are fetched by themselves when they are first needed. Each is read in
-    full and compared with its checksum before it is shown.
+    They are fetched automatically when they are first needed. Each is read in
+    full and compared with its checksum before it is listed.
 
     For example:
 
         metastyle weights
         metastyle weights --fetch     # now, to be offline later
-        metastyle weights --verify    # exit code 1 unless all are here and whole
+        metastyle weights --verify    # exit code 1 unless all are here
 
     Args:
-        fetch: Fetch what is missing, replace what is damaged.
-        verify: Exit code 1 unless every file is here and whole.
+        fetch: Fetch what is missing, and replace what is damaged.
+        verify: Exit with code 1 unless every file is here and undamaged.
     """
     from metastyle.weights import inventory
 
@@ -44,36 +47,35 @@ def weights(
     unusable = [one for one in found if one.state in ("missing", "damaged")]
     if verify:
         errors += [one.problem or f"{one.path}: missing" for one in unusable]
-    code = 2 if fetch and errors else 1 if errors else 0
-    speaker = Speaker(common.json, common.quiet)
-    speaker.document(
-        {
-            "command": "weights",
-            "weights": [
-                {
-                    "name": one.file.name,
-                    "state": one.state,
-                    "what": one.file.what,
-                    "origin": one.file.origin,
-                    "license": one.file.license,
-                    "path": one.path,
-                    "bytes": one.bytes,
-                    "problem": one.problem,
-                }
-                for one in found
-            ],
-            "errors": errors,
-            "exit_code": code,
-        }
+    return Outcome(
+        "weights",
+        errors=errors,
+        details={"weights": [_record(one) for one in found]},
+        lines=[line for one in found for line in _lines(one)],
+        problems=errors,
+        code=USAGE if fetch and errors else SOME_FAILED if errors else DONE,
     )
-    for one in found:
-        size = f"{one.bytes / 1e6:.1f} MB" if one.bytes else "-"
-        speaker.line(f"{one.file.name:<18}{one.state:<10}{size:>9}   {one.path}")
-        speaker.line(f"    {one.file.what}")
-        speaker.line(f"    origin:  {one.file.origin}")
-        speaker.line(f"    license: {one.file.license}")
-        if one.problem:
-            speaker.line(f"    problem: {one.problem}")
-    for problem in errors:
-        complain(problem)
-    return code
+
+
+def _record(one: WeightFileState) -> dict[str, Any]:
+    return {
+        "name": one.file.name,
+        "state": one.state,
+        "what": one.file.what,
+        "origin": one.file.origin,
+        "license": one.file.license,
+        "path": one.path,
+        "bytes": one.bytes,
+        "problem": one.problem,
+    }
+
+
+def _lines(one: WeightFileState) -> list[str]:
+    size = f"{one.bytes / 1e6:.1f} MB" if one.bytes else "-"
+    return [
+        f"{one.file.name:<18}{one.state:<10}{size:>9}   {one.path}",
+        f"    {one.file.what}",
+        f"    origin:  {one.file.origin}",
+        f"    license: {one.file.license}",
+        *([f"    problem: {one.problem}"] if one.problem else []),
+    ]

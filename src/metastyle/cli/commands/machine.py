@@ -60,7 +60,7 @@ def describe(device: str = "auto") -> dict[str, Any]:
 def measure(device: str = "auto", progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
     """Seconds for the default adaptation, for 512 x 512 pixels and for 12 megapixels (extrapolated).
 
-    Runs some steps and one picture for real, on random weights: the arithmetic is the same. The first of
+    Runs a few steps and one picture for real, on random weights: the arithmetic is the same. The first of
     each is not counted. Bounded by time, so that a slow machine measures fewer steps.
     """
     settings = default_settings(pick_device(device))
