@@ -512,7 +512,8 @@ export class Studio {
   /** Every style on the photograph, small, whenever there is nothing else to do. */
   private async paintThumbnails(): Promise<void> {
     const run = ++this.thumbnailRun;
-    for (const style of this.styles) {
+    const chosen = (style: StyleInfo) => (this.mix.some((one) => one.style === style.id) ? 0 : 1);
+    for (const style of [...this.styles].sort((a, b) => chosen(a) - chosen(b))) {
       if (this.looping || run !== this.thumbnailRun || this.job) return;
       if (this.thumbnails.has(style.id) || !this.photo) continue;
       const photo = this.photo;
