@@ -15,6 +15,7 @@ objective has the plain networks.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -48,8 +49,8 @@ def quick_loss_network(network: LossNetwork) -> LossNetwork:
 class _QuickNetwork(TransformationNetwork):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(_normalized(self.down1_norm, _from_few_channels(self.down1, x)), inplace=True)
-        x = F.relu(_normalized(self.down2_norm, self.down2(x)), inplace=True)
-        x = F.relu(_normalized(self.down3_norm, self.down3(x)), inplace=True)
+        x = F.relu(_normalized(self.down2_norm, _halved(self.down2, x)), inplace=True)
+        x = F.relu(_normalized(self.down3_norm, _halved(self.down3, x)), inplace=True)
         for block in self.residuals:
             assert isinstance(block, Residual)
             h = F.relu(_normalized(block.norm1, _many_channels(block.conv1, x)), inplace=True)
@@ -91,6 +92,10 @@ def _many_channels(layer: Conv, x: Tensor) -> Tensor:
     return winograd.convolve(x, winograd.transform_kernels(layer.weight), layer.bias)
 
 
+def _halved(layer: Conv, x: Tensor) -> Tensor:
+    return _convolution(F.pad(x, (1, 1, 1, 1), mode="reflect"), layer.weight, layer.stride[0])
+
+
 def _doubled(layer: Conv, x: Tensor) -> Tensor:
     """Nearest-neighbour doubling, then the layer."""
     # Even results see the pixels (left, own, own), odd ones (own, own, right).
@@ -119,40 +124,48 @@ def _to_few_channels(layer: Conv, x: Tensor) -> Tensor:
     return summed + layer.bias[:, None, None]
 
 
-def _convolution(x: Tensor, weight: Tensor) -> Tensor:
-    result: Tensor = _Convolution.apply(x, weight)  # type: ignore[no-untyped-call]
+def _convolution(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+    result: Tensor = _Convolution.apply(x, weight, stride)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Convolution(Function):
-    """Convolution without padding or stride whose kernels' gradient is one matrix product for each place."""
+    """Convolution without padding whose kernels' gradient is one matrix product for each of their places."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last))
+        ctx.stride = stride
+        return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last), stride=stride)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        by_x, by_weight = ctx.needs_input_grad
+        by_x, by_weight, _ = ctx.needs_input_grad
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        x_gradient = F.conv_transpose2d(gradient, weight) if by_x else None
-        return x_gradient, _weight_gradient(x, gradient, weight.shape) if by_weight else None
+        x_gradient = weight_gradient = None
+        if by_x:
+            reached = [
+                (n - 1) * ctx.stride + k for n, k in zip(gradient.shape[2:], weight.shape[2:], strict=True)
+            ]
+            unread = [n - used for n, used in zip(x.shape[2:], reached, strict=True)]
+            x_gradient = F.conv_transpose2d(gradient, weight, stride=ctx.stride, output_padding=unread)
+        if by_weight:
+            weight_gradient = _weight_gradient(x, gradient, weight.shape, ctx.stride)
+        return x_gradient, weight_gradient, None
 
 
-def _weight_gradient(x: Tensor, gradient: Tensor, shape: torch.Size) -> Tensor:
+def _weight_gradient(x: Tensor, gradient: Tensor, shape: torch.Size, stride: int) -> Tensor:
     """The gradient (K, C, rows, columns) of kernels, of sources (B, C, H, W) and results' gradients."""
     rows, columns = shape[2:]
-    width = x.shape[3]
-    # In a gradient as wide as the source, zeros beyond, a result and its source are a fixed step apart.
-    wide = F.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, columns - 1, 0, rows - 1)).flatten(0, 2)
-    sources = x.permute(0, 2, 3, 1).flatten(0, 2)
+    height, width = (stride * n for n in gradient.shape[2:])
+    results = gradient.permute(0, 2, 3, 1).flatten(0, 2).mT
     places = []
-    for step in (row * width + column for row in range(rows) for column in range(columns)):
-        places.append(wide[: len(wide) - step].mT @ sources[step:])
+    for i, j in itertools.product(range(rows), range(columns)):
+        source = x[:, :, i : i + height : stride, j : j + width : stride]
+        places.append(results @ source.permute(0, 2, 3, 1).reshape(results.shape[1], -1))
     return torch.stack(places, dim=-1).view(shape)
 
 
