@@ -37,8 +37,9 @@ fix: .venv/dev ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/dev ## write again the pages that are generated
+docs: .venv/dev ## write the generated pages again
 	$(BIN)/python scripts/make_cli_docs.py
+	$(BIN)/python scripts/make_api_docs.py
 
 examples: .venv/metastyle ## draw the example paintings and photographs again
 	$(BIN)/python examples/draw.py

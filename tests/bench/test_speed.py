@@ -95,7 +95,7 @@ def test_the_posts_times_stand_beside_ours_as_ratios() -> None:
     assert published_ratio("Mine", 256) == published_ratio("AdaIN-mine", 256) == ""
     rows = [Speed("a", "Johnson et al.", 512, 0.5, 0.4, 0.6, 3), Speed("b", "AdaIN", 512, 1.0, 1.0, 1.0, 3)]
     head, _, one, other = table(rows).splitlines()
-    assert head.count("post's ratio") == 1
+    assert head.count("paper's ratio") == 1
     assert "| 1.00 | 1.00 |" in one and "| 2.00 | 2.19 |" in other
 
 

@@ -116,7 +116,7 @@ def unique_names(named: Mapping[str, str]) -> dict[str, str]:
 
 
 def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> Pixels:
-    """The post's Figure 1: a row for each (photograph, painting), a column for each system; (H, W, 3) uint8.
+    """The paper's Figure 1: a row for each (photograph, painting), a column for each system; (H, W, 3) uint8.
 
     Row i shows photograph i in the style of painting i; the shorter list is gone through again. What could
     not be painted stays empty.

@@ -156,7 +156,7 @@ def _speed_note(found: Findings) -> str:
     spread = f"{rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"{rounds[0] if rounds else 0}"
     return (
         f"Systems in turns in one process; median of {spread} rounds, fastest and slowest in brackets. "
-        "*ratio* is to Johnson et al., *post's ratio* that of the post's Table 1. *preparation* is "
+        "*ratio* is to Johnson et al., *paper's ratio* that of the paper's Table 1. *preparation* is "
         "what one style costs once: adapting, training, encoding. *memory* is what the process took "
         "beyond what it held already: where freed memory was used again, the figure is too low."
     )

@@ -33,7 +33,7 @@ PUBLISHED = {
     "Style-Swap": (0.2679, 1.0890),
     "MetaStyle": (0.0047, 0.0145),
 }
-"""The post's Table 1: seconds for 256 x 256 and for 512 x 512, on the authors' GPU."""
+"""The paper's Table 1: seconds for 256 x 256 and for 512 x 512, on the authors' GPU."""
 PATIENCE = 60.0
 """Seconds after which a system is not asked for another round at a size."""
 _LOOK_EVERY = 0.004
@@ -145,13 +145,13 @@ def measure(
 def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
     """Markdown: seconds, their ratio to ``reference`` where that is there, and what a style costs.
 
-    Beside our ratios at 256 and 512 stand those of the post's own times: figures of different machines
+    Beside our ratios at 256 and 512 stand those of the paper's own times: figures of different machines
     compare as ratios only.
     """
     sizes = sorted({row.size for row in rows})
     head = ["system", "parameters", "styles", "preparation"]
     for size in sizes:
-        head += [f"{size}²", f"ratio {size}²", *(["post's ratio"] if size in (256, 512) else [])]
+        head += [f"{size}²", f"ratio {size}²", *(["paper's ratio"] if size in (256, 512) else [])]
         head += [f"memory {size}²"]
     lines = []
     base: dict[int, float | None] = {}
@@ -198,7 +198,7 @@ def _times(row: Speed) -> str:
 
 
 def published_ratio(name: str, size: int, reference: str = "Johnson et al.") -> str:
-    """The post's ratio to ``reference`` at 256 or 512, as the table writes it; empty where it has none."""
+    """The paper's ratio to ``reference`` at 256 or 512, as the table writes it; empty where it has none."""
     which = (256, 512).index(size)
     own = PUBLISHED.get(name.split(",")[0])
     return "" if own is None else times(own[which] / PUBLISHED[reference][which])
