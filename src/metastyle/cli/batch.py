@@ -104,7 +104,7 @@ class Batch:
             writing.result()
 
     def _progress(self, what: str, first: int, group: list[Job], count: int) -> Callable[[float], None]:
-        name = "photograph" if group[0].photo == PIPE else group[0].photo.name
+        name = "photograph" if group[-1].photo == PIPE else group[-1].photo.name
         return lambda share: self.display.update(what, (first + share * len(group)) / count, name)
 
     def _write(self, painted: list[Painted], look: str, overwrite: bool) -> None:
