@@ -20,13 +20,13 @@ from torch import Tensor
 from metastyle.core import parameters as arithmetic
 from metastyle.core.adaptation import Adaptation, AdaptationStep
 from metastyle.core.device import pick_device
-from metastyle.core.settings import AdaptationSettings, Effort, StyleKind, default_settings
+from metastyle.core.settings import FEATHER, AdaptationSettings, Effort, StyleKind, default_settings
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.images import color
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, pixel_digest, spread
 from metastyle.images.convert import to_tensor
-from metastyle.images.masks import FEATHER, Mask, fit_mask, lay_over
+from metastyle.images.masks import Mask, fit_mask, lay_over
 from metastyle.images.picture import Picture, resize
 from metastyle.images.picture_like import PictureLike, read_photos, read_picture, repaint_alike
 from metastyle.images.transparency import alpha_mask, visible_painting

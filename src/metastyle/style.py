@@ -18,7 +18,7 @@ from torch import Tensor
 from metastyle.core.initialization import Parameters
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.parameters import checked_parameters, full_parameters, strengthen
-from metastyle.core.settings import LARGEST_GRAIN, StyleKind
+from metastyle.core.settings import LARGEST_GRAIN, STRONGEST, StyleKind
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.images import color
@@ -34,9 +34,6 @@ Curve: TypeAlias = tuple[tuple[int, float, float, float], ...]
 """(step, total loss, content loss, style loss) of every step taken; the last two are weighted."""
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
-
-STRONGEST = 2.0
-"""The largest strength."""
 
 Alike = TypeVar("Alike", NDArray[Any], Tensor, Image.Image, Picture, list[Any])
 """Kinds of pictures that come back as they were given."""

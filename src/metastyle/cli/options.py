@@ -86,8 +86,6 @@ Pixels = Annotated[Whole, Parameter(metavar="PIXELS")]
 Size = Annotated[Pixels, Ge(16), Le(100_000)]
 SquareSize = Annotated[Whole, Ge(64), Le(4096)]
 Count = Annotated[Whole, Ge(1), Le(10_000)]
-Strength = Annotated[float, Ge(0), Le(2)]
-Brush = Annotated[float, Ge(0.25), Le(8)]
 
 
 def parse_time(text: str) -> float:

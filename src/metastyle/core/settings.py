@@ -35,6 +35,11 @@ LARGEST_GRAIN = 2.0
 """Largest amount of grain; 1 is the amount that the shipped model was trained with."""
 LARGEST_RANK = 64
 """Largest rank of low-rank changes."""
+STRONGEST = 2.0
+"""The largest strength."""
+SMALLEST_BRUSH, LARGEST_BRUSH = 0.25, 8.0
+FEATHER, LARGEST_FEATHER = 0.01, 0.5
+"""Default and largest softness of a mask's edges: deviation of a Gaussian, as a share of the long edge."""
 SMALLEST_BUDGET = 1_000_000
 """Fewest bytes of working memory that a picture can be rendered in."""
 
@@ -44,6 +49,9 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Weight = Annotated[float, Ge(0)]
 Grain = Annotated[float, Ge(0), Le(LARGEST_GRAIN)]
+Strength = Annotated[float, Ge(0), Le(STRONGEST)]
+Brush = Annotated[float, Ge(SMALLEST_BRUSH), Le(LARGEST_BRUSH)]
+Feather = Annotated[float, Ge(0), Le(LARGEST_FEATHER)]
 
 
 class SettingError(MetastyleError):

@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from metastyle.core.settings import FEATHER, LARGEST_FEATHER
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, eight_bits
-
-FEATHER = 0.01
-"""Softness of a mask's edge by default: deviation of a Gaussian, as a share of the picture's long edge."""
 
 _PROPORTIONS = 0.02  # how far the sides' ratio of mask and picture may differ: rounding of reduced sizes
 _ROWS = 128
@@ -26,8 +24,10 @@ def fit_mask(mask: Picture, height: int, width: int, *, feather: float = FEATHER
     Raises:
         MetastyleError: other proportions than the picture's, or ``feather`` outside 0 to 0.5.
     """
-    if not 0 <= feather <= 0.5:
-        raise MetastyleError(f"feather is {feather}: use 0 (as drawn) to 0.5 of the picture's long edge")
+    if not 0 <= feather <= LARGEST_FEATHER:
+        raise MetastyleError(
+            f"feather is {feather}: use 0 (as drawn) to {LARGEST_FEATHER:g} of the picture's long edge"
+        )
     rows, columns = mask.pixels.shape[:2]
     if abs(columns * height / (rows * width) - 1) > _PROPORTIONS:
         raise MetastyleError(

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from metastyle.core.settings import LARGEST_BRUSH, SMALLEST_BRUSH
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, resize
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
 WORKING_EDGE = 1024
 """Long edge of the picture on which strokes of brush 1 are as large as the network paints them."""
-SMALLEST_BRUSH, LARGEST_BRUSH = 0.25, 8.0
 
 _SHORTEST = 64
 _ROWS = 256

@@ -11,20 +11,18 @@ from cyclopts import Parameter
 from metastyle.cli.inputs import parse_shard
 from metastyle.cli.options import (
     FLAG,
-    Brush,
     Common,
     Count,
     Learning,
     Memory,
     Size,
     Sources,
-    Strength,
     Whole,
 )
 from metastyle.cli.output import Outcome
 from metastyle.cli.repaint import Request, repaint
 from metastyle.cli.styles import read_masks, read_parts
-from metastyle.core.settings import Grain
+from metastyle.core.settings import FEATHER, Brush, Feather, Grain, Strength
 
 
 def stylize(
@@ -42,7 +40,7 @@ def stylize(
     keep_color: Annotated[bool, FLAG] = False,
     match_color: Annotated[bool, FLAG] = False,
     mask: Annotated[list[str], Parameter(metavar="MASK=STYLE", negative_iterable="")] = [],  # noqa: B006 (never changed)
-    feather: Annotated[float, Ge(0), Le(0.5)] = 0.01,
+    feather: Feather = FEATHER,
     overwrite: Annotated[bool, FLAG] = False,
     watch: Annotated[bool, FLAG] = False,
     shard: Annotated[str | None, Parameter(metavar="I/N")] = None,

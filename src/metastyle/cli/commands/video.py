@@ -26,19 +26,17 @@ from metastyle.cli.inputs import (
 )
 from metastyle.cli.options import (
     FLAG,
-    Brush,
     Common,
     Learning,
     Memory,
     Pixels,
     Sources,
-    Strength,
     Time,
     Whole,
 )
 from metastyle.cli.output import INTERRUPTED, Display, Speaker, StopRequest, complain, explain, seconds
 from metastyle.cli.styles import mixture_name, read_parts
-from metastyle.core.settings import Grain
+from metastyle.core.settings import Brush, Grain, Strength
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
