@@ -160,7 +160,7 @@ def test_commands_are_kept_without_places(tmp_path: Path) -> None:
     commands = [run["command"] for run in provenance.read(out)]
     assert commands == ["metastyle bench x --method 'a b=1/2' -o o", "metastyle bench x 'my weights'"]
     assert "thread" in provenance.read(out)[0]["machine"]
-    provenance.note(out, ["bench", "y"], cpu, anew=True)
+    provenance.note(out, ["bench", "y"], cpu, replace=True)
     assert [run["command"] for run in provenance.read(out)] == ["metastyle bench y"]
     assert provenance.read(tmp_path / "nowhere") == []
 

@@ -118,7 +118,7 @@ def test_numbers_of_another_range_are_refused(dtype: str, least: float, most: fl
         lambda: pictures_from_array(array),
         lambda: pictures_from_tensor(torch.from_numpy(array.transpose(2, 0, 1))),
     ):
-        with pytest.raises(MetastyleError, match=r"lie in \[0, 1\]|not finite") as caught:
+        with pytest.raises(MetastyleError, match=r"be in \[0, 1\]|not finite") as caught:
             refuse()
         assert "\n" not in str(caught.value)
 

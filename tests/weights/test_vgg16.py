@@ -133,7 +133,7 @@ def test_weights_that_cannot_be_kept_are_used(loss_network, tmp_path, monkeypatc
         assert all(torch.equal(p, tensors[name]) for name, p in found.named_parameters())
     (line,) = caplog.messages
     assert "will not be cached" in line and str(tmp_path / "file") in line
-    with pytest.raises(MetastyleError, match="fetched, but cannot be kept"):
+    with pytest.raises(MetastyleError, match="downloaded, but cannot be kept"):
         inventory.fetch("vgg16", cache_dir=tmp_path / "file" / "cache")
 
 

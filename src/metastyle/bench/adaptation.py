@@ -1,14 +1,14 @@
-"""How well a painting is learned: loss on whole photographs at real size against adaptation steps.
+"""How good an adaptation is: loss on whole photographs at real size against adaptation steps.
 
 One scale for every figure: photographs with a long edge of 384 pixels, the painting with one of 512, and the
-loss with alpha = 1 and beta = 1e5, whatever an adaptation learned with. Gram matrices depend on scale, so
+loss with alpha = 1 and beta = 1e5, whatever an adaptation used. Gram matrices depend on scale, so
 figures of other sizes do not compare.
 
 A variant is a start, a source of contents and settings; each is adapted to each painting and then measured.
-Where the rate falls, every number of steps is a run of its own, because a user who asks for ten steps gets
-ten steps' schedule; where it is constant, one run is measured along its way. References are other systems on
-the same pictures. Finished cells and their pictures are kept, so an interrupted measurement goes on where it
-stopped, and several processes can each do some of the paintings.
+Where the learning rate falls, every number of steps is a run of its own, because a user who asks for ten
+steps gets the schedule of ten steps; where it is constant, one run is measured at several steps. References
+are other systems on the same pictures. Finished cells and their pictures are kept, so an interrupted
+measurement resumes, and several processes can each measure a few of the paintings.
 """
 
 from __future__ import annotations

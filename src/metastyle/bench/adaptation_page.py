@@ -158,8 +158,8 @@ def contact_sheet(
 ) -> Pixels:
     """A row for each painting and variant: photograph, painting, the variant after steps, and references.
 
-    Painting i is shown with photograph i; the list of photographs, (1, 3, H, W) in [0, 1], is gone through
-    again. What has not been measured stays empty. (H, W, 3) uint8.
+    Painting i is shown with photograph i; the photographs, (1, 3, H, W) in [0, 1], are reused
+    in turn. What has not been measured stays empty. (H, W, 3) uint8.
     """
     steps = _steps(cells)
     if len(steps) > len(SHOWN):

@@ -90,7 +90,7 @@ def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
     """A folder in Sintel's format: ``clean/`` or ``final/`` frames, ``flow/`` from each of them to the next.
 
     ``occlusions/`` and ``invalid/`` masks (white: not to be used) are honored where present; where no
-    occlusion mask is, pixels that other pixels come to lie upon are left out (``lands_alone``).
+    occlusion mask is, pixels that other pixels cover are left out (``lands_alone``).
     ``reduce``: frames and flow made smaller by this whole factor.
 
     Raises MetastyleError if there are no two frames, no flow, or sizes that differ.

@@ -1,7 +1,7 @@
 """Every system repaints every picture in every painting's style; results are kept as PNG files.
 
-What is there is not painted again, so that an interrupted comparison goes on where it stopped, and what is
-measured is what can be looked at. Weights are not looked into: after more training, use another folder.
+Pictures that exist are not painted again, so an interrupted comparison resumes, and what is measured can be
+looked at. Weights are not compared: after more training, use another folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from metastyle.systems.protocol import Stylize, System
 
 @dataclass(frozen=True)
 class Painted:
-    """One picture of one system: where it lies, or why it is not there."""
+    """One picture of one system: where it is, or why it is missing."""
 
     method: str
     name: str
@@ -52,8 +52,9 @@ def repaint(
 ) -> Iterator[Painted]:
     """Paint what is missing, and yield everything, method by method and painting by painting.
 
-    Paintings and photographs (1, 3, H, W) in [0, 1], by name. Pictures lie in
-    ``folder``/pictures/METHOD/PAINTING/PHOTO.png. A system that fails at a painting fails there alone.
+    Paintings and photographs (1, 3, H, W) in [0, 1], by name. Pictures are in
+    ``folder``/pictures/METHOD/PAINTING/PHOTO.png. A failure at one painting does not stop the
+    others.
 
     Raises:
         MetastyleError: ``folder`` holds pictures of other photographs or paintings of these names.
@@ -100,12 +101,12 @@ def apply(stylize: Stylize, photo: Tensor) -> Tensor:
 
 
 def sentence(error: Exception) -> str:
-    """What a cell says about a failure: one line, without the places of files."""
+    """What a cell says about a failure: one line, without the paths of files."""
     return re.sub(r"/(?:[^\s/:]+/)+", "", " ".join(str(error).split())) or type(error).__name__
 
 
 def picture_path(folder: Path, method: str, painting: str, photo: str) -> Path:
-    """Where a system's picture lies."""
+    """Where a system's picture is."""
     return folder / "pictures" / file_name(method) / painting / f"{photo}.png"
 
 
@@ -118,8 +119,8 @@ def unique_names(named: Mapping[str, str]) -> dict[str, str]:
 def grid(painted: Sequence[Painted], photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> Pixels:
     """The paper's Figure 1: a row for each (photograph, painting), a column for each system; (H, W, 3) uint8.
 
-    Row i shows photograph i in the style of painting i; the shorter list is gone through again. What could
-    not be painted stays empty.
+    Row i shows photograph i in the style of painting i; the shorter list is repeated. What could not be
+    painted stays empty.
     """
     names = unique_names({one.method: one.name for one in painted if not one.error})
     paths = {(one.method, one.painting, one.photo): one.path for one in painted if not one.error}

@@ -24,14 +24,14 @@ def note(
     device: torch.device,
     *,
     scale: Mapping[str, str] | None = None,
-    anew: bool = False,
+    replace: bool = False,
 ) -> None:
     """Write down how the figures in ``folder`` are made, beside what made those that are there already.
 
-    arguments: of the command line after ``metastyle``. Of paths only the names are kept: where things lie on
-    one machine is nobody's business.
+    arguments: of the command line after ``metastyle``. Of paths only the names are kept: where files are on
+    one machine is private.
     scale: sizes of photographs and paintings, in pixels: losses at other sizes do not compare.
-    anew: the figures replace the earlier ones.
+    replace: the results replace the earlier ones.
     """
     folder.mkdir(parents=True, exist_ok=True)  # before the command is read: it is a path in it, too
     run: dict[str, Any] = {
@@ -41,7 +41,7 @@ def note(
         "torch": torch.__version__,
         "metastyle": version("metastyle"),
     } | ({"scale": dict(scale)} if scale else {})
-    runs = [] if anew else [other for other in read(folder) if other != run]
+    runs = [] if replace else [other for other in read(folder) if other != run]
     text = json.dumps([*runs, run], indent=1, ensure_ascii=False) + "\n"
     write_bytes(folder / "about.json", text.encode(), overwrite=True)
 

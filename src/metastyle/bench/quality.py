@@ -1,7 +1,7 @@
-"""How good systems' pictures are, by losses that they were trained for and by others, and how still films.
+"""How good systems' pictures are, by losses that they were trained for and by others; how films flicker.
 
 Systems repaint photographs and the frames of films (``pictures``); what is measured is what was kept of that,
-in 8 bits. Results are kept, too: an interrupted measurement goes on where it stopped.
+in 8 bits. Results are kept, too, so an interrupted measurement resumes.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def measure(
     """Repaint and measure; yields a ``Quality`` for every photograph and a ``Film`` for every clip.
 
     Paintings (1, 3, H, W) and photographs (1, 3, H, W) with sides of at least 176, in [0, 1], by name.
-    Results lie in ``folder``: quality.json, films.json, and the pictures. The two networks lie on ``device``.
+    Results are in ``folder``: quality.json, films.json, and the pictures. The two networks are on ``device``.
 
     Raises:
         MetastyleError: ``folder`` holds results of other pictures, or two clips have one name.
@@ -221,9 +221,9 @@ def relative_losses(cells: Sequence[Quality]) -> dict[str, dict[tuple[str, str],
 def interval(values: Mapping[tuple[str, str], float], *, geometric: bool = False) -> str:
     """``mean (low–high)`` with a 95 % bootstrap interval of values by (painting, photograph or film).
 
-    Paintings and photographs are drawn anew, not pairs: pairs of one painting are alike. One painting or one
-    photograph says nothing about others, and then there is no interval. Where pairs are independent after
-    all, drawing both errs on the wide side.
+    Paintings and photographs are resampled, not pairs, because pairs of one painting are alike. With one
+    painting or one photograph there is no interval. Where pairs are independent after all, resampling both
+    errs on the wide side.
     """
     if not values:
         return ""

@@ -1,4 +1,4 @@
-"""How fast systems repaint, what a style costs before, and how much memory it takes: side by side.
+"""How fast systems repaint, what a style costs in advance, and how much memory it takes, side by side.
 
 All systems are prepared for one style, then repaint in turns in one process, so that a machine that slows
 down slows all of them. A system that fails fails alone, and its cell says why.
@@ -35,7 +35,7 @@ PUBLISHED = {
 }
 """The paper's Table 1: seconds for 256 x 256 and for 512 x 512, on the authors' GPU."""
 PATIENCE = 60.0
-"""Seconds after which a system is not asked for another round at a size."""
+"""Seconds after which a system gets no further round at a size."""
 _LOOK_EVERY = 0.004
 
 
@@ -145,8 +145,8 @@ def measure(
 def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
     """Markdown: seconds, their ratio to ``reference`` where that is there, and what a style costs.
 
-    Beside our ratios at 256 and 512 stand those of the paper's own times: figures of different machines
-    compare as ratios only.
+    Beside our ratios at 256 and 512 are those of the paper's own times, because times of different machines
+    compare only as ratios.
     """
     sizes = sorted({row.size for row in rows})
     head = ["system", "parameters", "styles", "preparation"]
@@ -238,7 +238,7 @@ def _wait(device: torch.device) -> None:
 
 @contextmanager
 def _watching(device: torch.device) -> Iterator[list[int]]:
-    """A list whose one number becomes the most memory that was taken meanwhile, beyond what was before."""
+    """A list whose one number becomes the peak memory of the block, beyond what was held before."""
     peak = [0]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -3,8 +3,8 @@
 The warping error of Lai et al., "Learning Blind Video Temporal Consistency" (ECCV 2018), with true optical
 flow in place of an estimate: a pixel's color in one frame against the color where it has gone in the next,
 over the pixels that are seen in both. The film itself has such an error (light changes, motion blurs), which
-stands beside it. Flicker of whole areas is measured apart, as *drift*: the same difference averaged over
-squares of 32 pixels first, so that strokes which merely move do not count.
+is listed with it. Flicker of whole areas is measured separately, as *drift*: the same difference, averaged
+over squares of 32 pixels first, so that strokes which merely move do not count.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Row:
     sharpness: float
     """Mean difference of horizontal neighbors, in levels."""
     departure: float
-    """Mean difference from each frame painted for itself, in levels."""
+    """Mean difference from frames that were painted independently, in levels."""
     film_error: float
     film_drift: float
 
@@ -180,7 +180,7 @@ def measure_speed(
     every = TemporalSettings().every
 
     def some(painter: TemporalPainter) -> Callable[[], float]:
-        """As many frames as lie between two measurements, so that one of them is in every round."""
+        """As many frames as there are between two measurements, so that every round has one."""
 
         def seconds() -> float:
             return _seconds(lambda: [painter(frame) for _ in range(every)]) / every

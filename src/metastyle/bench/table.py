@@ -36,7 +36,7 @@ class Table(Generic[Row]):
         """Read what is there.
 
         Args:
-            key: names of the fields of which no two rows agree in all.
+            key: names of the fields that identify a row together.
             others: files of other processes that measure for the same table.
             merge: write the rows of ``others`` to ``path``, too.
 

@@ -1,4 +1,4 @@
-"""Keeping the photograph's colors, before adapting or after, and mixtures of two pictures.
+"""Keeping the photograph's colors, before an adaptation or after rendering, and mixtures of two pictures.
 
 Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style Transfer" (2016), section 3:
 the luminance of the stylized picture with the photograph's color. They take luminance from YIQ; here the
@@ -66,8 +66,8 @@ def match_color(
     """The painting in the photograph's colors: with the mean and covariance of its sRGB values.
 
     Gatys, Bethge, Hertzmann, Shechtman (2016), section 4: x -> A x + b with A = S_C^(1/2) S_S^(-1/2), their
-    "image analogies" form with symmetric square roots. To be adapted to instead of the painting; then strokes
-    keep the photograph's colors. Both (H, W, 3), uint8 or uint16; the result is like the painting.
+    "image analogies" form with symmetric square roots. Adapted to instead of the painting, it gives
+    strokes in the photograph's colors. Both (H, W, 3), uint8 or uint16; the result is like the painting.
     Means and covariances are weighted by the alphas (H, W), so that what is hidden does not count.
     """
     x, wanted = (p.reshape(-1, 3) / np.float64(np.iinfo(p.dtype).max) for p in (painting, photo))
@@ -93,7 +93,7 @@ def _moments(
 
 
 def _root(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
-    """A symmetric positive matrix (3, 3) to a power; directions in which nothing varies are kept finite."""
+    """A symmetric positive matrix (3, 3) to a power; directions without variation stay finite."""
     values, vectors = np.linalg.eigh(covariance)
     root: NDArray[np.float64] = (vectors * np.maximum(values, 1e-5) ** power) @ vectors.T
     return root
@@ -116,7 +116,7 @@ def mix(content: Samples, stylized: Samples, strength: float) -> Samples:
 
 
 def check_strength(strength: float) -> None:
-    """Raise MetastyleError unless ``strength`` lies in 0 to 1."""
+    """Raise MetastyleError unless ``strength`` is from 0 to 1."""
     if not 0 <= strength <= 1:  # also refuses what is not a number
         raise MetastyleError(f"strength {strength} is out of range; give 0 (the photo) to 1 (the full style)")
 
@@ -148,7 +148,7 @@ def _linear(lab: _Floats) -> _Floats:
 
 
 def _into_gamut(lab: _Floats) -> _Floats:
-    """Linear sRGB in [0, 1] of (3, N) OKLab, with the greatest part of each color's chroma that fits."""
+    """Linear sRGB in [0, 1] of (3, N) OKLab, with as much of each color's chroma as fits."""
     linear = _linear(lab)
     outside = np.flatnonzero(~_in_gamut(linear))
     if len(outside):

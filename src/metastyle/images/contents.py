@@ -1,4 +1,4 @@
-"""What a painting is learned on: crops of photographs, procedural pictures, or both."""
+"""Contents, on which adaptation trains: crops of photographs, procedural pictures, or both."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from metastyle.images.picture import Picture, resize
 T = TypeVar("T")
 
 PROCEDURAL_SHARE = 0.25
-"""Of the contents, where a style is learned on what it will paint: it stays fit for other photographs."""
+"""Share of procedural pictures among the photographs of a call: it keeps the style fit for others."""
 MOST_PHOTOS = 12
-"""Photographs of a call that a painting is learned on; of more, evenly spread ones."""
+"""Photographs of a call that adaptation trains on at most; of more, evenly spaced ones are taken."""
 
 _ZOOM = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """Photographs to learn on, and procedural pictures among them; procedural ones alone by default."""
+    """What adaptation trains on: photographs and procedural pictures, or by default the latter alone."""
 
     read: Callable[[], Sequence[Picture]] = tuple
-    """The photographs; called once, and only if something has to be learned or told apart by them."""
+    """Returns the photographs. It is called at most once, and only when they are needed."""
     procedural: float = PROCEDURAL_SHARE
-    """Share of procedural pictures, 0 to 1; where there are no photographs, all are."""
+    """The share of procedural pictures, 0 to 1; without photographs, all are procedural."""
     place: str = ""
-    """Digest of where the photographs lie, if a style is to be remembered by that and not by them."""
+    """A digest of where the photographs are, if that and not their pixels identifies a cached style."""
     stand: str = ""
-    """Digest of what lies there now."""
+    """A digest of what is there now."""
     differing: str = ""
-    """For people: what a style that was learned on another ``stand`` was learned on."""
+    """For people: what a style with another ``stand`` was adapted on."""
 
     @cached_property
     def photos(self) -> tuple[Picture, ...]:
@@ -51,7 +51,7 @@ class Contents:
 
     @property
     def identity(self) -> str:
-        """Equal for contents on which a style need not be learned twice."""
+        """Equal for contents whose styles are interchangeable in the cache."""
         drawn = f"{self.procedural:g} of procedural {procedural.VERSION}"
         if self.place:
             return f"{self.place}, {drawn}"
@@ -60,7 +60,7 @@ class Contents:
         return f"{pixel_digest(self.photos)}, {drawn}" if self.procedural else pixel_digest(self.photos)
 
     def record(self) -> dict[str, Any]:
-        """For the settings of a style that is learned on them: digests, and no names."""
+        """What the settings of a style state about its contents: digests, and no names."""
         if not self.photos:
             return {"contents": "procedural"}
         about = {
@@ -72,7 +72,7 @@ class Contents:
         return {"contents": kind, "learned_on": about}
 
     def differs(self, settings: Mapping[str, Any]) -> bool:
-        """Whether a style with these ``settings`` was learned on something else that lay in this place."""
+        """Whether a style with these ``settings`` was adapted when something else was in this place."""
         about = settings.get("learned_on")
         return bool(self.place) and isinstance(about, Mapping) and about.get("stand") != self.stand
 
@@ -102,12 +102,12 @@ def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> T
 
 
 def shorter_side(size: int) -> int:
-    """Pixels along a photograph's shorter side of which crops of ``size`` pixels make use."""
+    """The shorter side in pixels above which a photograph gains nothing for crops of ``size`` pixels."""
     return _ZOOM * size
 
 
 def open_reduced(source: Path | BinaryIO, shorter: int) -> Picture:
-    """A photograph with a shorter side of at most ``shorter`` pixels, cheaply.
+    """Open a photograph with a shorter side of at most ``shorter`` pixels, cheaply.
 
     Raises:
         MetastyleError: it cannot be read.
@@ -127,7 +127,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 
 def opaque(photo: Picture) -> Picture:
-    """Fully transparent pixels in the mean color of the others: nobody sees what they hold."""
+    """The photograph with its fully transparent pixels in the mean color of the others."""
     if photo.alpha is None:
         return photo
     hidden = photo.alpha == 0

@@ -53,7 +53,7 @@ def from_tensor(tensor: Tensor, dtype: DTypeLike = np.uint8) -> Samples:
 def pictures_from_array(array: NDArray[Any]) -> list[Picture]:
     """The picture in (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or those in a batch of one of the last three.
 
-    Floating point becomes 16 bits; what overshoots [0, 1] by little is clipped. bool becomes 0 and 255.
+    Floating point becomes 16 bits; values slightly outside [0, 1] are clipped. bool becomes 0 and 255.
 
     Raises MetastyleError for another shape or type, for numbers that are not finite or clearly outside
     [0, 1], and for sides shorter than a picture's.
@@ -147,7 +147,7 @@ def _samples(array: NDArray[Any], kind: str) -> Samples:
         raise MetastyleError(f"{kind} with values that are not finite is no picture")
     if least < -_OVERSHOOT or most > 1 + _OVERSHOOT:
         raise MetastyleError(
-            f"floating point from {least:.4g} to {most:.4g} is no picture: it must lie in [0, 1]"
+            f"floating point from {least:.4g} to {most:.4g} is no picture: it must be in [0, 1]"
             " (divide 0 to 255 by 255, or give uint8)"
         )
     samples = np.empty(array.shape, np.uint16)

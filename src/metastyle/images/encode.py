@@ -15,7 +15,7 @@ from metastyle.images import profiles
 from metastyle.images.picture import ROWS, Picture, Samples, as_image, eight_bits, round_to
 
 # Qualities at which a difference from the pixels is not seen side by side at 100 %; color is not
-# subsampled (but by lossy WebP, which knows nothing else), because brush strokes are edges of color.
+# subsampled (except by lossy WebP, which always is), because brush strokes are edges of color.
 _FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 92, "method": 4},
@@ -54,8 +54,8 @@ def save_picture(
     the picture is laid on white. 16 bits are kept for gray pictures in PNG and TIFF, else rounded to 8.
     ``quality`` is 1 to 100; by default 95 for JPEG (4:4:4), 92 for WebP, 85 for AVIF (4:4:4).
 
-    The file is written beside and renamed. Raises MetastyleError for an existing file unless ``overwrite``,
-    an unknown extension, a missing or unwritable folder, a full disk; nothing is left behind then.
+    The file is written under another name and then renamed. Raises MetastyleError for an existing file unless
+    ``overwrite``, an unknown extension, a missing or unwritable folder, or a full disk; nothing is left behind.
     """
     path = Path(path)
     format_name = _format_of(path)

@@ -45,7 +45,7 @@ def fit_mask(mask: Picture, height: int, width: int, *, feather: float = FEATHER
 
 
 def lay_over(below: Samples, above: Samples, mask: Mask) -> Samples:
-    """``above`` where ``mask`` is 1, ``below`` where it is 0, their mean weighted by it between.
+    """``above`` where ``mask`` is 1, ``below`` where it is 0, and their weighted mean in between.
 
     Pictures (H, W, 3) of one size and type, uint8 or uint16; mask (H, W) in [0, 1].
     """

@@ -1,4 +1,4 @@
-"""What a result was made from, written into the result: it goes where the file goes.
+"""What a result was made from, written into the result itself, so that it stays with the file.
 
 The record is EXIF's ProcessingSoftware, which describes what was done to a picture; what the photograph's own
 file says (camera, author, Software) stays as it is. It holds three digests and no name. It is lost where a
@@ -34,7 +34,7 @@ class Origin:
     photo: str
     """Digest of the photograph's file, 32 hexadecimal digits."""
     place: str
-    """Digest of where the photograph lay: the same photograph, should its file have changed; 16 digits."""
+    """Digest of the photograph's path, which identifies it even after its file has changed; 16 digits."""
     look: str
     """Digest of style and options, 32 digits."""
 
@@ -52,7 +52,7 @@ def stamp(exif: bytes | None, origin: Origin) -> bytes:
 
 
 def read_origin(path: Path) -> Origin | None:
-    """The record in a picture's file; None without one, and for whatever cannot be read."""
+    """The record in a picture's file; None if there is none, or if the file cannot be read."""
     if path.suffix.lower() not in WRITABLE_SUFFIXES or not path.is_file():
         return None
     try:

@@ -101,7 +101,7 @@ def eight_bits(samples: Samples) -> NDArray[np.uint8]:
 
 
 def as_image(samples: Samples, mode: str) -> Image.Image:
-    """A Pillow image of ``mode`` from samples of 8 or 16 bits, of which 8 are taken."""
+    """A Pillow image of ``mode``, whose samples are reduced to 8 bits."""
     height, width = samples.shape[:2]
     return Image.frombytes(mode, (width, height), eight_bits(samples).tobytes())
 

@@ -1,8 +1,8 @@
-"""Contents without a data set: drawn pictures whose statistics and layout resemble those of photographs.
+"""Contents without a data set: procedural pictures whose statistics and layout resemble photographs.
 
 Occluding leaves of power-law sizes give the edges and the scale invariance of natural images (Lee, Mumford,
 Huang, "Occlusion Models for Natural Images", IJCV 2001), 1/f noise their textures (Ruderman, "The Statistics
-of Natural Images", 1994). What leaves lack is where a style shows its blotches, and is drawn around them:
+of Natural Images", 1994). What leaves lack is where styles show blotches, so it is drawn around them:
 walls and skies that are really flat, ground in perspective, hills in haze, rows of windows, rounded, shaded
 subjects of the size that people photograph, backgrounds out of focus, light from one side, nights with lamps.
 """

@@ -1,4 +1,4 @@
-"""Color profiles: from a picture's own colors to sRGB and back, with littleCMS through Pillow.
+"""ICC profiles: from a picture's own colors to sRGB and back, with littleCMS through Pillow.
 
 Color management works at 8 bits, all that Pillow hands to littleCMS. The intent is relative colorimetric
 with black-point compensation: in-gamut colors stay exact, and the darkest ink becomes black.

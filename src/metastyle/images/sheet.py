@@ -1,4 +1,4 @@
-"""Labeled sheets of pictures: before/style/after, contact sheets, strips."""
+"""Labeled contact sheets: before, style and after; strips; grids."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sheet(
 ) -> Pixels:
     """Rows of pictures (H, W, 3) uint8 as one, each fitted into ``cell`` pixels, its label above it.
 
-    Heights follow the tallest picture of each row; None leaves a place empty. ``labels`` mirrors ``rows``.
+    Each row is as high as its tallest picture; None leaves a cell empty. ``labels`` is shaped like ``rows``.
     """
     font = ImageFont.load_default(size=max(12, cell // 20))
     line = int(font.getbbox("Ag")[3]) + 6 if labels else 0

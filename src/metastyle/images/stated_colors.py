@@ -1,4 +1,4 @@
-"""Colors that a file states in words instead of an ICC profile, and their conversion to sRGB.
+"""Colors that a file states without an ICC profile, and their conversion to sRGB.
 
 Code points (ITU-T H.273: HEIC, AVIF, cICP in PNG), PNG's gAMA and cHRM, EXIF's and TIFF's tags. High dynamic
 range becomes standard as ITU-R BT.2408 relates them: reference white, 203 cd/m2, is white; brighter
@@ -71,7 +71,7 @@ def from_code_points(primaries: int, transfer: int) -> Stated | None:
 
 
 def from_info(info: Mapping[Any, Any]) -> Stated | None:
-    """From Pillow's notes on a PNG: its gAMA and cHRM, unless sRGB says that they need no heeding."""
+    """From Pillow's notes on a PNG: its gAMA and cHRM, unless an sRGB chunk overrides them."""
     if "srgb" in info:
         return None
     gamma, given = info.get("gamma"), info.get("chromaticity")
@@ -80,7 +80,7 @@ def from_info(info: Mapping[Any, Any]) -> Stated | None:
 
 
 def from_exif(exif: Image.Exif) -> Stated | None:
-    """Adobe RGB as cameras say it, or primaries that the tags list."""
+    """Adobe RGB as cameras state it, or the primaries in the tags."""
     camera, pointed = (exif.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.Interop))
     space = camera.get(_COLOR_SPACE)
     if space == 2 or (space != 1 and str(pointed.get(_INTEROP_INDEX, ""))[:3] == "R03"):
@@ -124,7 +124,7 @@ def _unless_srgb(
 
 
 def _curve(exponent: float | None) -> Literal["sRGB"] | float:
-    """2.2 is what files say whose writer means sRGB."""
+    """The exponent, or sRGB for about 2.2, which is what writers of sRGB files state."""
     sane = exponent is not None and 0.1 < exponent < 10
     return exponent if sane and exponent is not None and abs(exponent - 2.2) > 0.1 else "sRGB"
 
@@ -166,7 +166,7 @@ def _to_srgb_matrix(primaries: tuple[float, ...]) -> _Matrix:
 
 @cache
 def _light(transfer: Literal["sRGB", "PQ", "HLG"] | float, levels: int) -> NDArray[np.float32]:
-    """Light of each value; 1 is white. Of HLG, the scene's light, of which 1 is the brightest."""
+    """The light of each value, where 1 is white; for HLG, that of the scene, where 1 is the brightest."""
     if transfer == "sRGB":
         return srgb_to_linear(levels)
     v = np.arange(levels) / (levels - 1)

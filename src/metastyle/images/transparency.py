@@ -14,14 +14,14 @@ from metastyle.images.convert import from_tensor, to_tensor
 from metastyle.images.picture import Picture
 
 _LEAST_SHARE = 1 / 255
-"""Of opacity: colors that are less visible are as good as unknown."""
+"""Opacity below which colors count as unknown."""
 
 
 def visible_painting(picture: Picture) -> Picture:
     """A painting whose pixels do not depend on hidden colors; its alpha says how visible they are.
 
-    Every pixel is laid, by its alpha, over a smooth continuation of the visible ones, so that no edge appears
-    that nobody sees. Without alpha, or where all is opaque, the picture comes back without alpha, unchanged.
+    Every pixel is laid, by its alpha, over a smooth continuation of the visible ones, so that hidden colors
+    cause no edges. Without alpha, or where all is opaque, the picture comes back without alpha, unchanged.
 
     Raises MetastyleError if nothing is visible.
     """
@@ -31,7 +31,7 @@ def visible_painting(picture: Picture) -> Picture:
     assert mask is not None
     mask = mask * (mask > _LEAST_SHARE)
     if not bool((mask > 0).any()):
-        raise MetastyleError(f"{picture.name} is transparent everywhere: there is nothing to learn")
+        raise MetastyleError(f"{picture.name} is transparent everywhere: there is nothing to adapt to")
     colors = to_tensor(picture.pixels) * (mask > 0)
     filled = torch.lerp(_continued(colors, mask), colors, mask)
     top = np.iinfo(picture.alpha.dtype).max
@@ -48,7 +48,7 @@ def alpha_mask(picture: Picture) -> Tensor | None:
 
 
 def _continued(colors: Tensor, weight: Tensor) -> Tensor:
-    """Averages of ever larger squares where smaller ones know nothing ("pull-push", Gortler et al. 1996)."""
+    """Fill holes with averages of ever larger squares ("pull-push", Gortler et al. 1996)."""
     if bool((weight >= 1).all()) or max(weight.shape[2:]) == 1:
         return colors
     odd = (0, weight.shape[3] % 2, 0, weight.shape[2] % 2)

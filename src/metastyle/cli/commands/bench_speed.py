@@ -80,7 +80,7 @@ def speed(
             else:
                 display.update("measuring", min(1.0, count / steps), said)
     written = table(rows)
-    note(output, sys.argv[1:], where, anew=True)
+    note(output, sys.argv[1:], where, replace=True)
     write_rows(output / "speed.json", rows)
     write_markdown(output / "speed.md", written)
     errors = [{"method": r.method, "size": r.size, "error": r.error} for r in rows if r.error]

@@ -1,4 +1,4 @@
-"""Where AVIF and PNG keep their code points, which Pillow passes over."""
+"""The code points of AVIF and PNG, which Pillow ignores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def avif_code_points(stream: BinaryIO) -> Stated | None:
     """The colors in the nclx box of an AVIF's primary item; None without one, or if it is damaged."""
     try:
         return _primary_colors(_meta(stream))
-    except (struct.error, IndexError, KeyError, ValueError):  # damaged: the decoder shall say so
+    except (struct.error, IndexError, KeyError, ValueError):  # damaged: the decoder will report it
         return None
 
 

@@ -28,15 +28,15 @@ class Decoded:
     """(H, W), of the same type as the samples; not multiplied into them."""
     icc: bytes | None = None
     stated: Stated | None = None
-    """Its colors, where no profile but something else says that they are not sRGB."""
+    """Its colors, where something other than a profile states that they are not sRGB."""
     exif: bytes | None = None
     orientation: int = 1
     frames: int = 1
-    """Of an animation, of which this is the first; 1 of a picture, and of pages."""
+    """The number of frames of an animation, of which this is the first; 1 for pictures and for pages."""
     dpi: tuple[float, float] | None = None
 
     def with_code_points(self, stated: Stated | None) -> Decoded:
-        """With what a file's code points say: a profile says it better, but profiles know no HDR."""
+        """With the colors of a file's code points, unless it has a profile and is not HDR."""
         if stated is None or (self.icc is not None and not stated.hdr):
             return self
         return replace(self, icc=None, stated=stated)

@@ -1,4 +1,4 @@
-"""JPEG: where the picture ends in its file, which may hold a film after it or lack its last two bytes."""
+"""JPEG: where the picture ends in its file, which may be followed by a film or lack its last two bytes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None = No
 def _frame(data: bytes) -> tuple[int, list[bytes], bool]:
     """A picture's number of components, the headers of its scans, and whether it has an end.
 
-    What comes after that is not looked at.
+    What follows the end is ignored.
     """
     scans: list[bytes] = []
     components, at = 0, 2

@@ -1,4 +1,4 @@
-"""What a file says about its picture: profile, resolution, orientation, and EXIF fit to be written again."""
+"""What a file states about its picture: profile, resolution, orientation, and EXIF fit for writing."""
 
 from __future__ import annotations
 

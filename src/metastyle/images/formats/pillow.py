@@ -15,7 +15,7 @@ from metastyle.images.formats.metadata import metadata
 from metastyle.images.picture import Samples, check_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
-_PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # Pillow finds the four others by itself
+_PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # Pillow finds the other four automatically
 
 # Pillow has no mode for 16-bit color and keeps one byte of each sample. Asking a second time with the byte
 # order reversed gives the other byte, so the two together are the 16 bits of the file.
@@ -35,7 +35,7 @@ def read(
     formats: tuple[str, ...] = FORMATS,
     at_least: int | None = None,
 ) -> Decoded:
-    """Decode a seekable stream; sizes that are refused, and whatever Pillow raises, are raised.
+    """Decode a seekable stream; raises for sizes that are refused, and whatever Pillow raises.
 
     at_least: pixels along the shorter side that will do; a JPEG is then decoded at 1/2, 1/4 or 1/8 of it.
     """
@@ -86,7 +86,7 @@ def _frames(image: Image.Image) -> int:
 
 def _as_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its gray values do not lie between 0 and 65535; 8 or 16 bits are supported")
+        raise ValueError("its gray values are not all between 0 and 65535; 8 or 16 bits are supported")
     return values.astype(np.uint16)
 
 

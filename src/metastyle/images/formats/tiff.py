@@ -1,8 +1,8 @@
-"""TIFF, which leaves a writer many choices. Pillow reads the common ones; some others it reads wrongly.
+"""TIFF, which gives writers many choices. Pillow reads the common ones, and a few others wrongly.
 
-The tags are read first. What Pillow is known to decode rightly is left to it, pictures in separate planes
-become one gray picture a plane, and every other kind is refused by name. The kinds are tested against samples
-laid out as the specification says (TIFF 6.0, and its technical notes for JPEG).
+The tags are read first. What Pillow is known to decode correctly is left to it, pictures in separate planes
+are read as one gray picture per plane, and every other kind is refused by name. The kinds are tested with
+samples laid out as in the specification (TIFF 6.0, and its technical notes for JPEG).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHORT, _LONG, _UNDEFINED = 3, 4, 7
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
-_BITS_KNOWN = {  # of pictures whose samples lie together
+_BITS_KNOWN = {  # of pictures whose samples are interleaved
     _WHITE_IS_ZERO: (1, 2, 4, 8, 12, 16),
     _BLACK_IS_ZERO: (1, 2, 4, 8, 12, 16),
     _RGB: (8, 16),
@@ -93,7 +93,7 @@ class _Kind:
 
     @property
     def known(self) -> bool:
-        """Whether it is decoded rightly."""
+        """Whether it is decoded correctly."""
         colors = _COLORS.get(self.photometric)
         depth = self.bits[0] if self.bits else 0
         if colors is None or len(self.bits) < colors or set(self.bits) != {depth} or set(self.formats) != {1}:

@@ -1,4 +1,4 @@
-"""Which of a TIFF's pictures is meant: some begin with a thumbnail, and camera raws are none yet."""
+"""Which of a TIFF's pictures to read: some begin with a thumbnail, and camera raws need developing first."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Page:
 
     tags: Tags
     offset: int
-    """Where its directory lies."""
+    """The position of its directory in the file."""
 
     def as_first(self, stream: BinaryIO) -> BinaryIO:
         """A file whose first picture this is: the stream itself, or a copy in memory."""
@@ -63,7 +63,7 @@ class Page:
 
     @property
     def is_raw(self) -> bool:
-        """What a camera's sensor saw, which has to be developed."""
+        """Raw data of a camera's sensor, which has to be developed first."""
         return _DNG_VERSION in self.tags or self.tags.get(_PHOTOMETRIC) in (_COLOR_FILTERS, _LINEAR_RAW)
 
 
@@ -77,7 +77,7 @@ def is_camera_raw(head: bytes) -> bool:
 
 
 def camera_raw(name: str) -> MetastyleError:
-    """What there is to say about one."""
+    """The error for a camera raw."""
     return MetastyleError(
         f"{name} is a camera raw: develop it first (with the camera's software, darktable or RawTherapee) "
         "and give the JPEG or TIFF that comes out"
@@ -107,7 +107,9 @@ def _pages(stream: BinaryIO, name: str) -> Iterator[tuple[Page, list[Page]]]:
     stream.seek(0)
     header = stream.read(8)
     if header.startswith(b"MM\0+"):  # Pillow would take it for a smaller TIFF
-        raise MetastyleError(f"{name} is a BigTIFF of big-endian order, which is not supported: save it anew")
+        raise MetastyleError(
+            f"{name} is a BigTIFF of big-endian order, which is not supported: save it as a plain TIFF"
+        )
     if _is_big(header):
         header += stream.read(8)
     following = Tags(header).next
