@@ -54,8 +54,10 @@ def save_picture(
     the picture is laid on white. 16 bits are kept for gray pictures in PNG and TIFF, else rounded to 8.
     ``quality`` is 1 to 100; by default 95 for JPEG (4:4:4), 92 for WebP, 85 for AVIF (4:4:4).
 
-    The file is written under another name and then renamed. Raises MetastyleError for an existing file unless
-    ``overwrite``, an unknown extension, a missing or unwritable folder, or a full disk; nothing is left behind.
+    The file is written under another name and then renamed; a failure leaves nothing behind.
+
+    Raises MetastyleError for an existing file unless ``overwrite``, an unknown extension, a missing or
+    unwritable folder, and a full disk.
     """
     path = Path(path)
     format_name = _format_of(path)
