@@ -45,7 +45,7 @@ def quality(
     optimum, each with a 95 % interval; flicker on films; and a grid of pictures.
     Losses depend on scale: photographs of 384 pixels and paintings of 512 are the
     common one, and figures at other sizes do not compare.
-    What is painted and measured is kept: the same command goes on where it stopped.
+    What is painted and measured is kept, so the same command resumes.
     A system that fails says so, and the exit code is 1.
 
     For example:

@@ -29,7 +29,7 @@ def stillness(
     """Measure how still stylized films are, along their true motion.
 
     A table of warping errors for several ways to take statistics, with and
-    without smoothing, and of times; it goes on where it was interrupted.
+    without smoothing, and of times. An interrupted measurement resumes.
 
     For example:
 
