@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metastyle.api import adapt, blend, load, stylize
+    from metastyle.api import adapt, blend, film, load, stylize
     from metastyle.core.adaptation import AdaptationStep
     from metastyle.core.settings import AdaptationSettings
     from metastyle.errors import MetastyleError
@@ -29,6 +29,7 @@ _HOME = {
     "Style": "metastyle.style",
     "adapt": "metastyle.api",
     "blend": "metastyle.api",
+    "film": "metastyle.api",
     "load": "metastyle.api",
     "stylize": "metastyle.api",
     "train": "metastyle.training.meta",
@@ -41,6 +42,7 @@ __all__ = [
     "Style",
     "adapt",
     "blend",
+    "film",
     "load",
     "stylize",
     "train",

@@ -1,4 +1,4 @@
-"""The verbs of the package: ``adapt``, ``load``, ``blend`` and ``stylize``.
+"""The verbs of the package: ``adapt``, ``load``, ``blend``, ``stylize`` and ``film``.
 
 >>> style = metastyle.adapt("painting.jpg", steps=100)
 >>> picture = style.stylize("photo.jpg")
@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, Unpack, cast, overload
 
 from PIL import Image
 from torch import Tensor
@@ -38,6 +38,11 @@ from metastyle.weights.initialization import shipped_initialization
 from metastyle.weights.style_file import style_cache_path
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
+
+if TYPE_CHECKING:  # the extra ``video`` may not be installed
+    from metastyle.films.film import Film, Footage
+    from metastyle.films.progress import Progress
+    from metastyle.films.temporal import TemporalSettings
 
 StyleLike: TypeAlias = Style | PictureLike
 """A style, the path of a style file, the name of a built-in style, or a painting to adapt to first."""
@@ -304,6 +309,118 @@ def stylize(
         return render_regions(pictures, background, masked, feather, **options)
 
     return repaint_alike(picture, repaint)
+
+
+def film(
+    clip: str | Path,
+    style: StyleLike | Callable[[Footage], Style],
+    *,
+    out: str | Path | None = None,
+    style_name: str | None = None,
+    size: int | None = None,
+    begin: float | None = None,
+    end: float | None = None,
+    fps: float | None = None,
+    strength: float = 1.0,
+    brush: float | None = None,
+    grain: float | None = None,
+    keep_color: bool = False,
+    smoothing: float = 0.5,
+    temporal: TemporalSettings | None = None,
+    frame_by_frame: bool = False,
+    codec: str | None = None,
+    quality: int | None = None,
+    overwrite: bool = False,
+    max_memory: int | None = None,
+    device: str = "auto",
+    on_progress: Callable[[Progress], bool | None] | None = None,
+) -> Film:
+    """Repaint a film without flicker; its sound, subtitles, chapters and time stamps are kept.
+
+    A film that was interrupted, for whatever reason, is resumed by the same call: what is finished is in
+    OUT.parts beside it, and the film comes out as if nothing had happened. The extra ``video`` is needed.
+
+    Args:
+        clip: A film of any kind that FFmpeg reads, or its frames, PNG or JPEG: a folder, or FRAME%04d.png.
+        style: What ``stylize`` takes; a painting is adapted to first, on frames of the film. Or a function
+            that returns a style for a ``Footage``, whose ``contents`` are those frames; it is called when
+            everything else has been checked.
+        out: The path of the film (.mp4, .m4v, .mov, .mkv or .webm), or a folder; None writes CLIP-STYLE.mp4
+            beside the clip, or .mkv if only that holds the sound.
+        style_name: What the style is called in the name of the film; None is the name of its painting.
+        size: The long edge of the film in pixels; None keeps the clip's own size.
+        begin: The second of the clip at which the film begins.
+        end: The second of the clip before which it ends.
+        fps: Frames per second of a clip that is given as frames; None is 25.
+        strength: 0 is the clip, 1 the full style; up to 2, the style is exaggerated.
+        brush: The size of strokes relative to those on frames of 1024 pixels, 0.25 to 8.
+        grain: The amount of grain that the network sees in flat areas, 0 to 2; None is the amount that the
+            style was adapted with.
+        keep_color: Keep the clip's colors and take only light and dark from the style.
+        smoothing: The share of the frame before, moved along, in each frame, 0 to below 1.
+        temporal: How the statistics that normalize the frames follow the film; None is the default.
+        frame_by_frame: Paint every frame independently: sharper, but with flicker.
+        codec: "h264", "hevc", "vp9" or "av1"; None is what plays everywhere in the film's container.
+        quality: The constant rate factor; less is better and larger.
+        overwrite: Replace an existing film, and unfinished work that was made with other keywords.
+        max_memory: Bytes of working memory for one frame; larger ones are rendered in strips, exactly.
+        device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
+        on_progress: Called after every frame; if it returns False, the work stops there, and a playable film
+            of what is finished is left.
+
+    Returns:
+        The path of the film, whether it is complete, its size and speed, and what it lacks of the clip.
+
+    Raises:
+        MetastyleError: The clip or the style cannot be read, the film cannot be written, or a keyword is out
+            of range. ``FilmFailedError``, if painting failed halfway, states what is finished.
+    """
+    try:
+        from metastyle.films.film import FilmSettings, make_film
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        raise MetastyleError(
+            f"films need {error.name}, which is not installed: pip install 'metastyle[video]'"
+        ) from None
+
+    settings = FilmSettings(
+        size=size,
+        begin=begin,
+        end=end,
+        fps=fps,
+        strength=strength,
+        brush=brush,
+        grain=grain,
+        keep_color=keep_color,
+        smoothing=smoothing,
+        temporal=temporal,
+        frame_by_frame=frame_by_frame,
+        codec=codec,
+        quality=quality,
+        max_memory=max_memory,
+        device=device,
+    )
+
+    def adapted(footage: Footage) -> Style:
+        if not isinstance(style, Style) and callable(style):
+            return style(footage)
+        contents = footage.contents(default_settings(pick_device(device)).size)
+        result = as_style(style, contents=contents, device=device)
+        assert result is not None
+        return result
+
+    if style_name is None:
+        style_name = style.painting if isinstance(style, Style) else _name(cast(PictureLike, style))
+    return make_film(
+        Path(clip),
+        adapted,
+        settings,
+        out=out,
+        style_name=style_name,
+        overwrite=overwrite,
+        on_progress=on_progress,
+    )
 
 
 @own_surroundings()

@@ -266,7 +266,7 @@ class Style:
         Raises:
             MetastyleError: A keyword is out of range, or memory runs out.
         """
-        _check_strength(strength)
+        check_strength(strength)
         check_brush(brush)
         if size is not None:
             pictures = [resize(picture, size) for picture in pictures]
@@ -356,7 +356,7 @@ def check_base(style: Style, base: str) -> None:
         )
 
 
-def _check_strength(strength: float) -> None:
+def check_strength(strength: float) -> None:
     """Raise MetastyleError unless ``strength`` is from 0 to 2."""
     if not 0 <= strength <= STRONGEST:  # also refuses what is not a number
         raise MetastyleError(

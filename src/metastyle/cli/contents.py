@@ -14,7 +14,6 @@ from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from metastyle.cli.inputs import Piped
-    from metastyle.films.clip import Clip
     from metastyle.images.contents import Contents
     from metastyle.images.picture import Picture
 
@@ -100,29 +99,6 @@ def photographs(
         place=_digest(sorted(str(path.resolve()) for path in given)),
         stand=_digest(sorted(_name_and_size(path) for path in found)),
         differing="other photographs than these, of the same folders",
-    )
-
-
-def frames(given: Path, clip: Clip, begin: float | None, end: float | None, size: int) -> Contents:
-    """Frames of the stretch of a film that is repainted, as contents for crops of ``size`` pixels.
-
-    They are identified by the film's path and size, so that another stretch is painted in the same style; a
-    film that is ``given`` as a folder or a pattern of numbered pictures, by that alone.
-    """
-    from metastyle.films.frames import sample_frames
-    from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
-    from metastyle.images.picture import Picture
-
-    def read() -> list[Picture]:
-        shown = sample_frames(clip, MOST_PHOTOS, begin=begin, end=end, shorter=shorter_side(size))
-        return [Picture(frame.pixels, name=clip.path.name) for frame in shown]
-
-    return Contents(
-        read,
-        PROCEDURAL_SHARE,
-        place=_digest(["film", str(given.resolve()), given.stat().st_size if given.is_file() else 0]),
-        stand=_digest([begin, end]),
-        differing="another part of this film",
     )
 
 

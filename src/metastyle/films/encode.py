@@ -152,6 +152,8 @@ class SegmentWriter:
         self._packets: list[Any] = []
         self._end = 0
         codec = CODECS[encoding.codec]
+        if codec.encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors only
         crf = encoding.quality if encoding.quality is not None else codec.quality
         self._container = av.open(plain_name(path), "w", format="mp4")
         stream: Any = self._container.add_stream(

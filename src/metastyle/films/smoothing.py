@@ -28,6 +28,12 @@ TOLERANCE = 20.0
 """8-bit levels of difference between the moved frame and the new one at which trust has fallen to 1/e."""
 
 
+def check_smoothing(share: float) -> None:
+    """Raise MetastyleError unless ``share`` is from 0 to below 1."""
+    if not 0 <= share < 1:
+        raise MetastyleError(f"smoothing of {share}: it goes from 0 to below 1")
+
+
 def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """``values`` seen along ``flow``: the result at p is ``values`` at p + flow(p), bilinear.
 
@@ -78,8 +84,7 @@ class Smoother:
     """
 
     def __init__(self, share: float = SMOOTHING) -> None:
-        if not 0 <= share < 1:
-            raise MetastyleError(f"smoothing of {share}: it goes from 0 to below 1")
+        check_smoothing(share)
         try:
             import cv2
         except ImportError:

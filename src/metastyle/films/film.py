@@ -1,0 +1,383 @@
+"""A film in one call: from a clip and a style to the finished film, or to what there is of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from metastyle.core.device import pick_device
+from metastyle.core.grain import check_grain
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line, reason
+from metastyle.films.clip import Clip, open_clip
+from metastyle.films.encode import CONTAINERS, choose_encoding
+from metastyle.films.frames import frame_at, sample_frames
+from metastyle.films.job import FilmJob
+from metastyle.films.mux import holds_sound_of
+from metastyle.films.painter import Painter, frame_by_frame
+from metastyle.films.progress import Progress
+from metastyle.films.segments import segments_folder
+from metastyle.films.sequence import as_film, is_sequence, name_of
+from metastyle.films.smoothing import SMOOTHING, check_smoothing
+from metastyle.films.temporal import TemporalPainter, TemporalSettings
+from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
+from metastyle.images.origin import digest
+from metastyle.images.picture import Picture
+from metastyle.locks import claimed
+from metastyle.rendering.brush import check_brush
+from metastyle.rendering.stylizer import SMALLEST_BUDGET, SMALLEST_SIDE, default_budget
+from metastyle.style import Style, check_strength
+
+DEFAULT_CONTAINER = ".mp4"
+ROOMIEST_CONTAINER = ".mkv"
+"""What holds the sound and subtitles that no other container does."""
+DEFAULT_FPS = 25.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FilmSettings:
+    """What is made of a clip; the fields are the keywords of ``metastyle.film``.
+
+    Raises:
+        MetastyleError: A value is out of range.
+    """
+
+    size: int | None = None
+    begin: float | None = None
+    end: float | None = None
+    fps: float | None = None
+    strength: float = 1.0
+    brush: float | None = None
+    grain: float | None = None
+    keep_color: bool = False
+    smoothing: float = SMOOTHING
+    temporal: TemporalSettings | None = None
+    frame_by_frame: bool = False
+    codec: str | None = None
+    quality: int | None = None
+    max_memory: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        check_brush(self.brush)
+        check_smoothing(self.smoothing)
+        if self.grain is not None:
+            check_grain(self.grain)
+        if self.begin is not None and self.end is not None and self.end <= self.begin:
+            raise MetastyleError(f"end is {self.end:g} s, not after begin, {self.begin:g} s")
+        if self.max_memory is not None and self.max_memory < SMALLEST_BUDGET:
+            raise MetastyleError(
+                f"max_memory is {self.max_memory}: it is in bytes, at least {SMALLEST_BUDGET}"
+            )
+        pick_device(self.device)
+
+    def painter(self, style: Style, max_memory: int | None) -> Painter:
+        """What every frame of the film goes through."""
+        stylizer = style.stylizer(
+            device=self.device, max_memory=max_memory, strength=max(1.0, self.strength), grain=self.grain
+        )
+        options: dict[str, Any] = {
+            "brush": self.brush,
+            "keep_color": self.keep_color,
+            "strength": min(1.0, self.strength),
+        }
+        if self.frame_by_frame:
+            return frame_by_frame(stylizer, **options)
+        return TemporalPainter(stylizer, self.temporal, smoothing=self.smoothing, **options)
+
+    def identity(self, style: Style) -> dict[str, Any]:
+        """What the painter depends on."""
+        own = {
+            "style": _digest(style, max(1.0, self.strength)),
+            "strength": self.strength,
+            "brush": self.brush,
+            "grain": style.grain if self.grain is None else self.grain,
+            "keep_color": self.keep_color,
+            "smoothing": self.smoothing,
+            "frame_by_frame": self.frame_by_frame,
+        }
+        if self.temporal not in (None, TemporalSettings()):
+            own["temporal"] = str(self.temporal)
+        return own
+
+
+@dataclass(frozen=True)
+class Film:
+    """What has become of a film."""
+
+    path: Path | None
+    """The film. Of a film that is not complete: where its finished frames are, None if there are none."""
+    complete: bool
+    """Whether it is finished; otherwise the same call resumes it."""
+    width: int
+    height: int
+    codec: str
+    frames: int
+    """Number of frames, including those of an earlier, interrupted run."""
+    frames_before: int
+    """Number of frames that an earlier, interrupted run had finished."""
+    seconds: float | None
+    """Seconds of the film that are painted; None where nothing was left to paint."""
+    frames_per_second: float | None
+    """Mean speed; None where nothing was left to paint."""
+    notes: tuple[str, ...] = ()
+    """What the film lacks of its clip, such as sound that its container cannot hold: a line for each."""
+    damage: str | None = None
+    """One line about what could not be read of the clip."""
+
+
+class FilmFailedError(MetastyleError):
+    """A film could not be finished; ``film`` is what there is, and ``__cause__`` what went wrong."""
+
+    def __init__(self, film: Film, cause: BaseException) -> None:
+        super().__init__(str(cause) if isinstance(cause, MetastyleError) else reason(cause))
+        self.film = film
+
+
+class FilmInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a film was being made; ``film`` is what there is."""
+
+    def __init__(self, film: Film) -> None:
+        super().__init__()
+        self.film = film
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What of a clip is repainted, for adapting to a painting on it."""
+
+    clip: Clip
+    given: Path
+    """What the caller named: a film, or a folder or pattern of numbered pictures."""
+    begin: float | None
+    end: float | None
+
+    def contents(self, size: int) -> Contents:
+        """Its frames, to adapt on in crops of ``size`` pixels.
+
+        They are known by the path and the size of the clip, so that another segment of it is painted in the
+        same style; numbered pictures are known by their folder or pattern alone.
+        """
+
+        def read() -> list[Picture]:
+            shown = sample_frames(
+                self.clip, MOST_PHOTOS, begin=self.begin, end=self.end, shorter=shorter_side(size)
+            )
+            return [Picture(frame.pixels, name=self.clip.path.name) for frame in shown]
+
+        given = self.given
+        return Contents(
+            read,
+            PROCEDURAL_SHARE,
+            place=_json_digest(
+                ["film", str(given.resolve()), given.stat().st_size if given.is_file() else 0]
+            ),
+            stand=_json_digest([self.begin, self.end]),
+            differing="another part of this film",
+        )
+
+
+def make_film(
+    clip: Path,
+    adapted: Callable[[Footage], Style],
+    settings: FilmSettings,
+    *,
+    out: str | Path | None = None,
+    style_name: str = "film",
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], bool | None] | None = None,
+) -> Film:
+    """Repaint a clip; ``metastyle.film`` describes the keywords.
+
+    adapted: returns the style; called when everything else has been checked, and no other run makes the film.
+
+    Raises:
+        FilmFailedError: painting failed half-way. FilmInterrupted: Ctrl-C did.
+        MetastyleError: the clip cannot be read, the film cannot be written, or it is being made already.
+    """
+    with _opened(clip, settings) as footage:
+        target = film_path(footage, out, style_name)
+        encoding = choose_encoding(target, settings.codec, settings.quality)
+        _check(footage.clip, target, settings, overwrite=overwrite)
+        with claimed(segments_folder(target), "making this film"):
+            style = adapted(footage)
+            _announce(footage.clip, settings.size)
+            job = FilmJob(
+                footage.clip,
+                target,
+                encoding,
+                identity=settings.identity(style),
+                long_edge=settings.size,
+                begin=settings.begin,
+                end=settings.end,
+                overwrite=overwrite,
+            )
+            # Rounding depends on how a frame is divided into strips, and that on the memory.
+            budget = settings.max_memory or default_budget(pick_device(settings.device))
+            budget = settings.max_memory or job.segments.keep("max_memory", budget)
+            return _run(job, settings.painter(style, budget), on_progress)
+
+
+def paint_frame(
+    clip: Path, adapted: Callable[[Footage], Style], settings: FilmSettings, at: float
+) -> tuple[Picture, float]:
+    """The frame that is shown ``at`` seconds, painted independently, and the second at which it begins.
+
+    Raises:
+        MetastyleError: the clip cannot be read, or has no frame there.
+    """
+    with _opened(clip, settings) as footage:
+        _check_second(footage.clip, "at", at)
+        painter = replace(settings, frame_by_frame=True).painter(adapted(footage), settings.max_memory)
+        frame = frame_at(footage.clip, at, long_edge=settings.size)
+        return Picture(painter(frame.pixels)), footage.clip.seconds_at(frame.pts)
+
+
+def film_path(footage: Footage, out: str | Path | None, style_name: str) -> Path:
+    """The path of the film: ``out``, or CLIP-STYLE in the folder ``out`` or beside the clip.
+
+    Without a name the container is like the clip's, if that is one that is written and holds its sound.
+    """
+    if out is not None and not (str(out).endswith(("/", os.sep)) or Path(out).is_dir()):
+        return Path(out)
+    beside = beside_clip(footage.given, style_name)
+    own = "" if is_sequence(footage.given) else footage.given.suffix.lower()
+    suffix = own if own in CONTAINERS else DEFAULT_CONTAINER
+    if not holds_sound_of(footage.clip, suffix) and holds_sound_of(footage.clip, ROOMIEST_CONTAINER):
+        suffix = ROOMIEST_CONTAINER
+    beside = beside.with_name(beside.name + suffix)
+    return beside if out is None else Path(out) / beside.name
+
+
+def beside_clip(clip: Path, style_name: str) -> Path:
+    """CLIP-STYLE, without an extension, beside the clip or its numbered pictures."""
+    name = name_of(clip) if is_sequence(clip) else clip.with_name(clip.stem)
+    return name.with_name(f"{name.name}-" + re.sub(r"[/\\:]", "-", style_name))
+
+
+@contextmanager
+def _opened(clip: Path, settings: FilmSettings) -> Iterator[Footage]:
+    """The clip, or the film of its numbered pictures while the block lasts."""
+    if is_sequence(clip):
+        rate = Fraction(settings.fps or DEFAULT_FPS).limit_denominator(1001)
+        with as_film(clip, rate) as film:
+            yield _footage(film, clip, settings)
+    elif settings.fps is not None:
+        raise MetastyleError("fps is for films that are given as frames; others have their own times")
+    else:
+        yield _footage(clip, clip, settings)
+
+
+def _footage(film: Path, given: Path, settings: FilmSettings) -> Footage:
+    clip = open_clip(film)
+    if settings.begin is not None:
+        _check_second(clip, "begin", settings.begin)
+    return Footage(clip, given, settings.begin, settings.end)
+
+
+def _check_second(clip: Clip, name: str, second: float) -> None:
+    if clip.seconds is not None and second >= clip.seconds:
+        raise MetastyleError(f"{name} is {second:g} s, and {clip.path} is {clip.seconds:.1f} s long")
+
+
+def _check(clip: Clip, target: Path, settings: FilmSettings, *, overwrite: bool) -> None:
+    """Refuse, before a painting is adapted to, what ``FilmJob`` would refuse afterwards."""
+    if target.exists() and not overwrite:
+        raise MetastyleError(f"{target} exists: add --overwrite, or choose another name with -o")
+    if target.exists() and target.samefile(clip.path):
+        raise MetastyleError(f"{target} is the clip itself: choose another name with -o")
+    width, height = clip.scaled(settings.size)
+    if min(width, height) < SMALLEST_SIDE:
+        raise MetastyleError(
+            f"frames of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
+        )
+
+
+def _announce(clip: Clip, size: int | None) -> None:
+    """Log in what respects the film differs from the clip."""
+    if clip.hdr:
+        logger.warning("the clip is HDR (%s): the film will have standard dynamic range (BT.709)", clip.hdr)
+    width, height = clip.scaled(size)
+    if width % 2 or height % 2:
+        logger.warning(
+            "%dx%d becomes %dx%d: films have even sides, so the last row or column is left out",
+            *(width, height, width - width % 2, height - height % 2),
+        )
+
+
+def _run(job: FilmJob, painter: Painter, on_progress: Callable[[Progress], bool | None] | None) -> Film:
+    """Paint and join; whoever stops or fails half-way keeps what there is."""
+    last: Progress | None = None
+    stopped = False
+    began = time.perf_counter()
+    try:
+        with closing(job.run(painter)) as run:
+            for last in run:
+                if on_progress is not None and on_progress(last) is False:
+                    stopped = True
+                    break
+    except KeyboardInterrupt:
+        raise FilmInterrupted(_rescued(job, _film(job, last, began))) from None
+    except (MetastyleError, OSError, MemoryError) as error:
+        raise FilmFailedError(_rescued(job, _film(job, last, began)), error) from error
+    film = _film(job, last, began)
+    if stopped:
+        return _rescued(job, film)
+    notes = job.finish()
+    damage = job.damage.sentence(job.clip.path)
+    return replace(film, path=job.output, complete=True, notes=tuple(notes), damage=damage)
+
+
+def _film(job: FilmJob, last: Progress | None, began: float) -> Film:
+    elapsed = time.perf_counter() - began
+    return Film(
+        path=None,
+        complete=False,
+        width=job.format.width,
+        height=job.format.height,
+        codec=job.encoding.codec,
+        frames=last.frames if last else job.frames_before,
+        frames_before=job.frames_before,
+        seconds=last.seconds if last else None,
+        frames_per_second=(last.frames - job.frames_before) / elapsed if last else None,
+    )
+
+
+def _rescued(job: FilmJob, film: Film) -> Film:
+    """What there is of a film, made playable; where that fails, a note says why."""
+    notes: tuple[str, ...] = ()
+    kept = None
+    try:
+        kept = job.rescue()
+    except MetastyleError as error:
+        notes = (str(error),)
+    except OSError as error:
+        notes = (f"{one_line(job.output)}: {reason(error)}",)
+    if kept is None and job.segments.finished:
+        kept = job.segments.folder
+    return replace(film, path=kept, notes=notes)
+
+
+def _digest(style: Style, strength: float) -> str:
+    """A digest of the numbers that the film is painted with."""
+    numbers = hashlib.blake2b(digest_size=16)
+    for name, values in sorted(style.network(strength).state_dict().items()):
+        numbers.update(name.encode() + values.contiguous().numpy().tobytes())
+    return numbers.hexdigest()
+
+
+def _json_digest(record: list[Any]) -> str:
+    return digest(json.dumps(record).encode())

@@ -1,0 +1,168 @@
+"""``metastyle.film``: one call makes a film, resumes it, and says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import make_clip, moving, seconds_shown, shown, sound_packets
+
+import metastyle
+from metastyle import api
+from metastyle.errors import MetastyleError
+from metastyle.films import job, temporal
+from metastyle.films.film import FilmFailedError, FilmInterrupted, Footage
+from metastyle.films.progress import Progress
+from metastyle.films.temporal import TemporalSettings
+from metastyle.images.contents import Contents
+
+Progresses = list[Progress]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "clip.mp4", moving(9, (32, 24)))
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = dict(job.FilmJob.__init__.__kwdefaults__ or {})
+    monkeypatch.setattr(job.FilmJob.__init__, "__kwdefaults__", defaults | {"frames_per_segment": 4})
+
+
+def stopping_after(frames: int) -> Callable[[Progress], bool]:
+    return lambda progress: progress.frames < frames
+
+
+def failing_at(frame: int, error: BaseException) -> Callable[..., Any]:
+    real, count = temporal.render_with_brush, 0
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == frame:
+            raise error
+        return real(*arguments)
+
+    return failing
+
+
+def test_a_film_and_what_became_of_it(clip: Path, tmp_path: Path) -> None:
+    seen: Progresses = []
+    film = metastyle.film(clip, "mosaic", on_progress=seen.append, smoothing=0, device="cpu")
+    assert film.path == tmp_path / "clip-mosaic.mp4" and film.complete
+    assert (film.width, film.height, film.codec, film.frames) == (32, 24, "h264", 9)
+    assert film.frames_before == 0 and film.notes == () and film.damage is None
+    assert [progress.frames for progress in seen] == list(range(1, 10))
+    assert seconds_shown(film.path) == seconds_shown(clip)
+    assert len(sound_packets(film.path)) == len(sound_packets(clip))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip-mosaic.mp4", "clip.mp4"]
+
+
+def test_stopped_and_resumed_equals_uninterrupted(clip: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"strength": 0.8, "keep_color": True, "temporal": TemporalSettings(every=3)}
+    whole = metastyle.film(clip, "mosaic", out=tmp_path / "whole.mp4", **options)
+    stopped = metastyle.film(
+        clip, "mosaic", out=tmp_path / "out.mp4", on_progress=stopping_after(6), **options
+    )
+    assert not stopped.complete and stopped.frames == 6
+    assert stopped.path == tmp_path / "out.unfinished.mp4" and len(shown(stopped.path)) == 6
+    with pytest.raises(MetastyleError, match="another temporal"):
+        metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4", **options | {"temporal": None})
+    resumed = metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4", **options)
+    assert resumed.complete and resumed.frames_before == 4 and resumed.frames == 9
+    assert whole.path is not None and resumed.path is not None
+    assert whole.path.read_bytes() == resumed.path.read_bytes()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(5, "Input/output error"), MetastyleError("no")])
+def test_a_failure_half_way_says_what_there_is(
+    error: Exception, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal, "render_with_brush", failing_at(4, error))
+    with pytest.raises(FilmFailedError) as caught:
+        metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4")
+    assert caught.value.__cause__ is error and str(caught.value)
+    assert caught.value.film.frames == 3 and not caught.value.film.complete
+    assert caught.value.film.path is not None and len(shown(caught.value.film.path)) == 3
+
+
+def test_ctrl_c_is_still_ctrl_c(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporal, "render_with_brush", failing_at(6, KeyboardInterrupt()))
+    (tmp_path / "out.unfinished.mp4").write_bytes(b"precious")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4")
+    assert isinstance(caught.value, FilmInterrupted)
+    film = caught.value.film
+    assert film.path == tmp_path / "out.mp4.parts" and film.frames == 5
+    assert len(film.notes) == 1 and "out.unfinished.mp4 already exists" in film.notes[0]
+
+
+def test_a_painting_is_adapted_to_on_frames_of_the_film(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def adapt(painting: Any, *, contents: Contents, device: str) -> metastyle.Style:
+        given.extend([painting, *contents.photos])
+        return metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(api, "adapt", adapt)
+    painting = np.zeros((64, 64, 3), np.uint8)
+    film = metastyle.film(clip, painting, begin=0.2, end=0.3, frame_by_frame=True)
+    assert film.path == tmp_path / "clip-painting.mp4" and film.frames == 3
+    assert given[0] is painting and 1 <= len(given[1:]) <= 3
+    assert all(photo.pixels.shape == (24, 32, 3) for photo in given[1:])
+
+
+def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path: Path) -> None:
+    style = metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+    asked: list[Footage] = []
+
+    def chosen(footage: Footage) -> metastyle.Style:
+        asked.append(footage)
+        return style
+
+    film = metastyle.film(clip, chosen, out=tmp_path, style_name="a/b", frame_by_frame=True)
+    assert film.path == tmp_path / "clip-a-b.mp4"
+    assert [footage.given for footage in asked] == [clip]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"begin": 9}, "begin is 9 s, and "),
+        ({"begin": 2, "end": 1}, "end is 1 s, not after begin"),
+        ({"fps": 12}, "fps is for films that are given as frames"),
+        ({"strength": 3}, "strength is 3"),
+        ({"smoothing": 1}, "smoothing of 1"),
+        ({"brush": 99}, "brush is 99"),
+        ({"grain": -1}, "grain is -1"),
+        ({"max_memory": 3}, "max_memory is 3"),
+        ({"size": 16}, "each side must have at least 16"),
+        ({"device": "gpu9"}, "device 'gpu9' is unknown"),
+        ({"codec": "divx"}, "codec 'divx' is unknown"),
+        ({"quality": 99}, "quality is 99"),
+        ({"out": "film.avi"}, "films cannot be written as '.avi'"),
+        ({"out": "clip.mp4"}, "clip.mp4 exists"),
+        ({"out": "clip.mp4", "overwrite": True}, "clip.mp4 is the clip itself"),
+    ],
+)
+def test_nonsense_is_noticed_before_a_style_is_asked_for(
+    keywords: dict[str, Any], message: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MetastyleError) as caught:
+        metastyle.film("clip.mp4", lambda footage: pytest.fail("asked for"), **keywords)
+    assert message in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_an_odd_size_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clip = make_clip(tmp_path / "odd.mkv", moving(2, (33, 25)), codec="ffv1", pixel_format="bgr0", options={})
+    film = metastyle.film(clip, "mosaic", frame_by_frame=True)
+    assert (film.width, film.height) == (32, 24)
+    assert "33x25 becomes 32x24" in caplog.text
