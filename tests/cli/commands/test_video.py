@@ -282,7 +282,7 @@ def test_the_same_film_started_twice(
     folder = tmp_path / "clip-waves.mp4.parts"
     with claimed(folder, "making this film"):
         (folder / "job.json").write_text("{}")
-        for options in ((), ("--overwrite",), ("--size", "16")):
+        for options in ((), ("--overwrite",), ("--size", "24")):
             result = run("video", clip, "--style", painting, *options)
             assert result.code == 2
             assert result.err == f"metastyle: another run is making this film: {folder} is in use\n"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from metastyle.style import Style
 
 MAX_SIZE = 16_384
-_OPTIONS = {"begin": "--from", "end": "--to", "at": "--preview", "fps": "--fps"}
+_OPTIONS = {"begin": "--from", "at": "--preview", "fps": "--fps"}
 """What the library's keywords are called here."""
 
 
@@ -115,6 +115,8 @@ def video(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
+    if from_ is not None and to is not None and to <= from_:
+        raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
     if is_pipe(clip) or output == str(PIPE):
         raise MetastyleError("films are read from files and written to files: a pipe is neither")
     if output is not None and not is_folder(output):
@@ -146,7 +148,6 @@ def video(
         StopRequest() as stop,
     ):
         from metastyle.films.sequence import is_sequence
-        from metastyle.rendering.stylizer import SMALLEST_BUDGET
 
             if not is_sequence(clip):
             check_is_file(clip)
