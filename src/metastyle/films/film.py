@@ -17,6 +17,7 @@ from typing import Any
 
 from metastyle.core.device import pick_device
 from metastyle.core.grain import check_grain
+from metastyle.core.settings import SMALLEST_BUDGET
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 from metastyle.films.clip import Clip, open_clip
@@ -35,7 +36,7 @@ from metastyle.images.origin import digest
 from metastyle.images.picture import Picture
 from metastyle.locks import claimed
 from metastyle.rendering.brush import check_brush
-from metastyle.rendering.stylizer import SMALLEST_BUDGET, SMALLEST_SIDE, default_budget
+from metastyle.rendering.stylizer import SMALLEST_SIDE, default_budget
 from metastyle.style import Style, check_strength
 
 DEFAULT_CONTAINER = ".mp4"

@@ -149,7 +149,7 @@ def video(
     ):
         from metastyle.films.sequence import is_sequence
 
-            if not is_sequence(clip):
+        if not is_sequence(clip):
             check_is_file(clip)
 
         def adapted(footage: Footage) -> Style:
