@@ -41,6 +41,15 @@ export interface JobState {
   result?: { style?: string; file?: string; width?: number; height?: number; bytes?: number };
 }
 
+export interface ClipInfo {
+  id: string;
+  name: string;
+  width: number;
+  height: number;
+  seconds: number | null;
+  rate: number;
+}
+
 export interface LookRequest {
   styles: Weighted[];
   strength: number;
@@ -117,6 +126,29 @@ export const api = {
       format: string;
     },
   ): Promise<JobState> => (await ask("api/paintings", json(wanted))).json(),
+  uploadClip: (file: Blob, name: string, told: (share: number) => void): Promise<ClipInfo> =>
+    new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+      request.open("POST", address(`api/clips?name=${encodeURIComponent(name)}`));
+      request.responseType = "json";
+      request.upload.onprogress = (event) => told(event.loaded / event.total);
+      request.onerror = () => reject(new Error(text.errors.offline));
+      request.onload = () =>
+        request.status === 201
+          ? resolve(request.response)
+          : reject(new Error(request.response?.error ?? `clips: ${request.status}`));
+      request.send(file);
+    }),
+  film: async (
+    wanted: LookRequest & {
+      clip: string;
+      begin: number | null;
+      end: number | null;
+      size: number | null;
+      smoothing: number;
+      preview: boolean;
+    },
+  ): Promise<JobState> => (await ask("api/films", json(wanted))).json(),
   jobs: async (): Promise<JobState[]> => (await ask("api/jobs")).json(),
   parameters: async (job: string): Promise<ArrayBuffer> =>
     (await ask(`api/jobs/${job}/parameters`)).arrayBuffer(),

@@ -1,5 +1,6 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
 import "./app.css";
+import { isolated } from "./isolation";
 
-mount(App, { target: document.getElementById("app")! });
+if (await isolated()) mount(App, { target: document.getElementById("app")! });

@@ -63,6 +63,8 @@ export class Studio {
   /** A painting that is being learned. */
   job = $state.raw<JobState | null>(null);
   learning = $state<string | null>(null);
+  /** The state of its parameters that is shown. */
+  revision = $state(0);
   fullSize = $state.raw<JobState | null>(null);
   thumbnails = $state.raw<Map<string, Pixels>>(new Map());
   undoable = $state(false);
@@ -206,6 +208,7 @@ export class Studio {
   private follow(job: JobState): void {
     this.following?.();
     this.job = job;
+    this.revision = 0;
     let shown = 0;
     let fetching = false;
     const show = async (state: JobState) => {
@@ -216,11 +219,11 @@ export class Studio {
         await this.engine.ready;
         await this.engine.addParameters(job.id, await api.parameters(job.id));
         this.loaded.set(job.id, Promise.resolve());
-        shown = revision;
         if (this.mix[0]?.style !== job.id || this.mix.length > 1)
           this.mix = [{ style: job.id, weight: 1 }];
         this.liveGrain = state.progress?.grain ?? 1;
         await this.rendered();
+        shown = this.revision = revision;
       } catch {
         // the job has just ended: what is finished comes with its last state
       } finally {

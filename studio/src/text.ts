@@ -163,6 +163,8 @@ export const text = {
     uploading: (share: number) => `Sending the clip · ${Math.round(share * 100)} %`,
     styleHint: "The style and its adjustments are those of the Paint view.",
     smoothing: "Smoothing",
+    other: "Another clip",
+    frames: (n: number) => `${n} frames`,
   },
   work: {
     title: "Work",

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -36,6 +38,7 @@ uvicorn = pytest.importorskip("uvicorn")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
 ]
 PATIENCE = 120_000
 WIDTH, HEIGHT = 256, 172
@@ -112,13 +115,13 @@ def download(page: Any, button: str) -> Image.Image:
     return Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def painted(page: Any) -> Any:
-    """The page with the test's photograph, painted at its own size, and nothing else changed."""
-    page.get_by_role("button", name="Reset").click()
-    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+    """The page with the test's photograph, painted at its own size, as PNG."""
     set_slider(page, "Brush", "2")
+    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
     shown(page, WIDTH)
+    page.get_by_text("PNG", exact=True).click()
     return page
 
 
@@ -139,7 +142,6 @@ def worst(a: Image.Image, b: np.ndarray) -> int:
 
 def test_the_page_paints_as_python_does(painted: Any) -> None:
     """A low-rank style with grain, in WebAssembly: within two levels of 255; so are strengths and colors."""
-    painted.get_by_text("PNG", exact=True).click()
     painted.locator('[data-style="mosaic"]').click()
     shown(painted, WIDTH)
     assert worst(download(painted, "As shown"), in_python(builtin("mosaic"))) <= 2
@@ -155,6 +157,9 @@ def test_the_page_paints_as_python_does(painted: Any) -> None:
     expected = in_python(builtin("mosaic"), strength=1.5, grain=0)
     # Beyond the style differences grow with it: parameters are float16 in the page.
     assert worst(download(painted, "As shown"), expected) <= 4
+    painted.get_by_role("button", name="Reset").click()
+    set_slider(painted, "Brush", "2")
+    shown(painted, WIDTH)
 
 
 def test_a_painting_is_learned_before_the_eyes(
@@ -170,7 +175,6 @@ def test_a_painting_is_learned_before_the_eyes(
     first = painted.locator("[data-style]").first
     assert first.get_attribute("aria-pressed") == "true"
     assert "speckles" in first.text_content()
-    painted.get_by_text("PNG", exact=True).click()
     ours = download(painted, "As shown")
     path = tmp_path / "learned.safetensors"
     path.write_bytes(urlopen(f"{address}api/styles/{first.get_attribute('data-style')}/file").read())
@@ -180,7 +184,6 @@ def test_a_painting_is_learned_before_the_eyes(
 
 
 def test_full_size_comes_from_the_server(painted: Any) -> None:
-    painted.get_by_text("PNG", exact=True).click()
     painted.locator('[data-style="night"]').click()
     shown(painted, WIDTH)
     assert worst(download(painted, "Full size"), in_python(builtin("night"))) <= 1
@@ -188,7 +191,6 @@ def test_full_size_comes_from_the_server(painted: Any) -> None:
 
 def test_a_region_brushed_by_mouse_keeps_the_photograph(painted: Any) -> None:
     """Inside the stroke another style, outside the first one, untouched."""
-    painted.get_by_text("PNG", exact=True).click()
     painted.locator('[data-style="night"]').click()
     shown(painted, WIDTH)
     before = np.asarray(download(painted, "As shown").convert("RGB"), int)
@@ -207,6 +209,8 @@ def test_a_region_brushed_by_mouse_keeps_the_photograph(painted: Any) -> None:
     inside = (HEIGHT // 2, int(0.3 * WIDTH))
     assert np.abs(after[inside] - photo[inside]).max() <= 2
     assert np.abs(after[:, WIDTH * 3 // 4 :] - before[:, WIDTH * 3 // 4 :]).max() == 0
+    painted.locator(".region").get_by_role("button", name="Remove").click()
+    shown(painted, WIDTH)
 
 
 def test_undo_keyboard_and_command(painted: Any) -> None:
@@ -228,3 +232,110 @@ def test_what_is_no_picture_is_said_and_nothing_else_happens(painted: Any) -> No
     choose(painted, "Choose a photograph", b"nothing", "broken.jpg")
     painted.locator(".notices p", has_text="not a picture").wait_for()
     shown(painted, WIDTH)
+
+
+def test_styles_are_mixed_on_a_pad_and_kept(painted: Any) -> None:
+    """Two styles, the point moved by keys to 3 : 1; the mixture is a style that paints the same."""
+    painted.locator('[data-style="night"]').click()
+    painted.get_by_role("button", name="Mix", exact=True).click()
+    mosaic = painted.locator('[data-style="mosaic"]')
+    if mosaic.get_attribute("aria-pressed") == "false":
+        mosaic.click()
+    for style in painted.locator('[data-style][aria-pressed="true"]').all():
+        if style.get_attribute("data-style") not in ("night", "mosaic"):
+            style.click()
+    painted.get_by_label("Mixture: arrow keys").focus()
+    for _ in range(5):
+        painted.keyboard.press("ArrowLeft")
+    shown(painted, WIDTH)
+    painted.get_by_label("Name").fill("dusk")
+    painted.get_by_role("button", name="Keep this mixture").click()
+    painted.get_by_label("Paint with dusk").wait_for()
+    painted.get_by_role("button", name="Paint", exact=True).click()
+    shown(painted, WIDTH)
+    styles = [builtin("night"), builtin("mosaic")]
+    expected = in_python(metastyle.blend(styles, [0.75, 0.25]))
+    assert worst(download(painted, "As shown"), expected) <= 2
+    painted.get_by_label("Paint with dusk").click()
+    shown(painted, WIDTH)
+    assert worst(download(painted, "As shown"), expected) <= 2
+
+
+def test_own_styles_are_renamed_taken_home_and_brought_back(painted: Any, tmp_path: Path) -> None:
+    path = builtin_path("woodblock")
+    assert path is not None
+    painted.get_by_role("button", name="Styles", exact=True).click()
+    file = {
+        "name": "brought.safetensors",
+        "mimeType": "application/octet-stream",
+        "buffer": path.read_bytes(),
+    }
+    painted.locator('input[aria-label="Import a style"]').set_input_files(file)
+    card = painted.locator("article", has=painted.get_by_label("Paint with brought"))
+    card.get_by_role("button", name="Rename").click()
+    card.get_by_label("Rename").fill("carved")
+    painted.keyboard.press("Enter")
+    card = painted.locator("article", has=painted.get_by_label("Paint with carved"))
+    with painted.expect_download() as waiting:
+        card.get_by_role("button", name="Download").click()
+    assert Path(waiting.value.path()).read_bytes() == path.read_bytes()
+    painted.once("dialog", lambda dialog: dialog.accept())
+    card.get_by_role("button", name="Remove").click()
+    card.wait_for(state="detached")
+    broken = {"name": "no.safetensors", "mimeType": "application/octet-stream", "buffer": b"nothing at all"}
+    painted.locator('input[aria-label="Import a style"]').set_input_files(broken)
+    painted.locator(".notices p").first.wait_for()
+    painted.get_by_role("button", name="Paint", exact=True).click()
+
+
+def test_the_camera_is_painted_mirrored_and_kept(painted: Any) -> None:
+    """Chromium's own test camera: frames come, their rate is shown, a snapshot and a recording are saved."""
+    painted.context.grant_permissions(["camera", "microphone"])
+    painted.get_by_role("button", name="Camera", exact=True).click()
+    painted.get_by_role("button", name="Start the camera").click()
+    painted.get_by_text(re.compile(r"\d frames/s · \d+ × \d+")).wait_for()
+    painted.locator('canvas.running:not([data-rate="0"])').wait_for()
+    still = np.asarray(download(painted, "Snapshot").convert("RGB"), int)
+    assert still.std() > 10, "something is to be seen"
+    painted.get_by_role("button", name="Record", exact=True).click()
+    painted.wait_for_timeout(2500)
+    with painted.expect_download() as waiting:
+        painted.get_by_role("button", name="Stop recording").click()
+    assert Path(waiting.value.path()).read_bytes()[:4] == b"\x1a\x45\xdf\xa3", "WebM"
+    painted.get_by_role("button", name="Stop", exact=True).click()
+    painted.get_by_role("button", name="Paint", exact=True).click()
+
+
+def test_the_exported_page_needs_no_server(browser: Any, tmp_path: Path, loss_network: LossNetwork) -> None:
+    """Behind a bare file server; a painting at first sight is painted as in Python."""
+    from metastyle.studio.export import export_site
+
+    site = tmp_path / "site"
+    export_site(site)
+    handler = partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = browser.new_context(accept_downloads=True)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        shown(page)
+        choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+        choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
+        page.get_by_label("Paint with dots").wait_for()
+        set_slider(page, "Brush", "2")
+        shown(page, WIDTH)
+        page.get_by_text("PNG", exact=True).click()
+        ours = download(page, "As shown")
+        context.close()
+        server.shutdown()
+    painting = Image.open(io.BytesIO(encoded(512, 384, seed=7)))
+    start = metastyle.adapt(painting, steps=0, device="cpu")
+    assert worst(ours, in_python(start, grain=1)) <= 3
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A file server that says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 import metastyle
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.studio import assets, graphs, items, work
+from metastyle.studio import assets, clips, graphs, items, work
 from metastyle.studio.forms import ErrorAnswer
 from metastyle.studio.guard import Guard
 from metastyle.studio.queue import Queue
@@ -61,6 +61,7 @@ def create_app(settings: StudioSettings) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     app.include_router(items.router)
     app.include_router(work.router)
+    app.include_router(clips.router)
     _add_assets(app)
     _add_errors(app, settings)
     if assets.PAGE.is_dir():
@@ -79,7 +80,7 @@ def _add_assets(app: FastAPI) -> None:
 
     @app.get("/model/site.json", include_in_schema=False)
     def site() -> dict[str, bool]:
-        return {"server": True, "films": False}
+        return {"server": True, "films": clips.films_can_be_made()}
 
     @app.get("/model/theta.f16", include_in_schema=False)
     def theta() -> Response:

@@ -59,6 +59,24 @@ class PaintRequest(_Form):
     quality: Annotated[int | None, Field(ge=1, le=100)] = None
 
 
+class FilmRequest(_Form):
+    """Paint a clip."""
+
+    clip: Id
+    styles: Annotated[list[Weighted], Field(min_length=1, max_length=8)]
+    begin: Annotated[float | None, Field(ge=0, le=1e6)] = None
+    """Seconds after the clip's beginning."""
+    end: Annotated[float | None, Field(gt=0, le=1e6)] = None
+    size: Annotated[int | None, Field(ge=16, le=16_384)] = None
+    strength: Annotated[float, Field(ge=0, le=2)] = 1.0
+    brush: Annotated[float | None, Field(ge=0.25, le=8)] = None
+    grain: Annotated[float | None, Field(ge=0, le=2)] = None
+    keep_color: bool = False
+    smoothing: Annotated[float, Field(ge=0, le=0.9)] = 0.5
+    preview: bool = False
+    """Paint three frames instead."""
+
+
 class MixRequest(_Form):
     """Keep a mixture as a style of its own."""
 
@@ -80,6 +98,17 @@ class PictureAnswer(BaseModel):
     width: int
     height: int
     alpha: bool
+
+
+class ClipAnswer(BaseModel):
+    """A clip that was uploaded."""
+
+    id: Id
+    name: str
+    width: int
+    height: int
+    seconds: float | None
+    rate: float
 
 
 class StyleAnswer(BaseModel):

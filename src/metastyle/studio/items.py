@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api")
 ItemId = Annotated[str, InPath(pattern=r"^[0-9a-z-]{1,64}$")]
 Name = Annotated[str, Query(max_length=400, description="for people; never a file's name here")]
 PREVIEW_EDGE = 1600
-_BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
+BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
 
 
 def store_of(request: Request) -> Store:
@@ -42,7 +42,7 @@ def limits_of(request: Request) -> Any:
     return settings.limits
 
 
-@router.post("/pictures", status_code=201, openapi_extra=_BODY)
+@router.post("/pictures", status_code=201, openapi_extra=BODY)
 async def upload_picture(request: Request, name: Name = "picture") -> PictureAnswer:
     """Give the studio a picture: the body is the file, JPEG, PNG, WebP, AVIF, TIFF or HEIC."""
     store, limits = store_of(request), limits_of(request)
@@ -101,7 +101,7 @@ def download_style(request: Request, style: ItemId) -> Response:
     return FileResponse(path, media_type="application/octet-stream", filename=f"{style}.safetensors")
 
 
-@router.post("/styles", status_code=201, openapi_extra=_BODY)
+@router.post("/styles", status_code=201, openapi_extra=BODY)
 async def upload_style(request: Request, name: Name = "style") -> StyleAnswer:
     """Give the studio a style file that 'metastyle adapt' has made: the body is the file."""
     store = store_of(request)

@@ -61,7 +61,7 @@ class Job:
 
     id: str
     kind: str
-    """``adapt``, ``paint`` or ``film``."""
+    """``adapt``, ``paint``, ``film`` or ``preview``."""
     request: dict[str, Any]
     state: str
     error: str | None

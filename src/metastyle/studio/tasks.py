@@ -129,7 +129,24 @@ def mixture_of(task: Task, styles: list[dict[str, Any]]) -> metastyle.Style | No
     return metastyle.blend(loaded, [one["weight"] for one in used])
 
 
-TASKS: dict[str, Callable[[Task], dict[str, Any]]] = {"adapt": adapt, "paint": paint}
+def _film(task: Task) -> dict[str, Any]:
+    from metastyle.studio.film_tasks import film  # brings packages that not everybody has
+
+    return film(task)
+
+
+def _preview(task: Task) -> dict[str, Any]:
+    from metastyle.studio.film_tasks import preview
+
+    return preview(task)
+
+
+TASKS: dict[str, Callable[[Task], dict[str, Any]]] = {
+    "adapt": adapt,
+    "paint": paint,
+    "film": _film,
+    "preview": _preview,
+}
 """By the kind of job."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -37,7 +38,7 @@ def about(request: Request) -> dict[str, Any]:
         "picture_bytes": limits.picture_bytes,
         "picture_pixels": limits.picture_pixels,
         "clip_bytes": limits.clip_bytes,
-        "films": False,
+        "films": importlib.util.find_spec("av") is not None,
     }
 
 
@@ -47,19 +48,19 @@ def ask_adaptation(request: Request, wanted: AdaptRequest) -> dict[str, Any]:
     for picture in (wanted.painting, *wanted.photos):
         _check_picture(request, picture)
     if wanted.start is not None:
-        _check_styles(request, [Weighted(style=wanted.start)])
-    return _added(request, "adapt", wanted.model_dump())
+        check_styles(request, [Weighted(style=wanted.start)])
+    return added(request, "adapt", wanted.model_dump())
 
 
 @router.post("/paintings", status_code=202)
 def ask_painting(request: Request, wanted: PaintRequest) -> dict[str, Any]:
     """Paint a photograph at full size."""
     _check_picture(request, wanted.photo)
-    _check_styles(request, wanted.styles)
+    check_styles(request, wanted.styles)
     for region in wanted.regions:
         _check_picture(request, region.mask)
-        _check_styles(request, region.styles)
-    return _added(request, "paint", wanted.model_dump())
+        check_styles(request, region.styles)
+    return added(request, "paint", wanted.model_dump())
 
 
 @router.get("/jobs")
@@ -128,7 +129,8 @@ def remove_job(request: Request, job: ItemId) -> None:
         queue_of(request).cancel(found.id)
 
 
-def _added(request: Request, kind: str, wanted: dict[str, Any]) -> dict[str, Any]:
+def added(request: Request, kind: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """A job, waiting for its turn."""
     store_of(request).check_room(64 << 20)
     queue = queue_of(request)
     return queue.state(queue.add(kind, wanted))
@@ -146,7 +148,8 @@ def _check_picture(request: Request, picture: str) -> None:
         raise HTTPException(404, f"there is no picture {picture}: upload it first")
 
 
-def _check_styles(request: Request, styles: list[Weighted]) -> None:
+def check_styles(request: Request, styles: list[Weighted]) -> None:
+    """Raise HTTPException unless the studio has all styles."""
     for one in styles:
         if builtin_path(one.style) is None and store_of(request).item(one.style, "style") is None:
             raise HTTPException(404, f"there is no style {one.style}")

@@ -23,6 +23,7 @@ def studio(
     port: Whole = 8741,
     no_open: Annotated[bool, FLAG] = False,
     folder: Annotated[Path | None, Parameter(metavar="FOLDER")] = None,
+    export: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> int:
@@ -37,15 +38,33 @@ def studio(
         metastyle studio
         metastyle studio --port 9000 --no-open
         metastyle studio --host 0.0.0.0
+        metastyle studio --export site
 
     Args:
         host: The address to listen at: 0.0.0.0 for every machine that can reach this one.
         port: The port to listen at; 0 takes a free one.
         no_open: Do not open the page in a browser.
         folder: Where styles, pictures and results are kept; without it, your own data folder.
+        export: Write the page as a folder for any static web host instead: it has the built-in
+            styles, your paintings at first sight, mixing and the camera, and needs no server.
         device: auto, cpu, cuda, cuda:N or mps.
     """
+    speaker = Speaker(common.json, common.quiet)
     with needs("studio", "the studio"):
+        if export is not None:
+            from metastyle.studio.export import export_site
+
+            size = export_site(export)
+            speaker.document(
+                {
+                    "command": "studio",
+                    "outputs": [{"output": export, "bytes": size}],
+                    "errors": [],
+                    "exit_code": 0,
+                }
+            )
+            speaker.line(f"{export}  {size / 1e6:.1f} MB")
+            return 0
         import uvicorn
 
         from metastyle.studio.app import create_app
@@ -61,7 +80,6 @@ def studio(
             token=token,
             device=device,
         )
-        speaker = Speaker(common.json, common.quiet)
         if not PAGE.is_dir():
             speaker.line(
                 "the page has not been built: 'make studio' does that; programs can use the interface"

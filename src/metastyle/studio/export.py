@@ -1,0 +1,76 @@
+"""The page as a folder for any static web host: no server, no Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from metastyle.errors import MetastyleError
+from metastyle.files import one_line, reason
+from metastyle.studio import assets, graphs
+from metastyle.studio.guard import CONTENT_POLICY, HEADERS
+from metastyle.studio.store import new_id
+from metastyle.weights.builtin_styles import artworks
+
+_HEADERS = ("cross-origin-opener-policy", "cross-origin-embedder-policy", "cross-origin-resource-policy")
+
+
+def export_site(folder: Path) -> int:
+    """Write the page with the built-in styles and everything that it computes with; the bytes written.
+
+    The folder is made, whole or not at all; VGG-16's weights are taken from where the program keeps them.
+
+    Raises:
+        MetastyleError: the page has not been built, the folder exists, weights cannot be had, or the folder
+            cannot be written.
+    """
+    if not assets.PAGE.is_dir():
+        raise MetastyleError("the page has not been built: run 'make page' in the project's folder")
+    if folder.exists():
+        raise MetastyleError(f"{one_line(folder)} already exists: choose another folder")
+    if not folder.absolute().parent.is_dir():
+        raise MetastyleError(f"{one_line(folder)} cannot be written: there is no folder above it")
+    beside = folder.absolute().with_name(f".{new_id()}.part")
+    try:
+        shutil.copytree(assets.PAGE, beside)
+        _write_model(beside / "model")
+        _write_policy(beside)
+        size = sum(path.stat().st_size for path in beside.rglob("*") if path.is_file())
+        beside.rename(folder)
+    except OSError as error:
+        raise MetastyleError(f"{one_line(folder)} cannot be written: {reason(error)}") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return size
+
+
+def _write_model(folder: Path) -> None:
+    contents: dict[str, Callable[[], bytes]] = {
+        "site.json": lambda: json.dumps({"server": False, "films": False}).encode(),
+        "model.json": lambda: json.dumps(assets.model()).encode(),
+        "theta.f16": assets.theta,
+        "styles.json": lambda: json.dumps(
+            [{"painting": None, **s} for s in assets.builtin_styles()]
+        ).encode(),
+        "photograph.jpg": assets.PHOTOGRAPH.read_bytes,
+        "describe.onnx": assets.describe,
+    }
+    (folder / "styles").mkdir(parents=True)
+    for name in graphs.GRAPHS:
+        (folder / f"{name}.onnx").write_bytes(assets.graph(name))
+    for name, content in contents.items():
+        (folder / name).write_bytes(content())
+    for artwork in artworks():
+        shutil.copyfile(artwork.path, folder / "styles" / f"{artwork.name}.safetensors")
+
+
+def _write_policy(folder: Path) -> None:
+    """What the server would say in headers, for hosts that read ``_headers`` and for those that do not."""
+    lines = "".join(f"  {name}: {HEADERS[name]}\n" for name in _HEADERS)
+    (folder / "_headers").write_text(f"/*\n{lines}")
+    policy = CONTENT_POLICY.removesuffix("; frame-ancestors 'none'")
+    page = folder / "index.html"
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}" />'
+    page.write_text(page.read_text().replace("<head>", f"<head>\n    {meta}", 1))

@@ -1,0 +1,65 @@
+"""The page as a folder: everything that it computes with, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from metastyle.core.loss_network import LossNetwork
+from metastyle.errors import MetastyleError
+from metastyle.studio import assets
+from metastyle.studio.export import export_site
+
+pytest.importorskip("onnx")
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "index.html").write_text("<html><head></head></html>")
+    monkeypatch.setattr(assets, "PAGE", page)
+    return page
+
+
+def test_the_folder_holds_the_page_and_its_model(
+    built: Path, tmp_path: Path, loss_network: LossNetwork
+) -> None:
+    site = tmp_path / "site"
+    size = export_site(site)
+    files = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
+    assert size == sum((site / name).stat().st_size for name in files)
+    graphs = {f"model/{name}.onnx" for name in ("stylize", "measure", "frozen", "describe")}
+    assert graphs | {"index.html", "_headers", "model/theta.f16", "model/photograph.jpg"} <= files
+    assert json.loads((site / "model/site.json").read_text())["server"] is False
+    styles = json.loads((site / "model/styles.json").read_text())
+    assert {f"model/styles/{style['id']}.safetensors" for style in styles} <= files
+    page = (site / "index.html").read_text()
+    assert "default-src 'none'" in page
+    assert "frame-ancestors" not in page, "which a page cannot say of itself"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_nothing_is_replaced_and_nothing_is_left_behind(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(MetastyleError, match="already exists"):
+        export_site(built)
+    with pytest.raises(MetastyleError, match="no folder above"):
+        export_site(tmp_path / "none" / "site")
+
+
+def test_half_a_folder_is_removed(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> bytes:
+        raise MetastyleError("no weights")
+
+    monkeypatch.setattr(assets, "describe", refuse)
+    with pytest.raises(MetastyleError, match="no weights"):
+        export_site(tmp_path / "site")
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_without_a_page_it_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "PAGE", tmp_path / "none")
+    with pytest.raises(MetastyleError, match="make page"):
+        export_site(tmp_path / "site")

@@ -1,0 +1,108 @@
+"""A studio that is killed goes on where it was when it starts again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from metastyle.core.loss_network import LossNetwork
+
+from .conftest import encoded
+
+pytest.importorskip("uvicorn")
+
+
+def call(port: int, path: str, data: bytes | dict[str, Any] | None = None) -> Any:
+    body = json.dumps(data).encode() if isinstance(data, dict) else data
+    kind = {"content-type": "application/json"} if isinstance(data, dict) else {}
+    request = Request(f"http://127.0.0.1:{port}/api/{path}", body, kind)
+    return json.load(urlopen(request, timeout=60))
+
+
+class Studio:
+    """The command itself, in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        words = ["-m", "metastyle", "studio", "--no-open", "--quiet", "--device", "cpu"]
+        options = ["--port", str(self.port), "--folder", str(folder)]
+        self.process = subprocess.Popen([sys.executable, *words, *options], env=os.environ)
+        for _ in range(600):
+            try:
+                call(self.port, "studio")
+                return
+            except OSError:
+                assert self.process.poll() is None, "the studio has ended"
+                time.sleep(0.1)
+        raise AssertionError("the studio does not answer")
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(by)
+        self.process.wait(timeout=30)
+
+    def wait(self, job: str, *states: str) -> dict[str, Any]:
+        for _ in range(1200):
+            state: dict[str, Any] = call(self.port, f"jobs/{job}")
+            if state["state"] in states:
+                return state
+            time.sleep(0.1)
+        raise AssertionError(f"the job stays {state}")
+
+
+def children(process: int) -> set[int]:
+    psutil = pytest.importorskip("psutil")
+    return {child.pid for child in psutil.Process(process).children(recursive=True)}
+
+
+def alive(process: int) -> bool:
+    psutil = pytest.importorskip("psutil")
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_killed_in_the_middle_nothing_is_lost(tmp_path: Path, loss_network: LossNetwork) -> None:
+    """The worker ends with its server; the running job and the waiting one are done by the next server."""
+    studio = Studio(tmp_path / "own")
+    painting = call(studio.port, "pictures?name=p.png", encoded(seed=8))["id"]
+    wanted = {"painting": painting, "effort": "draft", "steps": 12, "name": "killed"}
+    running, waiting = (call(studio.port, "adaptations", wanted | {"steps": n})["id"] for n in (12, 1))
+    for _ in range(600):
+        progress = studio.wait(running, "queued", "running")["progress"] or {}
+        if progress.get("step", 0) >= 2:
+            break
+        time.sleep(0.1)
+    workers = children(studio.process.pid)
+    assert workers
+    studio.end(signal.SIGKILL)
+
+    again = Studio(tmp_path / "own")
+    try:
+        assert again.wait(running, "done", "failed")["result"]["steps"] == 12
+        assert again.wait(waiting, "done", "failed")["result"]["steps"] == 1
+        assert {style["name"] for style in call(again.port, "styles") if style["origin"] == "painting"} == {
+            "killed"
+        }
+        assert not any(alive(worker) for worker in workers), "no worker without its server"
+
+        # A worker that is killed, as when memory runs out, takes only its turn along.
+        job = call(again.port, "adaptations", wanted)["id"]
+        again.wait(job, "running")
+        for worker in children(again.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        assert again.wait(job, "done", "failed")["state"] == "done"
+    finally:
+        again.end()
