@@ -13,22 +13,24 @@ from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.errors import MetastyleError
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
-from metastyle.systems import train as training
-from metastyle.systems.beginnings import begin_with
+from metastyle.systems import johnson, shen
+from metastyle.systems.decoders import copy_published
 from metastyle.systems.johnson import TrainedJohnson
+from metastyle.systems.objective import Networks
 from metastyle.systems.shen import MetaNetwork
 from metastyle.systems.style_swap import StyleSwap
-from metastyle.systems.train import PARTS, Networks, Settings, Step, train
+from metastyle.systems.train import PARTS, Settings, train
 from metastyle.systems.vgg19 import Decoder, Encoder
 from metastyle.systems.weights import load_trained, read_settings
-from metastyle.training.checkpoint import load_state
-from metastyle.training.events import Finished, Saved, Started
+from metastyle.training import loop
+from metastyle.training.checkpoint import load_state, save_state
+from metastyle.training.events import Finished, Preparing, Saved, Started, Step
 
 
 @pytest.fixture
 def settings(photos, paintings, tmp_path):
     def make(part="wct-1", **changes):
-        given = {"iterations": 4, "crop": 32, "batch": 1, "workers": 0, "device": "cpu"}
+        given = {"iterations": 4, "crop": 32, "batch": 1, "workers": 0, "device": "cpu", "save_minutes": 1e-9}
         output = str(tmp_path / "run")
         return Settings(part, str(photos), str(paintings), **{"output": output} | given | changes)
 
@@ -44,23 +46,29 @@ def networks(encoder, features):
 def run(settings, networks, stop_at=None):
     events = []
     for event in train(settings, networks):
-        events.append(event)
-        if isinstance(event, Step) and event.iteration == stop_at:
+        if not isinstance(event, Preparing):
+            events.append(event)
+        if isinstance(event, Saved) and event.iteration == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
     return events
 
 
 def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
-    made = settings("wct-1", iterations=40, rate=3e-3, from_scratch=True)
+    made = settings("wct-1", iterations=40, learning_rate=3e-3, from_scratch=True)
     events = run(made, networks)
     assert isinstance(events[0], Started) and (events[0].contents, events[0].styles) == (5, 4)
     steps = [e for e in events if isinstance(e, Step)]
-    assert [s.iteration for s in steps] == list(range(1, 41))
+    assert [s.iteration for s in steps] == [10, 20, 30, 40]
     assert steps[-1].progress == 1 and steps[-1].seconds_left == 0
     assert steps[-1].total < 0.5 * steps[0].total
     last = events[-1]
     assert isinstance(last, Finished) and last.reason == "done"
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["wct-1.safetensors", "wct-1.state"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        ".claim",
+        "wct-1.metrics.jsonl",
+        "wct-1.safetensors",
+        "wct-1.state",
+    ]
 
     with torch.device("meta"):
         decoder = Decoder(1)
@@ -68,8 +76,12 @@ def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
     tensors, _ = load_state(tmp_path / "run" / "wct-1.state")
     for name, tensor in trained.items():
         torch.testing.assert_close(tensor, tensors[f"model.{name}"], atol=1e-3, rtol=1e-3)
-    about = read_settings(last.initialization)
-    assert about["iteration"] == 40 and about["settings"]["rate"] == 3e-3
+    about = read_settings(last.weights)
+    assert (
+        about["iteration"] == 40
+        and about["settings"]["learning_rate"] == 3e-3
+        and about["losses"] == steps[-1].losses
+    )
     assert str(photos.parent) not in str(about)
 
     assert not any(isinstance(e, Step) for e in run(made, networks))  # nothing is left to do
@@ -79,8 +91,8 @@ def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
 def test_stopping_and_going_on_gives_the_same_bits(
     part, settings, networks, tmp_path, paintings, monkeypatch
 ):
-    monkeypatch.setattr(training, "MetaNetwork", functools.partial(MetaNetwork, width=1))
-    monkeypatch.setattr(training, "PAINTING_SIZE", 64)
+    monkeypatch.setattr(shen, "MetaNetwork", functools.partial(MetaNetwork, width=1))
+    monkeypatch.setattr(johnson, "PAINTING_SIZE", 64)
     style = str(paintings / "0.png") if part == "johnson" else str(paintings)
     states = []
     for name, stop_at in (("straight", None), ("broken off", 2)):
@@ -88,9 +100,9 @@ def test_stopping_and_going_on_gives_the_same_bits(
         events = run(made, networks, stop_at)
         if stop_at is not None:
             assert events[-1].reason == "stopped" and isinstance(events[-2], Saved)
-            assert [e.iteration for e in events if isinstance(e, Step)] == [1, 2]
+            assert events[-1].iteration == 2
             events = run(made, networks)
-            assert events[0].iteration == 2
+            assert isinstance(events[0], Started) and events[0].iteration == 2
         assert events[-1].reason == "done"
         states.append(load_state(next((tmp_path / name).glob("*.state"))))
     (one, a), (other, b) = states
@@ -108,20 +120,20 @@ def test_workers_change_nothing(settings, networks, tmp_path):
 def test_another_runs_state_is_not_gone_on_from(settings, networks, paintings, tmp_path):
     run(settings(iterations=1), networks)
     with pytest.raises(MetastyleError, match="this run has seed = 0, not 1"):
-        train(settings(iterations=2, seed=1), networks)
+        run(settings(iterations=2, seed=1), networks)
     other = dataclasses.replace(settings(iterations=2), contents=str(paintings))
     with pytest.raises(MetastyleError, match="the pictures have changed"):
-        train(other, networks)
+        run(other, networks)
     assert run(settings(iterations=2, device="auto"), networks)[-1].iteration == 2
 
 
 def test_a_trained_network_of_johnson_et_al_is_found_by_its_painting(
     settings, networks, paintings, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(training, "PAINTING_SIZE", 64)
+    monkeypatch.setattr(johnson, "PAINTING_SIZE", 64)
     painting = paintings / "1.png"
     made = dataclasses.replace(settings("johnson", iterations=1), styles=str(painting))
-    assert run(made, networks)[-1].initialization.name == "johnson-1.safetensors"
+    assert run(made, networks)[-1].weights.name == "johnson-1.safetensors"
     system = TrainedJohnson.load(torch.device("cpu"), tmp_path / "run")
     picture = to_tensor(open_picture(painting).pixels)
     assert system.prepare(picture)(picture).shape == picture.shape
@@ -136,29 +148,32 @@ def test_a_trained_part_is_what_the_system_loads(settings, networks, tmp_path, e
 
 
 def test_decoders_begin_with_the_published_one(settings, networks):
-    """But for the first convolution of another level's, which gets what the published one never saw."""
+    """Except for the first convolution of another level's, which gets what the published one never saw."""
     published = networks.decoder.state_dict()
     for level, kept in ((2, ["conv2_1"]), (4, []), (5, ["conv5_1", "conv4_2", "conv4_3", "conv4_4"])):
         begun = Decoder(level)
         own = {name: t.clone() for name, t in begun.state_dict().items()}
-        begin_with(begun, networks.decoder)
+        copy_published(begun, networks.decoder)
         for name, tensor in begun.state_dict().items():
             expected = own if name.split(".")[0] in kept else published
             assert torch.equal(tensor, expected[name])
     starts = []
     for folder, from_scratch in (("begun", False), ("scratch", True)):
         output = Path(settings().output, folder)
-        made = settings("wct-2", iterations=1, rate=1e-9, from_scratch=from_scratch, output=str(output))
+        made = settings(
+            "wct-2", iterations=1, learning_rate=1e-9, from_scratch=from_scratch, output=str(output)
+        )
         run(made, networks)
         starts.append(load_state(output / "wct-2.state")[0]["model.conv1_2.weight"])
     torch.testing.assert_close(starts[0], published["conv1_2.weight"])
     assert (starts[1] - starts[0]).abs().max() > 1e-3
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings, networks):
+def test_losses_that_are_not_finite_end_the_run_in_words(settings, networks, monkeypatch):
     with torch.no_grad():
         networks.decoder.conv4_1.bias.fill_(torch.nan)
-    with pytest.raises(MetastyleError, match=r"loss of 'avatar-net' became nan at iteration 1"):
+    monkeypatch.setattr(loop, "TOO_MANY_SKIPPED", 2)
+    with pytest.raises(MetastyleError, match="not finite 2 times running, until iteration 2"):
         run(settings("avatar-net"), networks)
 
 
@@ -169,10 +184,37 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings, networks):
         ({"iterations": None}, "minutes is None: use a length"),
         ({"iterations": 0}, "iterations is 0"),
         ({"crop": 40}, "crop is 40: use a multiple of 16"),
-        ({"rate": 2.0}, "rate is 2.0"),
+        ({"learning_rate": 2.0}, "learning_rate is 2.0"),
         ({"minutes": float("nan")}, "minutes is nan"),
     ],
 )
 def test_nonsense(changes, expected, settings):
     with pytest.raises(MetastyleError, match=expected):
         settings(**changes)
+
+
+def test_two_runs_in_one_folder(settings, networks):
+    first = train(settings(), networks)
+    while not isinstance(next(first), Saved):
+        pass
+    with pytest.raises(MetastyleError, match="another run is training there"):
+        run(settings("wct-2"), networks)
+    first.close()
+    run(settings("wct-2", iterations=1), networks)
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_to_the_same_bits(settings, networks, tmp_path):
+    """It had other names, and neither counters nor sums of losses."""
+    straight, old = (settings(output=str(tmp_path / name), iterations=4) for name in ("straight", "old"))
+    run(straight, networks)
+    run(old, networks, stop_at=2)
+    path = tmp_path / "old" / "wct-1.state"
+    tensors, numbers = load_state(path)
+    assert numbers["iteration"] == 2
+    numbers["settings"]["rate"] = numbers["settings"].pop("learning_rate")
+    for later in ("skipped", "skipped_running", "broken", "window", "curve"):
+        del numbers[later]
+    save_state(path, tensors, numbers)
+    run(old, networks)
+    one, other = (load_state(tmp_path / name / "wct-1.state")[0] for name in ("straight", "old"))
+    assert one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)

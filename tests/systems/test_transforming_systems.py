@@ -11,7 +11,7 @@ from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.systems.johnson import Johnson, OneStyle, TrainedJohnson, thumbnail
 from metastyle.systems.metastyle import MetaStyle
-from metastyle.systems.networks import repainting
+from metastyle.systems.repainting import repainting
 from metastyle.systems.shen import MetaNetwork, Shen
 from metastyle.systems.weights import save_trained
 

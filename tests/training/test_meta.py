@@ -54,7 +54,7 @@ def assert_same_run(one: TrainingConfig, other: TrainingConfig) -> None:
     a, b = tensors(one), tensors(other)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
-    keys = ("iteration", "total", "content", "style", "gradient_norm", "rate")
+    keys = ("iteration", "total", "content", "style", "gradient_norm", "learning_rate")
     assert [[x[k] for k in keys] for x in lines(one)] == [[x[k] for k in keys] for x in lines(other)]
 
 
@@ -125,7 +125,7 @@ def test_a_run_from_beginning_to_end(config: Configure, vgg: Any) -> None:
     assert isinstance(last, Finished) and last.reason == "done"
 
     output = Path(made.run.output)
-    initialization, _ = load_initialization(last.initialization)
+    initialization, _ = load_initialization(last.weights)
     average = {k.removeprefix("average."): t for k, t in tensors(made).items() if k.startswith("average.")}
     for name, t in initialization.state_dict().items():
         torch.testing.assert_close(t, average[name], rtol=1e-3, atol=1e-5)

@@ -61,9 +61,16 @@ def made_old(path: Path) -> None:
         return {name.replace("initialization.", "initialisation."): value for name, value in names.items()}
 
     numbers["adam_steps"] = old(numbers["adam_steps"])
-    config = numbers["config"]
+    config: dict[str, dict[str, Any]] = {}
+    for name, value in numbers.pop("settings").items():
+        section, _, key = name.partition(".")
+        config.setdefault(section, {})[key] = value
     config["optimiser"] = config.pop("optimizer")
     config["objective"]["normalise_styles"] = config["objective"].pop("normalize_styles")
+    sums, steps = numbers["window"]["sums"], numbers["window"]["steps"]
+    content, style = (sums.get(name, 0.0) for name in ("content", "style"))
+    numbers |= {"config": config, "window": [content + style, content, style, float(steps)]}
+    del numbers["losses"]
     renamed = old(tensors)
     assert renamed.keys() != tensors.keys()
     save_state(path, renamed, numbers)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metastyle.core.loss_network import STYLE_LAYERS
+from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 
 
 class TinyLossNetwork(nn.Module):
@@ -26,6 +26,8 @@ class TinyLossNetwork(nn.Module):
                 self.add_module(f"conv{k}", nn.Conv2d(widths[k], widths[k + 1], 1))
                 nn.init.kaiming_normal_(self.get_submodule(f"conv{k}").weight)
         self.requires_grad_(False)
+
+    prepared = LossNetwork.prepared
 
     def forward(self, x: Tensor, layers: Sequence[str] = STYLE_LAYERS) -> dict[str, Tensor]:
         features = {}

@@ -15,6 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from metastyle.systems.counts import Count
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted, moments
 from metastyle.weights.vgg19 import ADAIN_DECODER, load_published
@@ -34,7 +35,7 @@ class AdaIN:
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None) -> Self:
-        """With the published weights, which are fetched where they are missing; ``weights`` is not needed."""
+        """With the published weights, fetched if they are missing; ``weights`` is not used."""
         return cls(Encoder.load(4).to(device), load_decoder().to(device))
 
     @torch.inference_mode()
@@ -63,3 +64,16 @@ def load_decoder() -> Decoder:
         decoder = Decoder(4)
     decoder.load_state_dict(load_published(ADAIN_DECODER), assign=True)
     return decoder.eval().requires_grad_(False)
+
+
+def parameter_count() -> Count:
+    """Of Table 1."""
+    with torch.device("meta"):
+        both = count(Encoder(4), Decoder(4))
+    return Count(
+        AdaIN.name,
+        "7.01M",
+        both,
+        both,
+        "VGG-19 to relu4_1 with the 1x1 convolution before it, and its mirror",
+    )

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import content_loss, gram_matrix, perceptual_loss, style_loss, style_target
 from metastyle.errors import MetastyleError
+from metastyle.systems.counts import Count
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Encoder
 from metastyle.weights.vgg16 import load_loss_network
@@ -40,7 +41,7 @@ Objective = Callable[[Tensor], Tensor]
 
 
 class Gatys:
-    """No model: nothing is learned, every picture is a search."""
+    """No model: nothing is learned, every picture is optimized."""
 
     name = "Gatys et al."
     styles = "any"
@@ -148,3 +149,8 @@ def minimize(
             f"L-BFGS diverged after {evaluations} evaluations, from a loss of {loss.detach().item():g}"
         )
     return x.detach().clamp(0, 1)
+
+
+def parameter_count() -> Count:
+    """Of Table 1."""
+    return Count(Gatys.name, "", 0, 0, "no model: the picture is optimized")

@@ -4,14 +4,16 @@
 
 One network for one style, trained from random numbers: the project's own network and loss, Adam at 1e-3,
 batches of 4 photographs of 256 x 256. Deviations: those of the network (instance normalization,
-nearest-neighbor upsampling, sigmoid) and a rate that falls along a cosine. The paper takes 40,000 steps;
-how many were taken here is a setting, and the comparison says it.
+nearest-neighbor upsampling, sigmoid) and a learning rate that falls along a cosine. The paper takes 40,000
+steps; how many are taken here is a setting, which the comparison states.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -19,21 +21,27 @@ from torch.nn import functional as F
 
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.initialization import Initialization
-from metastyle.core.loss_network import LossNetwork
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
+from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import TransformationNetwork
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.images.contents import photo_pool, synthetic_pool
-from metastyle.images.picture import Picture
-from metastyle.systems.networks import repainting
+from metastyle.images.convert import to_tensor
+from metastyle.images.decode import open_picture
+from metastyle.images.picture import Picture, resize
+from metastyle.systems.counts import Count, transformation_network
+from metastyle.systems.objective import Objective, Start
 from metastyle.systems.protocol import Stylize
-from metastyle.systems.vgg19 import count
+from metastyle.systems.repainting import repainting
 from metastyle.systems.weights import SHIPPED, load_trained, read_settings
 from metastyle.weights.vgg16 import load_loss_network
 
 PART = "johnson"
+PAINTING_SIZE = 512
+"""Longer edge of the painting."""
 POOL = 64
-"""Crops that training draws from; their features are kept, 8 MB each."""
+"""Crops that ``Johnson`` draws from; their features are kept, 8 MB each."""
 SAME_PAINTING = 0.03
 """Largest mean difference of two thumbnails of one painting, scaled and stored differently."""
 
@@ -54,7 +62,7 @@ class OneStyle(nn.Module):
 
 
 class Johnson:
-    """Trains on the spot, ``settings.steps`` steps for each style."""
+    """Trains while preparing, ``settings.steps`` steps for each style."""
 
     name = "Johnson et al."
     styles = "1"
@@ -66,11 +74,10 @@ class Johnson:
         photos: Sequence[Picture] = (),
         settings: AdaptationSettings | None = None,
     ) -> None:
-        """``photos`` to train on; without any, procedural pictures."""
+        """``photos`` are trained on; without any, procedural pictures are."""
         self.device, self.loss_network, self.photos = device, loss_network, photos
         self.settings = settings or AdaptationSettings(steps=2000, batch=4, size=256)
-        with torch.device("meta"):
-            self.parameters = count(TransformationNetwork())
+        self.parameters = transformation_network()
 
     @classmethod
     def load(cls, device: torch.device, photos: Sequence[Picture] = (), steps: int = 2000) -> Johnson:
@@ -111,12 +118,11 @@ class TrainedJohnson:
         self.device, self.networks = device, networks
         self.seconds = [0.0] * len(networks) if seconds is None else seconds
         self.earlier = 0.0
-        with torch.device("meta"):
-            self.parameters = count(TransformationNetwork())
+        self.parameters = transformation_network()
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None) -> TrainedJohnson:
-        """All such files of ``weights``, a folder, and of the package."""
+        """All such files of ``weights``, a folder, and of the source tree."""
         folders = [SHIPPED] if weights is None else [weights, SHIPPED]
         paths = {path.stem: path for f in reversed(folders) for path in f.glob(f"{PART}-*.safetensors")}
         if not paths:
@@ -150,5 +156,48 @@ class TrainedJohnson:
 
 
 def thumbnail(style: Tensor) -> Tensor:
-    """(1, 3, H, W) -> (3, 8, 8): means over areas, by which a painting is known again at any size."""
+    """(1, 3, H, W) -> (3, 8, 8): means over areas, by which a painting is recognized at any size."""
     return F.adaptive_avg_pool2d(style, 8)[0]
+
+
+class OneStyleLearning(Objective):
+    """Equation 1: the perceptual loss for one painting, alpha : beta = 1 : 1e5."""
+
+    learning_rate = 1e-3
+    batch_size = 4
+    sees = "nothing"
+    precision = "native"
+
+    learned: OneStyle
+
+    def __init__(self, loss_network: LossNetwork, one: OneStyle, painting: Tensor, name: str = PART) -> None:
+        """``painting`` (1, 3, H, W), at the size that it is to be learned at."""
+        super().__init__()
+        self.loss_network, self.learned, self.name = loss_network, one, name
+        self.target = style_target(loss_network, painting)
+        one.thumbnail.copy_(thumbnail(painting))
+
+    @classmethod
+    def begin(cls, start: Start) -> Self:
+        """From random numbers, with the painting ``start.styles``."""
+        one = OneStyle().to(start.device)
+        painting = to_tensor(resize(open_picture(start.styles), PAINTING_SIZE).pixels).to(start.device)
+        dtype = start.precision
+        with torch.autocast(start.device.type, dtype, enabled=dtype != torch.float32):
+            objective = cls(start.loss_network(), one, painting, f"{PART}-{start.styles.stem}")
+        objective.fingerprint = hashlib.sha256(start.styles.read_bytes()).hexdigest()
+        return objective
+
+    def forward(self, photos: Tensor, paintings: Tensor, targets: Sequence[StyleTarget]) -> dict[str, Tensor]:
+        """The content and style loss."""
+        with torch.no_grad():
+            content = self.loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
+        features = self.loss_network(self.learned.network(photos))
+        loss = perceptual_loss(features, content, self.target)
+        return {"content": loss.content, "style": loss.style}
+
+
+def parameter_count() -> Count:
+    """Of Table 1."""
+    network = transformation_network()
+    return Count(Johnson.name, "1.68M", network, network, "one network for each style")

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from metastyle import api
-from metastyle.core.network import TransformationNetwork
 from metastyle.core.settings import AdaptationSettings
-from metastyle.systems.networks import repainting
+from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.protocol import Stylize
-from metastyle.systems.vgg19 import count
+from metastyle.systems.repainting import repainting
 
 
 class MetaStyle:
@@ -28,11 +27,16 @@ class MetaStyle:
         self.device = device
         self.changes: dict[str, Any] = {"steps": steps} | changes
         self.name = f"MetaStyle, {steps} steps"
-        with torch.device("meta"):
-            self.parameters = count(TransformationNetwork())
+        self.parameters = transformation_network()
 
     def prepare(self, style: Tensor) -> Stylize:
         """Adapt to the painting at its own size, unless ``style_size`` was given."""
         changes: dict[str, Any] = {"style_size": max(style.shape[2:])} | self.changes
         adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)
         return repainting(adapted.network(), self.device, adapted.grain)
+
+
+def parameter_count() -> Count:
+    """Of Table 1."""
+    network = transformation_network()
+    return Count("MetaStyle", "1.68M", network, network, "one network, adapted to each style")

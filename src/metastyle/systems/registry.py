@@ -1,7 +1,7 @@
 """The eight systems of Table 1 by the names that commands know, each as its paper has it.
 
-What is needed beyond the device has a default here. Those that take ``weights``, a folder that
-``train-baseline`` wrote to, look there first and then in the package.
+Everything except the device has a default here. Those that take ``weights``, a folder that
+``train-baseline`` wrote to, look there first and then among the weights of the source tree.
 """
 
 from __future__ import annotations
@@ -11,33 +11,36 @@ from pathlib import Path
 
 import torch
 
-from metastyle.systems.adain import AdaIN
-from metastyle.systems.avatar_net import AvatarNet
-from metastyle.systems.gatys import Gatys
-from metastyle.systems.johnson import Johnson, TrainedJohnson
-from metastyle.systems.metastyle import MetaStyle
+from metastyle.systems import adain, avatar_net, gatys, metastyle, shen, style_swap, wct
+from metastyle.systems import johnson as one_style
+from metastyle.systems.counts import Count
 from metastyle.systems.protocol import System
-from metastyle.systems.shen import Shen
-from metastyle.systems.style_swap import StyleSwap
-from metastyle.systems.wct import WCT
 
 
 def johnson(device: torch.device, weights: Path | None = None, steps: int | None = None) -> System:
-    """The network that was trained for a painting; with ``steps``, one is trained on the spot."""
-    return TrainedJohnson.load(device, weights) if steps is None else Johnson.load(device, steps=steps)
+    """The network that was trained for a painting; with ``steps``, one is trained while preparing."""
+    if steps is None:
+        return one_style.TrainedJohnson.load(device, weights)
+    return one_style.Johnson.load(device, steps=steps)
 
 
 SYSTEMS: dict[str, Callable[..., System]] = {
-    "gatys": Gatys.load,
+    "gatys": gatys.Gatys.load,
     "johnson": johnson,
-    "wct": WCT.load,
-    "adain": AdaIN.load,
-    "shen": Shen.load,
-    "avatar-net": AvatarNet.load,
-    "style-swap": StyleSwap.load,
-    "metastyle": MetaStyle,
+    "wct": wct.WCT.load,
+    "adain": adain.AdaIN.load,
+    "shen": shen.Shen.load,
+    "avatar-net": avatar_net.AvatarNet.load,
+    "style-swap": style_swap.StyleSwap.load,
+    "metastyle": metastyle.MetaStyle,
 }
 """Calling one with a device loads its weights, and raises MetastyleError where they are missing."""
 
 ROWS = (*SYSTEMS, "metastyle steps=200")
 """What a comparison shows unless it is told otherwise: the eight, and ours with the paper's longest run."""
+
+
+def parameter_counts() -> list[Count]:
+    """The parameters of all eight systems, in the paper's order."""
+    modules = (gatys, one_style, wct, adain, shen, avatar_net, style_swap, metastyle)
+    return [module.parameter_count() for module in modules]

@@ -7,19 +7,24 @@ trained inverse network turns them into a picture (section 3.2), where
     F = argmin_f sum_{H in N}  |Phi(f(H)) - H|^2 + lambda TV(f(H))                               (eq. 4)
 
 and N holds features of pictures as well as swapped ones. Deviations: the inverse network has no
-normalization, and starts from the tail of AdaIN's published decoder, its last convolution from a
+normalization and starts from the tail of AdaIN's published decoder, its last convolution from a
 least-squares fit. The table's 1.48M parameters are not reproduced by any published variant;
 the definition has 1,110,403.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from metastyle.core.losses import StyleTarget, content_loss
+from metastyle.systems.counts import Count
+from metastyle.systems.decoders import copy_published, fit_last_convolution
+from metastyle.systems.objective import Objective, Start, total_variation
 from metastyle.systems.patches import swap
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
@@ -42,7 +47,7 @@ class StyleSwap:
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None) -> Self:
-        """The inverse network from ``weights``, a folder, or from the package."""
+        """The inverse network from ``weights``, a folder, or from the source tree."""
         with torch.device("meta"):
             inverse = Decoder(3)
         inverse = load_trained(inverse, PART, weights)
@@ -50,7 +55,7 @@ class StyleSwap:
 
     @torch.inference_mode()
     def prepare(self, style: Tensor) -> Stylize:
-        """Encode the style; its patches are compared when a photograph is there."""
+        """Encode the style; its patches are compared with each photograph's."""
         target = self.encoder(style, [LAYER])[LAYER][0]
 
         @torch.inference_mode()
@@ -59,3 +64,56 @@ class StyleSwap:
             return fitted(self.inverse(swap(content, target, PATCH)[None]), photo)
 
         return stylize
+
+
+class Inversion(Objective):
+    """Equation 4, as means over entries, lambda = 1e-6, for the inverse network."""
+
+    learning_rate = 1e-3
+    batch_size = 2
+    sees = "paintings"
+    fits = True
+    name = PART
+
+    learned: Decoder
+
+    def __init__(self, encoder: Encoder, inverse: Decoder) -> None:
+        super().__init__()
+        self.encoder, self.learned = encoder, inverse
+
+    @classmethod
+    def begin(cls, start: Start) -> Self:
+        """From AdaIN's decoder, as far as it fits."""
+        inverse = Decoder(3)
+        if not start.from_scratch:
+            copy_published(inverse, start.published_decoder())
+        return cls(start.encoder(3), inverse.to(start.device))
+
+    def fit(self, pictures: Sequence[Tensor]) -> None:
+        """Fit the last convolution."""
+        fit_last_convolution(self.encoder, self.learned, pictures)
+
+    def forward(self, photos: Tensor, paintings: Tensor, targets: Sequence[StyleTarget]) -> dict[str, Tensor]:
+        """|Phi(f(H)) - H|^2 and tv, H the features of photographs, of paintings, and swapped ones."""
+        with torch.no_grad():
+            features = self.encoder(torch.cat([photos, paintings]), [LAYER])[LAYER]
+            contents, styles = features.chunk(2)
+            swapped = [swap(c.float(), s.float(), PATCH) for c, s in zip(contents, styles, strict=True)]
+            wanted = torch.cat([features.float(), torch.stack(swapped)])
+        found = self.learned(wanted)
+        again = self.encoder(found, [LAYER])[LAYER]
+        return {"features": content_loss(again, wanted), "variation": 1e-6 * total_variation(found)}
+
+
+def parameter_count() -> Count:
+    """Of Table 1."""
+    with torch.device("meta"):
+        encoder, inverse = Encoder(3), Decoder(3)
+        plain = count(encoder) - count(encoder.preprocess)
+    return Count(
+        StyleSwap.name,
+        "1.48M",
+        plain + count(inverse),
+        count(encoder, inverse),
+        "not reproduced: VGG-19 to relu3_1 has 555,328 and its mirror 555,075, together 1.11M",
+    )

@@ -6,7 +6,7 @@ features themselves, decode (section 3.3). Each decoder was trained alone to giv
     L = |I_o - I_i|^2 + lambda |Phi(I_o) - Phi(I_i)|^2,  lambda = 1                              (eq. 1)
 
 Deviations: decoders start from the tail of AdaIN's published decoder, their last convolution from a
-least-squares fit, and they learn on paintings too.
+least-squares fit, and they learn from paintings, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from metastyle.core.losses import StyleTarget, content_loss
+from metastyle.systems.counts import Count
+from metastyle.systems.decoders import copy_published, fit_last_convolution
+from metastyle.systems.objective import Objective, Start
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
 from metastyle.systems.weights import load_trained
@@ -29,7 +33,7 @@ BLEND = 0.6
 
 
 def part(level: int) -> str:
-    """What ``train-baseline`` calls the decoder of a level."""
+    """The name of a level's decoder, for ``train-baseline`` and for its file."""
     return f"wct-{level}"
 
 
@@ -46,7 +50,7 @@ class WCT:
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None) -> Self:
-        """The decoders from ``weights``, a folder, or from the package."""
+        """The decoders from ``weights``, a folder, or from the source tree."""
         decoders = []
         for level in LEVELS:
             with torch.device("meta"):
@@ -71,3 +75,57 @@ class WCT:
             return fitted(picture, photo)
 
         return stylize
+
+
+class Reconstruction(Objective):
+    """Equation 1, as means over entries, for one level's decoder."""
+
+    learning_rate = 1e-4
+    batch_size = 8
+    sees = "paintings"
+    fits = True
+
+    learned: Decoder
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder, self.learned = encoder, decoder
+        self.layer = f"relu{decoder.level}_1"
+        self.name = part(decoder.level)
+
+    @classmethod
+    def begin(cls, start: Start) -> Self:
+        """From AdaIN's decoder, as far as it fits."""
+        level = int(start.part[-1])
+        decoder = Decoder(level)
+        if not start.from_scratch:
+            copy_published(decoder, start.published_decoder())
+        return cls(start.encoder(level), decoder.to(start.device))
+
+    def fit(self, pictures: Sequence[Tensor]) -> None:
+        """Fit the last convolution."""
+        fit_last_convolution(self.encoder, self.learned, pictures)
+
+    def forward(self, photos: Tensor, paintings: Tensor, targets: Sequence[StyleTarget]) -> dict[str, Tensor]:
+        """|I_o - I_i|^2 and |Phi(I_o) - Phi(I_i)|^2."""
+        pictures = torch.cat([photos, paintings])
+        with torch.no_grad():
+            features = self.encoder(pictures, [self.layer])[self.layer]
+        found = self.learned(features)[:, :, : pictures.shape[2], : pictures.shape[3]]
+        again = self.encoder(found, [self.layer])[self.layer]
+        return {"pixels": content_loss(found, pictures), "features": content_loss(again, features)}
+
+
+def parameter_count() -> Count:
+    """Of Table 1."""
+    with torch.device("meta"):
+        encoders = [count(Encoder(level)) for level in LEVELS]
+        decoders = sum(count(Decoder(level)) for level in LEVELS)
+        plain = [n - count(Encoder(level).preprocess) for n, level in zip(encoders, LEVELS, strict=True)]
+    return Count(
+        WCT.name,
+        "34.23M",
+        sum(plain) + decoders,
+        max(encoders) + decoders,
+        "five encoders and five decoders; the encoders are parts of one, which is kept once",
+    )

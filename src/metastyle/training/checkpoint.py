@@ -1,14 +1,15 @@
-"""A run on disk: one safetensors file, written whole and renamed into place, nothing pickled.
+"""A run on disk: one safetensors file, written whole and renamed into place; nothing is pickled.
 
 Tensors: ``model.*`` what is learned, ``average.*`` its moving average, ``first.*`` and ``second.*`` Adam's
-moments of each parameter, ``photos.*`` the normalization. Everything that is a number or a text (iteration,
-seconds, configuration ...) is JSON in the file's metadata. There are no random generators to keep: every
-draw is a function of the seed and the iteration.
+moments of each parameter, and the task's own, such as ``photos.*``, the normalization. Everything else
+(iteration, seconds, settings ...) is JSON in the file's metadata. There are no random generators to keep:
+every draw is a function of the seed and the iteration.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.training.old_names import current_parameters, current_settings
+from metastyle.training.old_names import current_numbers, current_parameters
 from metastyle.weights.tensor_files import decode, encode
 
 _FORMAT = "metastyle-training-state"
@@ -25,6 +26,7 @@ _LARGEST = 4 << 30
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Write a checkpoint; an existing one is replaced as a whole."""
     metadata = {"format": _FORMAT, "format_version": "1", "numbers": json.dumps(numbers, sort_keys=True)}
     write_bytes(path, encode(tensors, metadata), overwrite=True)
 
@@ -37,12 +39,37 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     content = decode(read_bytes(path, _LARGEST), str(path))
     if content.metadata.get("format") != _FORMAT:
-        raise MetastyleError(f"{path}: not a training state: use another output folder")
-    numbers = json.loads(content.metadata["numbers"])
-    if "config" in numbers:
-        numbers["config"] = current_settings(numbers["config"], str(path))
-    numbers["adam_steps"] = current_parameters(numbers["adam_steps"])
+        raise MetastyleError(f"{path}: not a checkpoint of a training: use another output folder")
+    numbers = current_numbers(json.loads(content.metadata["numbers"]), str(path))
     return current_parameters(content.tensors), numbers
+
+
+def check_same_run(
+    path: Path,
+    numbers: dict[str, Any],
+    settings: dict[str, Any],
+    defaults: dict[str, Any],
+    free_to_change: Collection[str],
+) -> None:
+    """Refuse to resume a run with other settings than it began with.
+
+    Args:
+        path: the checkpoint.
+        numbers: its numbers.
+        settings: those of the run that is to go on.
+        defaults: of settings that a checkpoint of an earlier version lacks.
+        free_to_change: names of settings that may differ.
+
+    Raises:
+        MetastyleError: one that may not differ does; it is named.
+    """
+    for name, value in settings.items():
+        then = numbers["settings"].get(name, defaults.get(name))
+        if name not in free_to_change and then != value:
+            raise MetastyleError(
+                f"{path}: this run has {name} = {then!r}, not {value!r}: "
+                "go on with that, or use another output folder"
+            )
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -52,6 +79,7 @@ def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with ``prefix.`` before their names."""
     return {f"{prefix}.{name}": t for name, t in tensors.items()}
 
 

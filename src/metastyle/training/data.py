@@ -1,17 +1,15 @@
-"""Training data: splits, cutting, and an endless row of episodes that are pure functions of (seed, index).
+"""Training data: splits, and an endless stream of episodes that are pure functions of (seed, index).
 
-An episode is what one iteration sees. Since nothing but its index decides what is in it, the position in
-the data is one number, resuming is exact, and the number of worker processes changes nothing.
+An episode is what one iteration sees. Since its index alone decides what is in it, the position in the data
+is one number, resuming is exact, and the number of worker processes changes nothing.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from metastyle.core.losses import StyleTarget
 from metastyle.errors import MetastyleError
-from metastyle.files import write_bytes
-from metastyle.images.decode import open_picture
-from metastyle.images.picture import eight_bits
-from metastyle.training.augmentation import Pixels, view
 from metastyle.training.config import DataConfig, OptimizerConfig
+from metastyle.training.cutting import cut, painting, photograph
 from metastyle.training.sources import Entry, find_pictures
-from metastyle.training.target_cache import TargetCache, load_target
-from metastyle.weights.cache import cache_if_possible
+from metastyle.training.target_cache import Painting, TargetCache
 
 _INNER, _OUTER, _STYLES, _CUTS = range(4)  # independent streams of random numbers
 _ATTEMPTS = 100
@@ -40,7 +32,7 @@ _ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Split:
-    """Who sees which pictures. Nothing is in two lists."""
+    """Which pictures are for what. No picture is in two lists."""
 
     inner: list[Entry]
     """Photographs of the inner level ("training contents"); none where T = 0."""
@@ -48,24 +40,28 @@ class Split:
     """Photographs of the outer level ("validation contents" of the bilevel problem)."""
     styles: list[Entry]
     held_out_contents: list[Entry]
-    """Seen by nothing but the validation of the run."""
+    """Only the validation of the run sees them."""
     held_out_styles: list[Entry]
 
     @property
     def contents(self) -> int:
-        """How many photographs are trained with."""
+        """The number of photographs that are trained with."""
         return len(self.inner) + len(self.outer)
 
     @property
     def digest(self) -> str:
-        """Changes when a picture joins, leaves or changes sides."""
+        """Changes when a picture is added, removed or moved to another list."""
         lists = (self.inner, self.outer, self.styles, self.held_out_contents, self.held_out_styles)
         names = "\n\n".join("\n".join(entry.name for entry in entries) for entries in lists)
         return hashlib.sha256(names.encode()).hexdigest()
 
 
 def split(config: DataConfig, inner_steps: int) -> Split:
-    """Find the pictures and deal them out by the hashes of their names."""
+    """Find the pictures and divide them by the hashes of their names.
+
+    Raises:
+        MetastyleError: a folder is not set, is missing or has too few pictures.
+    """
     for name, where in (("contents", config.contents), ("styles", config.styles)):
         if not where:
             raise MetastyleError(f"data.{name} is not set: name a folder of pictures, or of tar shards")
@@ -86,21 +82,6 @@ def _deal(where: str, held_out: int, least: int) -> tuple[list[Entry], list[Entr
 
 
 @dataclass(frozen=True)
-class Painting:
-    """A painting of an episode: its target if that is cached, else its pixels to compute it from."""
-
-    name: str
-    cached: Path
-    target: StyleTarget | None
-    pixels: Tensor | None
-    """(1, 3, H, W) uint8."""
-    beside: Painting | None = None
-    """Another one that covers the rest of the picture."""
-    share: float = 1.0
-    """Of the picture that this one covers."""
-
-
-@dataclass(frozen=True)
 class Episode:
     """What one iteration sees."""
 
@@ -116,7 +97,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Request:
-    """Which episode, and how large its photographs: both known when a worker begins with it."""
+    """Which episode, and how large its photographs are; both are known when a worker begins with it."""
 
     index: int
     crop: int
@@ -125,7 +106,7 @@ class Request:
 class Episodes(Dataset[Episode]):
     """Maps a request to its episode. Of the paintings, a process gets every ``world_size``-th.
 
-    Each list is gone through in an order that is shuffled anew in every epoch.
+    Each list of pictures is shuffled again in every epoch.
     """
 
     def __init__(
@@ -205,100 +186,6 @@ def _order(seed: int, stream: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, stream, epoch)).permutation(count)
 
 
-def decode(data: bytes, name: str) -> Pixels:
-    """Encoded picture -> upright sRGB (H, W, 3) uint8; a MetastyleError names what cannot be read."""
-    try:
-        return eight_bits(open_picture(data).pixels)
-    except MetastyleError as error:
-        raise MetastyleError(f"{name}: {error}") from None
-
-
-def photograph(entry: Entry, side: int | None, folder: Path) -> Pixels:
-    """A photograph (H, W, 3) uint8; with ``side``, no larger than that along its shorter side and cached."""
-    if side is None:
-        return decode(entry.read(), entry.name)
-    stat = entry.path.stat()
-    key = f"{entry.path.resolve()} {entry.offset} {entry.size} {stat.st_size} {stat.st_mtime_ns} {side}"
-    cached = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
-    with suppress(OSError, ValueError, EOFError):  # missing or damaged: it is made again
-        pixels: Pixels = np.load(cached, mmap_mode="r", allow_pickle=False)
-        return pixels
-    pixels = decode(entry.read(), entry.name)
-    height, width = pixels.shape[:2]
-    scale = min(1.0, side / min(height, width))
-    pixels = _resize(pixels, (round(width * scale), round(height * scale)), (0, 0, width, height))
-    file = io.BytesIO()
-    np.save(file, pixels, allow_pickle=False)
-    cache_if_possible(
-        cached, "reduced photographs", lambda path: write_bytes(path, file.getvalue(), overwrite=True)
-    )
-    return pixels
-
-
-def cut(pixels: Pixels, crop: int, config: DataConfig, rng: np.random.Generator) -> Tensor:
-    """A random square of a photograph -> (3, crop, crop) uint8.
-
-    ``fixed`` scale: the shorter side becomes the crop. ``random``: the shorter side becomes a length
-    drawn between the crop and the whole. The square is then anywhere.
-    """
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    shorter = crop if config.scale == "fixed" else crop * rng.uniform(1, max(1.0, short / crop))
-    side = crop * short / shorter  # of the square, in the photograph's own pixels
-    left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
-    square = _resize(pixels, (crop, crop), (left, top, left + side, top + side))
-    if config.mirror and rng.random() < 0.5:
-        square = square[:, ::-1]
-    return _tensor(square)
-
-
-def center(pixels: Pixels, crop: int) -> Tensor:
-    """The largest square in the middle of a picture -> (3, crop, crop) uint8."""
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    return _tensor(_resize(pixels, (crop, crop), (left, top, left + side, top + side)))
-
-
-def painting(entry: Entry, config: DataConfig, cache: TargetCache, number: int = 0) -> Painting:
-    """A painting at its own shorter side, capped, or a view of it; decoded only where no target is cached."""
-    low, high = config.style_side
-    rank = int(entry.rank, 16)
-    seen = view(rank, number, (low, high)) if number else None
-    side = seen.side if seen else low + rank % (high - low + 1)
-    data = entry.read()
-    cached = cache.path(data, f"{seen or f'shorter side {side}'}, cap {config.style_cap}")
-    target = load_target(cached)
-    if target is not None:
-        return Painting(entry.name, cached, target, None)
-    pixels = decode(data, entry.name)
-    height, width = pixels.shape[:2]
-    scale = side / min(height, width)
-    part, across, down = (seen.part, seen.left, seen.top) if seen else (1.0, 0.5, 0.5)
-    whole = round(part * width * scale), round(part * height * scale)
-    cap = config.style_cap or max(whole)
-    kept = min(whole[0], cap), min(whole[1], cap)
-    left, top = across * (width - kept[0] / scale), down * (height - kept[1] / scale)
-    box = (
-        max(0.0, left),
-        max(0.0, top),
-        min(width, left + kept[0] / scale),
-        min(height, top + kept[1] / scale),
-    )
-    resized = _resize(pixels, kept, box)
-    return Painting(entry.name, cached, None, _tensor(seen.colored(resized) if seen else resized)[None])
-
-
-def _resize(pixels: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> Pixels:
-    """The part ``box`` (left, top, right, bottom) of a picture at ``size`` (width, height)."""
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
-
-
-def _tensor(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
 class _Requests(Sampler[Request]):
     def __init__(self, start: int, crop_at: Callable[[int], int]) -> None:
         self.start, self.crop_at = start, crop_at
@@ -311,7 +198,7 @@ class _Requests(Sampler[Request]):
 
 
 def stream(dataset: Episodes, start: int, crop_at: Callable[[int], int], workers: int) -> Iterator[Episode]:
-    """Episodes from number ``start`` on, without end, prepared ahead by ``workers`` processes.
+    """An endless stream of episodes from number ``start`` on, prepared ahead by ``workers`` processes.
 
     ``crop_at`` is asked for the size of an episode's photographs when its preparation begins.
     """

@@ -1,7 +1,8 @@
-"""What ``train`` yields. Whoever drives it decides what to show."""
+"""What a training yields; its caller decides what to show."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Preparing:
-    """Before the first iteration: references are computed."""
+    """Something is measured before the first iteration."""
 
     what: str
     done: int
@@ -21,9 +22,9 @@ class Started:
     """The first iteration is about to begin."""
 
     iteration: int
-    """0, or where a saved state went on."""
+    """0, or that of the checkpoint that is resumed."""
     seconds: float
-    """Spent before."""
+    """Of training, before this session."""
     contents: int
     """Photographs to train with."""
     styles: int
@@ -35,32 +36,42 @@ class Started:
 
 @dataclass(frozen=True)
 class Step:
-    """Iteration ``iteration`` has ended. Losses are means since the last such event."""
+    """Iteration ``iteration`` has ended."""
 
     iteration: int
     progress: float
     """0 to 1."""
     seconds: float
-    """Of training, over all sittings."""
+    """Of training, over all sessions."""
     seconds_left: float
     steps_per_second: float
-    total: float
-    content: float
-    style: float
+    losses: dict[str, float]
+    """The parts of the loss, weighted as they enter it: means since the last such event."""
     gradient_norm: float
-    """Before clipping; of the last step."""
-    rate: float
+    """Before clipping; of the last iteration."""
+    learning_rate: float
     crop: int
     """Side of the photographs, in pixels."""
     broken: int
     """Pictures that could not be read so far."""
     skipped: int
-    """Steps skipped so far because their gradient was not finite."""
+    """Iterations skipped so far because their gradient was not finite."""
+
+    @property
+    def total(self) -> float:
+        """The sum of the parts of the loss."""
+        return sum(self.losses.values())
+
+    def numbers(self) -> dict[str, float]:
+        """All numbers by name, as a line of the log has them."""
+        numbers: dict[str, float] = dataclasses.asdict(self)
+        del numbers["losses"]
+        return numbers | {"total": self.total} | self.losses
 
 
 @dataclass(frozen=True)
 class Validated:
-    """The loss without any adaptation step on held-out paintings and photographs, not normalized."""
+    """The loss before any adaptation step on held-out paintings and photographs, not normalized."""
 
     iteration: int
     seconds: float
@@ -81,7 +92,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Saved:
-    """The state was written: a run that is killed now goes on from here."""
+    """The checkpoint and the weights were written: a run that is killed now goes on from here."""
 
     iteration: int
     path: Path
@@ -94,9 +105,9 @@ class Finished:
     iteration: int
     seconds: float
     reason: Literal["done", "stopped"]
-    """``stopped``: by SIGTERM or Ctrl-C; running again goes on."""
-    initialization: Path
-    """The weights as they are now, float16."""
+    """``stopped``: by SIGTERM or Ctrl-C; the same call goes on."""
+    weights: Path
+    """The file of the weights as they are now."""
 
 
 TrainingEvent = Preparing | Started | Step | Validated | Sampled | Saved | Finished

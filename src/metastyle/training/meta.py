@@ -1,427 +1,321 @@
-"""Meta-training: an explicit loop over episodes, on one process or on as many as torchrun starts."""
+"""Meta-training: the bilevel problem of ``core/bilevel.py`` as a task of the training loop."""
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
-import logging
 import math
-import os
-import time
-from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import lightning_fabric
 import torch
-from PIL import Image
-from torch import Tensor
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from metastyle.core.device import pick_device
+from metastyle.core.bilevel import MetaObjective
+from metastyle.core.grain import add_grain
+from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
-from metastyle.core.losses import StyleTarget, style_target
+from metastyle.core.losses import StyleTarget, balanced_style_weight, style_target
+from metastyle.core.network import idle_parameters
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.locks import claimed
-from metastyle.training.checkpoint import load_state, save_state
+from metastyle.training import loop
+from metastyle.training.checkpoint import prefixed, under
 from metastyle.training.config import TrainingConfig, check_length, to_values, without_places
-from metastyle.training.data import Episode, Episodes, Painting, split, stream
-from metastyle.training.events import (
-    Finished,
-    Preparing,
-    Sampled,
-    Saved,
-    Started,
-    Step,
-    TrainingEvent,
-    Validated,
-)
-from metastyle.training.interrupt import Interrupt
-from metastyle.training.learner import Learner
-from metastyle.training.metrics import Metrics
-from metastyle.training.preparation import (
-    ValidationSet,
-    loss_network_for,
-    measure_paintings,
-    measure_photos,
-    new_initialization,
-    validation_set,
-)
-from metastyle.training.schedule import progress_of
-from metastyle.training.target_cache import TargetCache, rounded, save_target, side_by_side
-from metastyle.training.validation import look
+from metastyle.training.data import Episode, Episodes, split
+from metastyle.training.events import Preparing, TrainingEvent
+from metastyle.training.loss_scale import PhotoGrams
+from metastyle.training.processes import launch, launched
+from metastyle.training.schedule import rate_factor, style_weight_factor
+from metastyle.training.spike_penalty import PeakPenalty
+from metastyle.training.start import measure_paintings, measure_photos, new_initialization
+from metastyle.training.target_cache import StyleTargets, TargetCache, to_unit_range
+from metastyle.training.task import Loss, Record, Task, Validation
+from metastyle.training.validation import ValidationSet, validate, validation_set
 from metastyle.weights.initialization import save_initialization
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
 
-_FREE_TO_CHANGE = {
-    "data": {"contents", "styles", "workers", "cache"},
-    "run": {"output", "iterations", "minutes", "init", "device", "threads"}
-    | {"log_every", "save_minutes", "sample_minutes"},
-}
-"""What a resumed run may change. Where pictures lie may change too, as long as their names do not."""
+_FREE_TO_CHANGE = frozenset(
+    {"data.contents", "data.styles", "data.workers", "data.cache", "run.output", "run.iterations"}
+    | {"run.minutes", "run.init", "run.device", "run.threads", "run.log_every", "run.save_minutes"}
+    | {"run.sample_minutes"}
+)
+"""What a resumed run may change. The places of pictures may change too, as long as their names do not."""
 
 
 @each_step
 def train(
     config: TrainingConfig, *, loss_network: LossNetwork | None = None
 ) -> Generator[TrainingEvent, None, None]:
-    """Meta-train as configured, in ``config.run.output``; a state found there is resumed.
+    """Meta-train as configured, in ``config.run.output``; a checkpoint found there is resumed.
 
     The folder gets ``state.safetensors``, ``metastyle.safetensors`` (the weights so far, float16),
-    ``metrics.jsonl``, ``config.json`` and ``samples/``. SIGTERM or Ctrl-C end the run after the iteration
-    under way, with everything saved. Of several processes, which torchrun describes to each, only the first
+    ``metrics.jsonl``, ``config.json`` and ``samples/``. SIGTERM or Ctrl-C end the run after the current
+    iteration, with everything saved. Of several processes, which torchrun describes to each, only the first
     yields events and writes; all must iterate. ``run.threads`` sets torch's threads for the whole process.
 
     Args:
-        loss_network: VGG-16; None finds it as everything else does. It is not changed.
+        config: all settings.
+        loss_network: VGG-16; None finds or fetches its weights. It is not changed.
 
     Raises:
-        MetastyleError: a setting or a picture folder that cannot work, a state of another run, or
+        MetastyleError: a setting or a folder of pictures that cannot work, a checkpoint of another run, or
             50 gradients in a row that are not finite.
     """
     check_length(config)
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
-    fabric = _launch(config)
-    first = fabric.is_global_zero
-    with claimed(Path(config.run.output), "training there") if first else nullcontext():
-        for event in _Run(config, fabric, loss_network or load_loss_network()).events():
-            if first:
-                yield event
-
-
-def _launch(config: TrainingConfig) -> lightning_fabric.Fabric:
-    """One process, or this one's place among those that torchrun started."""
-    device = pick_device(config.run.device)
-    together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
-    here = int(os.environ["LOCAL_WORLD_SIZE"]) if together else 1
-    everywhere = int(os.environ["WORLD_SIZE"]) if together else 1
+    here, everywhere = launched()
     if config.optimizer.styles % everywhere:
         raise MetastyleError(
             f"optimizer.styles = {config.optimizer.styles}: use a multiple of the {everywhere} processes"
         )
-    log = logging.getLogger("lightning_fabric")
-    level = log.level
-    log.setLevel(logging.WARNING)  # its notes on precision and processes would go to stderr
-    try:
-        fabric = lightning_fabric.Fabric(
-            accelerator=device.type,
-            devices=here if together or device.index is None else [device.index],
-            num_nodes=everywhere // here,
-            strategy="ddp" if everywhere > 1 else "auto",
-            precision="bf16-mixed" if config.run.precision == "bfloat16" else "32-true",
-        )
-        fabric.launch()
-    finally:
-        log.setLevel(level)
-    return fabric
+    fabric = launch(config.run.device, config.run.precision, here, everywhere)
+    task = MetaTask(config, fabric, loss_network or load_loss_network())
+    yield from loop.train(task, fabric, config.optimizer, config.run)
 
 
-class _Run:
-    """A run and its folder: setting up, one step, looking, saving, the loop."""
+class MetaBatch(NamedTuple):
+    """Some of an iteration's paintings, and all of its photographs."""
 
-    def __init__(
-        self, config: TrainingConfig, fabric: lightning_fabric.Fabric, loss_network: LossNetwork
-    ) -> None:
+    contents: Tensor
+    """(B, 3, n, n) in [0, 1], the inner level's."""
+    queries: Tensor
+    """(B', 3, n, n) in [0, 1], the outer level's."""
+    targets: list[StyleTarget]
+    """Empty while theta learns to reconstruct photographs."""
+    share: float
+    """Of the iteration's paintings."""
+    seed: int
+    """Of the grain."""
+
+
+class MetaTask(Task[MetaBatch]):
+    """theta and Psi, learned by the outer level.
+
+    Attributes:
+        photos: the per-style normalization; None where styles are not normalized.
+    """
+
+    learned: Initialization
+    module: MetaObjective
+
+    def __init__(self, config: TrainingConfig, fabric: Fabric, loss_network: LossNetwork) -> None:
         self.config, self.fabric, self.device = config, fabric, fabric.device
-        self.first = fabric.is_global_zero
-        self.output = Path(config.run.output)
-        self.state_path = self.output / "state.safetensors"
-        self.pictures = split(config.data, config.objective.inner_steps)
-        dtype = torch.bfloat16 if config.run.precision == "bfloat16" else torch.float32
-        self.vgg = loss_network_for(loss_network, dtype).to(self.device)
-        cache = Path(config.data.cache) if config.data.cache else self.output / "cache"
+        data, objective, run = config.data, config.objective, config.run
+        self.pictures = split(data, objective.inner_steps)
+        dtype = torch.bfloat16 if run.precision == "bfloat16" else torch.float32
+        self.loss_network = loss_network.prepared(dtype).to(self.device)
+        cache = Path(data.cache) if data.cache else Path(run.output) / "cache"
         digest = tensor_digest(loss_network.state_dict())
-        self.cache = TargetCache(cache / f"styles-{digest[:12]}-{config.run.precision}")
+        self.cache = TargetCache(cache / f"styles-{digest[:12]}-{run.precision}")
         self.photo_folder = cache / "photos"
-        try:
-            (self.output / "samples").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MetastyleError(f"{error.filename}: this folder cannot be made: {error.strerror}") from None
+        self.target = StyleTargets(self._describe, self.device)
 
-        self.iteration, self.seconds = 0, 0.0
-        self.broken: set[str] = set()
-        self.window = [0.0] * 4  # sums of total, content, style and steps since the last line of the log
-        self.curve: list[dict[str, float]] = []
-        self.validation: ValidationSet | None = None  # the first process's business
+        self.learned, self.unmeasured = new_initialization(config)
+        self.learned.to(self.device)
+        self.learned.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        idle = idle_parameters(self.learned.network)
+        for name, parameter in self.learned.network.named_parameters():
+            parameter.requires_grad_(name not in idle)
+        self.module = MetaObjective(
+            self.learned,
+            self.loss_network,
+            inner_steps=objective.inner_steps,
+            inner_parameters=objective.inner_parameters,
+            step_size=objective.step_size,
+            learn_step_sizes=objective.learn_step_sizes,
+            second_order=objective.second_order,
+            grain=objective.grain,
+            content_weight=objective.content_weight,
+            style_weight=objective.style_weight,
+        ).to(self.device)
+        self.peaks = PeakPenalty(self.learned.network) if objective.peak_weight else None
+        self.photos: PhotoGrams | None = None
 
-    # ---- setting up
+        self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        self.rate_factors = {"log_step_sizes": config.optimizer.step_size_rate}
+        self.rate_factors |= {
+            name: config.optimizer.predictor_rate
+            for name in self.parameters
+            if name.startswith("initialization.predictor.")
+        }
+        self.settings, self.defaults = _flat(config), _flat(TrainingConfig())
+        self.free_to_change = _FREE_TO_CHANGE
+        self.digest = self.pictures.digest
+        self.photographs, self.paintings = self.pictures.contents, len(self.pictures.styles)
+        self.workers, self.stem = data.workers, ""
 
-    def _set_up(self) -> Iterator[TrainingEvent]:
-        initialization, unmeasured = new_initialization(self.config)
-        self.learner = Learner(self.config, self.fabric, initialization, self.vgg)
-        if self.state_path.exists():
-            self._restore()
-        else:
-            yield from self._prepare(unmeasured)
-        if self.first:
-            held_out = self.pictures.held_out_contents, self.pictures.held_out_styles
-            self.validation = validation_set(*held_out, self.config.data, self.cache, self._target)
-        self.learner.begin()
+    # ---- an iteration
 
-    def _prepare(self, unmeasured: bool) -> Iterator[TrainingEvent]:
-        """The first process measures, the others are told."""
-        learner, pictures = self.learner, self.pictures
-        predictor = learner.initialization.predictor
-        if self.first and predictor is not None and unmeasured:
+    def episodes(self, rank: int, world_size: int) -> Episodes:
+        """Every ``world_size``-th painting from ``rank`` on; the photographs are the same for all."""
+        config = self.config
+        return Episodes(
+            self.pictures,
+            config.data,
+            config.optimizer,
+            config.run.seed,
+            self.cache,
+            self.photo_folder,
+            rank,
+            world_size,
+        )
+
+    def crop(self, progress: float) -> int:
+        """Small photographs first, then ``data.late_crop``."""
+        data = self.config.data
+        late = data.late_crop is not None and progress >= data.late_from
+        return data.late_crop if late and data.late_crop is not None else data.crop
+
+    def batches(self, episode: Episode, progress: float) -> list[MetaBatch]:
+        """Groups of ``optimizer.styles_at_once`` paintings; no paintings while theta reconstructs."""
+        self._set_weights(progress)
+        contents = to_unit_range(episode.contents, self.device)
+        queries = to_unit_range(episode.queries, self.device)
+        seed = 2 * episode.index
+        if progress < self.config.objective.reconstruct:
+            return [MetaBatch(contents, queries, [], 1.0, seed)]
+        targets = [self.target(painting) for painting in episode.paintings]
+        size = self.config.optimizer.styles_at_once or len(targets)
+        groups = [targets[first : first + size] for first in range(0, len(targets), size)]
+        return [MetaBatch(contents, queries, group, len(group) / len(targets), seed) for group in groups]
+
+    def loss(self, module: nn.Module, batch: MetaBatch) -> Loss:
+        """The outer level's loss, normalized for each painting, and the penalty on spikes."""
+        if not batch.targets:
+            return self._reconstruction(batch)
+        scales, style_weights = self._balance(batch.targets)
+        loss = module(batch.contents, batch.targets, batch.queries, scales, style_weights, batch.seed)
+        total = self._with_spike_penalty(loss.total, self.module.inner_steps + 1)
+        parts = {"content": loss.content * batch.share, "style": loss.style * batch.share}
+        return Loss(total * batch.share, parts)
+
+    def _set_weights(self, progress: float) -> None:
+        """alpha and beta, and under the paper's schedule the inner level's delta."""
+        optimizer, objective = self.config.optimizer, self.config.objective
+        ramp = style_weight_factor(progress, objective.reconstruct, objective.style_ramp)
+        self.module.weights = (objective.content_weight, ramp * objective.style_weight)
+        if optimizer.schedule == "paper" and not objective.learn_step_sizes:
+            delta = objective.step_size * rate_factor("paper", progress)
+            self.module.log_step_sizes.data.fill_(math.log(delta))
+
+    def _reconstruction(self, batch: MetaBatch) -> Loss:
+        """The squared error between M(I_c; theta) and I_c with mean 0.5 and deviation 0.22.
+
+        Instance normalization forgets a picture's own mean and contrast; asked for them, the network
+        would smuggle them through a spike somewhere in the picture. All processes see the same photographs,
+        so there is nothing to synchronize.
+        """
+        photos = batch.queries
+        mean, deviation = photos.mean((2, 3), keepdim=True), photos.std((2, 3), keepdim=True)
+        wanted = (0.5 + 0.22 * (photos - mean) / (deviation + 0.02)).clamp(0.02, 0.98)
+        with self.fabric.autocast():
+            grainy = add_grain(photos, self.config.objective.grain, seed=batch.seed)
+            pictures = self.learned.network(grainy)
+        loss = F.mse_loss(pictures.float(), wanted)
+        return Loss(self._with_spike_penalty(loss, 1), {"content": loss, "style": torch.zeros_like(loss)})
+
+    def _with_spike_penalty(self, loss: Tensor, passes: int) -> Tensor:
+        """``loss``, and the penalty on spikes in the pictures that led to it, where it is asked for."""
+        if self.peaks is None:
+            return loss
+        return loss + self.config.objective.peak_weight * self.peaks.collect(passes)
+
+    def _balance(self, targets: Sequence[StyleTarget]) -> tuple[Tensor | None, Tensor]:
+        """What divides each painting's loss, and what multiplies its beta."""
+        objective = self.config.objective
+        factors = torch.stack([balanced_style_weight(target, objective.balance) for target in targets])
+        if self.photos is None:
+            return None, factors
+        weight = objective.style_weight
+        untouched = torch.stack([self.photos.expected_loss(target, weight) for target in targets])
+        return untouched * factors, factors
+
+    # ---- before and beside the iterations
+
+    def prepare(self) -> Iterator[Preparing]:
+        """Measure the predictor's standardization and the normalization."""
+        predictor = self.learned.predictor
+        if predictor is not None and self.unmeasured:
             yield from measure_paintings(
-                predictor, pictures.styles, self.config.data, self.cache, self._target
+                predictor, self.pictures.styles, self.config.data, self.cache, self.target
             )
-        if self.first and self.config.objective.normalize_styles:
+        if self.config.objective.normalize_styles:
             yield Preparing("photographs", 0, 1)
-            learner.photos = measure_photos(pictures.outer, self.config, self.photo_folder, self._features)
-        if self.fabric.world_size > 1:
-            learner.photos = self.fabric.broadcast(learner.photos)
-            start = self.fabric.broadcast(learner.initialization.state_dict())
-            learner.initialization.load_state_dict(start)
-        learner.average.load_state_dict(learner.initialization.state_dict())
+            self.photos = measure_photos(self.pictures.outer, self.config, self.photo_folder, self._features)
+
+    def validate(self, learned: nn.Module) -> Validation:
+        """Before any adaptation step, on held-out pictures; losses are not normalized."""
+        assert isinstance(learned, Initialization)
+        objective, held_out = self.config.objective, self._held_out
+        return validate(
+            learned,
+            self.loss_network,
+            to_unit_range(held_out.photos, self.device),
+            held_out.paintings,
+            (objective.content_weight, objective.style_weight),
+            objective.grain,
+        )
+
+    @cached_property
+    def _held_out(self) -> ValidationSet:
+        pictures = self.pictures.held_out_contents, self.pictures.held_out_styles
+        return validation_set(*pictures, self.config.data, self.cache, self.target)
+
+    def _describe(self, picture: Tensor) -> StyleTarget:
+        with self.fabric.autocast():
+            return style_target(self.loss_network, picture)
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
         with torch.no_grad(), self.fabric.autocast():
-            return list(self.vgg(self._place(pictures)).values())
+            return list(self.loss_network(to_unit_range(pictures, self.device)).values())
 
-    def _place(self, pictures: Tensor) -> Tensor:
-        """uint8 -> float32 in [0, 1] on the device."""
-        return pictures.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
+    # ---- files
 
-    def _target(self, painting: Painting) -> StyleTarget:
-        """What the loss needs to know of a painting."""
-        target = self._described(painting)
-        if painting.beside is not None:
-            target = side_by_side(target, self._described(painting.beside), painting.share)
-        return StyleTarget(tuple(g.to(self.device) for g in target.grams), target.statistics.to(self.device))
-
-    def _described(self, painting: Painting) -> StyleTarget:
-        """The target of one painting; computed and cached if it is seen for the first time."""
-        target = painting.target
-        if target is None:
-            assert painting.pixels is not None
-            with self.fabric.autocast():
-                target = rounded(style_target(self.vgg, self._place(painting.pixels)))
-            save_target(painting.cached, target)
-        return target
-
-    # ---- one step
-
-    def _progress(self) -> float:
-        run = self.config.run
-        return progress_of(self.iteration, self.seconds, run.iterations, run.minutes)
-
-    def _crop_at(self, index: int) -> int:
-        """Size of an episode's photographs: exact for a run of iterations, else by the clock."""
-        data, run = self.config.data, self.config.run
-        progress = progress_of(index, self.seconds, run.iterations, run.minutes)
-        return data.late_crop if data.late_crop is not None and progress >= data.late_from else data.crop
-
-    def _step(self, episode: Episode) -> None:
-        self.broken.update(episode.broken)
-        self.crop = episode.queries.shape[-1]
-        self.learner.set_rates(self._progress())
-        if self._progress() < self.config.objective.reconstruct:
-            losses, self.norm = self.learner.reconstruction_gradient(
-                self._place(episode.queries), 2 * self.iteration
-            )
-        else:
-            losses, self.norm = self.learner.gradient(
-                self._place(episode.contents),
-                [self._target(painting) for painting in episode.paintings],
-                self._place(episode.queries),
-                2 * self.iteration,
-            )
-        self.iteration += 1
-        if self.learner.update(self.iteration, self.norm):
-            self.window = [a + b for a, b in zip(self.window, [*losses, 1.0], strict=True)]
-
-    # ---- looking
-
-    def _look(self, metrics: Metrics) -> Iterator[TrainingEvent]:
-        """Validate the averaged weights, draw a sheet of what they render, write them."""
-        assert self.validation is not None
-        weights = self.config.objective.content_weight, self.config.objective.style_weight
-        photos = self._place(self.validation.photos)
-        with self.fabric.autocast():
-            losses, sheet = look(
-                self.learner.average,
-                self.vgg,
-                photos,
-                self.validation.paintings,
-                weights,
-                self.config.objective.grain,
-            )
-        total, content, style = (sum(part) / len(losses) for part in zip(*losses.values(), strict=True))
-        at = {"iteration": self.iteration, "seconds": round(self.seconds, 3)}
-        point = at | {"total": total, "content": content, "style": style}
-        metrics.write("validation", point)
-        self.curve = [p for p in self.curve if p["iteration"] != self.iteration] + [point]
-        totals = {name: loss[0] for name, loss in losses.items()}
-        yield Validated(self.iteration, self.seconds, total, content, style, totals)
-        path = self.output / "samples" / f"{self.iteration:08d}.png"
-        png = io.BytesIO()
-        Image.fromarray(sheet).save(png, "PNG")
-        write_bytes(path, png.getvalue(), overwrite=True)
-        self._ship()
-        yield Sampled(self.iteration, path)
-
-    def _ship(self) -> Path:
-        """Write the weights, with all that a model card needs."""
-        settings: dict[str, Any] = {
-            "config": without_places(self.config),
-            "iterations": self.iteration,
-            "seconds": round(self.seconds),
-            "photographs": self.pictures.contents,
-            "paintings": len(self.pictures.styles),
-            "curve": self.curve,
+    def write(self, learned: nn.Module, record: Record) -> Path:
+        """``metastyle.safetensors``, with all that a model card needs, and ``config.json``."""
+        assert isinstance(learned, Initialization)
+        config = self.config
+        facts: dict[str, Any] = {
+            "config": without_places(config),
+            "iterations": record.iteration,
+            "seconds": round(record.seconds),
+            "photographs": self.photographs,
+            "paintings": self.paintings,
+            "curve": record.curve,
         }
-        if self.config.objective.learn_step_sizes:
-            settings["step_sizes"] = self.learner.step_sizes
-        path = self.output / "metastyle.safetensors"
-        save_initialization(self.learner.average, path, settings, overwrite=True)
+        if config.objective.learn_step_sizes:
+            sizes = self.module.log_step_sizes.exp().tolist()
+            facts["step_sizes"] = dict(zip(self.module.moved, sizes, strict=True))
+        output = Path(config.run.output)
+        write_bytes(output / "config.json", json.dumps(to_values(config), indent=2).encode(), overwrite=True)
+        path = output / "metastyle.safetensors"
+        save_initialization(learned, path, facts, overwrite=True)
         return path
 
-    # ---- saving
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The inner level's step sizes and the normalization."""
+        tensors = {"log_step_sizes": self.module.log_step_sizes.detach()}
+        if self.photos is None:
+            return tensors, {"photo_variance": None}
+        tensors |= prefixed("photos", {str(k): mean for k, mean in enumerate(self.photos.means)})
+        return tensors, {"photo_variance": self.photos.variance}
 
-    def _save(self) -> Saved:
-        tensors, numbers = self.learner.state()
-        numbers |= {
-            "config": to_values(self.config),
-            "pictures": self.pictures.digest,
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "broken": sorted(self.broken),
-            "window": self.window,
-            "curve": self.curve,
-        }
-        save_state(self.state_path, tensors, numbers)
-        return Saved(self.iteration, self.state_path)
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Put back what ``state`` gave."""
+        self.module.log_step_sizes.data.copy_(tensors["log_step_sizes"])
+        means = under("photos", tensors)
+        if means:
+            ordered = tuple(means[str(k)].to(self.device) for k in range(len(means)))
+            self.photos = PhotoGrams(ordered, numbers["photo_variance"])
 
-    def _restore(self) -> None:
-        tensors, numbers = load_state(self.state_path)
-        self._check_same_run(numbers)
-        self.learner.restore(tensors, numbers)
-        self.iteration, self.seconds = numbers["iteration"], numbers["seconds"]
-        self.broken, self.window, self.curve = set(numbers["broken"]), numbers["window"], numbers["curve"]
 
-    def _check_same_run(self, numbers: dict[str, Any]) -> None:
-        before, defaults = numbers["config"], to_values(TrainingConfig())
-        for section, values in to_values(self.config).items():
-            for key, value in values.items():
-                then = before[section].get(key, defaults[section][key])  # a setting that came later
-                if key not in _FREE_TO_CHANGE.get(section, ()) and then != value:
-                    raise MetastyleError(
-                        f"{self.state_path}: this run has {section}.{key} = {then!r}, not {value!r}: "
-                        "go on with that, or use another run.output (run.init starts from weights)"
-                    )
-        if numbers["pictures"] != self.pictures.digest:
-            data = self.config.data
-            raise MetastyleError(
-                f"{self.state_path}: the pictures of {data.contents} or {data.styles} have changed since "
-                "this run began: restore them, or use another run.output with run.init"
-            )
-
-    # ---- the loop
-
-    def events(self) -> Iterator[TrainingEvent]:
-        if self.first:
-            for part in self.output.glob(".*.part"):
-                part.unlink()  # what a killed process was about to write
-        yield from self._set_up()
-        yield Started(
-            self.iteration,
-            self.seconds,
-            self.pictures.contents,
-            len(self.pictures.styles),
-            self.fabric.world_size,
-            str(self.device),
-            self.output,
-        )
-        with Interrupt() as interrupt:  # before this there is nothing to save but the cache, which is
-            if not self.first:
-                yield from self._loop(interrupt, None)
-                return
-            values = json.dumps(to_values(self.config), indent=2)
-            write_bytes(self.output / "config.json", values.encode(), overwrite=True)
-            with Metrics(self.output, self.iteration) as metrics:
-                yield from self._recorded(interrupt, metrics)
-
-    def _recorded(self, interrupt: Interrupt, metrics: Metrics) -> Iterator[TrainingEvent]:
-        """The loop, and what the first process writes before and after it."""
-        if self.iteration == 0:
-            yield from self._look(metrics)
-            yield self._save()
-        yield from self._loop(interrupt, metrics)
-        done = self._progress() >= 1
-        if done:
-            yield from self._look(metrics)
-        yield self._save()
-        yield Finished(self.iteration, self.seconds, "done" if done else "stopped", self._ship())
-
-    def _loop(self, interrupt: Interrupt, metrics: Metrics | None) -> Iterator[TrainingEvent]:
-        run, fabric = self.config.run, self.fabric
-        episodes = Episodes(
-            self.pictures,
-            self.config.data,
-            self.config.optimizer,
-            run.seed,
-            self.cache,
-            self.photo_folder,
-            fabric.global_rank,
-            fabric.world_size,
-        )
-        row = stream(episodes, self.iteration, self._crop_at, self.config.data.workers)
-        clock = saved = looked = logged = time.perf_counter()
-        since = self.iteration
-        while not self._agree(interrupt.wanted) and self._progress() < 1:
-            self._step(next(row))
-            now = time.perf_counter()
-            self.seconds += now - clock
-            clock = now
-            if metrics is None:
-                continue
-            if self.iteration % run.log_every == 0 and self.window[3]:
-                step = self._report((self.iteration - since) / (now - logged))
-                logged, since = now, self.iteration
-                metrics.write("training", dataclasses.asdict(step))
-                yield step
-            if now - looked > 60 * run.sample_minutes:
-                yield from self._look(metrics)
-                looked = time.perf_counter()
-            if now - saved > 60 * run.save_minutes:
-                yield self._save()
-                saved = time.perf_counter()
-
-    def _agree(self, stop: bool) -> bool:
-        """Whether any process was told to stop. All go by the first one's clock."""
-        if self.fabric.world_size == 1:
-            return stop
-        own = torch.tensor([self.seconds if self.first else 0.0, float(stop)], dtype=torch.float64)
-        self.seconds, wishes = self.fabric.all_reduce(own.to(self.device), reduce_op="sum").tolist()
-        return bool(wishes)
-
-    def _report(self, steps_per_second: float) -> Step:
-        run = self.config.run
-        left = [math.inf]
-        if run.iterations is not None:
-            left.append((run.iterations - self.iteration) / steps_per_second)
-        if run.minutes is not None:
-            left.append(60 * run.minutes - self.seconds)
-        total, content, style = (value / self.window[3] for value in self.window[:3])
-        self.window = [0.0] * 4
-        return Step(
-            iteration=self.iteration,
-            progress=self._progress(),
-            seconds=self.seconds,
-            seconds_left=max(0.0, min(left)),
-            steps_per_second=steps_per_second,
-            total=total,
-            content=content,
-            style=style,
-            gradient_norm=self.norm,
-            rate=self.learner.rate,
-            crop=self.crop,
-            broken=len(self.broken),
-            skipped=self.learner.skipped,
-        )
+def _flat(config: TrainingConfig) -> dict[str, Any]:
+    """Settings by ``section.key``."""
+    return {f"{s}.{key}": value for s, values in to_values(config).items() for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""The log of a run: metrics.jsonl, one JSON object a line, and TensorBoard's files where it is installed."""
+"""The log of a run: metrics.jsonl, one JSON object per line, and TensorBoard's files if it is installed."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ import importlib.util
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from metastyle.files import write_bytes
 
 
 class Metrics:
-    """Appends to ``folder/metrics.jsonl``; a context manager.
+    """Appends to ``folder/metrics.jsonl``, or ``folder/STEM.metrics.jsonl``; a context manager.
 
     Lines later than ``iteration``, where the run goes on from, are dropped first: a killed run may have
-    logged more than it saved, or half a line.
+    logged more than it saved, or half a line. Without a folder, nothing is written.
     """
 
-    def __init__(self, folder: Path, iteration: int) -> None:
-        path = folder / "metrics.jsonl"
+    def __init__(self, folder: Path | None, iteration: int, stem: str = "") -> None:
+        self._file: TextIO | None = None
+        self._board: Any = None
+        if folder is None:
+            return
+        path = folder / (f"{stem}.metrics.jsonl" if stem else "metrics.jsonl")
         if path.exists():
             kept = [line for line in path.read_bytes().splitlines() if _iteration(line) <= iteration]
             write_bytes(path, b"".join(line + b"\n" for line in kept), overwrite=True)
         self._file = path.open("a", encoding="utf-8")
-        self._board: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
+            self._board = SummaryWriter(str(folder / "tensorboard" / stem), purge_step=iteration + 1)
 
     def write(self, kind: str, values: dict[str, Any]) -> None:
-        """``values`` holds ``iteration`` and whatever belongs to it."""
+        """Add a line; ``values`` holds ``iteration`` and the numbers that belong to it."""
+        if self._file is None:
+            return
         self._file.write(json.dumps({"kind": kind, **values}) + "\n")
         self._file.flush()
         if self._board is not None:
@@ -45,7 +50,8 @@ class Metrics:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._board is not None:
             self._board.close()
 

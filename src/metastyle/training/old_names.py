@@ -1,6 +1,6 @@
-"""Names that settings and parameters had in earlier versions: old TOML files and checkpoints are still read.
+"""Names and forms of earlier versions: old TOML files and checkpoints are still read.
 
-This table is the only place that knows them. Everything that is written uses the current names.
+This is the only place that knows them. Everything that is written uses the current ones.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ SETTINGS = {"objective.normalise_styles": "objective.normalize_styles"}
 
 PARAMETERS = {"initialisation.": "initialization."}
 """Old beginning of a parameter's name -> current beginning."""
+
+SYSTEM_SETTINGS = {"rate": "learning_rate"}
+"""Old name of a setting of a system's training -> current name."""
 
 _T = TypeVar("_T")
 
@@ -62,3 +65,23 @@ def current_parameters(named: Mapping[str, _T]) -> dict[str, _T]:
                 name = prefix + current + rest
         found[name] = value
     return found
+
+
+def current_numbers(numbers: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """What a checkpoint holds beside its tensors, in the current form.
+
+    Checkpoints of meta-training used to have a nested ``config`` instead of ``settings``, and the sums of
+    losses since the last report as a list; those of systems had neither sums nor counters.
+    """
+    found = dict(numbers)
+    if "config" in found:
+        sections = current_settings(found.pop("config"), origin)
+        found["settings"] = {f"{s}.{key}": v for s, values in sections.items() for key, v in values.items()}
+    found["settings"] = {SYSTEM_SETTINGS.get(name, name): v for name, v in found["settings"].items()}
+    found["adam_steps"] = current_parameters(found["adam_steps"])
+    window = found.get("window", {"sums": {}, "steps": 0})
+    if isinstance(window, list):
+        _, content, style, steps = window
+        window = {"sums": {"content": content, "style": style} if steps else {}, "steps": int(steps)}
+    found["window"] = window
+    return {"skipped": 0, "skipped_running": 0, "broken": [], "losses": {}, "curve": []} | found

@@ -1,4 +1,4 @@
-"""How rates fall: pure functions of progress, which is 0 at the start of a run and 1 at its end."""
+"""How the learning rate falls: pure functions of progress, from 0 at the start of a run to 1 at its end."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Schedule = Literal["paper", "cosine", "constant"]
 
 
 def rate_factor(schedule: Schedule, progress: float, warm_up: float = 0.0) -> float:
-    """What the highest rate is multiplied by.
+    """What the highest learning rate is multiplied by.
 
     ``paper``: 1 / (1 + 2.5 p), the published 1 / (1 + 2.5e-5 iteration) of a run of 100,000 iterations.
-    ``cosine``: half a cosine from 1 to 0. Both rise linearly over the share ``warm_up`` first.
+    ``cosine``: half a cosine from 1 to 0. All rise linearly over the share ``warm_up`` first.
     """
     progress = min(max(progress, 0.0), 1.0)
     rise = min(1.0, progress / warm_up) if warm_up > 0 else 1.0
@@ -30,7 +30,7 @@ def style_weight_factor(progress: float, reconstruct: float, ramp: float) -> flo
 
 
 def progress_of(iteration: int, seconds: float, iterations: int | None, minutes: float | None) -> float:
-    """How far a run is, 0 to 1: the larger of its shares of iterations and of minutes, where they are set."""
+    """How far a run has come, 0 to 1: the larger of its shares of iterations and of minutes, if set."""
     shares = [0.0]
     if iterations is not None:
         shares.append(iteration / iterations)
@@ -39,6 +39,6 @@ def progress_of(iteration: int, seconds: float, iterations: int | None, minutes:
     return min(1.0, max(shares))
 
 
-def average_decay(decay: float, iteration: int) -> float:
-    """Decay of the moving average of weights after ``iteration`` updates: short at first, then ``decay``."""
+def ema_decay(decay: float, iteration: int) -> float:
+    """Decay of the moving average of weights after ``iteration`` updates: small at first, then ``decay``."""
     return min(decay, (1 + iteration) / (10 + iteration))

@@ -1,12 +1,13 @@
-"""What training remembers of each painting: its Gram matrices and statistics, computed once.
+"""The style targets of training: a painting's Gram matrices and statistics, computed once and cached.
 
-Describing a painting costs as much as a training step, so the result is kept on disk in float16
-(half a Gram matrix, since it is symmetric: 0.35 MB), under a name that says what it was computed from.
+Computing one costs as much as a training iteration, so it is kept on disk in float16 (half of each Gram
+matrix, which is symmetric: 0.35 MB), under a name that depends on what it was computed from.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,55 @@ class TargetCache:
     folder: Path
 
     def path(self, picture: bytes, preparation: str) -> Path:
-        """Where the target of an encoded picture lies that was prepared (scaled, cropped) as described."""
+        """The file for the target of an encoded picture, scaled and cropped as ``preparation`` says."""
         key = hashlib.sha256(picture + preparation.encode()).hexdigest()[:32]
         return self.folder / f"{key}.safetensors"
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting of an episode: its target if that is cached, else the pixels to compute it from."""
+
+    name: str
+    cached: Path
+    target: StyleTarget | None
+    pixels: Tensor | None
+    """(1, 3, H, W) uint8."""
+    beside: Painting | None = None
+    """Another painting that covers the rest of the picture."""
+    share: float = 1.0
+    """The share of the picture that this painting covers, 0 to 1."""
+
+
+class StyleTargets:
+    """The style targets of paintings, on the device: read from the cache, or computed and cached.
+
+    ``describe`` computes the target of a picture (1, 3, H, W) in [0, 1].
+    """
+
+    def __init__(self, describe: Callable[[Tensor], StyleTarget], device: torch.device) -> None:
+        self._describe, self._device = describe, device
+
+    def __call__(self, painting: Painting) -> StyleTarget:
+        """The target of a painting, or of two that share a picture."""
+        target = self._single(painting)
+        if painting.beside is not None:
+            target = side_by_side(target, self._single(painting.beside), painting.share)
+        grams = tuple(gram.to(self._device) for gram in target.grams)
+        return StyleTarget(grams, target.statistics.to(self._device))
+
+    def _single(self, painting: Painting) -> StyleTarget:
+        target = painting.target
+        if target is None:
+            assert painting.pixels is not None
+            target = rounded(self._describe(to_unit_range(painting.pixels, self._device)))
+            save_target(painting.cached, target)
+        return target
+
+
+def to_unit_range(pictures: Tensor, device: torch.device) -> Tensor:
+    """uint8 pictures (B, 3, H, W) -> float32 in [0, 1] on the device."""
+    return pictures.to(device).float().div(255).contiguous(memory_format=torch.channels_last)
 
 
 def rounded(target: StyleTarget) -> StyleTarget:
@@ -48,7 +95,7 @@ def load_target(path: Path) -> StyleTarget | None:
 
 
 def save_target(path: Path, target: StyleTarget) -> None:
-    """Keep a target for later runs, where that is possible."""
+    """Cache a target for later iterations and runs, if possible."""
     content = encode(_pack(target), {})
     cache_if_possible(
         path, "what is known of the paintings", lambda path: write_bytes(path, content, overwrite=True)
@@ -58,7 +105,7 @@ def save_target(path: Path, target: StyleTarget) -> None:
 def side_by_side(one: StyleTarget, other: StyleTarget, share: float) -> StyleTarget:
     """The target of a picture of which ``one`` covers ``share`` (0 to 1) and ``other`` the rest.
 
-    Gram matrices and raw moments are averages over places: they mix as the areas do, but for the seam.
+    Gram matrices and raw moments are averages over places: they mix as the areas do, except at the seam.
     """
 
     def mixed(a: Tensor, b: Tensor) -> Tensor:

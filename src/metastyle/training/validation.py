@@ -1,8 +1,9 @@
-"""Looking at a run: losses and pictures on held-out paintings, without any adaptation step."""
+"""Validation: losses and pictures on held-out paintings and photographs, before any adaptation step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,23 +18,59 @@ from metastyle.images.convert import from_tensor
 from metastyle.images.picture import eight_bits
 from metastyle.images.sheet import sheet
 from metastyle.training.augmentation import Pixels
+from metastyle.training.config import DataConfig
+from metastyle.training.cutting import center, decode, painting, readable
+from metastyle.training.sources import Entry
+from metastyle.training.target_cache import Painting, TargetCache
+from metastyle.training.task import Validation
 
-_COLUMNS, _PAINTINGS = 4, 6
+_COLUMNS, _PAINTINGS = 4, 6  # of the sheet
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Held-out paintings and photographs, the same throughout a run."""
+
+    photos: Tensor
+    """(B, 3, n, n) uint8."""
+    paintings: list[tuple[str, Pixels, StyleTarget]]
+    """Name, pixels as found, target."""
+
+
+def validation_set(
+    contents: list[Entry],
+    styles: list[Entry],
+    data: DataConfig,
+    cache: TargetCache,
+    describe: Callable[[Painting], StyleTarget],
+) -> ValidationSet:
+    """The held-out pictures that can be read, decoded, at the size that training ends with."""
+    crop = data.late_crop or data.crop
+    squares = readable(contents, len(contents), lambda entry: center(decode(entry.read(), entry.name), crop))
+    paintings = readable(
+        styles,
+        len(styles),
+        lambda entry: (decode(entry.read(), entry.name), describe(painting(entry, data, cache))),
+    )
+    return ValidationSet(
+        torch.stack([square for _, square in squares]),
+        [(entry.name, pixels, target) for entry, (pixels, target) in paintings],
+    )
 
 
 @torch.no_grad()
-def look(
+def validate(
     initialization: Initialization,
     loss_network: LossNetwork,
     photos: Tensor,
-    paintings: Sequence[tuple[str, Pixels, StyleTarget]],
+    paintings: list[tuple[str, Pixels, StyleTarget]],
     weights: tuple[float, float],
     grain: float = 0.0,
-) -> tuple[dict[str, tuple[float, float, float]], Pixels]:
-    """The zero-step loss (total, content, style) of each painting over the photographs, and a sheet.
+) -> Validation:
+    """The zero-step loss of each painting over the photographs (B, 3, n, n) in [0, 1], and a sheet.
 
     The sheet shows four photographs, what M(c; theta) makes of them without any painting, and what
-    M(c; w_0) makes of them for each of the first six paintings.
+    M(c; w_0) makes of them for each of the first six paintings. ``weights`` are alpha and beta.
     """
     content = loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
     losses: dict[str, tuple[float, float, float]] = {}
@@ -47,7 +84,7 @@ def look(
         if len(losses) <= _PAINTINGS:
             rows.append([pixels, *_pixels(pictures)])
             labels.append([Path(name).stem[-24:], f"w_0, loss {losses[name][0]:.4g}"])
-    return losses, sheet(rows, labels, cell=photos.shape[-1])
+    return Validation(losses, sheet(rows, labels, cell=photos.shape[-1]))
 
 
 def _pixels(pictures: Tensor) -> list[Pixels | None]:

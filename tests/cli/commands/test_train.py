@@ -20,7 +20,7 @@ def _events(reason: Any) -> list[TrainingEvent]:
     return [
         Preparing("paintings", 4, 4),
         Started(0, 0.0, 10, 4, 1, "cpu", Path("run")),
-        Step(2, 1.0, 3.0, 0.0, 1.5, 20.0, 5.0, 15.0, 1.0, 1e-3, 64, 0, 0),
+        Step(2, 1.0, 3.0, 0.0, 1.5, {"content": 5.0, "style": 15.0}, 1.0, 1e-3, 64, 0, 0),
         Validated(2, 3.0, 30.5, 10.0, 20.5, {"a": 30.5}),
         Finished(2, 3.0, reason, Path("run/metastyle.safetensors")),
     ]
@@ -56,8 +56,8 @@ def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
     assert result.out == "run/metastyle.safetensors  2 iterations  3.0 s\n"
     assert result.err.splitlines() == [
         "preparing paintings: 100%",
-        "10 photographs, 4 paintings, 1 process(es) on cpu, from iteration 0: run",
-        "training: 100% iteration 2  loss 20  0.0 s left",
+        "10 photographs, 4 painting(s), 1 process(es) on cpu, from iteration 0: run",
+        "training: 100% iteration 2  loss 20 (content 5, style 15)  0.0 s left",
         "iteration 2: 30.50 on held-out paintings before any step",
     ]
     (config,) = trained

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from metastyle.systems import train as training
-from metastyle.systems.train import Event, Settings, Step
-from metastyle.training.events import Finished, Started
+from metastyle.systems.train import Settings
+from metastyle.training.events import Finished, Started, Step, TrainingEvent
 
 Run = Callable[..., Any]
 ARGUMENTS = ("train-baseline", "wct-3", "--content", "photos", "--style", "paintings", "-o", "out")
@@ -18,10 +18,10 @@ ARGUMENTS = ("train-baseline", "wct-3", "--content", "photos", "--style", "paint
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     seen: list[Settings] = []
 
-    def train(settings: Settings) -> Iterator[Event]:
+    def train(settings: Settings) -> Iterator[TrainingEvent]:
         seen.append(settings)
         yield Started(0, 0.0, 10, 4, 1, "cpu", Path("out"))
-        yield Step(2, 1.0, 3.0, 0.0, {"pixels": 0.25, "features": 1.5})
+        yield Step(2, 1.0, 3.0, 0.0, 1.5, {"pixels": 0.25, "features": 1.5}, 1.0, 1e-3, 64, 0, 0)
         reason: Any = "stopped" if settings.minutes == 7 else "done"
         yield Finished(2, 3.0, reason, Path("out/wct-3.safetensors"))
 
@@ -30,15 +30,24 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
 
 def test_a_run(run: Run, trained: list[Settings]) -> None:
-    result = run(*ARGUMENTS, "--iterations", "2", "--crop", "128", "--from-scratch")
+    result = run(*ARGUMENTS, "--iterations", "2", "--crop", "128", "--from-scratch", "--rate", "0.01")
     assert result.code == 0
     assert result.out == "out/wct-3.safetensors  2 iterations  3.0 s\n"
     assert result.err.splitlines() == [
-        "10 photographs, 4 painting(s) on cpu, from iteration 0: out",
-        "training: 100% iteration 2  pixels 0.25  features 1.5  0.0 s left",
+        "10 photographs, 4 painting(s), 1 process(es) on cpu, from iteration 0: out",
+        "training: 100% iteration 2  loss 1.75 (pixels 0.25, features 1.5)  0.0 s left",
     ]
     assert trained == [
-        Settings("wct-3", "photos", "paintings", "out", iterations=2, crop=128, from_scratch=True)
+        Settings(
+            "wct-3",
+            "photos",
+            "paintings",
+            "out",
+            iterations=2,
+            crop=128,
+            learning_rate=0.01,
+            from_scratch=True,
+        )
     ]
 
 

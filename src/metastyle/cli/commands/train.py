@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Whole
-from metastyle.cli.output import Display, Speaker, seconds
-from metastyle.cli.trainings import conclude
+from metastyle.cli.trainings import follow
 from metastyle.errors import MetastyleError
-
-if TYPE_CHECKING:
-    from metastyle.training.events import TrainingEvent
 
 
 def train(
@@ -36,8 +31,8 @@ def train(
 ) -> int:
     """Meta-train the model that every adaptation starts from.
 
-    The state is saved as it goes and when Ctrl-C stops the run; the same
-    command again goes on from there.
+    A checkpoint is saved every few minutes and when Ctrl-C stops the run; the
+    same command again goes on from there.
 
     For example:
 
@@ -52,11 +47,11 @@ def train(
         content: Folder of photographs, or of tar shards of them, or one shard.
         style: The same for paintings.
         config: A preset (cpu, gpu, paper, smoke), or a TOML file.
-        output: Folder of the run; a run found there goes on.
+        output: Folder of the run; a run found there is resumed.
         minutes: Length of the training in minutes.
-        iterations: Length in iterations; with both, whichever ends first.
+        iterations: Length in iterations; with both, the one that ends first.
         change: Any setting of the configuration, as section.name=value; may be repeated.
-        loss_network: A file with VGG-16's weights; without it, they are found or fetched.
+        loss_network: A file with VGG-16's weights; by default they are found or fetched.
         device: auto, cpu, cuda or cuda:N.
     """
     with needs("train", "training"):
@@ -70,13 +65,8 @@ def train(
         if device != "auto":
             overrides["run.device"] = device
         settings = load_config(config, overrides | dict(map(parse_change, change or ())))
-        events: list[TrainingEvent] = []
-        with Display(common.quiet) as display:
-            vgg = load_loss_network(loss_network) if loss_network else None
-            for event in trainer.train(settings, loss_network=vgg):
-                events.append(event)
-                _show(event, display)
-    return _conclude(events, Speaker(common.json, common.quiet))
+        vgg = load_loss_network(loss_network) if loss_network else None
+        return follow("train", trainer.train(settings, loss_network=vgg), common)
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -88,36 +78,3 @@ def parse_change(text: str) -> tuple[str, Any]:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return name.strip(), value.strip()
-
-
-def _show(event: TrainingEvent, display: Display) -> None:
-    from metastyle.training import events as kinds
-
-    match event:
-        case kinds.Preparing(what, done, total):
-            display.update(f"preparing {what}", done / max(1, total))
-        case kinds.Started():
-            display.note(
-                f"{event.contents} photographs, {event.styles} paintings, {event.processes} process(es) on"
-                f" {event.device}, from iteration {event.iteration}: {event.output}"
-            )
-        case kinds.Step():
-            left = f"  {seconds(event.seconds_left)} left"
-            display.update(
-                "training", event.progress, f"iteration {event.iteration}  loss {event.total:.3g}{left}"
-            )
-        case kinds.Validated(iteration, _, total):
-            display.note(f"iteration {iteration}: {total:.2f} on held-out paintings before any step")
-        case kinds.Sampled(iteration, path):
-            display.note(f"iteration {iteration}: {path}")
-
-
-def _conclude(events: Sequence[TrainingEvent], speaker: Speaker) -> int:
-    from metastyle.training import events as kinds
-
-    last = events[-1] if events else None
-    if not isinstance(last, kinds.Finished):
-        return 0  # not the first of several processes: that one speaks
-    validated = [e for e in events if isinstance(e, kinds.Validated)]
-    totals = [{"iteration": e.iteration, "total": e.total} for e in validated]
-    return conclude("train", last, speaker, validation=totals)

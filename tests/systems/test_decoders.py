@@ -1,8 +1,8 @@
 import torch
 
 from metastyle.core.initialization import Initialization, StylePredictor
-from metastyle.systems.avatar_net import Hourglass
-from metastyle.systems.beginnings import begin_with, begin_with_initialization
+from metastyle.systems import shen
+from metastyle.systems.avatar_net import Hourglass, begin_with
 from metastyle.systems.shen import MetaNetwork
 from metastyle.systems.vgg19 import Decoder
 
@@ -27,7 +27,7 @@ def test_shen_et_al_begin_with_theta_whatever_the_painting():
     theta.predictor.std.uniform_(0.1, 5)
     meta, plain = MetaNetwork(width=2), MetaNetwork(width=2)
     plain.load_state_dict(meta.state_dict())
-    begin_with_initialization(meta, theta)
+    shen.begin_with(meta, theta)
     statistics = torch.rand(2, 1920) * 9
     for one in statistics:
         found = meta(one)

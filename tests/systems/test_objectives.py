@@ -3,22 +3,14 @@ import torch
 
 from metastyle.core.loss_network import STYLE_LAYERS
 from metastyle.core.losses import perceptual_loss, style_target
-from metastyle.systems.avatar_net import BOTTLENECK, SKIPS, Hourglass
-from metastyle.systems.johnson import OneStyle, thumbnail
-from metastyle.systems.lessons import (
-    Batch,
-    HourglassReconstruction,
-    MetaLearning,
-    OneStyleLearning,
-    Reconstruction,
-    SwapInversion,
-    calibrate_skips,
-    fit_last_convolution,
-    moment_loss,
-    total_variation,
-)
+from metastyle.systems import avatar_net, wct
+from metastyle.systems.avatar_net import BOTTLENECK, SKIPS, Hourglass, calibrate_skips
+from metastyle.systems.decoders import fit_last_convolution
+from metastyle.systems.johnson import OneStyle, OneStyleLearning, thumbnail
+from metastyle.systems.objective import total_variation
 from metastyle.systems.patches import swap
-from metastyle.systems.shen import MetaNetwork
+from metastyle.systems.shen import MetaLearning, MetaNetwork, moment_loss
+from metastyle.systems.style_swap import Inversion
 from metastyle.systems.vgg19 import Decoder
 
 
@@ -26,39 +18,39 @@ from metastyle.systems.vgg19 import Decoder
 def batch(draw, features):
     photos = torch.cat([draw(k, 32, 32) for k in range(2)])
     paintings = torch.cat([draw(10 + k, 32, 32) for k in range(2)])
-    return Batch(photos, paintings, [style_target(features, draw(20))])
+    return photos, paintings, [style_target(features, draw(20))]
 
 
 @pytest.fixture(params=["wct", "style-swap", "avatar-net", "shen", "johnson"])
-def lesson(request, encoder, features, draw):
+def objective(request, encoder, features, draw):
     torch.manual_seed(0)
     match request.param:
         case "wct":
-            return Reconstruction(encoder, Decoder(2))
+            return wct.Reconstruction(encoder, Decoder(2))
         case "style-swap":
-            return SwapInversion(encoder, Decoder(3))
+            return Inversion(encoder, Decoder(3))
         case "avatar-net":
-            return HourglassReconstruction(encoder, Hourglass())
+            return avatar_net.Reconstruction(encoder, Hourglass())
         case "shen":
             return MetaLearning(features, MetaNetwork(width=4))
     return OneStyleLearning(features, OneStyle(), draw(20))
 
 
-def test_only_what_is_learned_gets_a_gradient_and_all_of_it(lesson, batch, encoder, features):
-    losses = lesson.losses(batch)
+def test_only_what_is_learned_gets_a_gradient_and_all_of_it(objective, batch, encoder, features):
+    losses = objective(*batch)
     assert all(loss.dim() == 0 and loss.isfinite() for loss in losses.values())
     torch.stack(list(losses.values())).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in lesson.learned.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.learned.parameters())
     assert not any(p.requires_grad for m in (encoder, features) for p in m.parameters())
 
 
 def test_reconstruction_is_equation_1(encoder, batch):
     torch.manual_seed(0)
     decoder = Decoder(2)
-    x = torch.cat([batch.photos, batch.paintings])
+    x = torch.cat([batch[0], batch[1]])
     features = encoder(x, ["relu2_1"])["relu2_1"]
     found = decoder(features)
-    losses = Reconstruction(encoder, decoder).losses(batch)
+    losses = wct.Reconstruction(encoder, decoder)(*batch)
     torch.testing.assert_close(losses["pixels"], (found - x).square().mean())
     again = encoder(found, ["relu2_1"])["relu2_1"]
     torch.testing.assert_close(losses["features"], (again - features).square().mean())
@@ -66,11 +58,11 @@ def test_reconstruction_is_equation_1(encoder, batch):
 
 def test_the_inverse_network_sees_swapped_features_too(encoder, batch):
     torch.manual_seed(0)
-    lesson, seen = SwapInversion(encoder, Decoder(3)), []
-    lesson.learned.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    lesson.losses(batch)
-    contents = encoder(batch.photos, ["relu3_1"])["relu3_1"]
-    styles = encoder(batch.paintings, ["relu3_1"])["relu3_1"]
+    objective, seen = Inversion(encoder, Decoder(3)), []
+    objective.learned.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    objective(*batch)
+    contents = encoder(batch[0], ["relu3_1"])["relu3_1"]
+    styles = encoder(batch[1], ["relu3_1"])["relu3_1"]
     assert seen[0].shape == (6, 256, 8, 8)
     torch.testing.assert_close(seen[0][:4], torch.cat([contents, styles]))
     torch.testing.assert_close(seen[0][4], swap(contents[0], styles[0], 3))
@@ -80,8 +72,8 @@ def test_the_inverse_network_sees_swapped_features_too(encoder, batch):
 def test_avatar_nets_pictures_are_their_own_style(encoder, batch):
     torch.manual_seed(0)
     hourglass = Hourglass()
-    losses = HourglassReconstruction(encoder, hourglass).losses(batch)
-    x = torch.cat([batch.photos, batch.paintings])
+    losses = avatar_net.Reconstruction(encoder, hourglass)(*batch)
+    x = torch.cat([batch[0], batch[1]])
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]
     pictures = []
     for one in x:  # one by one: no picture takes another one's moments
@@ -93,11 +85,11 @@ def test_avatar_nets_pictures_are_their_own_style(encoder, batch):
 def test_one_style_minimizes_the_projects_loss(features, draw, batch):
     torch.manual_seed(0)
     one = OneStyle()
-    lesson = OneStyleLearning(features, one, draw(20))
+    objective = OneStyleLearning(features, one, draw(20))
     assert torch.equal(one.thumbnail, thumbnail(draw(20)))
-    losses = lesson.losses(batch)
-    content = features(batch.photos, ["relu2_2"])["relu2_2"]
-    found = features(one.network(batch.photos))
+    losses = objective(*batch)
+    content = features(batch[0], ["relu2_2"])["relu2_2"]
+    found = features(one.network(batch[0]))
     expected = perceptual_loss(found, content, style_target(features, draw(20)))
     torch.testing.assert_close(losses["content"] + losses["style"], expected.total)
 
@@ -126,17 +118,17 @@ def test_the_last_convolution_begins_with_least_squares(encoder, batch):
     """At level 1 the decoder is linear: no other weights give the pictures back better."""
     torch.manual_seed(0)
     decoder = Decoder(1)
-    lesson = Reconstruction(encoder, decoder)
-    before = lesson.losses(batch)["pixels"].item()
-    fit_last_convolution(encoder, decoder, [torch.cat([batch.photos, batch.paintings])])
-    fitted_loss = lesson.losses(batch)["pixels"].item()
+    objective = wct.Reconstruction(encoder, decoder)
+    before = objective(*batch)["pixels"].item()
+    fit_last_convolution(encoder, decoder, [torch.cat([batch[0], batch[1]])])
+    fitted_loss = objective(*batch)["pixels"].item()
     assert fitted_loss < 0.05 * before
     weights = decoder.conv1_1.weight.detach().clone()
     for seed in range(5):
         step = torch.randn(weights.shape, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
             decoder.conv1_1.weight.copy_(weights + 1e-3 * step)
-        assert lesson.losses(batch)["pixels"].item() > fitted_loss
+        assert objective(*batch)["pixels"].item() > fitted_loss
 
 
 def test_calibrated_skips_of_one_picture_change_nothing(encoder, draw):

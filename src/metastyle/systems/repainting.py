@@ -1,4 +1,4 @@
-"""Repainting with an image transformation network: one path for MetaStyle, Johnson et al. and Shen et al."""
+"""Repainting with an image transformation network, for MetaStyle, Johnson et al. and Shen et al. alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metastyle.systems.protocol import Stylize
 
 
 def repainting(network: TransformationNetwork, device: torch.device, grain: float = 0.0) -> Stylize:
-    """How the project renders a picture on this device: in strips on a processor, in one pass elsewhere."""
+    """The project's rendering on this device: in strips on a processor, in one pass elsewhere."""
     if device.type == "cpu":
         return Stylizer(network, device="cpu", grain=grain).render_tensor
     network = network.to(device).eval().requires_grad_(False)

@@ -1,0 +1,41 @@
+"""The processes of a training: one, or those that torchrun started."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from metastyle.core.device import pick_device
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def launched() -> tuple[int, int]:
+    """How many processes torchrun started, on this machine and on all; 1 and 1 without it."""
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    return 1, 1
+
+
+def launch(device_name: str, precision: Precision, here: int = 1, everywhere: int = 1) -> Fabric:
+    """This process's place among ``everywhere`` processes, of which ``here`` run on this machine."""
+    device = pick_device(device_name)
+    log = logging.getLogger("lightning_fabric")
+    level = log.level
+    log.setLevel(logging.WARNING)  # its notes on precision and processes would go to stderr
+    try:
+        fabric = Fabric(
+            accelerator=device.type,
+            devices=here if here > 1 or device.index is None else [device.index],
+            num_nodes=everywhere // here,
+            strategy="ddp" if everywhere > 1 else "auto",
+            precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        )
+        fabric.launch()
+    finally:
+        log.setLevel(level)
+    return fabric
