@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from metastyle.core import settings as declared
 from metastyle.core.device import compute_dtype, pick_device
+from metastyle.core.settings import Count, Positive, Seed, SettingError
 from metastyle.core.surroundings import each_step
-from metastyle.errors import MetastyleError
 from metastyle.systems import avatar_net, johnson, shen, style_swap, wct
 from metastyle.systems.objective import Networks, Objective, Start
 from metastyle.systems.weights import save_trained, trained_path
@@ -54,8 +55,12 @@ _FREE_TO_CHANGE = frozenset(
 
 
 @dataclass(frozen=True)
-class Settings:
-    """One run. With ``iterations`` and ``minutes``, whichever ends first."""
+class Settings(declared.Settings):
+    """One run. With ``iterations`` and ``minutes``, the one that ends first decides.
+
+    Raises:
+        SettingError: a value has the wrong type or is out of range, or no length is given.
+    """
 
     part: str
     """One of ``PARTS``."""
@@ -65,43 +70,33 @@ class Settings:
     """The same for paintings; for Johnson et al. the one painting."""
     output: str = "runs/baselines"
     """Folder of the weights and the checkpoint."""
-    iterations: int | None = None
+    iterations: Count | None = None
     """Length in iterations."""
-    minutes: float | None = None
+    minutes: Positive | None = None
     """Length in minutes of training."""
-    crop: int = 256
+    crop: Annotated[int, Ge(32), Le(2048), MultipleOf(16)] = 256
     """Side of the squares that are cut out of pictures."""
-    batch: int | None = None
+    batch: Annotated[int, Ge(1), Le(1024)] | None = None
     """Photographs in a batch; None is the published number."""
-    learning_rate: float | None = None
+    learning_rate: Annotated[float, Gt(0), Lt(1)] | None = None
     """Adam's learning rate at the start, from where it falls along a cosine; None is the published one."""
     from_scratch: bool = False
     """Start with random numbers, not with AdaIN's decoder (Shen et al.: not with theta)."""
-    seed: int = 0
+    seed: Seed = 0
     """Of everything random."""
     device: str = "auto"
-    """auto, cpu or cuda."""
-    workers: int = 2
+    """auto, cpu, cuda or cuda:N."""
+    workers: Annotated[int, Ge(0)] = 2
     """Processes that decode pictures; they do not change the result."""
-    save_minutes: float = 5.0
+    save_minutes: Positive = 5.0
     """Minutes between checkpoints."""
 
     def __post_init__(self) -> None:
-        def need(ok: bool, name: str, expected: str) -> None:
-            if not ok:
-                raise MetastyleError(f"{name} is {getattr(self, name)!r}: use {expected}")
-
-        need(self.part in PARTS, "part", f"one of {', '.join(PARTS)}")
-        need(self.iterations is not None or self.minutes is not None, "minutes", "a length, or iterations")
-        need(self.iterations is None or self.iterations >= 1, "iterations", "1 or more")
-        need(self.minutes is None or 0 < self.minutes < math.inf, "minutes", "a number above 0")
-        need(32 <= self.crop <= 2048 and self.crop % 16 == 0, "crop", "a multiple of 16 from 32 to 2048")
-        need(self.batch is None or 1 <= self.batch <= 1024, "batch", "1 to 1024")
-        rate = self.learning_rate
-        need(rate is None or 0 < rate < 1, "learning_rate", "a number above 0 and below 1")
-        need(0 <= self.seed < 2**63, "seed", "a whole number from 0")
-        need(self.workers >= 0, "workers", "0 or more")
-        need(self.save_minutes > 0, "save_minutes", "a number above 0")
+        super().__post_init__()
+        if self.part not in PARTS:
+            raise SettingError("part", self.part, f"one of {', '.join(PARTS)}")
+        if self.iterations is None and self.minutes is None:
+            raise SettingError("minutes", None, "a length, or iterations")
 
 
 @each_step
@@ -146,7 +141,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
 
         batch = settings.batch or kind.batch_size
         self.optimizer = OptimizerConfig(
-            styles=1 if self.pictures.styles else 0,
+            styles=1,
             contents=batch,
             queries=batch,
             rate=settings.learning_rate or kind.learning_rate,

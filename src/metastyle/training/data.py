@@ -122,7 +122,7 @@ class Episodes(Dataset[Episode]):
     ) -> None:
         self.pictures, self.data, self.optimizer, self.seed = pictures, data, optimizer, seed
         self.cache, self.photo_folder = cache, photo_folder
-        self.slots = range(rank, optimizer.styles, world_size)
+        self.slots = range(rank, optimizer.styles if pictures.styles else 0, world_size)
 
     def __getitem__(self, request: Request) -> Episode:
         broken: list[str] = []
