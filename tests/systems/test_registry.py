@@ -15,7 +15,7 @@ def test_there_are_eight_as_in_the_table():
 @pytest.mark.parametrize("name", NEEDS)
 def test_what_nobody_trained_says_which_command_does(name):
     if trained_path(NEEDS[name]).exists():
-        pytest.skip(f"the weights of {name} come with the package")
+        pytest.skip(f"the weights of {name} are in the source tree")
     with pytest.raises(MetastyleError, match="metastyle train-baseline") as caught:
         SYSTEMS[name](torch.device("cpu"))
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What comes with the package is whole, says how it was trained, and gives pictures back."""
+"""The trained parts of the source tree are whole, say how they were trained, and reconstruct pictures."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from metastyle.systems.vgg19 import Decoder, Encoder
 from metastyle.systems.weights import SHIPPED, load_trained, read_settings, trained_path
 
 PARTS = {f"wct-{level}": level for level in range(1, 6)} | {"style-swap": 3, "avatar-net": 4}
-PHOTO = SHIPPED.parents[3] / "examples" / "photos" / "lake.jpg"
+PHOTO = SHIPPED.parent / "examples" / "photos" / "lake.jpg"
 LEAST = {"wct-1": 35, "wct-2": 22, "wct-3": 18, "wct-4": 16, "avatar-net": 15}
 """Decibels of a reconstruction."""
 
@@ -42,3 +42,7 @@ def test_it_gives_a_picture_back(part, published):
     found = found[:, :, : photo.shape[2], : photo.shape[3]].clamp(0, 1)
     decibels = -10 * np.log10((found - photo).square().mean().item())
     assert decibels > LEAST[part], decibels
+
+
+def test_the_package_holds_no_trained_parts():
+    assert not list((SHIPPED.parent / "src" / "metastyle" / "systems").rglob("*.safetensors"))

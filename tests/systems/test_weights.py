@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors import torch as safetensors
 from torch import nn
 
 from metastyle.errors import MetastyleError
@@ -32,7 +33,7 @@ def test_the_same_numbers_give_the_same_bytes(saved, tmp_path):
 
 
 def test_what_is_missing_foreign_or_damaged_is_named(saved, tmp_path):
-    with pytest.raises(MetastyleError, match="'other' have not been trained: metastyle train-baseline other"):
+    with pytest.raises(MetastyleError, match="'other' are missing: metastyle train-baseline other"):
         load_trained(nn.Linear(3, 2), "other", tmp_path)
     path = trained_path("part", tmp_path)
     path.rename(trained_path("other", tmp_path))
@@ -56,7 +57,7 @@ def test_numbers_that_float16_cannot_hold_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_in_the_folder_comes_from_the_package(saved, tmp_path, monkeypatch):
+def test_what_is_not_in_the_folder_comes_from_the_source_tree(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "SHIPPED", tmp_path)
     elsewhere = tmp_path / "elsewhere"
     loaded = load_trained(nn.Linear(3, 2), "part", elsewhere)
@@ -66,3 +67,45 @@ def test_what_is_not_in_the_folder_comes_from_the_package(saved, tmp_path, monke
     save_trained(other, "part", trained_path("part", elsewhere), {})
     nearer = load_trained(nn.Linear(3, 2), "part", elsewhere)
     torch.testing.assert_close(nearer.weight, other.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_eight_bits_keep_every_weight_within_half_a_step(tmp_path):
+    """One scale for each output channel: a channel of small weights keeps its precision."""
+    torch.manual_seed(0)
+    module = nn.Conv2d(4, 3, 5)
+    with torch.no_grad():
+        module.weight[0] *= 1e-4
+        module.weight[1] = 0.0
+    path = trained_path("part", tmp_path)
+    save_trained(module, "part", path, {"iterations": 7}, eight_bits=True)
+    with torch.device("meta"):
+        empty = nn.Conv2d(4, 3, 5)
+    loaded = load_trained(empty, "part", tmp_path)
+    steps = module.weight.flatten(1).abs().amax(dim=1) / 127
+    error = (loaded.weight - module.weight).flatten(1).abs().amax(dim=1)
+    assert (error <= 0.5001 * steps).all() and error[2] > 0
+    torch.testing.assert_close(loaded.bias, module.bias, atol=1e-3, rtol=1e-3)
+    assert read_settings(path) == {"iterations": 7}
+    assert safetensors.load_file(path)["weight"].dtype == torch.int8
+
+
+def test_eight_bit_files_of_another_form_are_refused(tmp_path):
+    path = trained_path("part", tmp_path)
+    save_trained(nn.Conv2d(4, 3, 5), "part", path, {}, eight_bits=True)
+    with pytest.raises(MetastyleError, match="holds the weights of"):
+        load_trained(nn.Conv2d(4, 2, 5), "part", tmp_path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 64
+    path.write_bytes(data)
+    with pytest.raises(MetastyleError, match="checksum"):
+        load_trained(nn.Conv2d(4, 3, 5), "part", tmp_path)
+
+
+def test_without_a_source_tree_the_line_names_the_default_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(trained, "SHIPPED", tmp_path / "none")
+    with pytest.raises(MetastyleError) as caught:
+        load_trained(nn.Linear(1, 1), "wct-5")
+    assert str(caught.value) == (
+        "the weights of 'wct-5' are missing: metastyle train-baseline wct-5 --style DIR --content DIR"
+        " -o runs/baselines, or name a folder that has them (--weights DIR)"
+    )

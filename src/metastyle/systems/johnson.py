@@ -34,7 +34,7 @@ from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.objective import Objective, Start
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.repainting import repainting
-from metastyle.systems.weights import SHIPPED, load_trained, read_settings
+from metastyle.systems.weights import SHIPPED, load_trained, missing, read_settings
 from metastyle.weights.vgg16 import load_loss_network
 
 PART = "johnson"
@@ -127,8 +127,7 @@ class TrainedJohnson:
         paths = {path.stem: path for f in reversed(folders) for path in f.glob(f"{PART}-*.safetensors")}
         if not paths:
             raise MetastyleError(
-                f"{folders[0]}: no network of Johnson et al. has been trained: "
-                f"metastyle train-baseline {PART} --content DIR --style PAINTING -o {folders[0]}"
+                missing("no network of Johnson et al. is here", f"{PART} --style PAINTING", weights)
             )
         networks = []
         for part, path in sorted(paths.items()):

@@ -1,4 +1,8 @@
-"""Weights that ``metastyle train-baseline`` makes: float16 safetensors, one file for each trained part."""
+"""Weights that ``metastyle train-baseline`` makes: safetensors, one file for each trained part.
+
+Training writes float16. With ``eight_bits``, weights are stored as int8 with a scale per output channel,
+which halves the file again; docs/baselines.md says what that costs.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +11,57 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.tensor_files import check_format, decode, encode
+from metastyle.weights.tensor_files import FLOATS, TensorFile, check_format, decode, encode
 
-SHIPPED = Path(__file__).with_name("trained")
-"""Where the files lie that come with the package, if any do."""
+SHIPPED = Path(__file__).parents[3] / "systems-weights"
+"""The folder of a source tree with trained parts; an installed package has none."""
 
 FORMAT = "metastyle-baseline"
-VERSION = 1
+VERSION = 2
+"""Of files with int8 weights; others are of version 1, which earlier releases read too."""
 
+_SCALE = ".scale"
 _LARGEST = 1 << 30  # Shen et al.'s network takes 435 MB
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def trained_path(part: str, folder: Path | None = None) -> Path:
-    """The file of the trained ``part``, such as ``wct-3``, in ``folder`` or the package's own one."""
+    """The file of the trained ``part``, such as ``wct-3``, in ``folder`` or in the source tree's."""
     return (SHIPPED if folder is None else folder) / f"{part}.safetensors"
 
 
-def save_trained(module: nn.Module, part: str, path: Path, settings: dict[str, Any]) -> None:
-    """Write a module's numbers, rounded to float16, and how they were trained; an existing file is replaced.
+def save_trained(
+    module: nn.Module, part: str, path: Path, settings: dict[str, Any], *, eight_bits: bool = False
+) -> None:
+    """Write a module's numbers and how they were trained; an existing file is replaced.
+
+    Args:
+        module: its state is written.
+        part: the name of the part.
+        path: the file.
+        settings: anything that JSON can hold.
+        eight_bits: weights of convolutions and linear maps as int8; float16 otherwise.
 
     Raises:
         MetastyleError: numbers beyond float16's range, or ``path`` cannot be written.
     """
-    tensors = {name: t.to(torch.float16) for name, t in module.state_dict().items()}
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        half = tensor.to(torch.float16)
+        if not half.isfinite().all():
             raise MetastyleError(f"{part}: {name} does not fit float16: it has not been trained well")
+        if eight_bits and name.endswith(".weight") and tensor.dim() > 1:
+            tensors[name], tensors[name + _SCALE] = _quantized(tensor)
+        else:
+            tensors[name] = half
     metadata = {
         "format": FORMAT,
-        "format_version": str(VERSION),
+        "format_version": "2" if eight_bits else "1",
         "part": part,
         "settings": json.dumps(settings, sort_keys=True),
     }
@@ -51,29 +71,37 @@ def save_trained(module: nn.Module, part: str, path: Path, settings: dict[str, A
 def load_trained(module: M, part: str, folder: Path | None = None) -> M:
     """Fill a module (which may be on the meta device) with trained numbers; float32 on the CPU, frozen.
 
-    They are looked for in ``folder``, and then in the package.
+    They are looked for in ``folder`` and then in the source tree.
 
     Raises:
-        MetastyleError: nobody has trained it, or the file is damaged or another part's.
+        MetastyleError: they are in neither, or the file is damaged or another part's.
     """
     path = trained_path(part, folder)
     if not path.is_file() and trained_path(part).is_file():
         path = trained_path(part)
     if not path.is_file():
-        raise MetastyleError(
-            f"{path}: the weights of '{part}' have not been trained: "
-            f"metastyle train-baseline {part} --content DIR --style DIR -o {path.parent}"
-        )
-    content = decode(read_bytes(path, _LARGEST), str(path))
-    check_format(content.metadata, FORMAT, VERSION, "baseline", path)
+        raise MetastyleError(missing(f"the weights of '{part}' are missing", f"{part} --style DIR", folder))
+    content = _read(path)
+    tensors = _dequantized(content.tensors)
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in content.tensors.items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
     if content.metadata.get("part") != part or expected != found:
         raise MetastyleError(
             f"{path}: holds the weights of '{content.metadata.get('part')}', not of '{part}'"
         )
-    module.load_state_dict(content.tensors, assign=True)
+    module.load_state_dict(tensors, assign=True)
     return module.eval().requires_grad_(False)
+
+
+def missing(what: str, arguments: str, folder: Path | None) -> str:
+    """The line that says what is missing, and the command that trains it.
+
+    ``arguments`` are those of ``train-baseline`` except the photographs and the output folder, which is
+    ``folder`` or the command's default.
+    """
+    where = "" if folder is None else f"{folder}: "
+    command = f"metastyle train-baseline {arguments} --content DIR -o {folder or 'runs/baselines'}"
+    return f"{where}{what}: {command}, or name a folder that has them (--weights DIR)"
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -82,7 +110,28 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         MetastyleError: it is no such file.
     """
-    content = decode(read_bytes(path, _LARGEST), str(path))
-    check_format(content.metadata, FORMAT, VERSION, "baseline", path)
-    settings: dict[str, Any] = json.loads(content.metadata["settings"])
+    settings: dict[str, Any] = json.loads(_read(path).metadata["settings"])
     return settings
+
+
+def _read(path: Path) -> TensorFile:
+    content = decode(read_bytes(path, _LARGEST), str(path), types=FLOATS | {"I8"})
+    check_format(content.metadata, FORMAT, VERSION, "baseline", path)
+    return content
+
+
+def _quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """(O, ...) -> int8 (O, ...) from -127 to 127, and the scale (O,) that it is multiplied by."""
+    rows = weight.detach().float().flatten(1)
+    scale = (rows.abs().amax(dim=1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
+    return (rows / scale[:, None]).round().to(torch.int8).view_as(weight), scale
+
+
+def _dequantized(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights multiplied by their scales; what has no scale stays as it is."""
+    found = {name: t for name, t in tensors.items() if not name.endswith(_SCALE)}
+    for name, tensor in found.items():
+        scale = tensors.get(name + _SCALE)
+        if scale is not None and scale.shape == tensor.shape[:1]:
+            found[name] = tensor * scale.view(-1, *[1] * (tensor.dim() - 1))
+    return found

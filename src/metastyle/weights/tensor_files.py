@@ -18,7 +18,8 @@ from metastyle.errors import MetastyleError
 MAX_HEADER = 16 << 20
 """Bytes of JSON that are parsed at most; a style's header takes some kilobytes."""
 
-_DTYPES = {"F32", "F16", "BF16"}
+FLOATS = frozenset({"F32", "F16", "BF16"})
+"""The types of numbers that files usually hold."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
-def decode(data: bytes, source: str, *, checksum: bool = True) -> TensorFile:
+def decode(data: bytes, source: str, *, checksum: bool = True, types: frozenset[str] = FLOATS) -> TensorFile:
     """Read a safetensors file from memory; ``source`` names it in errors.
 
     With ``checksum`` the file must carry the one that ``encode`` writes, and it must be right.
@@ -73,7 +74,7 @@ def decode(data: bytes, source: str, *, checksum: bool = True) -> TensorFile:
     try:
         header = json.loads(data[8 : 8 + size])
         metadata = header.pop("__metadata__", {})
-        foreign = {entry["dtype"] for entry in header.values()} - _DTYPES
+        foreign = {entry["dtype"] for entry in header.values()} - types
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         raise MetastyleError(f"{source}: damaged: its header is not what safetensors prescribes") from None
     if foreign:
