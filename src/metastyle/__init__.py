@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from metastyle.core.settings import AdaptationSettings
     from metastyle.errors import MetastyleError
     from metastyle.style import Style
-    from metastyle.training.meta import train
+    from metastyle.training.run import train
 
 __version__ = "0.1.0"
 
@@ -32,7 +32,7 @@ _HOME = {
     "film": "metastyle.api",
     "load": "metastyle.api",
     "stylize": "metastyle.api",
-    "train": "metastyle.training.meta",
+    "train": "metastyle.training.run",
 }
 
 __all__ = [

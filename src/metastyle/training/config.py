@@ -61,7 +61,7 @@ class DataConfig(Settings):
     style_cap: Annotated[int, Ge(16)] | None = None
     """Center crop that a painting may not exceed, per side; none keeps it whole."""
     style_views: Annotated[int, Ge(1), Le(1000)] = 1
-    """Paintings made of each one: itself, and cut-outs of it in other colors and sizes (``views.py``)."""
+    """Paintings made of each one: itself, and crops of it in other colors and sizes (``augmentation.py``)."""
     mix_styles: Share = 0.0
     """Share of the paintings that come as one with another beside them, in any proportion."""
     held_out_contents: Count = 16
@@ -113,7 +113,7 @@ class ObjectiveConfig(Settings):
     style_ramp: Share = 0.0
     """Share of the run, after that, over which beta rises from a tenth of its value to all of it."""
     peak_weight: Weight = 0.0
-    """Weight of the penalty on spikes (``peaks.py``), which show as blots."""
+    """Weight of the penalty on spikes (``spike_penalty.py``), which show as blots."""
     grain: Grain = 0.0
     """Amount of grain that the network sees in flat areas of the photographs (``core/grain.py``)."""
     balance: Share = 0.0

@@ -51,7 +51,7 @@ def grid(
         paintings: How many paintings, likewise.
         size: Side of the squares that photographs are cut to.
         style_size: Long edge of the paintings.
-        weights: Folder of weights that train-baseline made; looked into before the package.
+        weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.
         output: Folder for grid.png and the pictures.
         device: auto, cpu, cuda or cuda:N.
     """

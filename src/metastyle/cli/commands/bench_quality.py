@@ -67,7 +67,7 @@ def quality(
         size: Side of the squares that photographs are cut to.
         style_size: Long edge of the paintings, as systems see them and as style losses are taken.
         reduce: Make the films smaller by this whole factor.
-        weights: Folder of weights that train-baseline made; looked into before the package.
+        weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.
         output: Folder for quality.json, films.json, quality.md, grid.png and the pictures.
         device: auto, cpu, cuda or cuda:N.
     """

@@ -48,7 +48,7 @@ def speed(
             and MetaStyle with 200 steps.
         size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
         rounds: How often each repaints; the median counts.
-        weights: Folder of weights that train-baseline made; looked into before the package.
+        weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.
         output: Folder for speed.json and speed.md.
         overwrite: Replace results that exist there.
         device: auto, cpu, cuda or cuda:N.

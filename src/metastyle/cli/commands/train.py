@@ -56,15 +56,11 @@ def train(
     """
     with needs("train", "training"):
         from metastyle.training import meta as trainer
-        from metastyle.training.config import load_config
+        from metastyle.training.run import configured
         from metastyle.weights.vgg16 import load_loss_network
 
-        overrides: dict[str, object] = {"data.contents": str(content), "data.styles": str(style)}
-        given = {"run.output": output and str(output), "run.minutes": minutes, "run.iterations": iterations}
-        overrides |= {name: value for name, value in given.items() if value is not None}
-        if device != "auto":
-            overrides["run.device"] = device
-        settings = load_config(config, overrides | dict(map(parse_change, change or ())))
+        changes = dict(map(parse_change, change or ()))
+        settings = configured(content, style, config, output, minutes, iterations, changes, device)
         vgg = load_loss_network(loss_network) if loss_network else None
         return follow("train", trainer.train(settings, loss_network=vgg), common)
 

@@ -1,0 +1,78 @@
+"""``metastyle.train``: meta-training in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from metastyle.core.loss_network import LossNetwork
+from metastyle.training import meta
+from metastyle.training.config import TrainingConfig, load_config
+from metastyle.training.events import Finished, TrainingEvent
+from metastyle.weights.vgg16 import load_loss_network
+
+
+def train(
+    content: str | Path,
+    style: str | Path,
+    *,
+    config: str | Path = "cpu",
+    output: str | Path | None = None,
+    minutes: float | None = None,
+    iterations: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    loss_network: str | Path | LossNetwork | None = None,
+    device: str = "auto",
+    on_event: Callable[[TrainingEvent], None] | None = None,
+) -> Path | None:
+    """Meta-train the model that every adaptation starts from; a run found in the output folder is resumed.
+
+    SIGTERM or Ctrl-C end the run after the current iteration, with everything saved; the same call resumes it.
+
+    Args:
+        content: Folder of photographs, or of tar shards of them, or one shard.
+        style: The same for paintings.
+        config: A preset (cpu, gpu, paper, smoke), or a TOML file.
+        output: Folder of the run; None is the configuration's.
+        minutes: Length of the training in minutes.
+        iterations: Length in iterations; with both, the one that ends first.
+        settings: Any settings of the configuration, such as ``{"optimizer.rate": 5e-4}``.
+        loss_network: VGG-16, or a file with its weights; None finds or fetches them.
+        device: auto, cpu, cuda or cuda:N.
+        on_event: Called with everything that happens (``metastyle.training.events``).
+
+    Returns:
+        The file of the weights; None in processes other than the first of several.
+
+    Raises:
+        MetastyleError: a setting or a folder of pictures that cannot work, a checkpoint of another run, or
+            50 gradients in a row that are not finite.
+    """
+    made = configured(content, style, config, output, minutes, iterations, settings or {}, device)
+    if isinstance(loss_network, (str, Path)):
+        loss_network = load_loss_network(Path(loss_network))
+    last: TrainingEvent | None = None
+    for last in meta.train(made, loss_network=loss_network):
+        if on_event is not None:
+            on_event(last)
+    return last.weights if isinstance(last, Finished) else None
+
+
+def configured(
+    content: str | Path,
+    style: str | Path,
+    config: str | Path,
+    output: str | Path | None,
+    minutes: float | None,
+    iterations: int | None,
+    settings: Mapping[str, Any],
+    device: str,
+) -> TrainingConfig:
+    """The configuration of ``train`` with these arguments."""
+    overrides: dict[str, object] = {"data.contents": str(content), "data.styles": str(style)}
+    given = {"run.output": output and str(output), "run.minutes": minutes, "run.iterations": iterations}
+    overrides |= {name: value for name, value in given.items() if value is not None}
+    if device != "auto":
+        overrides["run.device"] = device
+    return load_config(config, overrides | dict(settings))
