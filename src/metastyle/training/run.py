@@ -28,7 +28,7 @@ def train(
 ) -> Path | None:
     """Meta-train the model that every adaptation starts from; a run found in the output folder is resumed.
 
-    SIGTERM or Ctrl-C end the run after the current iteration, with everything saved; the same call resumes it.
+    SIGTERM or Ctrl-C end the run after the current iteration, with everything saved; the same call goes on.
 
     Args:
         content: Folder of photographs, or of tar shards of them, or one shard.
