@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from metastyle.cli.commands.bench_adaptation import parse_steps, parse_variant
-from metastyle.cli.comparison import choose, read_lists
+from metastyle.cli.commands.bench_inputs import choose, read_lists
 from metastyle.cli.main import main
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.settings import AdaptationSettings

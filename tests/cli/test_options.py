@@ -109,7 +109,7 @@ def test_every_option_that_counts_is_a_whole_number() -> None:
 
 def _help(command: str) -> str:
     stream = io.StringIO()
-    app.help_print([command], console=Console(file=stream, width=1000, color_system=None))
+    app.help_print(command.split(), console=Console(file=stream, width=1000, color_system=None))
     return stream.getvalue()
 
 
@@ -123,6 +123,11 @@ def test_options_are_the_settings_of_the_library() -> None:
         line = lines[option_name(name)]
         assert " ".join(text.split()) in line
         assert range_of(hints(AdaptationSettings)[name]) in line
+
+
+def test_help_is_wrapped_by_the_terminal_alone() -> None:
+    line = next(line for line in _help("bench adaptation").splitlines() if "--variant NAME" in line)
+    assert "Without it, the shipped model with procedural pictures" in line
 
 
 def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(

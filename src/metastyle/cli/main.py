@@ -7,8 +7,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from cyclopts import App
+from cyclopts.help import DefaultFormatter, HelpPanel
 
 import metastyle
 from metastyle.cli.commands.adapt import adapt
@@ -37,6 +39,9 @@ from metastyle.cli.output import (
 )
 from metastyle.cli.streams import STDERR, STDOUT, guarded
 
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+
 HELP = """\
 Adapt a small network to any painting in seconds, then repaint your photographs.
 
@@ -63,7 +68,25 @@ COMMANDS: tuple[Callable[..., Outcome | int] | App, ...] = (
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which users decide how idle threads wait: the standard's, GCC's, LLVM's and Intel's."""
 
-app = App(name="metastyle", help=HELP, help_format="plaintext", version=metastyle.__version__)
+
+class Reflowing(DefaultFormatter):
+    """Joins the lines into which an option's help is wrapped in docstrings, so that it fits any terminal."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        for entry in panel.entries:
+            text = getattr(entry.description, "primary_renderable", None)
+            if text is not None and hasattr(text, "plain"):
+                text.plain = " ".join(text.plain.split())
+        super().__call__(console, options, panel)
+
+
+app = App(
+    name="metastyle",
+    help=HELP,
+    help_format="plaintext",
+    help_formatter=Reflowing(),
+    version=metastyle.__version__,
+)
 for position, command in enumerate(COMMANDS):
     if isinstance(command, App):
         command.sort_key = position

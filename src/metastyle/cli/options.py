@@ -185,13 +185,9 @@ def option_name(setting: str) -> str:
 class Learning:
     """``AdaptationSettings`` as options."""
 
-    effort: Effort = dataclasses.field(
-        default="normal",
-        metadata={
-            "help": "How much time a painting is worth: about ten seconds, a minute, or five minutes of two"
-            " CPU cores. The defaults of a few options depend on it; they are listed in this order."
-        },
-    )
+    effort: Effort = "normal"
+    """How much time a painting is worth: about ten seconds, a minute, or five minutes of two CPU cores. The
+    defaults of a few options depend on it; they are listed in this order."""
 
     def settings(self, device: str, **given_otherwise: int | None) -> AdaptationSettings:
         """What was given, over the defaults of the effort on ``device``.

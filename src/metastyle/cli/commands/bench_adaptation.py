@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metastyle.cli.comparison import choose, read_lists
+from metastyle.cli.commands.bench_inputs import choose, read_lists
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import parse_shard
 from metastyle.cli.options import Common, Count, SquareSize
@@ -73,17 +73,17 @@ def adaptation(
             contents=synthetic|photos|self, or any adaptation setting; may be repeated. Without it,
             the shipped model with procedural pictures, with the photographs that are measured, and,
             given --train-content, with those.
-        steps: The numbers of steps to measure at; each is a run of its own unless the
+        steps: The numbers of steps to measure at; each is a separate run unless the
             variant has schedule=constant, where one run is measured along its way.
-        photos: How many photographs of the folder, spread evenly over its names.
-        paintings: How many paintings, likewise.
+        photos: How many photographs of the folder to use, spread evenly over its names.
+        paintings: How many paintings to use, likewise.
         size: Long edge of the photographs, in pixels.
         style_size: Long edge of the paintings, in adaptation and in measurement.
         reference: Another system to measure on the same photographs, with its settings, such
             as "gatys iterations=100" or "johnson"; may be repeated.
-        reference_paintings: How many of the paintings, spread evenly, references are measured on.
+        reference_paintings: How many of the paintings references are measured on, spread evenly.
         weights: Folder of weights that train-baseline made, for references.
-        shard: Do the I-th of N parts of the paintings, so that N calls share the work and the folder.
+        shard: Measure the I-th of N parts of the paintings, so that N calls share the work.
         output: Folder for results.json, table.md, plot.png, sheet.jpg and the pictures.
         device: auto, cpu, cuda, cuda:N or mps.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.cli.comparison import failures, makers, read_pairs
+from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
 from metastyle.cli.options import Common, Count, SquareSize
 from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
 
@@ -33,8 +33,8 @@ def grid(
     """Show the systems side by side: the paper's Figure 1, of your pictures.
 
     A row for each photograph in the style of a painting, a column for each system.
-    What is painted is kept: the same command goes on where it stopped. A system
-    that fails says so, its place stays empty, and the exit code is 1.
+    Results are kept, and the same command resumes where it stopped. If a system
+    fails, a line says so, its place stays empty, and the exit code is 1.
 
     For example:
 
@@ -47,8 +47,8 @@ def grid(
         method: A system and its settings, such as "metastyle steps=200", or your own as
             package.module:Class; may be repeated. Without it, all eight,
             and MetaStyle with 200 steps.
-        photos: How many photographs of the folder, spread evenly over its names.
-        paintings: How many paintings, likewise.
+        photos: How many photographs of the folder to use, spread evenly over its names.
+        paintings: How many paintings to use, likewise.
         size: Side of the squares that photographs are cut to.
         style_size: Long edge of the paintings.
         weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.comparison import failures, makers, read_pairs
+from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Count, SquareSize, Whole
 from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
@@ -43,10 +43,10 @@ def quality(
 
     Losses under VGG-16 and VGG-19, structure kept, the loss relative to Gatys'
     optimum, each with a 95 % interval; flicker on films; and a grid of pictures.
-    Losses depend on scale: photographs of 384 pixels and paintings of 512 are the
-    common one, and figures at other sizes do not compare.
-    What is painted and measured is kept, so the same command resumes.
-    A system that fails says so, and the exit code is 1.
+    Losses depend on scale: 384 pixels for photographs and 512 for paintings are
+    the standard, and figures at other sizes do not compare.
+    Results are kept, and the same command resumes where it stopped. If a system
+    fails, its cells say so, and the exit code is 1.
 
     For example:
 
@@ -62,11 +62,11 @@ def quality(
             and MetaStyle with 200 steps.
         sequence: Folder of a film in Sintel's format (clean/, flow/, occlusions/), whose
             flicker is measured; may be repeated.
-        photos: How many photographs of the folder, spread evenly over its names.
-        paintings: How many paintings, likewise.
+        photos: How many photographs of the folder to use, spread evenly over its names.
+        paintings: How many paintings to use, likewise.
         size: Side of the squares that photographs are cut to.
-        style_size: Long edge of the paintings, as systems see them and as style losses are taken.
-        reduce: Make the films smaller by this whole factor.
+        style_size: Long edge of the paintings, for the systems and for style losses.
+        reduce: Whole factor by which the films are reduced.
         weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.
         output: Folder for quality.json, films.json, quality.md, grid.png and the pictures.
         device: auto, cpu, cuda or cuda:N.

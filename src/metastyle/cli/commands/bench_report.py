@@ -20,8 +20,8 @@ def report(
 ) -> Outcome:
     """Put what the other benchmarks measured on one page, with plots.
 
-    Reads speed/, quality/, adaptation/ and grid/ of a folder, those it has,
-    and writes report.html, one file with everything inside, and report.md.
+    Reads those of speed/, quality/, adaptation/ and grid/ that a folder has, and
+    writes report.md and report.html, a single file with everything inside.
 
     For example:
 
@@ -29,7 +29,7 @@ def report(
         metastyle bench report benchmarks/results/0.1.0
 
     Args:
-        folder: Where the others wrote; their own default is out/bench.
+        folder: Where the other benchmarks wrote their results.
     """
     with needs("bench", "bench report"):
         import markdown_it  # noqa: F401

@@ -9,7 +9,7 @@ from typing import Annotated
 from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.comparison import makers
+from metastyle.cli.commands.bench_inputs import makers
 from metastyle.cli.inputs import check_is_file
 from metastyle.cli.options import FLAG, Common, SquareSize, Whole
 from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
@@ -29,10 +29,10 @@ def speed(
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> Outcome:
-    """Time the eight systems side by side: preparation, repainting, memory.
+    """Measure the eight systems' preparation, repainting and memory side by side.
 
-    A system whose weights are missing, or that runs out of memory, says so in its
-    cell; the others are measured all the same, and the exit code is 1.
+    If a system's weights are missing, or it runs out of memory, its cell says so;
+    the others are measured all the same, and the exit code is 1.
 
     For example:
 
@@ -47,7 +47,7 @@ def speed(
             package.module:Class; may be repeated. Without it, all eight,
             and MetaStyle with 200 steps.
         size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
-        rounds: How often each repaints; the median counts.
+        rounds: How many times each system repaints; the median counts.
         weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.
         output: Folder for speed.json and speed.md.
         overwrite: Replace results that exist there.

@@ -44,8 +44,8 @@ def stillness(
             the second passing before the first.
         painting: Painting that AdaIN is measured with, beside the styles; may be
             repeated.
-        reduce: Make the sequences smaller by this whole factor.
-        rounds: How often times are taken; 0 takes none.
+        reduce: Whole factor by which the sequences are reduced.
+        rounds: How many times each time is measured; 0 measures none.
         output: Folder for results.json, speeds.json and table.md.
     """
     with needs("video", "smoothing"):

@@ -1,4 +1,4 @@
-"""What ``bench`` commands are told: systems, photographs and paintings."""
+"""The inputs of ``bench`` commands: systems, photographs and paintings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LISTS = ("paintings", "photographs", "references")
 
 
 def makers(method: list[str] | None, weights: Path | None) -> Mapping[str, Maker]:
-    """What --method and --weights name; without a method, the rows of the comparison."""
+    """The systems that --method names; without it, the rows of the comparison."""
     from metastyle.bench.participants import maker
     from metastyle.systems.registry import ROWS
 
@@ -39,10 +39,10 @@ def read_pairs(
 
 
 def choose(where: Path, count: int, names: Sequence[str] | None = None) -> list[Path]:
-    """``count`` pictures of a folder, spread evenly over its names, those of ``names``, or the one picture.
+    """Pictures of a folder: those of ``names``, or ``count`` spread evenly; or one picture, if it is a file.
 
     Raises:
-        MetastyleError: there are none, one is missing, or two have one name.
+        MetastyleError: there are no pictures, one is missing, or two have the same name.
     """
     from metastyle.images.contents import spread
     from metastyle.images.decode import list_pictures
@@ -57,7 +57,7 @@ def choose(where: Path, count: int, names: Sequence[str] | None = None) -> list[
     if not paths:
         raise MetastyleError(f"{where}: no pictures in this folder")
     if len({path.stem for path in paths}) < len(paths):
-        raise MetastyleError(f"{where}: two pictures have the same name but for the extension: rename one")
+        raise MetastyleError(f"{where}: two pictures have the same name except for the extension: rename one")
     return paths
 
 
@@ -65,7 +65,7 @@ def read_lists(path: Path) -> dict[str, list[str]]:
     """A TOML file with the lists ``paintings``, ``photographs`` and ``references``: names of files.
 
     Raises:
-        MetastyleError: it cannot be read, or holds something else; references are not among the paintings.
+        MetastyleError: it cannot be read or holds something else, or a reference is not among the paintings.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -80,11 +80,11 @@ def read_lists(path: Path) -> dict[str, list[str]]:
             raise MetastyleError(f"{path}: '{name}' is not known: use {', '.join(LISTS)}")
     for one in found["references"]:
         if one not in found["paintings"]:
-            raise MetastyleError(f"{path}: '{one}' is one of the references, but not of the paintings")
+            raise MetastyleError(f"{path}: '{one}' is one of the references, but not one of the paintings")
     return found
 
 
 def failures(rows: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """What methods failed with, each failure once; of ``rows``, errors are empty where all went well."""
+    """The errors of methods, each once; ``rows`` are (method, error), with an empty error for success."""
     failed = dict.fromkeys((method, error) for method, error in rows if error)
     return [{"method": method, "error": error} for method, error in failed]
