@@ -1,0 +1,117 @@
+"""What pages say about the repository is true: links, files, commands, and where everything is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from cyclopts import MissingArgumentError
+
+from metastyle.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "metastyle"
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / "benchmarks").rglob("README.md"),
+    ROOT / "examples" / "README.md",
+]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+_COMMAND = re.compile(r"(?<!\S)metastyle [a-z]")
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"{link} does not exist"
+        if anchor and path.suffix == ".md":
+            assert anchor in anchors(path), f"{link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_of_the_code_that_are_named_exist(page: Path) -> None:
+    for path in re.findall(r"`((?:[\w.-]+/)*[\w-]+\.py)`", page.read_text(encoding="utf-8")):
+        if path == "mine.py":  # what readers write
+            continue
+        places = (PACKAGE / path, ROOT / path, page.parent / path)
+        known = any(place.exists() for place in places) or ("/" not in path and any(PACKAGE.rglob(path)))
+        assert known, f"`{path}` does not exist"
+
+
+def commands(page: Path) -> list[tuple[str, bool]]:
+    """``metastyle`` commands in a page, and whether they are whole: those inside sentences need not be."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    found = [(line, "..." not in line) for line in lines]
+    found += [(line, False) for line in re.findall(r"`(metastyle [a-z][^`\n]*)`", text)]
+    typed = [
+        (re.sub(r"^.*?(?<!\S)metastyle ", "", line), whole) for line, whole in found if _COMMAND.search(line)
+    ]
+    return [(line, whole) for line, whole in typed if "…" not in line]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=name)
+def test_commands_can_be_typed(page: Path) -> None:
+    """They are parsed as the command line parses them; nothing is run."""
+    for line, whole in commands(page):
+        try:
+            app.parse_args(shlex.split(line, comments=True), exit_on_error=False, print_error=False)
+        except Exception as error:
+            if whole or not isinstance(error, MissingArgumentError):
+                raise AssertionError(f"metastyle {line}: {' '.join(str(error).split())}") from error
+
+
+def tree() -> list[str]:
+    """The files in the tree of docs/architecture.md, as paths in the package."""
+    block = re.search(r"```text\nsrc/metastyle/\n(.*?)```", ARCHITECTURE, re.DOTALL)
+    assert block is not None
+    folders: list[str] = []
+    files = []
+    for line in block[1].splitlines():
+        indent, entry = len(line) - len(line.lstrip()), line.split()[0]
+        folders = folders[: indent // 2 - 1]
+        if entry.endswith("/"):
+            folders.append(entry)
+        else:
+            files.append("".join(folders) + entry)
+    return files
+
+
+def test_the_tree_has_every_file_once() -> None:
+    here = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    here -= {path for path in here if path.endswith("/__init__.py")}
+    listed = tree()
+    assert len(set(listed)) == len(listed)
+    missing, gone = sorted(here - set(listed)), sorted(set(listed) - here)
+    assert not missing, f"docs/architecture.md lacks a line for {', '.join(missing)}"
+    assert not gone, f"docs/architecture.md has {', '.join(gone)}, which do not exist"
+
+
+def test_the_order_of_rooms_is_the_one_that_is_enforced() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = settings["tool"]["importlinter"]["contracts"]
+    assert re.findall(r"^\d+\. `(metastyle\.\w+)`$", ARCHITECTURE, re.MULTILINE) == contract["layers"]
+
+
+def test_journeys_do_not_go_back() -> None:
+    for journey in re.findall(r"(?:^\d+\. `[\w/]+\.py`.*\n(?:   .*\n)*)+", ARCHITECTURE, re.MULTILINE):
+        files = re.findall(r"^\d+\. `([\w/]+\.py)`", journey, re.MULTILINE)
+        assert len(set(files)) == len(files), f"a file is met twice: {files}"
