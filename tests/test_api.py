@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,11 @@ def test_every_public_name_is_there() -> None:
         assert getattr(metastyle, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         metastyle.nothing  # noqa: B018
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing ``metastyle.film`` as a package would set that attribute and so hide the function."""
+    assert not {module.name for module in pkgutil.iter_modules(metastyle.__path__)} & set(metastyle.__all__)
 
 
 def test_the_same_kind_comes_back(style: metastyle.Style, tmp_path: Path) -> None:
