@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metastyle.training.augmentation import View, view
+from metastyle.training.augmentation import Augmentation, augmentation
 
-PLAIN = View(side=100, part=1.0, left=0.5, top=0.5, turn=0.0, saturation=1.0, gamma=1.0)
+PLAIN = Augmentation(side=100, part=1.0, left=0.5, top=0.5, turn=0.0, saturation=1.0, gamma=1.0)
 
 
 def noise(seed: int = 0) -> np.ndarray:
@@ -48,10 +48,10 @@ def test_no_saturation_is_gray() -> None:
 
 
 @given(st.integers(0, 2**256), st.integers(1, 1000))
-def test_views_are_settled_by_painting_and_number(rank: int, number: int) -> None:
-    seen = view(rank, number, (64, 96))
-    assert seen == view(rank, number, (64, 96))
-    assert str(seen) != str(view(rank, number + 1, (64, 96)))
+def test_augmentations_are_settled_by_painting_and_number(rank: int, number: int) -> None:
+    seen = augmentation(rank, number, (64, 96))
+    assert seen == augmentation(rank, number, (64, 96))
+    assert str(seen) != str(augmentation(rank, number + 1, (64, 96)))
     assert 64 <= seen.side <= 96
     assert 0.5 <= seen.part <= 1
     assert 0 <= seen.left <= 1
@@ -60,6 +60,6 @@ def test_views_are_settled_by_painting_and_number(rank: int, number: int) -> Non
 
 @pytest.mark.parametrize("seed", range(4))
 def test_colored_pictures_are_pictures(seed: int) -> None:
-    colored = view(seed, 1, (64, 96)).colored(noise(seed))
+    colored = augmentation(seed, 1, (64, 96)).colored(noise(seed))
     assert colored.dtype == np.uint8
     assert colored.shape == noise().shape

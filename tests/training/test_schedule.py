@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metastyle.training.schedule import average_decay, progress_of, rate_factor, style_weight_factor
+from metastyle.training.schedule import ema_decay, progress_of, rate_factor, style_weight_factor
 
 
 @pytest.mark.parametrize("iteration", [0, 1, 40_000, 99_999])
@@ -33,9 +33,9 @@ def test_progress_follows_whichever_ends_first() -> None:
 
 
 def test_average_begins_short() -> None:
-    assert average_decay(0.999, 1) == pytest.approx(2 / 11)
-    assert average_decay(0.999, 10**6) == 0.999
-    assert average_decay(0.0, 5) == 0
+    assert ema_decay(0.999, 1) == pytest.approx(2 / 11)
+    assert ema_decay(0.999, 10**6) == 0.999
+    assert ema_decay(0.0, 5) == 0
 
 
 def test_the_style_weight_rises_from_a_tenth_to_all_of_it() -> None:

@@ -15,7 +15,7 @@ class System(Protocol):
     """One row of the comparison.
 
     Any object with these members takes part; nothing is inherited. It is made by a callable that takes
-    the ``torch.device`` to compute on; pictures and results lie on that device, float32. One that loads what
+    the ``torch.device`` to compute on; pictures and results are on that device, float32. One that loads what
     a style cost earlier may say so in ``earlier``, the seconds that this took for the style prepared last.
     """
 

@@ -1,7 +1,7 @@
-"""More paintings out of each painting: cut-outs of it in other colors and sizes.
+"""More paintings out of each painting: crops of it in other colors and sizes.
 
-A predicted start has to do for palettes that no training painting has. Every view is a painting of its own,
-with its own Gram matrices; which one it is depends on the painting's name and the view's number alone.
+A predicted start has to generalize to palettes that no training painting has. Every augmentation is a painting
+of its own, with its own Gram matrices; it depends only on the painting's name and the augmentation's number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHROMA = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])
 
 
 @dataclass(frozen=True)
-class View:
+class Augmentation:
     """How a painting is cut and colored."""
 
     side: int
@@ -28,7 +28,7 @@ class View:
     part: float
     """Share of each edge that is kept."""
     left: float
-    """Where the part begins: 0 is left or top, 1 right or bottom."""
+    """Where the crop begins: 0 is the left or top edge, 1 the right or bottom one."""
     top: float
     turn: float
     """Angle by which colors turn around the gray axis, in radians."""
@@ -37,6 +37,7 @@ class View:
 
     def __str__(self) -> str:
         numbers = (self.part, self.left, self.top, self.turn, self.saturation, self.gamma)
+        # A part of the names of cached targets, so it stays as earlier versions wrote it.
         return f"side {self.side}, view " + " ".join(f"{x:.6f}" for x in numbers)
 
     def colored(self, pixels: Pixels) -> Pixels:
@@ -50,8 +51,8 @@ class View:
         return np.round(255 * turned.clip(0, 1) ** self.gamma).astype(np.uint8)
 
 
-def view(rank: int, number: int, sides: tuple[int, int]) -> View:
-    """View ``number`` (from 1) of the painting that ``rank`` identifies; its side lies in ``sides``."""
+def augmentation(rank: int, number: int, sides: tuple[int, int]) -> Augmentation:
+    """Augmentation ``number`` (from 1) of the painting with this ``rank``, its side within ``sides``."""
     rng = np.random.default_rng((rank, number))
     part, left, top = rng.uniform(0.5, 1), rng.uniform(), rng.uniform()
     turn, saturation, gamma = (
@@ -59,4 +60,4 @@ def view(rank: int, number: int, sides: tuple[int, int]) -> View:
         rng.uniform(0.4, 1.6),
         math.exp(rng.normal(0, 0.3)),
     )
-    return View(int(rng.integers(sides[0], sides[1] + 1)), part, left, top, turn, saturation, gamma)
+    return Augmentation(int(rng.integers(sides[0], sides[1] + 1)), part, left, top, turn, saturation, gamma)

@@ -18,7 +18,7 @@ from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import eight_bits
-from metastyle.training.augmentation import Pixels, view
+from metastyle.training.augmentation import Pixels, augmentation
 from metastyle.training.config import DataConfig
 from metastyle.training.sources import Entry
 from metastyle.training.target_cache import Painting, TargetCache, load_target
@@ -83,10 +83,10 @@ def center(pixels: Pixels, crop: int) -> Tensor:
 
 
 def painting(entry: Entry, config: DataConfig, cache: TargetCache, number: int = 0) -> Painting:
-    """A painting at its own shorter side, capped, or a view of it; decoded only if no target is cached."""
+    """A painting at its own shorter side, capped, or an augmentation of it; decoded if no target is cached."""
     low, high = config.style_side
     rank = int(entry.rank, 16)
-    seen = view(rank, number, (low, high)) if number else None
+    seen = augmentation(rank, number, (low, high)) if number else None
     side = seen.side if seen else low + rank % (high - low + 1)
     data = entry.read()
     cached = cache.path(data, f"{seen or f'shorter side {side}'}, cap {config.style_cap}")

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a run after the iteration that is under way."""
+"""SIGTERM and Ctrl-C end a run after the current iteration."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def train(
 
 
 class MetaBatch(NamedTuple):
-    """Some of an iteration's paintings, and all of its photographs."""
+    """A part of an iteration's paintings, and all of its photographs."""
 
     contents: Tensor
     """(B, 3, n, n) in [0, 1], the inner level's."""

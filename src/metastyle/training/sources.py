@@ -1,4 +1,4 @@
-"""Where training pictures lie: folders, and tar shards for sets that outgrow one machine's file system.
+"""Where training pictures come from: folders, and tar shards for sets that outgrow one file system.
 
 Shards are plain tar files of pictures, as webdataset's tools write them. Their table of contents is
 read once; afterwards any picture is one seek away, so folders and shards are sampled in the same way.
@@ -17,12 +17,12 @@ from metastyle.images.decode import PICTURE_SUFFIXES
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture that has not been looked at yet."""
+    """One picture, not yet read."""
 
     name: str
     """Relative to the source, with forward slashes: what splits and errors go by."""
     path: Path
-    """The file, or the shard that it lies in."""
+    """The file, or the shard that holds it."""
     offset: int = 0
     size: int | None = None
     """Bytes; None is the whole file."""
