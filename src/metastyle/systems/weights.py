@@ -55,7 +55,7 @@ def save_trained(
         half = tensor.to(torch.float16)
         if not half.isfinite().all():
             raise MetastyleError(f"{part}: {name} does not fit float16: it has not been trained well")
-        if eight_bits and name.endswith(".weight") and tensor.dim() > 1:
+        if eight_bits and name.split(".")[-1] == "weight" and tensor.dim() > 1:
             tensors[name], tensors[name + _SCALE] = _quantized(tensor)
         else:
             tensors[name] = half

@@ -83,7 +83,7 @@ def center(pixels: Pixels, crop: int) -> Tensor:
 
 
 def painting(entry: Entry, config: DataConfig, cache: TargetCache, number: int = 0) -> Painting:
-    """A painting at its own shorter side, capped, or an augmentation of it; decoded if no target is cached."""
+    """A painting at its own shorter side, or an augmentation of it; decoded only if no target is cached."""
     low, high = config.style_side
     rank = int(entry.rank, 16)
     seen = augmentation(rank, number, (low, high)) if number else None
