@@ -1,7 +1,7 @@
 """More paintings out of each painting: crops of it in other colors and sizes.
 
-A predicted start has to generalize to palettes that no training painting has. Every augmentation is a
-painting of its own, with its own Gram matrices; it depends only on the painting's name and the augmentation's number.
+A predicted start has to generalize to palettes that no training painting has. Every augmentation is
+a painting of its own, with its own Gram matrices; it depends only on the painting's name and its number.
 """
 
 from __future__ import annotations
