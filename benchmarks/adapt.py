@@ -35,14 +35,17 @@ PAINTING = HERE.parent / "examples" / "paintings" / "night.jpg"
 KINDS = {
     "convolution_backward": "convolutions, backward",
     "mkldnn_convolution": "convolutions, forward",
-    "bmm": "Gram matrices",
+    "mm": "matrix products: Gram matrices; in float32 most convolutions, too",
     "copy_": "copies and casts",
     "adam": "Adam",
 }
 
 
 def multiply_adds(size: int) -> int:
-    """Of one step on one picture: the network forward and twice backward, VGG forward and once backward."""
+    """Of one step on one picture: the network forward and twice backward, VGG forward and once backward.
+
+    All convolutions are counted as written; in float32 on a processor fewer are done (core/quick.py).
+    """
     pixels = size * size
     network = pixels * (81 * 3 * 32 + 9 * 32 * 64 / 4 + 9 * 64 * 128 / 16 + 10 * 9 * 128 * 128 / 16)
     network += pixels * (9 * 128 * 64 / 4 + 9 * 64 * 32 + 81 * 32 * 3)

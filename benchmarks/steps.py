@@ -24,8 +24,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 HERE = Path(__file__).parent
-PAINTING = HERE.parent / "examples" / "paintings" / "night.jpg"
+EXAMPLES = HERE.parent / "examples"
+PAINTING, CONTENT = EXAMPLES / "paintings" / "night.jpg", EXAMPLES / "photos" / "lake.jpg"
+
+
+def picture(path: Path, size: tuple[int, int], shift: int = 0) -> Any:
+    """A tensor (1, 3, H, W) in [0, 1] of a file, rolled sideways by eighths: revisions differ in readers."""
+    import torch
+
+    with Image.open(path) as file:
+        pixels = np.asarray(file.convert("RGB").resize(size[::-1]), np.float32) / 255
+    return torch.from_numpy(np.roll(pixels, shift * size[1] // 8, axis=1)).permute(2, 0, 1)[None].contiguous()
 
 
 def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
@@ -34,17 +47,13 @@ def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
 
     from metastyle.core.adaptation import Adaptation
     from metastyle.core.settings import AdaptationSettings
-    from metastyle.images.contents import content_pool
-    from metastyle.images.convert import to_tensor
-    from metastyle.images.decode import open_picture
-    from metastyle.images.picture import resize
     from metastyle.weights.initialization import load_initialization
     from metastyle.weights.vgg16 import load_loss_network
 
     torch.set_num_threads(threads)
     settings = AdaptationSettings(steps=steps, size=size, batch=batch, pool=8)
-    painting = to_tensor(resize(open_picture(PAINTING), 256).pixels)
-    contents = content_pool([], settings)
+    painting = picture(PAINTING, (256, 320))
+    contents = torch.cat([picture(CONTENT, (size, size), shift) for shift in range(settings.pool)])
     run = iter(Adaptation(load_initialization()[0], load_loss_network(), painting, contents, settings, "cpu"))
     while sys.stdin.readline():
         wall, used = time.perf_counter(), time.process_time()
