@@ -169,7 +169,7 @@ class Footage:
     def contents(self, size: int) -> Contents:
         """Its frames, to adapt on in crops of ``size`` pixels.
 
-        They are known by the path and the size of the clip, so that another segment of it is painted in the
+        They are known by the path and the size of the clip, so that another excerpt of it is painted in the
         same style; numbered pictures are known by their folder or pattern alone.
         """
 
@@ -187,7 +187,7 @@ class Footage:
                 ["film", str(given.resolve()), given.stat().st_size if given.is_file() else 0]
             ),
             stand=_json_digest([self.begin, self.end]),
-            differing="another part of this film",
+            differing="another excerpt of this film",
         )
 
 

@@ -241,7 +241,7 @@ def _copied_packets(
     if not copies:
         return
     if seek:
-        with suppress(FFmpegError):  # some files can only be read from their beginning
+        with suppress(FFmpegError):  # a few files can only be read from their beginning
             clip_file.seek(int((float(zero) - _SEEK_MARGIN) * 1e6))
     last: dict[int, int] = {}
     packets = clip_file.demux([clip_file.streams[index] for index in copies])

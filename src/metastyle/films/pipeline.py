@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _END = object()
-_POLL = 0.05  # seconds between two looks at whether a thread has stopped
+_POLL = 0.05  # seconds between two checks whether a thread has stopped
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,8 @@ def reduced(pixels: Pixels) -> Floats:
     """Block averages, at most SIZE pixels along the longer side, (h, w, 3) in [0, 1]."""
     thinned = max(1, max(pixels.shape[:2]) // (4 * SIZE))  # about 16 samples of each block are enough
     pixels = pixels[::thinned, ::thinned]
-    step = -(-max(pixels.shape[:2]) // SIZE)
-    vertical, horizontal = (min(step, n) for n in pixels.shape[:2])
+    side = -(-max(pixels.shape[:2]) // SIZE)
+    vertical, horizontal = (min(side, n) for n in pixels.shape[:2])
     height, width = pixels.shape[0] // vertical, pixels.shape[1] // horizontal
     cut = pixels[: height * vertical, : width * horizontal]
     blocks = cut.reshape(height, vertical, width, horizontal, 3)

@@ -38,7 +38,7 @@ def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray
     """``values`` seen along ``flow``: the result at p is ``values`` at p + flow(p), bilinear.
 
     values: (H, W, C). flow: (H, W, 2) in pixels, to the right and down.
-    Returns float32 (H, W, C), and where p + flow(p) lies inside the picture, bool (H, W); outside, the
+    Returns float32 (H, W, C), and where p + flow(p) is inside the picture, bool (H, W); outside, the
     nearest border pixel is taken.
     """
     height, width = flow.shape[:2]

@@ -77,11 +77,11 @@ def video(
 ) -> Outcome:
     """Repaint a film in the style of a painting.
 
-    A painting is learned first, on frames of the film, and remembered for the
-    next call with it. Sound, subtitles, chapters and time stamps are kept. Ctrl-C
-    leaves a film of what is finished; the same command again goes on from there.
-    The result lies beside the clip as CLIP-STYLE.mp4 (.mkv where sound or
-    subtitles need it).
+    A painting is adapted to first, on frames of the film, and its style is cached
+    for the next call. Sound, subtitles, chapters and time stamps are kept. Ctrl-C
+    leaves a film of what is finished; the same command again resumes it. The film
+    is written beside the clip as CLIP-STYLE.mp4 (.mkv if sound or subtitles need
+    it).
 
     For example:
 
@@ -93,25 +93,25 @@ def video(
         metastyle video frames/frame%04d.png --style painting.jpg --fps 24
 
     Args:
-        clip: A film; any container and codec that FFmpeg reads. Or its frames, PNG or JPEG:
-            a folder, or FRAME%04d.png.
+        clip: A film of any kind that FFmpeg reads, or its frames, PNG or JPEG: a folder, or
+            FRAME%04d.png.
         style: What to paint with, as in 'metastyle stylize'; several are mixed by their weights.
         output: The film (.mp4, .m4v, .mov, .mkv or .webm) or a folder; with --preview, the picture.
         size: Long edge of the result; without it, the clip's own size.
-        from_: Begin there: seconds, m:ss or h:mm:ss.
-        to: End before there.
+        from_: Begin at this time: seconds, m:ss or h:mm:ss.
+        to: End before this time.
         preview: Repaint the frame shown at this time, as a picture; no film is written.
         fps: Frames per second of a film that is given as frames. [default: 25]
         strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
         brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
-        grain: How much flat areas are filled, 0 to 2; without it, as when the style was learned.
-        keep_color: Keep the clip's colors, take only the painting's strokes and light.
+        grain: How much flat areas are filled, 0 to 2; without it, as much as the style was adapted with.
+        keep_color: Keep the clip's colors and take only the painting's strokes and light.
         smoothing: How much of each frame comes from the one before, moved along; 0 to 0.9.
-        frame_by_frame: Paint every frame for itself: sharper, and it flickers.
+        frame_by_frame: Paint every frame independently: sharper, but with flicker.
         codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.
         quality: Constant rate factor: less is better and larger; 1 to 51 (h264, hevc) or 63 (vp9, av1).
         overwrite: Replace a result that exists, and unfinished work made with other options.
-        max_memory: Working memory for one frame; larger ones are done in strips, seamlessly.
+        max_memory: Working memory for one frame; larger ones are rendered in strips, seamlessly.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     started = time.perf_counter()
