@@ -241,9 +241,10 @@ def test_styles_are_mixed_on_a_pad_and_kept(painted: Any) -> None:
     mosaic = painted.locator('[data-style="mosaic"]')
     if mosaic.get_attribute("aria-pressed") == "false":
         mosaic.click()
-    for style in painted.locator('[data-style][aria-pressed="true"]').all():
-        if style.get_attribute("data-style") not in ("night", "mosaic"):
-            style.click()
+    pressed = painted.locator('[data-style][aria-pressed="true"]')
+    others = {one.get_attribute("data-style") for one in pressed.all()} - {"night", "mosaic"}
+    for other in others:
+        painted.locator(f'[data-style="{other}"]').click()
     painted.get_by_label("Mixture: arrow keys").focus()
     for _ in range(5):
         painted.keyboard.press("ArrowLeft")
