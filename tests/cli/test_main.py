@@ -267,15 +267,15 @@ def test_odd_arguments_never_end_in_a_traceback(
 
 
 def test_commands_are_thin() -> None:
-    """No function of the command line has more than 60 lines besides its docstring."""
+    """No function of the command line has more than 60 lines of code besides its docstring."""
     folder = Path(cli.__file__).parent
     for path in folder.rglob("*.py"):
-        if path.name == "video.py":
-            continue
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(function, ast.FunctionDef) and function.end_lineno is not None:
-                text = function.body[0]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for function in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(function, ast.FunctionDef):
+                own = range(function.lineno, (function.end_lineno or 0) + 1)
+                first = function.body[0]
                 has_text = ast.get_docstring(function) is not None
-                skipped = (text.end_lineno or text.lineno) - text.lineno + 1 if has_text else 0
-                lines = function.end_lineno - function.lineno + 1 - skipped
-                assert lines <= 60, f"{path.name}: {function.name} has {lines} lines"
+                text = range(first.lineno, (first.end_lineno or 0) + 1) if has_text else ()
+                code = [number for number in own if number not in text and lines[number - 1].strip()]
+                assert len(code) <= 60, f"{path.name}: {function.name} has {len(code)} lines"

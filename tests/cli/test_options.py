@@ -19,7 +19,7 @@ from rich.console import Console
 from metastyle.cli import options
 from metastyle.cli.main import COMMANDS, app
 from metastyle.cli.options import (
-    Learning,
+    AdaptationOptions,
     Size,
     SquareSize,
     check_ranges,
@@ -114,10 +114,10 @@ def _help(command: str) -> str:
 
 
 def test_options_are_the_settings_of_the_library() -> None:
-    ours = [f.name for f in dataclasses.fields(Learning) if f.name != "effort"]
+    ours = [f.name for f in dataclasses.fields(AdaptationOptions) if f.name != "effort"]
     assert ours == [f.name for f in dataclasses.fields(AdaptationSettings)]
-    assert Learning().settings("cpu") == AdaptationSettings()
-    assert Learning(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
+    assert AdaptationOptions().settings("cpu") == AdaptationSettings()
+    assert AdaptationOptions(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
     lines = {words[0]: line for line in _help("adapt").splitlines() if (words := line.strip("│ ").split())}
     for name, text in _documentation(AdaptationSettings).items():
         line = lines[option_name(name)]
@@ -142,14 +142,14 @@ def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(
     }
     everything = [*by_device["cpu"], *by_device["cuda"]]
     differing = {name for name in everything[0] if len({str(one[name]) for one in everything}) > 1}
-    assert differing == {f.name for f in dataclasses.fields(Learning) if f.default is None}
+    assert differing == {f.name for f in dataclasses.fields(AdaptationOptions) if f.default is None}
     for name in differing:
         cpu, gpu = (", ".join(str(one[name]) for one in by_device[device]) for device in ("cpu", "cuda"))
         assert f"[default: {cpu}; on a CUDA GPU {gpu}]" in _help("adapt")
     monkeypatch.setattr(hardware, "pick_device", torch.device)
     for device, settings in by_device.items():
         for effort, expected in zip(get_args(Effort), settings, strict=True):
-            assert Learning(effort=effort).settings(device) == AdaptationSettings(**expected)
+            assert AdaptationOptions(effort=effort).settings(device) == AdaptationSettings(**expected)
 
 
 def test_more_effort_is_more_work() -> None:
@@ -198,7 +198,7 @@ def _functions() -> Iterator[Callable[..., object]]:
 
 def test_errors_name_the_option() -> None:
     with pytest.raises(MetastyleError, match=r"^--content-size is 65: use a multiple of 4"):
-        Learning(size=65).settings("cpu")
+        AdaptationOptions(size=65).settings("cpu")
     with pytest.raises(MetastyleError, match=r"^--learning-rate is nan: "):
-        Learning(learning_rate=float("nan")).settings("cpu")
+        AdaptationOptions(learning_rate=float("nan")).settings("cpu")
     assert option_name("style_size") == "--style-size"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metastyle.cli.contents import cached_for_others, contents_of
 from metastyle.cli.inputs import source
-from metastyle.cli.options import Sources
+from metastyle.cli.options import AdaptationSources
 from metastyle.cli.output import Display
 from metastyle.cli.styles import Part, weights_of
 
@@ -57,7 +57,7 @@ class Adapter:
     """Everything that adapting to a painting takes, besides the painting."""
 
     settings: AdaptationSettings
-    sources: Sources
+    sources: AdaptationSources
     device: str
     display: Display
 

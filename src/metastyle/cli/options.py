@@ -182,7 +182,7 @@ def option_name(setting: str) -> str:
 
 @Parameter(name="*", group=ADAPTATION)
 @with_settings
-class Learning:
+class AdaptationOptions:
     """``AdaptationSettings`` as options."""
 
     effort: Effort = "normal"
@@ -206,7 +206,7 @@ class Learning:
 
 @Parameter(name="*", group=ADAPTATION)
 @dataclass(frozen=True)
-class Sources:
+class AdaptationSources:
     """Where adaptation finds what it needs."""
 
     content: Annotated[Path | None, Parameter(metavar="PATH")] = None

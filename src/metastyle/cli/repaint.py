@@ -14,7 +14,7 @@ from metastyle.cli.batch import Batch, Paint, arrivals
 from metastyle.cli.contents import photographs
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import PIPE, Job, is_folder, is_pipe, source
-from metastyle.cli.options import Common, Learning, Sources
+from metastyle.cli.options import AdaptationOptions, AdaptationSources, Common
 from metastyle.cli.output import BUG, DONE, INTERRUPTED, SOME_FAILED, USAGE, Display, Outcome, Speaker
 from metastyle.cli.photos import Plan, is_single, plan
 from metastyle.cli.streams import STDOUT
@@ -49,8 +49,8 @@ class Request:
     shard: tuple[int, int]
     workers: int | None
     batch: int | None
-    learning: Learning
-    sources: Sources
+    adaptation: AdaptationOptions
+    sources: AdaptationSources
     common: Common
 
     def check(self) -> None:
@@ -78,7 +78,7 @@ class Request:
         return look_digest(
             self.parts,
             self.masks,
-            self.learning,
+            self.adaptation,
             self.sources,
             **self.options,
             match_color=self.match_color,
@@ -137,7 +137,7 @@ class _Call:
 
         if self.to_stdout:
             _check_stdout(self.found.jobs, self.request.common)
-        self.settings = self.request.learning.settings(self.request.device)
+        self.settings = self.request.adaptation.settings(self.request.device)
         self.masks = [open_picture(source(one.mask)) for one in self.request.masks]
 
     @property

@@ -20,7 +20,7 @@ from metastyle.cli.inputs import (
     is_nameless,
     source,
 )
-from metastyle.cli.options import Learning, Sources
+from metastyle.cli.options import AdaptationOptions, AdaptationSources
 from metastyle.errors import MetastyleError
 from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
@@ -143,8 +143,8 @@ def _located(text: str) -> Part:
 def look_digest(
     parts: Sequence[Part],
     masks: Sequence[Masked],
-    learning: Learning,
-    sources: Sources,
+    adaptation: AdaptationOptions,
+    sources: AdaptationSources,
     **options: Any,
 ) -> str:
     """A digest of everything that decides how results look: results of another look are not finished.
@@ -157,7 +157,7 @@ def look_digest(
     record = {
         "styles": [_part(part) for part in parts],
         "masks": [[_content(one.mask), one.part and _part(one.part)] for one in masks],
-        "learning": vars(learning) if painted else None,
+        "learning": vars(adaptation) if painted else None,
         "contents": asked_for(sources.content) if painted else None,
         "options": options,
     }

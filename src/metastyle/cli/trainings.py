@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from metastyle.cli.options import Common
-from metastyle.cli.output import INTERRUPTED, Display, Speaker, complain, seconds
+from metastyle.cli.output import DONE, INTERRUPTED, Display, Outcome, seconds
 
 if TYPE_CHECKING:
     from metastyle.training.events import Finished, TrainingEvent
 
 
-def follow(command: str, events: Iterable[TrainingEvent], common: Common) -> int:
-    """Run a training to its end, showing its progress. Returns the exit code."""
+def follow(command: str, events: Iterable[TrainingEvent], common: Common) -> Outcome | int:
+    """Run a training to its end, showing its progress."""
     from metastyle.training import events as kinds
 
     last: TrainingEvent | None = None
@@ -27,8 +27,8 @@ def follow(command: str, events: Iterable[TrainingEvent], common: Common) -> int
             elif isinstance(last, kinds.Validated):
                 validation.append({"iteration": last.iteration, "total": last.total})
     if not isinstance(last, kinds.Finished):
-        return 0  # only the first of several processes reports
-    return _conclude(command, last, Speaker(common.json, common.quiet), losses=losses, validation=validation)
+        return DONE  # only the first of several processes reports
+    return _outcome(command, last, losses=losses, validation=validation)
 
 
 def _show(event: TrainingEvent, display: Display) -> None:
@@ -56,22 +56,18 @@ def _show(event: TrainingEvent, display: Display) -> None:
             display.note(f"iteration {iteration}: {path}")
 
 
-def _conclude(command: str, last: Finished, speaker: Speaker, **found: Any) -> int:
-    """Say what was trained; ``found`` is what ``--json`` shows besides."""
-    code = INTERRUPTED if last.reason == "stopped" else 0
-    speaker.document(
-        {
-            "command": command,
-            "outputs": [{"output": last.weights}],
+def _outcome(command: str, last: Finished, **details: Any) -> Outcome:
+    interrupted = last.reason == "stopped"
+    return Outcome(
+        command,
+        outputs=[{"output": last.weights}],
+        details={
             "iterations": last.iteration,
             "seconds": round(last.seconds, 3),
-            "interrupted": last.reason == "stopped",
-            **found,
-            "errors": [],
-            "exit_code": code,
-        }
+            "interrupted": interrupted,
+            **details,
+        },
+        lines=[f"{last.weights}  {last.iteration} iterations  {seconds(last.seconds)}"],
+        problems=["stopped; the same command again resumes from here"] if interrupted else [],
+        code=INTERRUPTED if interrupted else DONE,
     )
-    speaker.line(f"{last.weights}  {last.iteration} iterations  {seconds(last.seconds)}")
-    if code:
-        complain("stopped; the same command again goes on from here")
-    return code

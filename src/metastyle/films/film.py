@@ -321,6 +321,8 @@ def _announce(clip: Clip, size: int | None) -> None:
 
 def _run(job: FilmJob, painter: Painter, on_progress: Callable[[Progress], bool | None] | None) -> Film:
     """Paint and join; whoever stops or fails half-way keeps what there is."""
+    if job.frames_before:
+        logger.warning("going on after %d frames that are finished", job.frames_before)
     last: Progress | None = None
     stopped = False
     began = time.perf_counter()

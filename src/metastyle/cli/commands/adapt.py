@@ -16,7 +16,7 @@ from metastyle.cli.inputs import (
     is_folder,
     is_nameless,
 )
-from metastyle.cli.options import FLAG, Common, Learning, Sources, Whole
+from metastyle.cli.options import FLAG, AdaptationOptions, AdaptationSources, Common, Whole
 from metastyle.cli.output import DONE, INTERRUPTED, Display, Outcome, StopRequest, seconds
 from metastyle.cli.styles import Part
 from metastyle.errors import MetastyleError
@@ -36,8 +36,8 @@ def adapt(
     preview_output: Annotated[Path | None, Parameter(metavar="PICTURE")] = None,
     batch: Annotated[Whole | None, Parameter(show=False)] = None,
     device: str = "auto",
-    learning: Learning = Learning(),  # noqa: B008 (frozen)
-    sources: Sources = Sources(),  # noqa: B008
+    adaptation: AdaptationOptions = AdaptationOptions(),  # noqa: B008 (frozen)
+    sources: AdaptationSources = AdaptationSources(),  # noqa: B008
     common: Common = Common(),  # noqa: B008
 ) -> Outcome:
     """Adapt the network to a painting, and keep the result as a style file.
@@ -69,7 +69,7 @@ def adapt(
     preview_out = _preview_output(preview, preview_output, out, overwrite=overwrite)
     if from_ is not None:
         check_is_file(from_)
-    settings = learning.settings(device) if batch is None else learning.settings(device, batch=batch)
+    settings = adaptation.settings(device) if batch is None else adaptation.settings(device, batch=batch)
     last: AdaptationStep | None = None
 
     with Display(common.quiet) as display, StopRequest() as stop:

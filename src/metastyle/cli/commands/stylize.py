@@ -11,12 +11,12 @@ from cyclopts import Parameter
 from metastyle.cli.inputs import parse_shard
 from metastyle.cli.options import (
     FLAG,
+    AdaptationOptions,
+    AdaptationSources,
     Common,
     Count,
-    Learning,
     Memory,
     Size,
-    Sources,
     Whole,
 )
 from metastyle.cli.output import Outcome
@@ -49,8 +49,8 @@ def stylize(
     max_memory: Memory | None = None,
     precision: Literal["float32", "bfloat16"] = "float32",
     device: str = "auto",
-    learning: Learning = Learning(),  # noqa: B008 (frozen)
-    sources: Sources = Sources(),  # noqa: B008
+    adaptation: AdaptationOptions = AdaptationOptions(),  # noqa: B008 (frozen)
+    sources: AdaptationSources = AdaptationSources(),  # noqa: B008
     common: Common = Common(),  # noqa: B008
 ) -> Outcome:
     """Repaint photographs in the style of a painting.
@@ -120,7 +120,7 @@ def stylize(
             shard=(1, 1) if shard is None else parse_shard(shard),
             workers=workers,
             batch=batch,
-            learning=learning,
+            adaptation=adaptation,
             sources=sources,
             common=common,
         )

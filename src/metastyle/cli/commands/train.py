@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Whole
+from metastyle.cli.output import Outcome
 from metastyle.cli.trainings import follow
 from metastyle.errors import MetastyleError
 
@@ -28,7 +29,7 @@ def train(
     loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome | int:
     """Meta-train the model that every adaptation starts from.
 
     A checkpoint is saved every few minutes and when Ctrl-C stops the run; the

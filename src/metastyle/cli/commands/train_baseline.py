@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
 from metastyle.cli.options import FLAG, Common, Whole
+from metastyle.cli.output import Outcome
 from metastyle.cli.trainings import follow
 
 
@@ -30,7 +31,7 @@ def train_baseline(
     save_minutes: float = 5.0,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome | int:
     """Train a part of a system that MetaStyle is compared with.
 
     AdaIN's weights are published and fetched; the decoders of WCT, Style-Swap

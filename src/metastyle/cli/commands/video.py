@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,16 +25,16 @@ from metastyle.cli.inputs import (
 )
 from metastyle.cli.options import (
     FLAG,
+    AdaptationOptions,
+    AdaptationSources,
     Common,
-    Learning,
     Memory,
     Pixels,
-    Sources,
     Time,
     Whole,
 )
 from metastyle.cli.output import INTERRUPTED, USAGE, Display, Outcome, StopRequest, explain, seconds
-from metastyle.cli.styles import mixture_name, read_parts
+from metastyle.cli.styles import Part, mixture_name, read_parts
 from metastyle.core.settings import Brush, Grain, Strength
 from metastyle.errors import MetastyleError
 
@@ -71,17 +72,17 @@ def video(
     overwrite: Annotated[bool, FLAG] = False,
     max_memory: Memory | None = None,
     device: str = "auto",
-    learning: Learning = Learning(),  # noqa: B008 (frozen)
-    sources: Sources = Sources(),  # noqa: B008
+    adaptation: AdaptationOptions = AdaptationOptions(),  # noqa: B008 (frozen)
+    sources: AdaptationSources = AdaptationSources(),  # noqa: B008
     common: Common = Common(),  # noqa: B008
 ) -> Outcome:
     """Repaint a film in the style of a painting.
 
-    A painting is adapted to first, on frames of the film, and its style is cached
-    for the next call. Sound, subtitles, chapters and time stamps are kept. Ctrl-C
-    leaves a film of what is finished; the same command again resumes it. The film
-    is written beside the clip as CLIP-STYLE.mp4 (.mkv if sound or subtitles need
-    it).
+    The network is first adapted to a painting, on frames of the film, and the
+    style is cached for the next call with it. Sound, subtitles, chapters and time
+    stamps are kept. Ctrl-C leaves a film of what is finished; the same command
+    again resumes from there. The film is written beside the clip, as
+    CLIP-STYLE.mp4 (.mkv where sound or subtitles need it).
 
     For example:
 
@@ -93,37 +94,33 @@ def video(
         metastyle video frames/frame%04d.png --style painting.jpg --fps 24
 
     Args:
-        clip: A film of any kind that FFmpeg reads, or its frames, PNG or JPEG: a folder, or
-            FRAME%04d.png.
-        style: What to paint with, as in 'metastyle stylize'; several are mixed by their weights.
+        clip: A film, in any container and codec that FFmpeg reads, or its frames, PNG or JPEG:
+            a folder, or FRAME%04d.png.
+        style: What to paint with, as in 'metastyle stylize'; several are blended by their weights.
         output: The film (.mp4, .m4v, .mov, .mkv or .webm) or a folder; with --preview, the picture.
         size: Long edge of the result; without it, the clip's own size.
-        from_: Begin at this time: seconds, m:ss or h:mm:ss.
-        to: End before this time.
+        from_: Where to begin: seconds, m:ss or h:mm:ss.
+        to: Where to end; the frame shown then is not included.
         preview: Repaint the frame shown at this time, as a picture; no film is written.
         fps: Frames per second of a film that is given as frames. [default: 25]
-        strength: From 0, the clip, to 1, the full style; up to 2 for more than that.
-        brush: Size of strokes, the same on a preview and a print: 2 is twice as broad as 1.
-        grain: How much flat areas are filled, 0 to 2; without it, as much as the style was adapted with.
-        keep_color: Keep the clip's colors and take only the painting's strokes and light.
-        smoothing: How much of each frame comes from the one before, moved along; 0 to 0.9.
+        strength: 0 is the clip, 1 the full style, and up to 2 exaggerates it.
+        brush: Size of the strokes, whatever the film's size, 0.25 to 8: 2 is twice as broad as 1.
+        grain: How much flat areas are filled, 0 to 2; without it, as the style was adapted.
+        keep_color: Keep the clip's colors; take only strokes and light from the painting.
+        smoothing: Share of each frame that comes from the one before, moved along; 0 to 0.9.
         frame_by_frame: Paint every frame independently: sharper, but with flicker.
         codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.
-        quality: Constant rate factor: less is better and larger; 1 to 51 (h264, hevc) or 63 (vp9, av1).
+        quality: Constant rate factor, 1 to 51 (h264, hevc) or 63 (vp9, av1); lower is better and larger.
         overwrite: Replace a result that exists, and unfinished work made with other options.
-        max_memory: Working memory for one frame; larger ones are rendered in strips, seamlessly.
+        max_memory: Working memory for one frame; larger ones are repainted in strips, without seams.
         device: auto, cpu, cuda, cuda:N or mps.
     """
-    started = time.perf_counter()
     if from_ is not None and to is not None and to <= from_:
         raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
     if is_pipe(clip) or output == str(PIPE):
         raise MetastyleError("films are read from files and written to files: a pipe is neither")
-    if output is not None and not is_folder(output):
-        check_output(Path(output), overwrite=overwrite)
     parts = read_parts(style)
-    name = mixture_name(parts)
-    settings = learning.settings(device)
+    settings = adaptation.settings(device)
     keywords: dict[str, Any] = {
         "size": size,
         "begin": from_,
@@ -140,42 +137,73 @@ def video(
         "max_memory": max_memory,
         "device": device,
     }
-    prepared: list[Prepared] = []
     with (
         needs("video", "repainting films"),
         _names_of_options(),
         Display(common.quiet) as display,
         StopRequest() as stop,
     ):
+        adapter = Adapter(settings, sources, device, display)
+        call = _Call(clip, output, parts, adapter, keywords, stop, overwrite)
+        return call.film() if preview is None else call.preview(preview)
+
+
+@dataclass
+class _Call:
+    """What was asked for, and the style that it is painted in, once there is one."""
+
+    clip: Path
+    output: str | None
+    parts: list[Part]
+    adapter: Adapter
+    keywords: dict[str, Any]
+    stop: StopRequest
+    overwrite: bool
+    prepared: list[Prepared] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
         from metastyle.films.sequence import is_sequence
 
-        if not is_sequence(clip):
-            check_is_file(clip)
+        if self.output is not None and not is_folder(self.output):
+            check_output(Path(self.output), overwrite=self.overwrite)
+        if not is_sequence(self.clip):
+            check_is_file(self.clip)
+        self.name = mixture_name(self.parts)
+
+    def film(self) -> Outcome:
+        """Repaint the film; interrupted, keep what there is."""
 
         def adapted(footage: Footage) -> Style:
-            own = footage.contents(settings.size)
-            prepared.append(Adapter(settings, sources, device, display).prepare(parts, own))
-            stop.armed = preview is None  # from here on there is something to keep
-            return prepared[0].style
-
-        if preview is not None:
-            record = _preview(clip, adapted, keywords, preview, output, name, overwrite=overwrite)
-            return _outcome(record, prepared[0], started)
+            style = self._adapted(footage)
+            self.stop.armed = True  # from here on there is something to keep
+            return style
 
         def on_progress(progress: Progress) -> bool:
-            _show(progress, display)
-            return not stop.asked
+            _show(progress, self.adapter.display)
+            return not self.stop.asked
 
         film, error = _film(
-            clip,
+            self.clip,
             adapted,
-            out=output,
-            style_name=name,
-            overwrite=overwrite,
+            out=self.output,
+            style_name=self.name,
+            overwrite=self.overwrite,
             on_progress=on_progress,
-            **keywords,
+            **self.keywords,
         )
-    return _film_outcome(clip, film, error, prepared[0], started)
+        return _film_outcome(self.clip, film, error, self.prepared[0], self.started)
+
+    def preview(self, at: float) -> Outcome:
+        """Repaint the frame shown at ``at`` seconds, as a picture."""
+        record = _preview(
+            self.clip, self._adapted, self.keywords, at, self.output, self.name, overwrite=self.overwrite
+        )
+        return _outcome(record, self.prepared[0], self.started)
+
+    def _adapted(self, footage: Footage) -> Style:
+        self.prepared.append(self.adapter.prepare(self.parts, footage.contents(self.adapter.settings.size)))
+        return self.prepared[0].style
 
 
 def _film(
