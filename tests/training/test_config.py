@@ -32,7 +32,7 @@ def test_the_paper_preset_holds_the_papers_values() -> None:
     config = load_config("paper")
     assert (config.optimizer.styles, config.optimizer.contents, config.optimizer.queries) == (4, 4, 4)
     assert (config.objective.inner_steps, config.objective.inner_parameters) == (1, "instance_norm")
-    assert config.objective.step_size == config.optimizer.rate == 1e-5
+    assert config.objective.step_size == config.optimizer.learning_rate == 1e-5
     assert config.objective.second_order and not config.objective.predictor
     assert not config.objective.learn_step_sizes and not config.objective.normalize_styles
     assert (config.objective.content_weight, config.objective.style_weight) == (1.0, 1e5)
@@ -45,8 +45,10 @@ def test_the_paper_preset_holds_the_papers_values() -> None:
 
 
 def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
-    path = write(tmp_path, "[optimizer]\nrate = 1\n[run]\nminutes = 3")
-    with pytest.raises(MetastyleError, match=r"optimizer.rate = 1: use a number above 0 and below 1"):
+    path = write(tmp_path, "[optimizer]\nlearning_rate = 1\n[run]\nminutes = 3")
+    with pytest.raises(
+        MetastyleError, match=r"optimizer.learning_rate = 1: use a number above 0 and below 1"
+    ):
         load_config(path)
     config = load_config(write(tmp_path, "[run]\nminutes = 3"))
     assert config.run.minutes == 3.0
@@ -77,11 +79,11 @@ def test_one_length_replaces_the_other() -> None:
     ("text", "message"),
     [
         (
-            "[optimisation]\nrate = 1e-3",
+            "[optimisation]\nlearning_rate = 1e-3",
             r"unknown setting optimisation: use one of data, objective, optimizer, run",
         ),
         ("[optimizer]\nlr = 1e-3", r"unknown setting optimizer.lr: use one of optimizer.styles, "),
-        ("[optimizer]\nrate = 'fast'", r"optimizer.rate = 'fast': use a number"),
+        ("[optimizer]\nlearning_rate = 'fast'", r"optimizer.learning_rate = 'fast': use a number"),
         ("[optimizer]\nstyles = 1.5", r"optimizer.styles = 1.5: use a whole number"),
         ("[optimizer]\nstyles = true", r"optimizer.styles = True: use a whole number"),
         ("[optimizer]\nschedule = 'step'", r"use 'paper', 'cosine' or 'constant'"),
@@ -115,7 +117,7 @@ def test_wrong_names_and_types_are_named(tmp_path: Path, text: str, message: str
         ("objective.style_weight", float("nan")),
         ("optimizer.styles", 0),
         ("optimizer.clip", 0.0),
-        ("optimizer.average", 1.0),
+        ("optimizer.ema_decay", 1.0),
         ("optimizer.warm_up", 1.0),
         ("run.minutes", -1),
         ("run.iterations", 0),

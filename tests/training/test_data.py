@@ -129,7 +129,7 @@ def test_nothing_but_broken_pictures_is_an_error(config: Configure, tmp_path: Pa
 
 
 def test_all_augmentations_are_seen_and_the_asked_share_is_mixed(config: Configure, tmp_path: Path) -> None:
-    made = config(data__style_views=3, data__mix_styles=0.5, optimizer__styles=8)
+    made = config(data__style_augmentations=3, data__mix_styles=0.5, optimizer__styles=8)
     row = episodes(made, tmp_path)
     seen = [painting for index in range(40) for painting in row[Request(index, 16)].paintings]
     plain = episodes(config(optimizer__styles=8), tmp_path)

@@ -99,7 +99,9 @@ def test_bfloat16_gives_finite_gradients_close_to_float32(
 
 def test_the_papers_schedule_also_shrinks_delta(config: Configure, vgg: Any) -> None:
     changes = {"objective__inner_steps": 1, "objective__step_size": 1e-5, "optimizer__schedule": "paper"}
-    made = a_loop(config(**changes, optimizer__rate=1e-5, optimizer__warm_up=0.0, run__iterations=5), vgg)
+    made = a_loop(
+        config(**changes, optimizer__learning_rate=1e-5, optimizer__warm_up=0.0, run__iterations=5), vgg
+    )
     made.iteration = 2
     made._step(an_episode(vgg, 1))
     assert made.learning_rate == pytest.approx(1e-5 / 2)
@@ -108,7 +110,7 @@ def test_the_papers_schedule_also_shrinks_delta(config: Configure, vgg: Any) -> 
 
 
 def test_the_ema_follows(config: Configure, vgg: Any) -> None:
-    made = a_loop(config(optimizer__average=0.5), vgg)
+    made = a_loop(config(optimizer__ema_decay=0.5), vgg)
     assert made.ema is not made.task.learned
     weight = made.ema.get_parameter("network.out.weight")
     before = weight.clone()
@@ -116,7 +118,7 @@ def test_the_ema_follows(config: Configure, vgg: Any) -> None:
     now = task(made).learned.network.out.weight
     decay = 2 / 11
     torch.testing.assert_close(weight, decay * before + (1 - decay) * now)
-    plain = a_loop(config(optimizer__average=0.0), vgg)
+    plain = a_loop(config(optimizer__ema_decay=0.0), vgg)
     assert plain.ema is plain.task.learned
 
 
@@ -124,7 +126,7 @@ def test_gradients_that_are_not_finite_are_skipped_then_given_up(
     config: Configure, vgg: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "TOO_MANY_SKIPPED", 3)
-    made = a_loop(config(objective__peak_weight=0.0, objective__normalize_styles=False), vgg)
+    made = a_loop(config(objective__spike_weight=0.0, objective__normalize_styles=False), vgg)
     before = [p.clone() for p in made.task.parameters.values()]
     for index in range(2):
         made._step(an_episode(vgg, 1, index, broken=True))
@@ -138,7 +140,11 @@ def test_gradients_that_are_not_finite_are_skipped_then_given_up(
 
 
 def test_reconstruction_learns_to_give_photographs_back(config: Configure, vgg: Any) -> None:
-    changes = {"optimizer__rate": 1e-3, "optimizer__schedule": "constant", "objective__reconstruct": 1.0}
+    changes = {
+        "optimizer__learning_rate": 1e-3,
+        "optimizer__schedule": "constant",
+        "objective__reconstruct": 1.0,
+    }
     made = a_loop(config(**changes, run__iterations=40), vgg)
     losses = []
     for _ in range(20):
@@ -179,7 +185,7 @@ def test_step_sizes_have_a_rate_of_their_own(config: Configure, vgg: Any) -> Non
             objective__step_size=1e-3,
             optimizer__step_size_rate=50.0,
             optimizer__schedule="constant",
-            optimizer__rate=1e-3,
+            optimizer__learning_rate=1e-3,
             optimizer__warm_up=0.0,
         ),
         vgg,

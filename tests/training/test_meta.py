@@ -174,7 +174,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(
     overrides: dict[str, object], config: Configure, vgg: Any, tmp_path: Path, start_process: StartProcess
 ) -> None:
     """States are saved all the time, so that kills often hit the writing of one."""
-    small = {"objective.predictor": False, "optimizer.average": 0.0, "run.iterations": 6}
+    small = {"objective.predictor": False, "optimizer.ema_decay": 0.0, "run.iterations": 6}
     straight = config(**{name.replace(".", "__"): value for name, value in small.items()})
     run(straight, vgg)
     changes = {**small, "run.output": str(tmp_path / "killed"), "run.save_minutes": 1e-9}
@@ -255,7 +255,7 @@ def test_styles_must_divide_among_processes(
 def test_a_state_of_another_run_is_refused(config: Configure, vgg: Any, tmp_path: Path) -> None:
     run(config(run__iterations=1), vgg)
     with pytest.raises(MetastyleError, match=r"this run has optimizer\.rate = 0\.001, not 0\.002"):
-        run(config(optimizer__rate=2e-3), vgg)
+        run(config(optimizer__learning_rate=2e-3), vgg)
     moved = tmp_path / "moved"
     shutil.copytree(config().data.contents, moved)
     run(config(run__iterations=2, data__contents=str(moved)), vgg)  # longer, and from elsewhere: welcome
@@ -269,7 +269,7 @@ def test_a_state_of_another_run_is_refused(config: Configure, vgg: Any, tmp_path
 
 
 def test_it_starts_from_given_weights(config: Configure, vgg: Any, tmp_path: Path) -> None:
-    run(config(run__iterations=1, objective__predictor=False, optimizer__average=0.0), vgg)
+    run(config(run__iterations=1, objective__predictor=False, optimizer__ema_decay=0.0), vgg)
     given = Path(config().run.output) / "metastyle.safetensors"
     weights, _ = load_initialization(given)
     events = run(config(run__iterations=1, run__init=str(given), run__output=str(tmp_path / "next")), vgg)

@@ -27,14 +27,14 @@ def test_an_old_file_sets_what_it_set(tmp_path: Path) -> None:
     path = tmp_path / "old.toml"
     path.write_text(OLD_TOML)
     config = load_config(path, {"optimiser.clip": 3.0, "objective.normalise_styles": False})
-    assert (config.optimizer.rate, config.optimizer.clip) == (2e-3, 3.0)
+    assert (config.optimizer.learning_rate, config.optimizer.clip) == (2e-3, 3.0)
     assert load_config(path).objective.normalize_styles and not config.objective.normalize_styles
 
 
 def test_a_setting_under_both_names_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "both.toml"
     path.write_text(OLD_TOML + "[optimizer]\nstyles = 2\nrate = 1e-3\n")
-    with pytest.raises(MetastyleError, match=r"both\.toml: optimizer\.rate is given twice"):
+    with pytest.raises(MetastyleError, match=r"both\.toml: optimizer\.learning_rate is given twice"):
         load_config(path)
 
 
@@ -42,7 +42,7 @@ def test_sections_of_both_names_are_joined(tmp_path: Path) -> None:
     path = tmp_path / "both.toml"
     path.write_text(OLD_TOML + "[optimizer]\nstyles = 2\n")
     config = load_config(path)
-    assert (config.optimizer.rate, config.optimizer.styles) == (2e-3, 2)
+    assert (config.optimizer.learning_rate, config.optimizer.styles) == (2e-3, 2)
 
 
 def test_every_current_name_is_a_setting() -> None:
@@ -65,8 +65,10 @@ def made_old(path: Path) -> None:
     for name, value in numbers.pop("settings").items():
         section, _, key = name.partition(".")
         config.setdefault(section, {})[key] = value
+    for was, name in old_names.SETTINGS.items():
+        section, _, key = name.partition(".")
+        config[section][was.partition(".")[2]] = config[section].pop(key)
     config["optimiser"] = config.pop("optimizer")
-    config["objective"]["normalise_styles"] = config["objective"].pop("normalize_styles")
     sums, steps = numbers["window"]["sums"], numbers["window"]["steps"]
     content, style = (sums.get(name, 0.0) for name in ("content", "style"))
     numbers |= {"config": config, "window": [content + style, content, style, float(steps)]}

@@ -14,7 +14,7 @@ def test_one_call_trains_and_returns_the_weights(
     overrides: dict[str, object], vgg: Any, contents: Path, styles: Path, tmp_path: Path
 ) -> None:
     events: list[TrainingEvent] = []
-    changes = {"objective.predictor": False, "optimizer.average": 0.0}
+    changes = {"objective.predictor": False, "optimizer.ema_decay": 0.0}
     weights = metastyle.train(
         contents,
         styles,

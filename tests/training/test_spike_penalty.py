@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from metastyle.core.network import TransformationNetwork
-from metastyle.training.spike_penalty import ALLOWED, PeakPenalty, peak_penalty
+from metastyle.training.spike_penalty import ALLOWED, SpikePenalty, spike_penalty
 
 
 def test_an_even_picture_costs_nothing_and_a_spike_does() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 64, 24, 24)
-    assert peak_penalty(x) == 0
+    assert spike_penalty(x) == 0
     x[1, :, 5, 7] = 30.0
     variance, mean = torch.var_mean(x[1], dim=(1, 2), correction=0)
     energy = ((30 - mean).square() / variance).mean()
-    assert peak_penalty(x).item() == pytest.approx(
+    assert spike_penalty(x).item() == pytest.approx(
         ((energy / ALLOWED - 1) ** 2 / (2 * 24 * 24)).item(), rel=1e-3
     )
 
@@ -24,13 +24,13 @@ def test_scale_and_offset_of_channels_do_not_matter() -> None:
     x = torch.randn(1, 32, 16, 16)
     x[:, :, 3, 3] = 20.0
     scaled = x * torch.rand(1, 32, 1, 1).add(0.5) + torch.randn(1, 32, 1, 1)
-    torch.testing.assert_close(peak_penalty(scaled), peak_penalty(x), rtol=1e-3, atol=0)
+    torch.testing.assert_close(spike_penalty(scaled), spike_penalty(x), rtol=1e-3, atol=0)
 
 
 def test_it_sees_every_pass_once_and_teaches() -> None:
     torch.manual_seed(0)
     network = TransformationNetwork()
-    peaks = PeakPenalty(network)
+    peaks = SpikePenalty(network)
     photo = torch.rand(1, 3, 64, 64)
     photo[:, :, 30, 30] = 40.0
     with torch.no_grad():

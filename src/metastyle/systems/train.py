@@ -144,7 +144,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
             styles=1,
             contents=batch,
             queries=batch,
-            rate=settings.learning_rate or kind.learning_rate,
+            learning_rate=settings.learning_rate or kind.learning_rate,
             schedule="cosine",
             warm_up=_WARM_UP,
         )

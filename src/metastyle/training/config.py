@@ -60,8 +60,8 @@ class DataConfig(Settings):
     """Shorter side of a painting: one number from this range, fixed for each painting by its name."""
     style_cap: Annotated[int, Ge(16)] | None = None
     """Center crop that a painting may not exceed, per side; none keeps it whole."""
-    style_views: Annotated[int, Ge(1), Le(1000)] = 1
-    """Paintings made of each one: itself, and crops of it in other colors and sizes (``augmentation.py``)."""
+    style_augmentations: Annotated[int, Ge(1), Le(1000)] = 1
+    """Paintings made of each one: itself, and crops in other colors and sizes (``augmentation.py``)."""
     mix_styles: Share = 0.0
     """Share of the paintings that come as one with another beside them, in any proportion."""
     held_out_contents: Count = 16
@@ -96,7 +96,7 @@ class ObjectiveConfig(Settings):
     inner_parameters: Literal["all", "instance_norm"] = "instance_norm"
     """What the inner level moves."""
     step_size: Positive = 1e-5
-    """delta; under the ``paper`` schedule it falls with the rate, unless it is learned."""
+    """delta; under the ``paper`` schedule it falls with the learning rate, unless it is learned."""
     learn_step_sizes: bool = False
     """Learn one positive step size per moved tensor, starting at ``step_size``."""
     second_order: bool = True
@@ -112,7 +112,7 @@ class ObjectiveConfig(Settings):
     and deviation: from there a style does not begin by losing the content."""
     style_ramp: Share = 0.0
     """Share of the run, after that, over which beta rises from a tenth of its value to all of it."""
-    peak_weight: Weight = 0.0
+    spike_weight: Weight = 0.0
     """Weight of the penalty on spikes (``spike_penalty.py``), which show as blots."""
     grain: Grain = 0.0
     """Amount of grain that the network sees in flat areas of the photographs (``core/grain.py``)."""
@@ -140,35 +140,35 @@ class OptimizerConfig(Settings):
     """Photographs of the outer level per iteration."""
     styles_at_once: Count | None = None
     """Paintings per backward pass of one process; fewer need less memory, the gradient is the same."""
-    rate: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """Adam's rate at its highest."""
+    learning_rate: Annotated[float, Gt(0), Lt(1)] = 1e-5
+    """Adam's highest learning rate."""
     predictor_rate: float = 1.0
-    """Rate of the predictor relative to ``rate``: each of its outputs sums over 128 hidden units, so the
-    same rate moves an instance-norm parameter many times as far."""
+    """Learning rate of the predictor relative to ``learning_rate``: each of its outputs sums over 128 hidden
+    units, so the same one moves an instance-norm parameter many times as far."""
     step_size_rate: Positive = 1.0
-    """Rate of the logarithms of learned step sizes relative to ``rate``. Adam moves a logarithm by about its
-    rate: at 8e-4 a step size grows by half in 500 iterations, so short runs need 50 or so."""
+    """Learning rate of the logarithms of learned step sizes relative to ``learning_rate``. Adam moves a
+    logarithm by about that: at 8e-4 a step size grows by half in 500 iterations, so short runs need 50."""
     schedule: Literal["paper", "cosine", "constant"] = "paper"
-    """rate / (1 + 2.5 p), half a cosine to 0, or constant, p being progress; at 100,000 iterations the
-    first is the paper's 1 / (1 + 2.5e-5 iteration)."""
+    """How the learning rate falls: as 1 / (1 + 2.5 p), p being progress, which at 100,000 iterations is the
+    paper's 1 / (1 + 2.5e-5 iteration); along half a cosine to 0; or not at all."""
     warm_up: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Share of the run over which the rate rises linearly."""
+    """Share of the run over which the learning rate rises linearly."""
     clip: Positive | None = None
     """Largest norm of the gradient."""
-    average: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Decay of the moving average of the weights, which is validated and shipped; 0: the last weights are."""
+    ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Decay of the exponential moving average of the weights, which is validated and written; 0: none."""
 
 
 @dataclass(frozen=True)
 class RunConfig(Settings):
-    """Where, how long and on what. None of this changes what is learned, but length, seed and precision."""
+    """Where, how long and on what. Only length, seed and precision change what is learned."""
 
     output: str = "runs/metastyle"
-    """Folder of the run; a state found there is resumed."""
+    """Folder of the run; a checkpoint found there is resumed."""
     iterations: Count | None = None
     """Length in iterations. Resuming is bit-exact when this alone sets the length."""
     minutes: Positive | None = None
-    """Length in minutes of training. With both, whichever ends first."""
+    """Length in minutes of training. With both, the one that ends first."""
     seed: Seed = 0
     """Of everything random."""
     init: str | None = None
@@ -182,9 +182,9 @@ class RunConfig(Settings):
     log_every: Count = 10
     """Iterations between lines of metrics.jsonl."""
     save_minutes: Positive = 5.0
-    """Between saved states."""
+    """Minutes between checkpoints."""
     sample_minutes: Positive = 10.0
-    """Between validations and sample sheets."""
+    """Minutes between validations and sample sheets."""
 
 
 _PLACES = (("data", "contents"), ("data", "styles"), ("data", "cache"), ("run", "output"), ("run", "init"))

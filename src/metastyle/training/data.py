@@ -178,7 +178,7 @@ class Episodes(Dataset[Episode]):
         return replace(first, beside=self._seen(other, rng), share=rng.uniform())
 
     def _seen(self, entry: Entry, rng: np.random.Generator) -> Painting:
-        return painting(entry, self.data, self.cache, int(rng.integers(self.data.style_views)))
+        return painting(entry, self.data, self.cache, int(rng.integers(self.data.style_augmentations)))
 
 
 @functools.lru_cache(maxsize=8)

@@ -83,8 +83,8 @@ class Loop(Generic[Batch]):
         for name, parameter in task.parameters.items():
             by_factor.setdefault(task.rate_factors.get(name, 1.0), []).append(parameter)
         groups = [{"params": members, "factor": factor} for factor, members in by_factor.items()]
-        self.adam = torch.optim.Adam(groups, lr=optimizer.rate, fused=True)
-        self.ema = copy.deepcopy(task.learned) if optimizer.average else task.learned
+        self.adam = torch.optim.Adam(groups, lr=optimizer.learning_rate, fused=True)
+        self.ema = copy.deepcopy(task.learned) if optimizer.ema_decay else task.learned
         self.iteration, self.seconds = 0, 0.0
         self.learning_rate = self.gradient_norm = 0.0
         self.skipped = self.skipped_running = 0
@@ -137,7 +137,7 @@ class Loop(Generic[Batch]):
 
     def _set_learning_rate(self) -> None:
         factor = rate_factor(self.optimizer.schedule, self.progress, self.optimizer.warm_up)
-        self.learning_rate = self.optimizer.rate * factor
+        self.learning_rate = self.optimizer.learning_rate * factor
         for group in self.adam.param_groups:
             group["lr"] = self.learning_rate * group["factor"]
 
@@ -158,7 +158,7 @@ class Loop(Generic[Batch]):
     @torch.no_grad()
     def _update_ema(self) -> None:
         if self.ema is not self.task.learned:
-            decay = ema_decay(self.optimizer.average, self.iteration)
+            decay = ema_decay(self.optimizer.ema_decay, self.iteration)
             for mean, p in zip(self.ema.parameters(), self.task.learned.parameters(), strict=True):
                 mean.lerp_(p, 1 - decay)
 

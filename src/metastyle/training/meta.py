@@ -31,7 +31,7 @@ from metastyle.training.events import Preparing, TrainingEvent
 from metastyle.training.loss_scale import PhotoGrams
 from metastyle.training.processes import launch, launched
 from metastyle.training.schedule import rate_factor, style_weight_factor
-from metastyle.training.spike_penalty import PeakPenalty
+from metastyle.training.spike_penalty import SpikePenalty
 from metastyle.training.start import measure_paintings, measure_photos, new_initialization
 from metastyle.training.target_cache import StyleTargets, TargetCache, to_unit_range
 from metastyle.training.task import Loss, Record, Task, Validation
@@ -135,7 +135,7 @@ class MetaTask(Task[MetaBatch]):
             content_weight=objective.content_weight,
             style_weight=objective.style_weight,
         ).to(self.device)
-        self.peaks = PeakPenalty(self.learned.network) if objective.peak_weight else None
+        self.spikes = SpikePenalty(self.learned.network) if objective.spike_weight else None
         self.photos: PhotoGrams | None = None
 
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
@@ -223,9 +223,9 @@ class MetaTask(Task[MetaBatch]):
 
     def _with_spike_penalty(self, loss: Tensor, passes: int) -> Tensor:
         """``loss``, and the penalty on spikes in the pictures that led to it, where it is asked for."""
-        if self.peaks is None:
+        if self.spikes is None:
             return loss
-        return loss + self.config.objective.peak_weight * self.peaks.collect(passes)
+        return loss + self.config.objective.spike_weight * self.spikes.collect(passes)
 
     def _balance(self, targets: Sequence[StyleTarget]) -> tuple[Tensor | None, Tensor]:
         """What divides each painting's loss, and what multiplies its beta."""

@@ -13,7 +13,13 @@ from metastyle.errors import MetastyleError
 SECTIONS = {"optimiser": "optimizer"}
 """Old name of a section of settings -> current name."""
 
-SETTINGS = {"objective.normalise_styles": "objective.normalize_styles"}
+SETTINGS = {
+    "data.style_views": "data.style_augmentations",
+    "objective.normalise_styles": "objective.normalize_styles",
+    "objective.peak_weight": "objective.spike_weight",
+    "optimizer.rate": "optimizer.learning_rate",
+    "optimizer.average": "optimizer.ema_decay",
+}
 """Old name of a setting, in the current section -> current name."""
 
 PARAMETERS = {"initialisation.": "initialization."}

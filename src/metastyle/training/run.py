@@ -37,7 +37,7 @@ def train(
         output: Folder of the run; None is the configuration's.
         minutes: Length of the training in minutes.
         iterations: Length in iterations; with both, the one that ends first.
-        settings: Any settings of the configuration, such as ``{"optimizer.rate": 5e-4}``.
+        settings: Any settings of the configuration, such as ``{"optimizer.learning_rate": 5e-4}``.
         loss_network: VGG-16, or a file with its weights; None finds or fetches them.
         device: auto, cpu, cuda or cuda:N.
         on_event: Called with everything that happens (``metastyle.training.events``).

@@ -23,7 +23,7 @@ ALLOWED = 8.0
 _EPSILON = 1e-5  # as in torch's instance normalization
 
 
-class PeakPenalty:
+class SpikePenalty:
     """Watches ``network`` from now on; ``collect`` gives the penalty of what has passed since then."""
 
     def __init__(self, network: TransformationNetwork) -> None:
@@ -47,10 +47,10 @@ class PeakPenalty:
 
     def _look(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if torch.is_grad_enabled():
-            self._seen.append(peak_penalty(inputs[0]))
+            self._seen.append(spike_penalty(inputs[0]))
 
 
-def peak_penalty(x: Tensor) -> Tensor:
+def spike_penalty(x: Tensor) -> Tensor:
     """The penalty of one layer's input (B, C, H, W)."""
     variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0, keepdim=True)
     energy = ((x.float() - mean).square() / (variance + _EPSILON)).mean(dim=1)

@@ -45,7 +45,7 @@ ARGUMENTS = ("train", "--content", "photos", "--style", "paintings", "--config",
 def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
     change = (
         "--set",
-        "optimizer.rate=5e-4",
+        "optimizer.learning_rate=5e-4",
         "--set",
         "data.mirror=true",
         "--set",
@@ -63,7 +63,7 @@ def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
     (config,) = trained
     assert (config.data.contents, config.data.styles) == ("photos", "paintings")
     assert (config.run.output, config.run.iterations, config.run.init) == ("run", 2, "a b.safetensors")
-    assert config.optimizer.rate == 5e-4 and config.data.mirror is True
+    assert config.optimizer.learning_rate == 5e-4 and config.data.mirror is True
 
 
 def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
@@ -107,7 +107,7 @@ def test_a_missing_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_changes() -> None:
-    assert parse_change("optimizer.rate=5e-4") == ("optimizer.rate", 5e-4)
+    assert parse_change("optimizer.learning_rate=5e-4") == ("optimizer.learning_rate", 5e-4)
     assert parse_change("data.style_side=[192, 384]") == ("data.style_side", [192, 384])
     assert parse_change("run.precision=bfloat16") == ("run.precision", "bfloat16")
     assert parse_change("run.output=a=b") == ("run.output", "a=b")

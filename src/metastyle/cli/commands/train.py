@@ -40,7 +40,7 @@ def train(
         metastyle train --content photos/ --style paintings/ --minutes 60
         metastyle train --content photos/ --style paintings/ --config gpu -o run/
         metastyle train --content photos/ --style paintings/ --config mine.toml
-        metastyle train --content a/ --style b/ --set optimizer.rate=5e-4
+        metastyle train --content a/ --style b/ --set optimizer.learning_rate=5e-4
 
     On several GPUs: torchrun --nproc-per-node 4 --no-python metastyle train ...
 
@@ -70,7 +70,7 @@ def parse_change(text: str) -> tuple[str, Any]:
     """``section.name=value``; the value as TOML writes it, quotes around text may be left out."""
     name, equals, value = text.partition("=")
     if not equals or name.count(".") != 1:
-        raise MetastyleError(f"--set {text}: write section.name=value, such as optimizer.rate=5e-4")
+        raise MetastyleError(f"--set {text}: write section.name=value, such as optimizer.learning_rate=5e-4")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
