@@ -68,6 +68,15 @@ def test_the_page_itself_and_programs_may(local: TestClient) -> None:
         assert local.post("/api/styles", content=b"x", headers=headers).status_code == 422
 
 
+def test_documents_are_small_and_state_their_length(local: TestClient) -> None:
+    """Before a byte of them is read."""
+    kind = {"content-type": "application/json"}
+    for path in ("/api/paintings", "/api/films", "/api/mixtures", "/api/jobs/a/stop"):
+        assert local.post(path, content=b" " * (2 << 20), headers=kind).status_code == 413
+        chunks = (b" " * 1000 for _ in range(3))
+        assert local.post(path, content=chunks, headers=kind).status_code == 411
+
+
 def test_beyond_this_machine_a_token_is_required(shared: TestClient) -> None:
     for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "metastyle_token=wrong"}):
         for path in ("/", "/api/studio", "/model/theta.f16", "/api/openapi.json"):

@@ -20,6 +20,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 COOKIE = "metastyle_token"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
+UPLOADS = {"/api/pictures", "/api/clips", "/api/styles"}
+"""Where files are sent to; other requests are small."""
+
 CONTENT_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -97,6 +100,15 @@ class Guard:
                 return 403, "requests from other sites are refused"
         if self._settings.token is not None and not self._known(scope, headers):
             return 401, "a token is required: open the address that 'metastyle studio' has printed"
+        if scope["path"] not in UPLOADS:  # those count their own bytes while they arrive
+            if "transfer-encoding" in headers:
+                return 411, "this request has to state its length"
+            stated = headers.get("content-length", "0")
+            if not stated.isdigit() or int(stated) > self._settings.limits.request_bytes:
+                return (
+                    413,
+                    f"larger than {self._settings.limits.request_bytes / 1e6:.0f} MB, which is the limit",
+                )
         return None
 
     def _known(self, scope: Scope, headers: dict[str, str]) -> bool:
