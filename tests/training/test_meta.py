@@ -254,7 +254,7 @@ def test_styles_must_divide_among_processes(
 
 def test_a_state_of_another_run_is_refused(config: Configure, vgg: Any, tmp_path: Path) -> None:
     run(config(run__iterations=1), vgg)
-    with pytest.raises(MetastyleError, match=r"this run has optimizer\.rate = 0\.001, not 0\.002"):
+    with pytest.raises(MetastyleError, match=r"this run has optimizer\.learning_rate = 0\.001, not 0\.002"):
         run(config(optimizer__learning_rate=2e-3), vgg)
     moved = tmp_path / "moved"
     shutil.copytree(config().data.contents, moved)
