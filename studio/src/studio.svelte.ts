@@ -9,6 +9,7 @@ import type { Pixels } from "./lib/pixels";
 import { text } from "./text";
 
 export type View = keyof typeof text.views;
+export type Format = "png" | "jpg" | "webp";
 export type Effort = "draft" | "normal" | "fine";
 
 export interface Region {
@@ -54,6 +55,7 @@ export class Studio {
   grain = $state<number | null>(null);
   keepColor = $state(false);
   effort = $state<Effort>("normal");
+  format = $state<Format>("jpg");
   regions = $state.raw<Region[]>([]);
   /** The region that is being brushed. */
   editing = $state<number | null>(null);
@@ -570,7 +572,7 @@ export class Studio {
     );
   }
 
-  async saveShown(format: "png" | "jpg" | "webp"): Promise<void> {
+  async saveShown(format: Format): Promise<void> {
     const type = { png: "image/png", jpg: "image/jpeg", webp: "image/webp" }[format];
     try {
       saveBlob(await encode(await this.paintAt(this.fullEdge), type), this.fileName(format));
@@ -591,7 +593,7 @@ export class Studio {
   }
 
   /** Have the server paint the photograph at full size, and save the result. */
-  async saveFull(format: "png" | "jpg" | "webp", size: number | null): Promise<void> {
+  async saveFull(format: Format, size: number | null): Promise<void> {
     if (!this.photo) return;
     try {
       const photo = await this.upload(this.photo);
