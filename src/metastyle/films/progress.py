@@ -18,6 +18,8 @@ class Progress:
 
     frames: int
     """Frames painted so far, including those of an earlier, interrupted run."""
+    frames_before: int
+    """Frames that the earlier run had finished."""
     seconds: float
     """Seconds of the film that are painted."""
     share: float | None
@@ -53,4 +55,4 @@ class Pace:
             share = min(1.0, max(0.0, (at - self._begin) / (self._end - self._begin)))
             left = max(0.0, (self._end - at) * elapsed / max(1, at - ticks))
         seconds = float((at - self._begin) * self._clip.time_base)
-        return Progress(count, seconds, share, (self._run - run) / elapsed, left)
+        return Progress(count, count - self._run, seconds, share, (self._run - run) / elapsed, left)
