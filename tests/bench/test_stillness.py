@@ -110,7 +110,7 @@ def test_the_command(
     for arguments, message in (
         ([], "nothing to measure on"),
         (["--picture", "a.png"], "two pictures"),
-        (["--reduce", "0"], "--reduce 0"),
+        (["--reduce", "0"], "--reduce is 0"),
         (["--sequence", str(tmp_path)], "holds no frames"),
     ):
         assert main([*common, *arguments]) == 2
