@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from pytest import MonkeyPatch
 
 from metastyle.studio.app import create_app
+from metastyle.studio.guard import HEADERS
 from metastyle.studio.settings import StudioSettings
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -41,10 +43,13 @@ def test_this_machine_is_known(local: TestClient, host: str) -> None:
     assert local.get("/api/studio", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8741", "", "192.168.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example:8741", "", "192.168.0.1", "[", "[::1", "a]b", "[x]", "\xe9"],
+)
 def test_other_hosts_are_refused(local: TestClient, host: str) -> None:
     """A name that was made to point here (DNS rebinding) opens nothing."""
-    assert local.get("/api/studio", headers={"host": host}).status_code == 421
+    assert local.get("/api/studio", headers={"host": host.encode("latin-1")}).status_code == 421
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,9 @@ def test_other_hosts_are_refused(local: TestClient, host: str) -> None:
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
+        {"origin": "127.0.0.1:8741"},
+        {"origin": "http://127.0.0.1:8741@evil.example"},
         {"origin": "http://127.0.0.1:9999"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
@@ -96,3 +104,25 @@ def test_the_token_moves_from_the_address_to_a_cookie(shared: TestClient) -> Non
     assert "SameSite=Strict" in cookie
     with_cookie = {"cookie": cookie.split(";")[0]}
     assert shared.get("/api/studio", headers=with_cookie).status_code == 200
+
+
+def test_a_wrong_token_in_the_address_replaces_no_cookie(shared: TestClient) -> None:
+    for wrong in ("wrong", "x%0d%0aset-cookie:%20a=b"):
+        answer = shared.get(f"/?token={wrong}", headers={"cookie": f"metastyle_token={TOKEN}"})
+        assert answer.status_code == 200
+        assert "set-cookie" not in answer.headers
+
+
+def test_an_unexpected_error_is_isolated_too(settings: StudioSettings, monkeypatch: MonkeyPatch) -> None:
+    own = replace(settings, folder=settings.folder / "broken")
+    app = create_app(own)
+    client = TestClient(app, base_url="http://127.0.0.1:8741", raise_server_exceptions=False)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(f"{own.folder}/picture/secret is broken")
+
+    monkeypatch.setattr(app.state.store, "item", broken)
+    answer = client.get("/api/pictures/a")
+    assert answer.status_code == 500
+    assert answer.json()["error"] == "unexpected RuntimeError: the file is broken (this is a bug)"
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS

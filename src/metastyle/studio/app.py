@@ -12,13 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import metastyle
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
 from metastyle.studio import assets, clips, graphs, items, work
 from metastyle.studio.forms import ErrorAnswer
-from metastyle.studio.guard import Guard
+from metastyle.studio.guard import HEADERS, Guard
 from metastyle.studio.queue import Queue
 from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import FullError, Store, without_paths
@@ -120,9 +121,15 @@ def _add_errors(app: FastAPI, settings: StudioSettings) -> None:
     async def plain(_: Request, error: HTTPException) -> Response:
         return _error(error.status_code, str(error.detail), dict(error.headers or {}))
 
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, error: ClientDisconnect) -> Response:
+        return _error(400, "the request ended early")  # nobody hears it
+
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:
-        return _error(500, one_line(f"unexpected {type(error).__name__}: {error} (this is a bug)"))
+        # Starlette answers these outside the guard, which adds the headers to all other answers.
+        line = without_paths(str(error), settings.folder)
+        return _error(500, one_line(f"unexpected {type(error).__name__}: {line} (this is a bug)"), HEADERS)
 
 
 def _error(status: int, line: str, headers: dict[str, str] | None = None) -> Response:

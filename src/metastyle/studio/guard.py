@@ -72,7 +72,7 @@ class Guard:
             await _answer(send, *refusal)
             return
         token = self._offered(scope)
-        if token is not None and scope["method"] == "GET" and scope["path"] == "/":
+        if token == self._settings.token is not None and scope["method"] == "GET" and scope["path"] == "/":
             # The token leaves the address bar, and later requests of the page carry it as a cookie.
             cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict"
             await _answer(send, 303, "", {"location": "/", "set-cookie": cookie})
@@ -89,12 +89,12 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _host_name(host)
         if self._settings.private and not is_loopback(name) and name != self._settings.host:
             return 421, f"this studio is not {name or 'there'}: open http://127.0.0.1:{self._settings.port}"
         if scope["method"] not in _SAFE:
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc != host:
+            if origin is not None and origin.partition("://")[2] != host:
                 return 403, "requests from other sites are refused"
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return 403, "requests from other sites are refused"
@@ -129,6 +129,14 @@ class Guard:
         if self._settings.token is None:
             return None
         return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("token", ())), None)
+
+
+def _host_name(host: str) -> str:
+    """The host without its port; empty if it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 async def _answer(send: Send, status: int, error: str, more: dict[str, str] | None = None) -> None:

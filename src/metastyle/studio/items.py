@@ -36,6 +36,13 @@ def store_of(request: Request) -> Store:
     return store
 
 
+def file_answer(path: Path, **how: Any) -> FileResponse:
+    """The file; HTTPException if somebody has removed it from the studio's folder."""
+    if not path.is_file():
+        raise HTTPException(404, "this file is no longer in the studio's folder")
+    return FileResponse(path, **how)
+
+
 def limits_of(request: Request) -> Any:
     """The studio's limits."""
     settings: StudioSettings = request.app.state.settings
@@ -78,7 +85,7 @@ def preview_picture(request: Request, picture: ItemId) -> Response:
     """The picture in sRGB, its long edge at most 1600 pixels: what the page paints."""
     item = _item(request, picture, "picture")
     path = store_of(request).folder / "picture" / f"{item.id}.{item.about['preview']}"
-    return FileResponse(path, headers={"cache-control": "private, max-age=86400"})
+    return file_answer(path, headers={"cache-control": "private, max-age=86400"})
 
 
 @router.delete("/pictures/{picture}", status_code=204)
@@ -98,7 +105,7 @@ def list_styles(request: Request) -> list[StyleAnswer]:
 def download_style(request: Request, style: ItemId) -> Response:
     """The style as the command line reads it, .safetensors."""
     path = builtin_path(style) or store_of(request).path(_item(request, style, "style").id, "style")
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{style}.safetensors")
+    return file_answer(path, media_type="application/octet-stream", filename=f"{style}.safetensors")
 
 
 @router.post("/styles", status_code=201, openapi_extra=BODY)

@@ -6,19 +6,20 @@ import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from metastyle.studio import worker
 from metastyle.studio.settings import StudioSettings
-from metastyle.studio.store import CANCELED, DONE, FAILED, FINISHED, Job, Store, without_paths
+from metastyle.studio.store import CANCELED, DONE, FAILED, FINISHED, FullError, Job, Store, without_paths
 
 PATIENCE = 20.0
 """Seconds that a worker has to end a job that is no longer wanted, before it is ended itself."""
 MOST_STARTS = 3
 """How often a job is begun that takes the worker with it."""
 HEARTBEAT = 15.0
+T = TypeVar("T")
 
 
 class Queue:
@@ -129,20 +130,34 @@ class Queue:
                 if self._connection.poll(0.05):
                     self._hear(self._connection.recv())
                     continue
+                if self._current is None:
+                    self._begin_next(self._connection)
             except (EOFError, OSError):
                 self._process.join(timeout=5)
                 continue
             if self._canceled_at is not None and time.monotonic() - self._canceled_at > PATIENCE:
                 self._process.kill()
                 self._process.join()
-            elif self._current is None and (job := self._store.next_job()) is not None:
-                self._current = job.id
-                order = {"order": worker.RUN, "job": job.id, "kind": job.kind, "request": job.request}
-                self._connection.send(order)
-                self._announce()
-            elif self._current is None:
-                self._wake.wait(0.5)
-                self._wake.clear()
+
+    def _begin_next(self, connection: Connection) -> None:
+        """Give the worker the next job, or wait a moment for one."""
+        job = self._insist(self._store.next_job)
+        if job is None:
+            self._wake.wait(0.5)
+            self._wake.clear()
+            return
+        self._current = job.id
+        connection.send({"order": worker.RUN, "job": job.id, "kind": job.kind, "request": job.request})
+        self._announce()
+
+    def _insist(self, change: Callable[[], T]) -> T | None:
+        """Change the records, as soon as they can be written: a full disk does not end the queue."""
+        while not self._closing:
+            try:
+                return change()
+            except FullError:
+                time.sleep(0.5)
+        return None
 
     def _hear(self, message: dict[str, Any]) -> None:
         kind, job_id = message["kind"], message.get("job")
@@ -162,19 +177,20 @@ class Queue:
         job = self._store.job(job_id)
         if job is not None and "style" in result:
             about = {"from": "painting", "painting": job.request["painting"], **result}
-            self._store.add("style", job.request["name"], about, item_id=result["style"])
+            name, style = job.request["name"], result["style"]
+            self._insist(lambda: self._store.add("style", name, about, item_id=style))
 
     def _finish(self, state: str, **outcome: Any) -> None:
-        if self._current is not None:
-            self._store.finish(self._current, state, **outcome)
-            self._progress.pop(self._current, None)
+        if (current := self._current) is not None:
+            self._insist(lambda: self._store.finish(current, state, **outcome))
+            self._progress.pop(current, None)
         self._current = self._canceled_at = None
 
     def _lost_worker(self) -> None:
         """The worker is gone in the middle of a job: the job waits for another turn, but not for ever."""
-        if self._current is None:
+        if (current := self._current) is None:
             return
-        job = self._store.job(self._current)
+        job = self._store.job(current)
         if self._canceled_at is not None:
             self._finish(CANCELED)
         elif job is not None and job.starts >= MOST_STARTS:
@@ -182,7 +198,7 @@ class Queue:
                 FAILED, error="the work ended without a word: perhaps memory ran out; try a smaller size"
             )
         else:
-            self._store.put_back(self._current)
+            self._insist(lambda: self._store.put_back(current))
             self._current = None
         self._announce()
 

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -154,7 +155,7 @@ class Store:
         free = shutil.disk_usage(self.folder).free
         if free - more < self._limits.free_bytes:
             raise FullError("the disk is nearly full: remove something first")
-        kept = sum(p.stat().st_size for p in self.folder.glob("*/*") if p.is_file())
+        kept = sum(map(_size, self.folder.rglob("*")))
         if kept + more > self._limits.stored_bytes:
             raise FullError(
                 f"the studio keeps {kept / 1e9:.1f} of at most {self._limits.stored_bytes / 1e9:.0f} GB:"
@@ -206,13 +207,14 @@ class Store:
     def finish(
         self, job_id: str, state: str, *, error: str | None = None, result: dict[str, Any] | None = None
     ) -> None:
-        """Record how a job ended; one that has ended stays as it is."""
+        """Record how a job ended, and remove its unfinished work; one that has ended stays as it is."""
         with self._change() as db:
             db.execute(
                 "UPDATE job SET state = ?, error = ?, result = ?, finished = ?"
                 " WHERE id = ? AND state IN ('queued', 'running')",
                 (state, error, None if result is None else json.dumps(result), time.time(), job_id),
             )
+        self._remove_files("work", job_id)
 
     def requeue(self) -> int:
         """Let jobs that a killed studio had begun wait for another turn; how many they are."""
@@ -228,10 +230,11 @@ class Store:
         """Remove a job's record and its files."""
         with self._change() as db:
             db.execute("DELETE FROM job WHERE id = ?", (job_id,))
-        for path in [
-            *(self.folder / "result").glob(f"{job_id}*"),
-            *(self.folder / "work").glob(f"{job_id}*"),
-        ]:
+        for kind in ("result", "work"):
+            self._remove_files(kind, job_id)
+
+    def _remove_files(self, kind: str, job_id: str) -> None:
+        for path in (self.folder / kind).glob(f"{job_id}*"):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -239,6 +242,15 @@ class Store:
 def without_paths(line: str, folder: Path) -> str:
     """An error's line without the places of files, which are nobody's business and tell nobody anything."""
     return re.sub(rf"{re.escape(str(folder))}/[^\s:;,']+", "the file", line)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for anything else, and for one that has just been removed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def new_id() -> str:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 import metastyle
 from metastyle.studio.forms import AdaptRequest, PaintRequest, Weighted
-from metastyle.studio.items import ItemId, store_of
+from metastyle.studio.items import ItemId, file_answer, store_of
 from metastyle.studio.queue import Queue
 from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import FINISHED, RUNNING, Job
@@ -107,7 +107,7 @@ def result_of(request: Request, job: ItemId) -> Response:
     name = (found.result or {}).get("file")
     if name is None:
         raise HTTPException(404, "this job has no file to give, or is not finished")
-    return FileResponse(store_of(request).folder / "result" / name, filename=f"metastyle-{name}")
+    return file_answer(store_of(request).folder / "result" / name, filename=f"metastyle-{name}")
 
 
 @router.post("/jobs/{job}/stop", status_code=202)

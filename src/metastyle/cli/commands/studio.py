@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import webbrowser
+from contextlib import closing
 from pathlib import Path
 from threading import Timer
 from typing import Annotated
@@ -15,6 +16,7 @@ from metastyle.cli.extras import needs
 from metastyle.cli.options import FLAG, Common, Whole
 from metastyle.cli.output import Speaker
 from metastyle.errors import MetastyleError
+from metastyle.locks import claimed
 
 
 def studio(
@@ -80,26 +82,34 @@ def studio(
             token=token,
             device=device,
         )
-        if not PAGE.is_dir():
-            speaker.line(
-                "the page has not been built: 'make studio' does that; programs can use the interface"
+        with closing(listener), claimed(settings.folder, "a studio that keeps its files there"):
+            app = create_app(settings)
+            if not PAGE.is_dir():
+                speaker.line(
+                    "the page has not been built: 'make studio' does that; programs can use the interface"
+                )
+            address = _address(host, settings.port, token)
+            speaker.line(f"{address}  (Ctrl-C ends the studio)")
+            if not no_open:
+                opening = Timer(1.0, webbrowser.open, [address])
+                opening.daemon = True
+                opening.start()
+            config = uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=3,
+                ws="none",
             )
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        address = f"http://{shown}:{settings.port}/" + (f"?token={token}" if token else "")
-        speaker.line(f"{address}  (Ctrl-C ends the studio)")
-        if not no_open:
-            opening = Timer(1.0, webbrowser.open, [address])
-            opening.daemon = True
-            opening.start()
-        config = uvicorn.Config(
-            create_app(settings),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=3,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    """The page's address, for a browser on this machine."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,134 @@
+"""Clients that vanish, files that somebody removed, disks that are full: no traceback, nothing left over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from metastyle.errors import MetastyleError
+from metastyle.locks import claimed
+from metastyle.studio.app import create_app
+from metastyle.studio.settings import Limits, StudioSettings
+from metastyle.studio.store import FullError, Store
+
+from .conftest import LIMITS, encoded, files
+
+
+def ended(client: TestClient, job: str) -> dict[str, Any]:
+    for _ in range(600):
+        state: dict[str, Any] = client.get(f"/api/jobs/{job}").json()
+        if state["state"] not in ("queued", "running"):
+            return state
+        time.sleep(0.1)
+    raise AssertionError(f"the job stays {state}")
+
+
+@pytest.mark.parametrize("path", ["/api/pictures", "/api/styles", "/api/clips"])
+def test_a_client_that_vanishes_leaves_nothing(tmp_path: Path, path: str) -> None:
+    app = create_app(StudioSettings(folder=tmp_path, device="cpu", limits=LIMITS))
+    messages = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
+    before = files(tmp_path)
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0) if len(messages) > 1 else messages[0]
+
+    async def send(_: Any) -> None:
+        return None
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8741"), (b"content-length", b"100000")],
+    }
+    asyncio.run(app(scope, receive, send))
+    assert files(tmp_path) == before
+
+
+def test_files_that_somebody_removed_are_missed_in_words(
+    client: TestClient, settings: StudioSettings
+) -> None:
+    picture = client.post("/api/pictures?name=a.png", content=encoded(seed=77)).json()["id"]
+    wanted = {"photo": picture, "styles": []}
+    job = client.post("/api/paintings", json=wanted).json()["id"]
+    assert ended(client, job)["state"] == "done"
+    for path in [*settings.folder.glob(f"picture/{picture}*"), *settings.folder.glob("result/*")]:
+        path.unlink()
+    for address in (f"/api/pictures/{picture}/preview", f"/api/jobs/{job}/result"):
+        answer = client.get(address)
+        assert (answer.status_code, "no longer" in answer.json()["error"]) == (404, True)
+    failed = client.post("/api/paintings", json=wanted).json()["id"]
+    assert ended(client, failed)["state"] == "failed"
+
+
+def test_records_that_cannot_be_written_for_a_while_end_no_queue(
+    client: TestClient, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = client.app.state.store  # type: ignore[attr-defined]
+
+    def at_last(change: Callable[..., Any]) -> Callable[..., Any]:
+        failures = [FullError("the disk is full")] * 2
+
+        def wrapped(*given: Any, **named: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return change(*given, **named)
+
+        return wrapped
+
+    for name in ("next_job", "finish"):
+        monkeypatch.setattr(store, name, at_last(getattr(store, name)))
+    for _ in range(2):
+        job = client.post("/api/paintings", json={"photo": photo, "styles": []}).json()["id"]
+        assert ended(client, job)["state"] == "done"
+
+
+def test_a_job_that_has_ended_leaves_no_unfinished_work(tmp_path: Path) -> None:
+    store = Store(tmp_path, LIMITS)
+    for state in ("done", "failed", "canceled"):
+        job = store.enqueue("film", {})
+        (tmp_path / "work" / job.id).mkdir()
+        (tmp_path / "work" / job.id / "segment").write_bytes(b"x")
+        (tmp_path / "work" / f"{job.id}.f16").write_bytes(b"x")
+        (tmp_path / "result" / f"{job.id}.mp4").write_bytes(b"x")
+        store.finish(job.id, state)
+        assert (tmp_path / "result" / f"{job.id}.mp4").exists()
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_segments_of_films_count_as_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path, Limits(stored_bytes=200_000, free_bytes=0))
+    store.check_room(0)
+    (tmp_path / "work" / "a").mkdir()
+    (tmp_path / "work" / "a" / "segment").write_bytes(bytes(300_000))
+    with pytest.raises(FullError, match="at most"):
+        store.check_room(0)
+
+
+def test_one_folder_has_one_studio(tmp_path: Path) -> None:
+    from metastyle.cli.commands.studio import studio
+
+    with claimed(tmp_path / "own", "a test"), pytest.raises(MetastyleError, match="in use"):
+        studio(port=0, no_open=True, folder=tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("::1", "http://[::1]:5/"), ("0.0.0.0", "http://127.0.0.1:5/"), ("me.local", "http://me.local:5/")],
+)
+def test_the_address_can_be_opened(host: str, address: str) -> None:
+    from metastyle.cli.commands.studio import _address
+
+    assert _address(host, 5, None) == address
+    assert _address(host, 5, "x") == f"{address}?token=x"
