@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metastyle.images.contents import synthetic_pool
+from metastyle.images.contents import procedural_pool
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import list_pictures, open_picture
 from metastyle.images.picture import resize
@@ -58,7 +58,7 @@ def main() -> None:
     options.output.mkdir(exist_ok=True)
     encoder = Encoder.load(5)
     pictures = [to_tensor(resize(open_picture(path), 192).pixels) for path in list_pictures(PHOTOS)]
-    pictures += list(synthetic_pool(3, 128, 0).split(1))
+    pictures += list(procedural_pool(3, 128, 0).split(1))
     for part in PARTS:
         source = trained_path(part, options.folder)
         if not source.is_file():

@@ -119,6 +119,17 @@ def test_losses_are_in_one_common_scale(folder: Path) -> None:
     assert [c.total for c in both if c.variant == "o"] == [c.total for c in plain]
 
 
+def test_results_that_call_procedural_contents_synthetic_are_resumed(folder: Path) -> None:
+    first = run(folder, [Variant("v", "random", settings=SETTINGS)], steps=(0,))
+    made = folder / "out" / "made.json"
+    old = made.read_text(encoding="utf-8").replace('"procedural"', '"synthetic"')
+    assert '"synthetic"' in old
+    made.write_text(old, encoding="utf-8")
+    assert run(folder, [Variant("v", "random", settings=SETTINGS)], steps=(0,)) == first
+    with pytest.raises(MetastyleError, match="with other contents"):
+        run(folder, [Variant("v", "random", "self", SETTINGS)], steps=(0,))
+
+
 def test_a_photograph_more_is_added(folder: Path) -> None:
     variant = Variant("v", "random", settings=SETTINGS)
     first = run(folder, [variant], photos=1)

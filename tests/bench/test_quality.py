@@ -12,7 +12,7 @@ from metastyle.bench.motion import pan
 from metastyle.bench.quality import (
     MEASURES,
     REFERENCE,
-    Film,
+    FilmQuality,
     Quality,
     interval,
     losses_for,
@@ -116,11 +116,11 @@ def test_films_are_measured_frame_by_frame(networks: Any, pictures: list[Tensor]
     }
     arguments = methods, {"x": pictures[2]}, {}, tmp_path, *networks, CPU, [clip]
     still, restless, failed = found = list(measure(*arguments))
-    assert isinstance(still, Film) and isinstance(restless, Film) and isinstance(failed, Film)
+    assert all(isinstance(film, FilmQuality) for film in found)
     assert still.clip == "a pan" and still.flicker == pytest.approx(still.own, abs=0.01) and still.own < 0.1
     assert 15 < restless.flicker < 0.1 * 255 + 1  # less where it was bright before
     assert failed.error == "its weights are missing" and np.isnan(failed.flicker)
-    assert list(measure(*arguments))[:2] == found[:2] == read_rows(tmp_path / "films.json", Film)
+    assert list(measure(*arguments))[:2] == found[:2] == read_rows(tmp_path / "films.json", FilmQuality)
     written = table(
         [Quality(m, m, "any", "x", "a", *[1.0] * 6) for m in ("none", "restless")], [still, restless]
     )

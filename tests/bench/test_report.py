@@ -12,7 +12,7 @@ from PIL import Image
 
 from metastyle.bench import provenance, report
 from metastyle.bench.adaptation import Cell
-from metastyle.bench.quality import Film, Quality
+from metastyle.bench.quality import FilmQuality, Quality
 from metastyle.bench.speed import Speed
 from metastyle.bench.table import write_rows
 from metastyle.errors import MetastyleError
@@ -35,8 +35,8 @@ CELLS = [
     for painting, total in [("x", 4 * factor), ("y", 9 * factor)]
 ]
 FILMS = [
-    Film("adain", "AdaIN", "any", "x", "alley", 16.0, 5.0),
-    Film("metastyle", "MetaStyle, 60 steps", "any", "x", "alley", 11.0, 5.0),
+    FilmQuality("adain", "AdaIN", "any", "x", "alley", 16.0, 5.0),
+    FilmQuality("metastyle", "MetaStyle, 60 steps", "any", "x", "alley", 11.0, 5.0),
 ]
 
 

@@ -23,13 +23,25 @@ def test_a_variant_is_read_from_one_line() -> None:
     assert (variant.name, variant.model, variant.contents) == ("two photos", "shipped", "photos")
     expected = AdaptationSettings(batch=2, parameters="instance_norm", learning_rate=2e-3)
     assert variant.settings == expected
+    assert parse_variant("s:").contents == "procedural"
+    assert parse_variant("s: contents=synthetic").contents == "procedural"  # its former name
     assert parse_variant("s:", 96).settings.style_size == 96
     assert parse_variant("s: style_size=128", 96).settings.style_size == 128
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "name", ": batch=2", "a: batch", "a: batches=2", "a: contents=x", "a: batch=0", "a: batch=two"],
+    [
+        "",
+        "name",
+        ": batch=2",
+        "a: batch",
+        "a: batches=2",
+        "a: contents=x",
+        "a: contents=[1]",
+        "a: batch=0",
+        "a: batch=two",
+    ],
 )
 def test_a_wrong_variant_is_one_clear_line(text: str) -> None:
     with pytest.raises(MetastyleError) as caught:

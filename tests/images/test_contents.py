@@ -12,7 +12,7 @@ from PIL import Image
 
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images import contents, procedural
-from metastyle.images.contents import Contents, open_reduced, photo_pool, spread, synthetic_pool
+from metastyle.images.contents import Contents, open_reduced, photo_pool, procedural_pool, spread
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture
 
@@ -31,11 +31,11 @@ def test_procedural_pictures_have_their_share_of_the_pool() -> None:
     assert (
         torch.allclose(pool[:6, 0, 0, 0], torch.tensor([0.2, 0.4] * 3)) and pool[:6].std((2, 3)).max() < 1e-6
     )
-    assert torch.equal(pool[6:], synthetic_pool(2, 64, seed=3))
+    assert torch.equal(pool[6:], procedural_pool(2, 64, seed=3))
     few = Contents(lambda: flat(51)).pool(1, 64, seed=3)
     assert few.shape[0] == 1 and torch.allclose(few, torch.tensor(0.2))
-    assert torch.equal(Contents().pool(2, 64, seed=3), synthetic_pool(2, 64, seed=3))
-    assert torch.equal(Contents(lambda: flat(51), procedural=1.0).pool(2, 64, 3), synthetic_pool(2, 64, 3))
+    assert torch.equal(Contents().pool(2, 64, seed=3), procedural_pool(2, 64, seed=3))
+    assert torch.equal(Contents(lambda: flat(51), procedural=1.0).pool(2, 64, 3), procedural_pool(2, 64, 3))
 
 
 def test_fewer_contents_than_photographs_come_from_evenly_spread_ones() -> None:

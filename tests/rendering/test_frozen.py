@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers
-from metastyle.rendering.frozen import FrozenStylizer, Statistics, average, fold, frame_statistics
+from metastyle.rendering.frozen import FoldedNetwork, FrozenStylizer, Statistics, average, frame_statistics
 from metastyle.rendering.streaming import stream
 from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import Stylizer
@@ -82,7 +82,7 @@ def test_folding_is_exact(network: TransformationNetwork, make_picture: Make) ->
     stylizer = Stylizer(network, device="cpu")
     statistics = average([frame_statistics(stylizer, make_picture(36, 52, seed=s)) for s in (1, 2)])
     x = tensor(make_picture(40, 48, seed=3))
-    folded = fold(network, statistics)
+    folded = FoldedNetwork(network, statistics).network
     assert not any(isinstance(m, nn.InstanceNorm2d) for m in folded.modules())
     with torch.inference_mode():
         result = folded(x)
@@ -99,7 +99,7 @@ def test_streaming_equals_the_folded_network_on_the_whole(
     pixels = make_picture(height, width, np.float32)
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     padded = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-    folded = fold(network, own_statistics(network, tensor(make_picture(32, 40, seed=5))))
+    folded = FoldedNetwork(network, own_statistics(network, tensor(make_picture(32, 40, seed=5)))).network
     with torch.inference_mode():
         expected = folded(padded)[0, :, :height, :width].permute(1, 2, 0).numpy()
     result = np.empty_like(pixels)

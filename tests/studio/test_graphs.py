@@ -12,7 +12,7 @@ from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import style_target
 from metastyle.core.network import InstanceNorm, TransformationNetwork, instance_norm_parameters
-from metastyle.rendering.frozen import Statistics, fold
+from metastyle.rendering.frozen import FoldedNetwork, Statistics
 from metastyle.studio import graphs
 from metastyle.weights.initialization import load_initialization
 
@@ -83,7 +83,7 @@ def test_measured_statistics_frozen_paint_the_same_picture(
     both = torch.cat([*expected.means, *expected.variances])
     np.testing.assert_allclose(measured, both.numpy(), rtol=1e-3, atol=1e-4)
 
-    folded = fold(network, expected)
+    folded = FoldedNetwork(network, expected).network
     own = dict(folded.named_parameters())
     zeros = {s.name: torch.zeros(s.shape) for s in graphs.layout()}
     vector = graphs.flatten(zeros | own).numpy()

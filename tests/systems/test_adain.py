@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metastyle.images.contents import synthetic_pool
+from metastyle.images.contents import procedural_pool
 from metastyle.systems.adain import AdaIN, adain
 from metastyle.systems.vgg19 import Decoder, moments
 
@@ -41,6 +41,6 @@ def test_the_published_system(published):
     system = AdaIN.load(torch.device("cpu"))
     assert system.parameters == 7_010_959
     # A procedural picture as its own style comes back recognizably: a correlation of 0.74 was measured.
-    photo = synthetic_pool(1, 128, 0)
+    photo = procedural_pool(1, 128, 0)
     picture = system.prepare(photo)(photo)
     assert torch.corrcoef(torch.stack([picture.flatten(), photo.flatten()]))[0, 1] > 0.7

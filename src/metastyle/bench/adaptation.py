@@ -53,6 +53,9 @@ SIZE = 384
 STYLE_SIZE = 512
 """Long edge of the paintings."""
 
+OLD_CONTENTS = {"synthetic": "procedural"}
+"""What kinds of contents were called before, in variants and in files of results."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -77,7 +80,7 @@ class Variant:
     name: str
     model: str = "shipped"
     """``shipped``, ``random``, or the path of an initialization file."""
-    contents: Literal["synthetic", "photos", "self"] = "synthetic"
+    contents: Literal["procedural", "photos", "self"] = "procedural"
     """Procedural pictures, other photographs alone, or the very photographs that are measured, with the share
     of procedural pictures among them that ``metastyle stylize`` takes."""
     settings: AdaptationSettings = field(default_factory=AdaptationSettings)
@@ -146,7 +149,7 @@ def measure(
         return [open_picture(path) for path in spread(training_photos, count)]
 
     given: dict[str, Callable[[AdaptationSettings], Contents]] = {
-        "synthetic": lambda _: Contents(),
+        "procedural": lambda _: Contents(),
         "self": lambda _: Contents(lambda: own),
         "photos": lambda settings: Contents(lambda: training(settings.pool), procedural=0.0),
     }
@@ -307,7 +310,7 @@ def _check_variant(
         MetastyleError: it knows another one of this name.
     """
     made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    learned = {"synthetic": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
+    learned = {"procedural": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
     names = [photo.name for photo in learned[variant.contents]]
     facts: dict[str, Any] = {
         "weights": variant.start()[1],
@@ -316,6 +319,8 @@ def _check_variant(
         "settings": asdict(variant.settings),
     }
     then = made.setdefault("variant", {}).setdefault(variant.name, facts)
+    if then.get("contents") in OLD_CONTENTS:
+        then["contents"] = OLD_CONTENTS[then["contents"]]
     if then != facts:
         differing = next(k for k in facts if then.get(k) != facts[k])
         raise MetastyleError(

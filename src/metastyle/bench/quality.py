@@ -64,7 +64,7 @@ MEASURES = ("total", "content", "style", "other_content", "other_style", "struct
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmQuality:
     """One film in the style of one painting by one system, frame by frame."""
 
     method: str
@@ -88,8 +88,8 @@ def measure(
     encoder: Encoder,
     device: torch.device,
     clips: Sequence[Clip] = (),
-) -> Iterator[Quality | Film]:
-    """Repaint and measure; yields a ``Quality`` for every photograph and a ``Film`` for every clip.
+) -> Iterator[Quality | FilmQuality]:
+    """Repaint and measure; yields a ``Quality`` for every photograph and a ``FilmQuality`` for every clip.
 
     Paintings (1, 3, H, W) and photographs (1, 3, H, W) with sides of at least 176, in [0, 1], by name.
     Results are in ``folder``: quality.json, films.json, and the pictures. The two networks are on ``device``.
@@ -98,7 +98,7 @@ def measure(
         MetastyleError: ``folder`` holds results of other pictures, or two clips have one name.
     """
     cells = Table(folder / "quality.json", Quality, ("method", "painting", "photo"))
-    films = Table(folder / "films.json", Film, ("method", "painting", "clip"))
+    films = Table(folder / "films.json", FilmQuality, ("method", "painting", "clip"))
     frames = {_frame(clip, i): to_tensor(x) for clip in clips for i, x in enumerate(clip.frames)}
     last = {_frame(clip, len(clip.frames) - 1): clip for clip in clips}
     if len(frames) < sum(len(clip.frames) for clip in clips) or frames.keys() & photos.keys():
@@ -133,14 +133,14 @@ def measure(
             yield film
 
 
-def _film(clip: Clip, painted: Sequence[Painted]) -> Film:
+def _film(clip: Clip, painted: Sequence[Painted]) -> FilmQuality:
     one = painted[-1]
     failed = next((p.error for p in painted if p.error), "")
     if failed:
-        return Film(one.method, one.name, one.styles, one.painting, clip.name, error=failed)
+        return FilmQuality(one.method, one.name, one.styles, one.painting, clip.name, error=failed)
     flicker, _ = errors([open_picture(p.path).pixels for p in painted], clip.steps)
     own, _ = errors(clip.frames, clip.steps)
-    return Film(one.method, one.name, one.styles, one.painting, clip.name, flicker, own)
+    return FilmQuality(one.method, one.name, one.styles, one.painting, clip.name, flicker, own)
 
 
 def _frame(clip: Clip, index: int) -> str:
@@ -174,7 +174,7 @@ def losses_for(
     return losses
 
 
-def table(cells: Sequence[Quality], films: Sequence[Film] = ()) -> str:
+def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:
     """Markdown: means over pairs with 95 % bootstrap intervals; the total relative to Gatys et al., too.
 
     Ratios to Gatys are of single pairs, and their mean is geometric: half and double even out.

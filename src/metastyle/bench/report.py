@@ -37,7 +37,7 @@ class Findings:
 
     speeds: list[speed.Speed]
     cells: list[quality.Quality]
-    films: list[quality.Film]
+    films: list[quality.FilmQuality]
     steps: list[adaptation.Cell]
     grid: Path | None
     about: dict[str, list[dict[str, Any]]]
@@ -54,7 +54,7 @@ def read(folder: Path) -> Findings:
     found = Findings(
         speeds=read_rows(folder / "speed" / "speed.json", speed.Speed),
         cells=read_rows(folder / "quality" / "quality.json", quality.Quality),
-        films=read_rows(folder / "quality" / "films.json", quality.Film),
+        films=read_rows(folder / "quality" / "films.json", quality.FilmQuality),
         steps=list(adaptation.results_of(folder / "adaptation")),
         grid=grid if grid.exists() else None,
         about={
@@ -168,7 +168,8 @@ def winners(found: Findings) -> list[str]:
     Systems are compared on what all of them did; who did only some of it is left out and named. Times within
     each other's spread are no difference.
     """
-    every: list[quality.Quality | quality.Film | speed.Speed] = [*found.cells, *found.films, *found.speeds]
+    every: list[quality.Quality | quality.FilmQuality | speed.Speed]
+    every = [*found.cells, *found.films, *found.speeds]
     names = unique_names({row.method: row.name for row in every if not row.error})
     free = {row.method for row in every if row.styles == "any" and row.name != quality.REFERENCE}
     lines = []

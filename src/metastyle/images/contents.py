@@ -80,12 +80,12 @@ class Contents:
         """``count`` contents (count, 3, size, size) in [0, 1]."""
         drawn = round(self.procedural * count) if self.photos else count
         if drawn == count:
-            return synthetic_pool(count, size, seed)
+            return procedural_pool(count, size, seed)
         crops = photo_pool(self.photos, count - drawn, size, seed)
-        return torch.cat([crops, synthetic_pool(drawn, size, seed)]) if drawn else crops
+        return torch.cat([crops, procedural_pool(drawn, size, seed)]) if drawn else crops
 
 
-def synthetic_pool(count: int, size: int, seed: int) -> Tensor:
+def procedural_pool(count: int, size: int, seed: int) -> Tensor:
     """``count`` procedural pictures (count, 3, size, size) in [0, 1]."""
     return torch.from_numpy(procedural.dead_leaves(count, size, seed))
 

@@ -76,16 +76,11 @@ def average(statistics: Sequence[Statistics], weights: Sequence[float] | None = 
     return Statistics(mean(s.means for s in statistics), mean(s.variances for s in statistics))
 
 
-def fold(network: TransformationNetwork, statistics: Statistics) -> TransformationNetwork:
-    """A copy of ``network`` whose convolutions have taken over the normalization by ``statistics``.
+class FoldedNetwork:
+    """A copy of a network whose convolutions have taken over the normalization by recorded statistics.
 
-    Its instance normalizations are identities; ``forward`` is otherwise what it was.
+    The instance normalizations of ``network`` are identities; its ``forward`` is otherwise unchanged.
     """
-    return _Folded(network, statistics).network
-
-
-class _Folded:
-    """A copy of a network without normalizations; ``refold`` gives it other statistics, in place."""
 
     def __init__(self, network: TransformationNetwork, statistics: Statistics) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
@@ -100,7 +95,7 @@ class _Folded:
         self.refold(statistics)
 
     def refold(self, statistics: Statistics) -> None:
-        """Replace the numbers of the network by those for ``statistics``."""
+        """Replace the weights of the network, in place, by those for ``statistics``."""
         for layer, mean, variance in zip(self._layers, statistics.means, statistics.variances, strict=True):
             scale = layer.gamma / torch.sqrt(variance.cpu().double() + layer.eps)
             assert layer.conv.bias is not None
@@ -160,7 +155,7 @@ class FrozenStylizer:
         self.dtype = PRECISIONS[precision]
         self.statistics, self.grain = statistics, grain
         with out_of_memory(self.device):
-            self._folded = _Folded(network, statistics)
+            self._folded = FoldedNetwork(network, statistics)
             self._folded.network.to(self.device)
         self._layers: dict[bool, Layers] = {}
 

@@ -23,14 +23,6 @@ class Count:
     """What passes through memory to repaint one photograph in a prepared or any style."""
     note: str
 
-    @property
-    def reproduced(self) -> bool:
-        """Whether the quoted number, millions with two decimals, is the counted one, rounded or truncated."""
-        if not self.quoted:
-            return self.counted == 0
-        millions = float(self.quoted.removesuffix("M"))
-        return -0.005 <= self.counted / 1e6 - millions < 0.01
-
 
 def transformation_network() -> int:
     """Parameters of the network that Johnson et al. and MetaStyle repaint with."""

@@ -26,7 +26,7 @@ from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import TransformationNetwork
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
-from metastyle.images.contents import photo_pool, synthetic_pool
+from metastyle.images.contents import photo_pool, procedural_pool
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture, resize
@@ -92,7 +92,7 @@ class Johnson:
         if self.photos:
             pool = photo_pool(self.photos, pool_size, s.size, s.seed)
         else:
-            pool = synthetic_pool(pool_size, s.size, s.seed)
+            pool = procedural_pool(pool_size, s.size, s.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(s.seed)
             start = Initialization()

@@ -19,17 +19,16 @@ from torch.nn import functional as F
 
 from metastyle.errors import MetastyleError
 
-BYTES = 256 << 20
-"""What the table of correlations may take at once."""
+TABLE_BYTES = 256 << 20
+"""How much memory the table of correlations may take; a single row of the style is taken in any case."""
 
 
-def best_matches(content: Tensor, style: Tensor, size: int, max_bytes: int = BYTES) -> Tensor:
+def best_matches(content: Tensor, style: Tensor, size: int) -> Tensor:
     """For each patch of the content the most similar patch of the style.
 
     Args:
         content: (C, H, W).  style: (C, H', W').
         size: k; patches are k x k at every place where they fit, so there are (H-k+1) (W-k+1) of them.
-        max_bytes: of the table of correlations; a single row of the style is taken in any case.
 
     Returns:
         (H-k+1, W-k+1) indices of style patches, counted row by row. Of equals, the first.
@@ -50,7 +49,7 @@ def best_matches(content: Tensor, style: Tensor, size: int, max_bytes: int = BYT
     best = content.new_full((rows * columns,), -torch.inf)
     index = torch.zeros(rows * columns, dtype=torch.long, device=content.device)
     row_bytes = 2 * len(places) * style_width * content.element_size()
-    band = max(1, max_bytes // row_bytes - size + 1)
+    band = max(1, TABLE_BYTES // row_bytes - size + 1)
     for top in range(0, len(norms), band):
         count = min(band, len(norms) - top)
         part = style[:, top : top + count + size - 1].reshape(channels, -1)
@@ -65,12 +64,12 @@ def best_matches(content: Tensor, style: Tensor, size: int, max_bytes: int = BYT
     return index.view(rows, columns)
 
 
-def swap(content: Tensor, style: Tensor, size: int, max_bytes: int = BYTES) -> Tensor:
+def swap(content: Tensor, style: Tensor, size: int) -> Tensor:
     """Replace the content's patches by the style's best matches, averaged where they overlap.
 
     (C, H, W) and (C, H', W') -> (C, H, W).
     """
-    return paste(style, best_matches(content, style, size, max_bytes), size)
+    return paste(style, best_matches(content, style, size), size)
 
 
 def paste(style: Tensor, index: Tensor, size: int) -> Tensor:

@@ -9,7 +9,6 @@ pooling that rounds sizes up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Self
 
 import torch
@@ -52,13 +51,13 @@ class Encoder(nn.Module):
         self.eval()
 
     @classmethod
-    def load(cls, level: int = 5, *, cache_dir: Path | None = None, progress: Progress | None = None) -> Self:
+    def load(cls, level: int = 5, *, progress: Progress | None = None) -> Self:
         """With the published weights, on the CPU; fetched where they are not on this machine.
 
         Raises:
             MetastyleError: they cannot be had.
         """
-        tensors = load_published(VGG19, cache_dir=cache_dir, progress=progress)
+        tensors = load_published(VGG19, progress=progress)
         with torch.device("meta"):
             encoder = cls(level)
         own = encoder.state_dict().keys()

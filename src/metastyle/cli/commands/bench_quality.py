@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from metastyle.bench.motion import Clip
     from metastyle.bench.participants import Maker
-    from metastyle.bench.quality import Film, Quality
+    from metastyle.bench.quality import FilmQuality, Quality
 
 
 def quality(
@@ -75,7 +75,7 @@ def quality(
         import torchmetrics  # noqa: F401
 
     from metastyle.bench.motion import read_sequence
-    from metastyle.bench.quality import Film, Quality, table
+    from metastyle.bench.quality import FilmQuality, Quality, table
     from metastyle.bench.table import write_markdown
 
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
@@ -84,7 +84,7 @@ def quality(
     with Display(common.quiet) as display:
         found = _measure(makers(method, weights), styles, squares, clips, output, device, scale, display)
     cells = [cell for cell in found if isinstance(cell, Quality)]
-    films = [film for film in found if isinstance(film, Film)]
+    films = [film for film in found if isinstance(film, FilmQuality)]
     written = (
         f"{table(cells, films)}\n\nPhotographs: {scale['photographs']}; paintings: {scale['paintings']}."
     )
@@ -111,7 +111,7 @@ def _measure(
     device: str,
     scale: dict[str, str],
     display: Display,
-) -> list[Quality | Film]:
+) -> list[Quality | FilmQuality]:
     """Everything that is measured, with progress."""
     from metastyle.bench.provenance import noting
     from metastyle.bench.quality import Quality, measure
@@ -124,7 +124,7 @@ def _measure(
     encoder = Encoder.load(progress=display.download).to(where)
     total = len(methods) * len(styles) * (len(squares) + len(clips))
     measured = measure(methods, styles, squares, output, loss_network, encoder, where, clips)
-    found: list[Quality | Film] = []
+    found: list[Quality | FilmQuality] = []
     for cell in noting(measured, output, sys.argv[1:], where, scale=scale):
         found.append(cell)
         what = cell.photo if isinstance(cell, Quality) else cell.clip

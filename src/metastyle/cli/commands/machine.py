@@ -21,7 +21,7 @@ from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
 from metastyle.core.settings import AdaptationSettings, default_settings
-from metastyle.images.contents import synthetic_pool
+from metastyle.images.contents import procedural_pool
 from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.inventory import weight_files
 from metastyle.weights.weight_file import default_cache_dir
@@ -86,7 +86,7 @@ def _setup_seconds(settings: AdaptationSettings, device: str) -> tuple[float, Ad
     painting = torch.rand(1, 3, settings.style_size, settings.style_size)
     loss_network, initialization = LossNetwork(), Initialization()
     started = time.perf_counter()
-    pool = synthetic_pool(_DRAWN, settings.size, settings.seed)
+    pool = procedural_pool(_DRAWN, settings.size, settings.seed)
     drawing = (time.perf_counter() - started) * settings.contents / _DRAWN
     started = time.perf_counter()
     contents = pool.repeat(settings.contents // _DRAWN, 1, 1, 1)

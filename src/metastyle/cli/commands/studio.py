@@ -54,19 +54,7 @@ def studio(
     speaker = Speaker(common.json, common.quiet)
     with needs("studio", "the studio"):
         if export is not None:
-            from metastyle.studio.export import export_site
-
-            size = export_site(export)
-            speaker.document(
-                {
-                    "command": "studio",
-                    "outputs": [{"output": export, "bytes": size}],
-                    "errors": [],
-                    "exit_code": 0,
-                }
-            )
-            speaker.line(f"{export}  {size / 1e6:.1f} MB")
-            return 0
+            return _export(export, speaker)
         import uvicorn
 
         from metastyle.studio.app import create_app
@@ -110,6 +98,23 @@ def _address(host: str, port: int, token: str | None) -> str:
     """The page's address, for a browser on this machine."""
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _export(folder: Path, speaker: Speaker) -> int:
+    """Write the page for a static web host, say where, and return the exit code."""
+    from metastyle.studio.export import export_site
+
+    size = export_site(folder)
+    speaker.document(
+        {
+            "command": "studio",
+            "outputs": [{"output": folder, "bytes": size}],
+            "errors": [],
+            "exit_code": 0,
+        }
+    )
+    speaker.line(f"{folder}  {size / 1e6:.1f} MB")
+    return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
