@@ -213,6 +213,8 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
     shares = arithmetic.blending_shares(weights, len(styles))
     first = styles[0]
     for style in styles:
+        if not isinstance(style, Style):
+            raise MetastyleError(f"blend takes styles, not {type(style).__name__}: metastyle.load reads one")
         if style.base != first.base:
             raise MetastyleError(
                 f"'{style.painting}' was adapted from base model {style.base[:12]}, '{first.painting}' from"
@@ -404,7 +406,10 @@ def film(
 
     def adapted(footage: Footage) -> Style:
         if not isinstance(style, Style) and callable(style):
-            return style(footage)
+            made = style(footage)
+            if not isinstance(made, Style):
+                raise MetastyleError(f"the function has returned no style, but {type(made).__name__}")
+            return made
         contents = footage.contents(default_settings(pick_device(device)).size)
         result = as_style(style, contents=contents, device=device)
         assert result is not None

@@ -6,3 +6,15 @@ class MetastyleError(Exception):
 
     The command line prints it and exits with code 2; anything else that escapes is a bug.
     """
+
+    def __str__(self) -> str:
+        """The line; what is not printable in it, such as a line break in a file's name, is written out."""
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, each character printable."""
+    if text.isprintable():
+        return text
+    words = text.encode("utf-8", "backslashreplace").decode().split()
+    return " ".join("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in word) for word in words)

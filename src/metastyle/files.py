@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from metastyle.errors import MetastyleError
+from metastyle.errors import MetastyleError, printable
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -75,11 +75,7 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
 
 def one_line(text: object) -> str:
     """A path or message as one printable line."""
-    shown = str(text).encode("utf-8", "backslashreplace").decode()
-    if not shown.isprintable():
-        shown = " ".join(
-            "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in s) for s in shown.split()
-        )
+    shown = printable(str(text))
     return shown if len(shown) <= 300 else f"{shown[:140]}...{shown[-150:]}"
 
 

@@ -126,8 +126,8 @@ def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path:
         asked.append(footage)
         return style
 
-    film = metastyle.film(clip, chosen, out=tmp_path, style_name="a/b", frame_by_frame=True)
-    assert film.path == tmp_path / "clip-a-b.mp4"
+    film = metastyle.film(clip, chosen, out=tmp_path, style_name="a/b\nc", frame_by_frame=True)
+    assert film.path == tmp_path / "clip-a-b-c.mp4"
     assert [footage.given for footage in asked] == [clip]
 
 
@@ -135,6 +135,16 @@ def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path:
     ("keywords", "message"),
     [
         ({"begin": 9}, "begin is 9 s, and "),
+        ({"begin": -1}, "begin is -1: use a number"),
+        ({"end": float("nan")}, "end is nan: use a number"),
+        ({"end": 0}, "end is 0: use a number"),
+        ({"begin": "0"}, "begin is '0': use a number"),
+        ({"strength": "a"}, "strength is 'a': use a number"),
+        ({"smoothing": "x"}, "smoothing is 'x': use a number"),
+        ({"size": "a"}, "size is 'a': use a whole number"),
+        ({"quality": "x"}, "quality is 'x': use a whole number"),
+        ({"max_memory": "1G"}, "max_memory is '1G': use a whole number"),
+        ({"temporal": 5}, "temporal is 5: use TemporalSettings"),
         ({"begin": 2, "end": 1}, "end is 1 s, not after begin"),
         ({"fps": 12}, "fps is for films that are given as frames"),
         ({"strength": 3}, "strength is 3"),
@@ -166,3 +176,9 @@ def test_an_odd_size_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     film = metastyle.film(clip, "mosaic", frame_by_frame=True)
     assert (film.width, film.height) == (32, 24)
     assert "33x25 becomes 32x24" in caplog.text
+
+
+def test_a_function_that_returns_no_style(clip: Path) -> None:
+    with pytest.raises(MetastyleError, match="returned no style, but int"):
+        metastyle.film(clip, lambda footage: 5)  # type: ignore[arg-type, return-value]
+    assert sorted(path.name for path in clip.parent.iterdir()) == ["clip.mp4"]

@@ -13,11 +13,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
 
 from metastyle.core.device import pick_device
 from metastyle.core.grain import check_grain
-from metastyle.core.settings import SMALLEST_BUDGET
+from metastyle.core.settings import SMALLEST_BUDGET, check_value, hints
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 from metastyle.films.clip import Clip, open_clip
@@ -43,6 +45,7 @@ DEFAULT_CONTAINER = ".mp4"
 ROOMIEST_CONTAINER = ".mkv"
 """What holds the sound and subtitles that no other container does."""
 DEFAULT_FPS = 25.0
+_NUMBERS = {"size", "begin", "end", "strength", "brush", "grain", "smoothing", "quality", "max_memory"}
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +59,8 @@ class FilmSettings:
     """
 
     size: int | None = None
-    begin: float | None = None
-    end: float | None = None
+    begin: Annotated[float, Ge(0)] | None = None
+    end: Annotated[float, Gt(0)] | None = None
     fps: float | None = None
     strength: float = 1.0
     brush: float | None = None
@@ -72,6 +75,11 @@ class FilmSettings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, hint in hints(FilmSettings).items():
+            if name in _NUMBERS and (value := getattr(self, name)) is not None:
+                check_value(name, value, hint)
+        if self.temporal is not None and not isinstance(self.temporal, TemporalSettings):
+            raise MetastyleError(f"temporal is {self.temporal!r}: use TemporalSettings")
         check_strength(self.strength)
         check_brush(self.brush)
         check_smoothing(self.smoothing)
@@ -266,7 +274,8 @@ def film_path(footage: Footage, out: str | Path | None, style_name: str) -> Path
 def beside_clip(clip: Path, style_name: str) -> Path:
     """CLIP-STYLE, without an extension, beside the clip or its numbered pictures."""
     name = name_of(clip) if is_sequence(clip) else clip.with_name(clip.stem)
-    return name.with_name(f"{name.name}-" + re.sub(r"[/\\:]", "-", style_name))
+    plain = "".join(c if c.isprintable() else "-" for c in re.sub(r"[/\\:]", "-", style_name))
+    return name.with_name(f"{name.name}-{plain}")
 
 
 @contextmanager
