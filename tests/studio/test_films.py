@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ av = pytest.importorskip("av")
 pytest.importorskip("cv2")
 
 from clips import make_clip, moving  # noqa: E402
+
+from metastyle.studio import film_tasks  # noqa: E402
+from metastyle.studio.worker import CanceledError, Task  # noqa: E402
 
 
 def finished(client: TestClient, job: str) -> dict[str, object]:
@@ -65,3 +69,52 @@ def test_what_is_no_clip_is_refused(client: TestClient, clip: str) -> None:
     wrong = {"clip": clip, "styles": [{"style": "night"}], "begin": 2, "end": 1}
     assert "not after" in client.post("/api/films", json=wrong).json()["error"]
     assert client.post("/api/films", json={"clip": "none", "styles": [{"style": "night"}]}).status_code == 404
+
+
+class Reports(list[dict[str, object]]):
+    """Keeps what a task reports, and sets ``event`` at the third report."""
+
+    def __init__(self, event: threading.Event) -> None:
+        super().__init__()
+        self.event = event
+
+    def __call__(self, progress: dict[str, object]) -> None:
+        self.append(progress)
+        if len(self) == 3:
+            self.event.set()
+
+
+def as_task(folder: Path, event: str) -> Task:
+    """A film's task, which is stopped or canceled after three frames."""
+    for name in ("clip", "work", "result"):
+        (folder / name).mkdir(exist_ok=True)
+    make_clip(folder / "clip" / "c.mp4", moving(12)).rename(folder / "clip" / "c")
+    events = {"stop": threading.Event(), "cancel": threading.Event()}
+    asked = {"clip": "c", "styles": [{"style": "night", "weight": 1.0}], "smoothing": 0.3, "strength": 1.0}
+    asked |= {"size": None, "begin": None, "end": None, "brush": None, "grain": None, "keep_color": False}
+    return Task("j", "film", asked, folder, "cpu", Reports(events[event]), events["stop"], events["cancel"])
+
+
+def test_a_stopped_film_is_what_there_is(tmp_path: Path) -> None:
+    made = film_tasks.film(as_task(tmp_path, "stop"))
+    assert (made["file"], made["width"], made["height"]) == ("j.mp4", 64, 48)
+    with av.open(str(tmp_path / "result" / "j.mp4")) as film:
+        assert 3 <= len(list(film.decode(video=0))) < 12
+
+
+def test_a_canceled_film_ends_at_once(tmp_path: Path) -> None:
+    task = as_task(tmp_path, "cancel")
+    with pytest.raises(CanceledError):
+        film_tasks.film(task)
+    assert not list((tmp_path / "result").iterdir())
+
+
+def test_a_failed_film_keeps_its_cause_for_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("metastyle.films.temporal.TemporalPainter.__call__", full)
+    with pytest.raises(MemoryError):
+        film_tasks.film(as_task(tmp_path, "stop"))

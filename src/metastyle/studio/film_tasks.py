@@ -2,120 +2,88 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metastyle.core.device import pick_device
+import metastyle
 from metastyle.errors import MetastyleError
-from metastyle.films import painter as painters
-from metastyle.films.clip import Clip, open_clip
-from metastyle.films.encode import choose_encoding
-from metastyle.films.frames import frame_at
-from metastyle.films.job import FilmJob
-from metastyle.films.mux import holds_sound_of
-from metastyle.films.temporal import TemporalPainter
+from metastyle.films.clip import open_clip
+from metastyle.films.film import FilmFailedError, FilmSettings, paint_frame
+from metastyle.films.progress import Progress
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
-from metastyle.rendering.stylizer import default_budget
 from metastyle.studio.tasks import mixture_of
 from metastyle.studio.worker import Task
 from metastyle.style import Style
-from metastyle.weights.tensor_files import tensor_digest
 
+_KEYWORDS = ("size", "begin", "end", "strength", "brush", "grain", "keep_color", "smoothing")
 _PLACES = (0.15, 0.5, 0.85)
 """Of a preview's frames, in the part of the clip that is asked for."""
 
 
 def film(task: Task) -> dict[str, Any]:
     """A clip as a film; interrupted by a kill, it goes on after its last finished segment."""
-    asked = task.request
-    clip = _clip(task)
     style = _style(task)
-    suffix = ".mp4" if holds_sound_of(clip, ".mp4") else ".mkv"
     folder = task.folder / "work" / task.id
     folder.mkdir(exist_ok=True)
-    output = folder / f"film{suffix}"
-    look = {name: asked[name] for name in ("strength", "brush", "keep_color", "smoothing")}
-    grain = style.grain if asked["grain"] is None else asked["grain"]
-    job = FilmJob(
-        clip,
-        output,
-        choose_encoding(output, None, None),
-        identity={"style": tensor_digest(style.parameters), **look, "grain": grain},
-        long_edge=asked["size"],
-        begin=asked["begin"],
-        end=asked["end"],
-        overwrite=True,
-    )
-    # The plan for a frame depends on the budget, and its rounding on the plan.
-    budget = job.segments.keep("max_memory", default_budget(pick_device(task.device)))
-    stylizer = style.stylizer(
-        device=task.device, max_memory=budget, strength=max(1.0, asked["strength"]), grain=grain
-    )
-    painter = TemporalPainter(
-        stylizer,
-        smoothing=asked["smoothing"],
-        brush=asked["brush"],
-        keep_color=asked["keep_color"],
-        strength=min(1.0, asked["strength"]),
-    )
-    with closing(job.run(painter)) as run:
-        for progress in run:
-            task.check()
-            task.report(
-                {
-                    "share": progress.share,
-                    "frames": progress.frames,
-                    "frames_per_second": progress.frames_per_second,
-                    "seconds_left": progress.seconds_left,
-                }
-            )
-            if task.stop.is_set():
-                break
-    notes: list[str] = []
-    if task.stop.is_set():
-        made = job.rescue()
-        if made is None:
-            raise MetastyleError("stopped before the first frame was painted")
-    else:
-        made, notes = output, job.finish()
-    result = task.result(suffix)
-    made.replace(result)
+
+    def on_progress(progress: Progress) -> bool:
+        task.check()
+        task.report(
+            {
+                "share": progress.share,
+                "frames": progress.frames,
+                "frames_per_second": progress.frames_per_second,
+                "seconds_left": progress.seconds_left,
+            }
+        )
+        return not task.stop.is_set()
+
+    try:
+        made = metastyle.film(
+            _clip(task),
+            style,
+            out=folder,
+            style_name="film",
+            **_look(task),
+            overwrite=True,
+            device=task.device,
+            on_progress=on_progress,
+        )
+    except FilmFailedError as error:
+        raise error.__cause__ or error from None  # the worker words it as it does for every job
+    if made.path is None or not made.path.is_file():
+        raise MetastyleError(made.notes[0] if made.notes else "stopped before the first frame was painted")
+    result = task.result(made.path.suffix)
+    made.path.replace(result)
     return {
         "file": result.name,
-        "width": job.format.width,
-        "height": job.format.height,
+        "width": made.width,
+        "height": made.height,
         "bytes": result.stat().st_size,
-        "notes": notes,
+        "notes": list(made.notes),
     }
 
 
 def preview(task: Task) -> dict[str, Any]:
     """Three frames of the film that is asked for, side by side in one picture."""
-    asked = task.request
-    clip, style = _clip(task), _style(task)
-    stylizer = style.stylizer(device=task.device, strength=max(1.0, asked["strength"]), grain=asked["grain"])
-    paint = painters.frame_by_frame(
-        stylizer,
-        brush=asked["brush"],
-        keep_color=asked["keep_color"],
-        strength=min(1.0, asked["strength"]),
-    )
-    begin = asked["begin"] or 0.0
-    end = min(asked["end"] or clip.seconds or begin, clip.seconds or begin)
+    style, path = _style(task), _clip(task)
+    settings = FilmSettings(**_look(task), device=task.device)
+    seconds = open_clip(path).seconds
+    begin = settings.begin or 0.0
+    end = min(settings.end or seconds or begin, seconds or begin)
     frames = []
     for index, place in enumerate(_PLACES):
         task.check()
-        frame = frame_at(clip, begin + place * max(0.0, end - begin), long_edge=asked["size"])
-        frames.append(paint(frame.pixels))
+        frame, _ = paint_frame(path, lambda _: style, settings, begin + place * max(0.0, end - begin))
+        frames.append(frame.pixels)
         task.report({"share": (index + 1) / len(_PLACES)})
-    path = task.result(".jpg")
-    save_picture(Picture(pixels=np.concatenate(frames, axis=1)), path, overwrite=True)
+    result = task.result(".jpg")
+    save_picture(Picture(pixels=np.concatenate(frames, axis=1)), result, overwrite=True)
     height, width = frames[0].shape[:2]
-    return {"file": path.name, "width": width, "height": height, "bytes": path.stat().st_size}
+    return {"file": result.name, "width": width, "height": height, "bytes": result.stat().st_size}
 
 
 def describe_clip(path: Path) -> dict[str, Any]:
@@ -133,8 +101,13 @@ def describe_clip(path: Path) -> dict[str, Any]:
     }
 
 
-def _clip(task: Task) -> Clip:
-    return open_clip(task.path(task.request["clip"], "clip"))
+def _clip(task: Task) -> Path:
+    return task.path(task.request["clip"], "clip")
+
+
+def _look(task: Task) -> dict[str, Any]:
+    """The keywords of ``metastyle.film`` that the page sends."""
+    return {name: task.request[name] for name in _KEYWORDS}
 
 
 def _style(task: Task) -> Style:
