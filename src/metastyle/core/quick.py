@@ -1,16 +1,16 @@
-"""Both networks, rewritten for learning in 32 bits on a processor: the same functions, other orders of sums.
+"""Both networks, rewritten for adaptation in float32 on a CPU: equal functions, summed in another order.
 
-A step of adaptation goes through both networks forth and back. torch's own layers lose half of its time there
-to gradients of kernels in channels-last memory, to changes of memory layout, and to multiplications that
-identities save:
+A step of adaptation is a forward and a backward pass through both networks. With torch's own
+layers, half of its time goes to gradients of kernels in channels-last memory, to changes of the memory
+layout, and to multiplications that algebra avoids:
 
-- 3x3 convolutions of many channels are Winograd's (``core/winograd.py``);
+- 3x3 convolutions of many channels use Winograd's algorithm (``core/winograd.py``);
 - doubling, then 3x3, is four 2x2 convolutions of the small picture, 4/9 of the arithmetic;
-- 9x9 from 3 channels is 9x1 from 27, 9x9 to 3 channels is 9x1 to 27 (``rendering/layers.py`` says why);
+- 9x9 from 3 channels is 9x1 from 27, 9x9 to 3 channels is 9x1 to 27 (see ``rendering/convolutions.py``);
 - gradients of kernels are matrix products, one for each of a kernel's places, of the shifted source.
 
-Everything stays channels last. Gradients exist once: no differentiating through a gradient, so the bilevel
-objective has the plain networks.
+Everything stays channels last. Only first derivatives exist, so the bilevel objective, which differentiates
+through a gradient, uses the plain networks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from metastyle.core.network import Conv, InstanceNorm, Residual, TransformationN
 
 
 def quick_network(network: TransformationNetwork) -> TransformationNetwork:
-    """A network that shares ``network``'s parameters and is quick to learn with, equal but for rounding."""
+    """A network that shares ``network``'s parameters and trains faster, equal except for rounding."""
     with torch.device("meta"):
         quick = _QuickNetwork()
     quick.load_state_dict(dict(network.named_parameters()), assign=True)
@@ -38,7 +38,7 @@ def quick_network(network: TransformationNetwork) -> TransformationNetwork:
 
 
 def quick_loss_network(network: LossNetwork) -> LossNetwork:
-    """A loss network that shares ``network``'s weights: quick, equal but for rounding."""
+    """A loss network that shares ``network``'s weights and is faster, equal except for rounding."""
     with torch.device("meta"):
         quick = _QuickLossNetwork()
     quick.load_state_dict({name: p.to("cpu") for name, p in network.state_dict().items()}, assign=True)
@@ -97,7 +97,7 @@ def _halved(layer: Conv, x: Tensor) -> Tensor:
 
 
 def _doubled(layer: Conv, x: Tensor) -> Tensor:
-    """Nearest-neighbour doubling, then the layer."""
+    """Nearest-neighbor doubling, then the layer."""
     # Even results see the pixels (left, own, own), odd ones (own, own, right).
     even = layer.weight.new_tensor([[1.0, 0, 0], [0, 1, 1]])
     odd = layer.weight.new_tensor([[1.0, 1, 0], [0, 0, 1]])
@@ -119,7 +119,7 @@ def _to_few_channels(layer: Conv, x: Tensor) -> Tensor:
     p = layer.kernel_size[0] // 2
     weight = layer.weight.permute(0, 3, 1, 2).flatten(0, 1)[..., None]  # (3 x 9 columns, in, 9 rows, 1)
     maps = _convolution(F.pad(x, (p, p, p, p), mode="reflect"), weight)
-    summed: Tensor = _Neighbours.apply(maps, 2 * p + 1)  # type: ignore[no-untyped-call]
+    summed: Tensor = _Neighbors.apply(maps, 2 * p + 1)  # type: ignore[no-untyped-call]
     assert layer.bias is not None
     return summed + layer.bias[:, None, None]
 
@@ -195,7 +195,7 @@ class _Interleaved(Function):
         return positions.flatten(3).permute(0, 3, 1, 2)
 
 
-class _Neighbours(Function):
+class _Neighbors(Function):
     """(B, 3 x k, H, W + k - 1) to (B, 3, H, W): the sum of map (channel, i) at column + i."""
 
     @staticmethod

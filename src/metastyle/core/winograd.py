@@ -1,20 +1,20 @@
 """3x3 convolutions with a quarter of the multiplications: Winograd's minimal filtering, F(4x4, 3x3).
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016). A tile of 4x4 results of a
-3x3 kernel g depends on 6x6 neighbouring numbers d of the source, and is (their equation 9)
+3x3 kernel g depends on 6x6 neighboring values d of the source, and is (their equation 9)
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A,
 
-with * the product of elements: 36 multiplications in place of 144. Summed over channels, the products at one
-of the 36 places are a matrix product of tiles x channels by channels x kernels (their equations 11 and 12),
-so a convolution is a transform of the source, 36 matrix products, and a transform back. B, G and A (their
-section 4.4) interpolate at 0, 1, -1, 2, -2 and infinity. Both transforms are linear: each is one product with
-a 36x36 or a 16x36 matrix here, the Kronecker product of a matrix with itself. Gradients are the transposed
-products in reverse order, and 36 matrix products for the kernels' own.
+where * is the elementwise product: 36 multiplications instead of 144. Summed over channels, the products at
+one of the 36 places are a matrix product of tiles x channels by channels x kernels (their equations 11 and
+12), so a convolution is a transform of the source, 36 matrix products, and an inverse transform. B, G and A
+(their section 4.4) interpolate at 0, 1, -1, 2, -2 and infinity. Both transforms are linear: each is one
+product with a 36x36 or a 16x36 matrix here, the Kronecker product of a matrix with itself. Gradients are
+the transposed products in reverse order, and another 36 matrix products for those of the kernels.
 
-In 32 bits the results differ from exact ones by 2e-5 of the largest at most, gradients likewise; direct sums
-differ by 1e-6. The transforms cost time for each channel, the products for each pair of channels: with few
-channels the gain is gone (``pays``).
+In float32, results and gradients differ from the exact ones by at most 2e-5 of the largest value; direct sums
+differ by 1e-6. The transforms take time per channel, the products per pair of channels, so that with few
+channels there is no gain (``pays``).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 TILE = 4
-"""Results along a tile's side."""
+"""The number of results along the side of a tile."""
 
 _WINDOW = TILE + 2
 _PLACES = _WINDOW * _WINDOW
 _UNIT = _WINDOW + 1
-"""The place (1, 1), which all of a tile's results take in with weight 1: adding to it adds to all of them."""
+"""The place (1, 1), which contributes to every result of a tile with weight 1: a bias is added there."""
 
 _B = (  # B^T
     (4, 0, -5, 0, 1, 0),
@@ -62,18 +62,18 @@ _A = (  # A^T
 )
 
 _TILES = 256
-"""Tiles that are transformed at once. Transforms are 2.25 times as large as what they are of: those of a
-whole layer would leave the cache, and be new memory at every step."""
+"""How many tiles are transformed at once. Transforms are 2.25 times as large as their sources: those of a
+whole layer would not fit into the cache, and would be allocated again at every step."""
 
 _COLUMNS = 2048
-"""Columns of a product with a transform's matrix that are computed at once: they stay in the cache."""
+"""How many columns are multiplied by a transform's matrix at once, so that they stay in the cache."""
 
 
 def pays(channels_in: int, channels_out: int) -> bool:
     """Whether a convolution with frozen kernels is faster this way on a processor with 256-bit vectors.
 
-    Measured: 128 to 128 channels take as long as the direct way, 128 to 256 take 0.8 of its time, 512 to 512
-    half. With kernels that learn, whose gradient is found on the way, 128 to 128 pay.
+    Measured: 128 to 128 channels take as long as a direct convolution, 128 to 256 take 0.8 of its time, and
+    512 to 512 half. Where the kernels need a gradient as well, 128 to 128 channels already pay.
     """
     return channels_in * channels_out >= 128 * 256
 
@@ -143,7 +143,7 @@ class _Winograd(Function):
 
 
 def _blocks(y: Tensor) -> Iterator[_Block]:
-    """Results (B, K, H, W) in blocks of some hundred tiles, whose transforms stay in the cache."""
+    """Results (B, K, H, W) in blocks of a few hundred tiles, whose transforms stay in the cache."""
     batch, _, height, width = y.shape
     columns, rows = -(-width // TILE), -(-height // TILE)
     several = max(1, _TILES // (rows * columns))
@@ -155,7 +155,7 @@ def _blocks(y: Tensor) -> Iterator[_Block]:
 
 
 class _Block:
-    """Rows of the results of some pictures, in tiles; the last of a row or column may reach beyond them."""
+    """Rows of the results of a few pictures, in tiles; the last of a row or column may extend beyond them."""
 
     def __init__(self, pictures: slice, rows: slice, width: int) -> None:
         self._results = (pictures, slice(None), rows)
@@ -173,7 +173,7 @@ class _Block:
         return windows.permute(4, 5, 0, 1, 2, 3).reshape(_PLACES, -1)
 
     def add(self, windows: Tensor, x: Tensor) -> None:
-        """The transpose of ``windows``: they overlap by two, and are added to ``x`` where they lie."""
+        """The transpose of ``windows``: they overlap by two, and are added to ``x`` at their positions."""
         batch, rows, columns = self._grid
         parts = windows.view(_WINDOW, _WINDOW, batch, rows, columns, -1)
         parts = parts.permute(2, 3, 0, 4, 1, 5)  # (B, rows, 6, columns, 6, C)

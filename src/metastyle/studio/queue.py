@@ -187,7 +187,7 @@ class Queue:
         self._current = self._canceled_at = None
 
     def _lost_worker(self) -> None:
-        """The worker is gone in the middle of a job: the job waits for another turn, but not for ever."""
+        """The worker is gone in the middle of a job: the job waits for another turn, but not forever."""
         if (current := self._current) is None:
             return
         job = self._store.job(current)

@@ -34,14 +34,14 @@ VGG19_CONTENT = "relu4_2"
 VGG19_STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 VGG19_STYLE_WEIGHT = 1e5
 RANGE_WEIGHT = 1e3
-"""Of the mean squared distance from [0, 1]."""
+"""The weight of the mean squared distance from [0, 1]."""
 
 Objective = Callable[[Tensor], Tensor]
 """The loss of a picture (1, 3, H, W)."""
 
 
 class Gatys:
-    """No model: nothing is learned, every picture is optimized."""
+    """The system without a model: nothing is learned, and every picture is optimized."""
 
     name = "Gatys et al."
     styles = "any"
@@ -53,7 +53,7 @@ class Gatys:
         iterations: int = 300,
         after: Callable[[int, float], None] | None = None,
     ) -> None:
-        """``after`` is told the number of evaluations so far and the loss at each of them."""
+        """``after`` is called after each evaluation, with the number of evaluations so far and the loss."""
         if iterations < 1:
             raise MetastyleError(f"Gatys et al. with {iterations} iterations: use 1 or more")
         self.network, self.iterations, self.after = network, iterations, after
@@ -116,7 +116,7 @@ def minimize(
     iterations: int,
     after: Callable[[int, float], None] | None = None,
 ) -> Tensor:
-    """L-BFGS (strong Wolfe line search, 20 pairs of memory) from ``start``; the picture, in [0, 1].
+    """Minimize by L-BFGS (strong Wolfe line search, a history of 20) from ``start``: a picture in [0, 1].
 
     Raises:
         MetastyleError: the loss is not finite.

@@ -1,4 +1,4 @@
-"""Patch matching for Style-Swap and Avatar-Net: exact, and within a bound of memory.
+"""Patch matching for Style-Swap and Avatar-Net: exact, and in bounded memory.
 
 Chen and Schmidt 2016, section 3.1: each patch of the content's features is replaced by the patch of the
 style's features with the largest normalized cross-correlation,
@@ -6,9 +6,9 @@ style's features with the largest normalized cross-correlation,
     BestMatch(i) = argmax_j <phi_i(C), phi_j(S)> / (|phi_i(C)| |phi_j(S)|)                       (eq. 1)
 
 and overlapping patches are averaged. The paper takes the style's patches as the filters of a convolution.
-The same sums come k^2 times cheaper: the correlation of two k x k patches is the sum, along the diagonal
-of k x k shifts, of correlations of single places, so all products of places are computed once, by one
-matrix multiplication for each band of the style, and added up.
+The same sums can be had with a k^2-th of the arithmetic: the correlation of two k x k patches is a sum of
+correlations of single positions over k x k shifts, so all products of positions are computed once, by one
+matrix multiplication for each band of the style, and then added up.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ TABLE_BYTES = 256 << 20
 
 
 def best_matches(content: Tensor, style: Tensor, size: int) -> Tensor:
-    """For each patch of the content the most similar patch of the style.
+    """Find the most similar patch of the style for each patch of the content.
 
     Args:
         content: (C, H, W).  style: (C, H', W').
-        size: k; patches are k x k at every place where they fit, so there are (H-k+1) (W-k+1) of them.
+        size: k; patches are k x k at every position where they fit, so there are (H-k+1) (W-k+1) of them.
 
     Returns:
-        (H-k+1, W-k+1) indices of style patches, counted row by row. Of equals, the first.
+        (H-k+1, W-k+1) indices of style patches, counted row by row; the first of equally similar ones.
 
     Raises:
         MetastyleError: no patch fits.

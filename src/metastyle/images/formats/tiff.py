@@ -132,7 +132,7 @@ def is_tiff(head: bytes) -> bool:
 def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     """Decode the picture of a seekable stream: the first that is not a reduced copy or a mask of another.
 
-    Raises MetastyleError for a camera raw, for a kind that is not decoded rightly and for a size that
+    Raises MetastyleError for a camera raw, for a kind that is not decoded correctly and for a size that
     is refused, and for damaged data whatever the decoder raises.
     """
     page = tiff_pages.choose(stream, name)
