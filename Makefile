@@ -5,7 +5,7 @@ BIN := .venv/bin
 PAGE := src/metastyle/studio/page/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help demo studio test check page fix docs examples clean
+.PHONY: help demo studio test check page browser fix docs examples clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -32,6 +32,9 @@ check: .venv/dev ## lint, types and import rules
 
 page: $(PAGE) ## lint, types and unit tests of the studio's page
 	cd studio && npm run --silent check && npm run --silent test
+
+browser: .venv/dev $(PAGE) ## drive the studio's page in Chromium: minutes, and all of two cores
+	METASTYLE_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio/test_page.py
 
 fix: .venv/dev ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import threading
 import time
@@ -28,6 +29,9 @@ from metastyle.weights.builtin_styles import builtin_path
 from .conftest import LIMITS, encoded
 
 CHROMIUM = Path("/usr/bin/chromium")
+if not os.environ.get("METASTYLE_BROWSER"):
+    # Three pages that paint without a pause take all of two cores for ten minutes.
+    pytest.skip("the studio's page is driven in a browser by 'make browser'", allow_module_level=True)
 if not PAGE.is_dir():
     pytest.skip("the studio's page has not been built: 'make page' does that", allow_module_level=True)
 if not CHROMIUM.exists():
