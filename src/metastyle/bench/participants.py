@@ -1,4 +1,4 @@
-"""Which systems take part in a comparison: the eight by name, and anybody's own."""
+"""Which systems take part in a comparison: those of this package by name, and anybody's own."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from metastyle.images.picture import eight_bits
 
 _MARKERS = "osD^vPX<>"
 _LARGEST = 4096  # pixels of the grid's long edge inside the page
-TITLE = "Eight systems of style transfer, side by side"
+TITLE = "Systems of style transfer, side by side"
 
 
 @dataclass(frozen=True)

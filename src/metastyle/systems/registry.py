@@ -1,7 +1,8 @@
-"""The eight systems of Table 1 by the names that commands know, each as its paper has it.
+"""The eight systems of Table 1, and MicroAST, by the names that commands know, each as its paper has it.
 
 Everything except the device has a default here. Those that take ``weights``, a folder that
-``train-baseline`` wrote to, look there first and then among the weights of the source tree.
+``train-baseline`` wrote to, look there first and then among the weights of the source tree; MicroAST looks
+there for its published files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from metastyle.systems import adain, avatar_net, gatys, metastyle, shen, style_swap, wct
+from metastyle.systems import adain, avatar_net, gatys, metastyle, microast, shen, style_swap, wct
 from metastyle.systems import johnson as one_style
 from metastyle.systems.counts import Count
 from metastyle.systems.protocol import System
@@ -32,15 +33,16 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "shen": shen.Shen.load,
     "avatar-net": avatar_net.AvatarNet.load,
     "style-swap": style_swap.StyleSwap.load,
+    "microast": microast.MicroAST.load,
     "metastyle": metastyle.MetaStyle,
 }
 """Calling one with a device loads its weights, and raises MetastyleError where they are missing."""
 
 ROWS = (*SYSTEMS, "metastyle steps=200")
-"""What a comparison shows unless it is told otherwise: the eight, and ours with the paper's longest run."""
+"""What a comparison shows unless it is told otherwise: these nine, and ours with the paper's longest run."""
 
 
 def parameter_counts() -> list[Count]:
-    """The parameters of all eight systems, in the paper's order."""
-    modules = (gatys, one_style, wct, adain, shen, avatar_net, style_swap, metastyle)
+    """The parameters of all systems, in the paper's order, MicroAST's before ours."""
+    modules = (gatys, one_style, wct, adain, shen, avatar_net, style_swap, microast, metastyle)
     return [module.parameter_count() for module in modules]

@@ -45,7 +45,7 @@ def grid(
         content: Folder of photographs, or one.
         style: Folder of paintings, or one; row i has photograph i and painting i.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all eight,
+            package.module:Class; may be repeated. Without it, all nine,
             and MetaStyle with 200 steps.
         photos: How many photographs of the folder to use, spread evenly over its names.
         paintings: How many paintings to use, likewise.

@@ -39,7 +39,7 @@ def quality(
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> Outcome:
-    """Measure how good the eight systems' pictures are, and show them side by side.
+    """Measure how good the systems' pictures are, and show them side by side.
 
     Losses under VGG-16 and VGG-19, structure kept, the loss relative to Gatys'
     optimum, each with a 95 % interval; flicker on films; and a grid of pictures.
@@ -58,7 +58,7 @@ def quality(
         content: Folder of photographs.
         style: Folder of paintings.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all eight,
+            package.module:Class; may be repeated. Without it, all nine,
             and MetaStyle with 200 steps.
         sequence: Folder of a film in Sintel's format (clean/, flow/, occlusions/), whose
             flicker is measured; may be repeated.

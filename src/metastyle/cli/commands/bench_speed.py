@@ -29,7 +29,7 @@ def speed(
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> Outcome:
-    """Measure the eight systems' preparation, repainting and memory side by side.
+    """Measure the systems' preparation, repainting and memory side by side.
 
     If a system's weights are missing, or it runs out of memory, its cell says so;
     the others are measured all the same, and the exit code is 1.
@@ -44,7 +44,7 @@ def speed(
         content: The photograph that is repainted.
         style: The painting.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all eight,
+            package.module:Class; may be repeated. Without it, all nine,
             and MetaStyle with 200 steps.
         size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
         rounds: How many times each system repaints; the median counts.
