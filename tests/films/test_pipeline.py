@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 from itertools import count
 
@@ -17,10 +16,7 @@ def counting(made: list[int], limit: int | None = None) -> Generator[int, None, 
         yield number
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert threading.active_count() == 1
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def test_items_arrive_in_order_and_not_far_ahead() -> None:

@@ -170,7 +170,8 @@ def test_the_queue_is_bounded_and_says_so(
 ) -> None:
     request = {"painting": painting, "effort": "draft", "steps": 500, "name": "many"}
     answers = [client.post("/api/adaptations", json=request) for _ in range(settings.limits.waiting + 2)]
-    assert answers[-1].status_code == 503
+    states = [(job["state"], job.get("error")) for job in client.get("/api/jobs").json()]
+    assert answers[-1].status_code == 503, states
     assert "waiting already" in answers[-1].json()["error"]
     for job in client.get("/api/jobs").json():
         if job["state"] in ("queued", "running"):

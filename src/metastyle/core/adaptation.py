@@ -97,6 +97,7 @@ class Adaptation:
             self._features = torch.cat(
                 [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
             )
+        with torch.no_grad():
             if start is None:
                 self._network.load_state_dict(initialization.start(self._target))
             elif settings.parameters != "low_rank":
@@ -155,9 +156,10 @@ class Adaptation:
         for step in range(1, settings.steps + 1):
             adam.param_groups[0]["lr"] = rate * rate_factor(step, settings)
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
+            seen = add_grain(self._contents[batch], settings.grain, seed=settings.seed + step)
+            changed = self._changed()
             with self._autocast():
-                seen = add_grain(self._contents[batch], settings.grain, seed=settings.seed + step)
-                pictures = functional_call(self._network, self._changed(), (seen,))
+                pictures = functional_call(self._network, changed, (seen,))
                 loss = perceptual_loss(
                     self._loss_network(pictures),
                     self._features[batch],
@@ -192,8 +194,9 @@ class Adaptation:
     def render(self, pictures: Tensor) -> Tensor:
         """Stylize (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
         seen = add_grain(self._place(pictures), self.settings.grain)
+        changed = self._changed()
         with self._autocast():
-            rendered: Tensor = functional_call(self._network, self._changed(), (seen,))
+            rendered: Tensor = functional_call(self._network, changed, (seen,))
         return rendered.float().cpu()
 
     def _common(self, loss: Loss) -> tuple[float, float, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
 from metastyle.core.device import pick_device
 
@@ -19,6 +20,13 @@ def launched() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
     return 1, 1
+
+
+class _Autocast(MixedPrecision):  # type: ignore[misc]
+    """Autocast alone: Fabric would also round photographs and Gram matrices to bfloat16."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
 
 
 def launch(device_name: str, precision: Precision, here: int = 1, everywhere: int = 1) -> Fabric:
@@ -33,7 +41,7 @@ def launch(device_name: str, precision: Precision, here: int = 1, everywhere: in
             devices=here if here > 1 or device.index is None else [device.index],
             num_nodes=everywhere // here,
             strategy="ddp" if everywhere > 1 else "auto",
-            precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+            plugins=_Autocast("bf16-mixed", device.type) if precision == "bfloat16" else None,
         )
         fabric.launch()
     finally:
