@@ -16,6 +16,7 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.systems.vgg19 import Encoder
+from metastyle.weights.lpips import CONVOLUTIONS, WIDTHS
 
 
 def test_a_variant_is_read_from_one_line() -> None:
@@ -208,6 +209,37 @@ def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str])
         "results of another photograph '0' (64x64, this one is 96x96)"
         in json.loads(capsys.readouterr().out)["errors"][0]["error"]
     )
+
+
+def test_the_protocol_resumes_and_is_shared(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network, encoder = LossNetwork(), Encoder(5)
+    tensors = {layer: torch.rand(width) for layer, width in WIDTHS.items()}
+    for name in CONVOLUTIONS:
+        tensors |= {f"{name}.weight": torch.rand(512, 512, 3, 3), f"{name}.bias": torch.rand(512)}
+    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+    monkeypatch.setattr(Encoder, "load", lambda **_: encoder)
+    monkeypatch.setattr("metastyle.weights.lpips.load_lpips", lambda **_: tensors)
+    arguments = ["bench", "protocol", "--content", "photos", "--style", "paintings", "--size", "176"]
+    arguments += ["--style-size", "64", "-o", "out", "--device", "cpu", "--json", "--quiet"]
+    arguments += ["--method", "dark_for_a_test:Dark share=0.9"]
+    assert main([*arguments, "--shard", "2/2"]) == 0
+    assert "| Dark | 2 |" in (folders / "out" / "protocol.md").read_text(encoding="utf-8")
+    assert main([*arguments, "--method", "dark_for_a_test:Broken"]) == 1
+    outputs = [
+        Path(o["output"]).name for o in json.loads(capsys.readouterr().out.splitlines()[-1])["outputs"]
+    ]
+    written = (folders / "out" / "protocol.md").read_text(encoding="utf-8")
+    assert outputs == ["protocol.md", "curves.svg"]
+    assert "| dark_for_a_test:Dark share=0.9 | 4 |" in written  # two have one name
+    assert "| (the photograph) | 4 |" in written and "| (the painting) | 4 |" in written
+    assert "| dark_for_a_test:Broken | 0 | out of memory |" in written
+    assert "2 photographs x 2 paintings; photographs 176 x 176, paintings long edge 64 pixels." in written
+    assert len(list((folders / "out" / "pictures").rglob("*.png"))) == 12
+    assert main([*arguments, "--shard", "3/2"]) == 2
+    capsys.readouterr()
 
 
 def test_from_measurements_to_a_report(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class Painted:
     photo: str
     path: Path
     error: str = ""
+    prepare: float | None = None
+    """Seconds that the painting cost this system, those of an earlier training among them, where known."""
 
 
 def repaint(
@@ -78,13 +81,38 @@ def repaint(
                             name, styles = system.name, system.styles
                             about.parent.mkdir(parents=True, exist_ok=True)
                             write_bytes(about, json.dumps([name, styles]).encode(), overwrite=True)
-                        stylize = stylize or system.prepare(style.to(device))
+                        stylize = stylize or _prepared(system, style.to(device), path.parent)
                         picture = apply(stylize, pixels.to(device)).cpu()
-                        path.parent.mkdir(parents=True, exist_ok=True)
                         save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True)
                     except Exception as failure:  # whatever a system does, the others are compared
                         error = sentence(failure)
-                yield Painted(method, name, styles, painting, photo, path, "" if path.exists() else error)
+                error_here = "" if path.exists() else error
+                seconds = _seconds_of(path.parent)
+                yield Painted(method, name, styles, painting, photo, path, error_here, seconds)
+
+
+def _prepared(system: System, style: Tensor, folder: Path) -> Stylize:
+    """Prepare a style, and keep in ``folder`` how long that took."""
+    started = time.perf_counter()
+    stylize = system.prepare(style)
+    wait(style.device)
+    seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / "prepared.json", json.dumps(seconds).encode(), overwrite=True)
+    return stylize
+
+
+def _seconds_of(folder: Path) -> float | None:
+    path = folder / "prepared.json"
+    return float(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def wait(device: torch.device) -> None:
+    """Wait for what a device has been asked to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 @torch.no_grad()

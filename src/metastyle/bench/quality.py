@@ -155,7 +155,6 @@ def losses_for(
     style = style.to(device)
     target = style_target(loss_network, style)
     wanted = {name: gram_matrix(f) for name, f in encoder(style, OTHER_STYLE).items()}
-    weights = torch.tensor(_LUMINANCE, device=device)[None, :, None, None]
 
     @torch.no_grad()
     def losses(picture: Tensor, photo: Tensor) -> tuple[float, ...]:
@@ -166,12 +165,17 @@ def losses_for(
         other_content = F.mse_loss(seen[OTHER_CONTENT], encoder(photo, [OTHER_CONTENT])[OTHER_CONTENT])
         distances = [F.mse_loss(gram_matrix(seen[name]), wanted[name]) for name in OTHER_STYLE]
         other_style = 1e5 * torch.stack(distances).sum()
-        gray = [(weights * x).sum(dim=1, keepdim=True) for x in (picture, photo)]
-        structure = ms_ssim(gray[0], gray[1], data_range=1.0)
+        structure = ms_ssim(luminance(picture), luminance(photo), data_range=1.0)
         assert isinstance(structure, Tensor)
         return tuple(x.item() for x in (*own, other_content, other_style, structure))
 
     return losses
+
+
+def luminance(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 1, H, W)."""
+    weights = torch.tensor(_LUMINANCE, device=pictures.device)[None, :, None, None]
+    return (weights * pictures).sum(dim=1, keepdim=True)
 
 
 def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:

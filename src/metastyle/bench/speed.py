@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.bench.participants import Maker
-from metastyle.bench.pictures import apply, sentence, unique_names
+from metastyle.bench.pictures import apply, sentence, unique_names, wait
 from metastyle.bench.table import markdown
 from metastyle.systems.protocol import Stylize
 
@@ -208,7 +208,7 @@ def _prepare(make: Maker, style: Tensor, device: torch.device) -> _Prepared:
     system = make(device)
     started = time.perf_counter()
     stylize = system.prepare(style)
-    _wait(device)
+    wait(device)
     seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
     return _Prepared(system.name, stylize, seconds, system.parameters, system.styles)
 
@@ -222,18 +222,11 @@ def _seconds(stylize: Stylize, photo: Tensor, device: torch.device) -> float:
             end.record()
             end.synchronize()
         return begin.elapsed_time(end) / 1000  # type: ignore[no-any-return]
-    _wait(device)
+    wait(device)
     started = time.perf_counter()
     apply(stylize, photo)
-    _wait(device)
+    wait(device)
     return time.perf_counter() - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 @contextmanager

@@ -31,12 +31,17 @@ class AdaIN:
 
     def __init__(self, encoder: Encoder, decoder: Decoder, strength: float = 1.0) -> None:
         self.encoder, self.decoder, self.strength = encoder, decoder, strength
+        if strength != 1:
+            self.name = f"AdaIN, strength {strength:g}"
         self.parameters = count(encoder, decoder)
 
     @classmethod
-    def load(cls, device: torch.device, weights: Path | None = None) -> Self:
-        """With the published weights, fetched if they are missing; ``weights`` is not used."""
-        return cls(Encoder.load(4).to(device), load_decoder().to(device))
+    def load(cls, device: torch.device, weights: Path | None = None, strength: float = 1.0) -> Self:
+        """With the published weights, fetched if they are missing; ``weights`` is not used.
+
+        strength: how far features go to the style's moments; 1 is eq. 9, and beyond it they go further.
+        """
+        return cls(Encoder.load(4).to(device), load_decoder().to(device), strength)
 
     @torch.inference_mode()
     def prepare(self, style: Tensor) -> Stylize:

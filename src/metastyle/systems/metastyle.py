@@ -13,27 +13,36 @@ from torch import Tensor
 
 from metastyle import api
 from metastyle.core.settings import AdaptationSettings
+from metastyle.style import check_strength
 from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.repainting import repainting
 
 
 class MetaStyle:
-    """``steps`` steps, with the CPU's defaults everywhere; ``changes`` are arguments of ``adapt``."""
+    """``steps`` steps, with the CPU's defaults everywhere; ``changes`` are arguments of ``adapt``.
+
+    ``strength`` is that of ``metastyle stylize``: below 1 a mixture with the photograph, above it a style
+    that goes further than adaptation did.
+    """
 
     styles = "any"
 
-    def __init__(self, device: torch.device, steps: int = 60, **changes: Any) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, steps: int = 60, strength: float = 1.0, **changes: Any) -> None:
+        check_strength(strength)
+        self.device, self.strength = device, strength
         self.changes: dict[str, Any] = {"steps": steps} | changes
-        self.name = f"MetaStyle, {steps} steps"
+        self.name = f"MetaStyle, {steps} steps" + ("" if strength == 1 else f", strength {strength:g}")
         self.parameters = transformation_network()
 
     def prepare(self, style: Tensor) -> Stylize:
         """Adapt to the painting at its own size, unless ``style_size`` was given."""
         changes: dict[str, Any] = {"style_size": max(style.shape[2:])} | self.changes
         adapted = api.adapt(style, settings=AdaptationSettings(), device=str(self.device), **changes)
-        return repainting(adapted.network(), self.device, adapted.grain)
+        paint = repainting(adapted.network(max(1.0, self.strength)), self.device, adapted.grain)
+        if self.strength >= 1:
+            return paint
+        return lambda photo: photo.lerp(paint(photo), self.strength)
 
 
 def parameter_count() -> Count:

@@ -8,13 +8,14 @@ from typing import Literal
 
 from metastyle.errors import MetastyleError
 from metastyle.weights.initialization import INITIALIZATION, SHIPPED, load_initialization
+from metastyle.weights.lpips import LPIPS, load_lpips
 from metastyle.weights.vgg16 import VGG16, load_loss_network
 from metastyle.weights.vgg19 import ADAIN_DECODER, VGG19, load_published
 from metastyle.weights.weight_file import Progress, WeightFile
 
 State = Literal["shipped", "cached", "missing", "damaged"]
 
-FILES = (VGG16, INITIALIZATION, VGG19, ADAIN_DECODER)
+FILES = (VGG16, INITIALIZATION, VGG19, ADAIN_DECODER, LPIPS)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class WeightFileState:
 
 
 def weight_files(cache_dir: Path | None = None) -> list[WeightFileState]:
-    """The state of every weight file. Reads up to 100 MB, needs no network."""
+    """The state of every weight file. Reads up to 130 MB, needs no network."""
     return [verify(file.name, cache_dir=cache_dir) for file in FILES]
 
 
@@ -67,6 +68,8 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
         load_loss_network(cache_dir=cache_dir, progress=progress)
     elif file is INITIALIZATION:
         load_initialization()  # it comes with the package: nothing to fetch, only to check
+    elif file is LPIPS:
+        load_lpips(cache_dir=cache_dir, progress=progress)
     else:
         load_published(file, cache_dir=cache_dir, progress=progress)
     found = verify(name, cache_dir=cache_dir)

@@ -17,9 +17,9 @@ def test_the_table(run: Run, initialization_file: Path, machine: Path) -> None:
     assert (result.code, result.err) == (0, "")
     assert "vgg16             missing           -   " in result.out
     assert "initialization    shipped" in result.out
-    assert result.out.count("license:") == result.out.count("origin:") == 4
+    assert result.out.count("license:") == result.out.count("origin:") == 5
     listed = {one["name"]: one for one in run("weights", "--json").document["weights"]}
-    for name in ("vgg16", "vgg19-normalized", "adain-decoder"):
+    for name in ("vgg16", "vgg19-normalized", "adain-decoder", "lpips"):
         assert listed[name]["state"] == "missing" and Path(listed[name]["path"]).parent == machine
     assert listed["initialization"]["bytes"] == initialization_file.stat().st_size
     assert all(one["license"] and one["origin"] and one["what"] for one in listed.values())
@@ -35,6 +35,7 @@ def test_verifying(run: Run, machine: Path) -> None:
     assert [one["state"] for one in result.document["weights"]] == [
         "damaged",
         "shipped",
+        "missing",
         "missing",
         "missing",
     ]

@@ -1,0 +1,59 @@
+"""Two pictures that no system made. A metric that one of them wins does not measure style transfer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metastyle.systems.protocol import Stylize, System
+
+
+class Photograph:
+    """The photograph, unchanged."""
+
+    name = "(the photograph)"
+    styles = "any"
+    parameters = 0
+
+    def __init__(self, device: torch.device) -> None:
+        """Nothing is loaded."""
+
+    def prepare(self, style: Tensor) -> Stylize:
+        """Ignore the painting."""
+        return lambda photo: photo
+
+
+class Painting:
+    """The painting, scaled and cut to the photograph's size."""
+
+    name = "(the painting)"
+    styles = "any"
+    parameters = 0
+
+    def __init__(self, device: torch.device) -> None:
+        """Nothing is loaded."""
+
+    def prepare(self, style: Tensor) -> Stylize:
+        """Ignore the photographs."""
+        return lambda photo: covering(style, photo.shape[2], photo.shape[3])
+
+
+NULLS: dict[str, Callable[[torch.device], System]] = {
+    "null photograph": Photograph,
+    "null painting": Painting,
+}
+
+
+def covering(picture: Tensor, height: int, width: int) -> Tensor:
+    """The middle of a picture (1, 3, H, W) in [0, 1] that has just been scaled to cover height x width."""
+    scale = max(height / picture.shape[2], width / picture.shape[3])
+    size = [
+        max(side, round(own * scale)) for side, own in zip((height, width), picture.shape[2:], strict=True)
+    ]
+    if size != list(picture.shape[2:]):
+        picture = F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(0, 1)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return picture[:, :, top : top + height, left : left + width]

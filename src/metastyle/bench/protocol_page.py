@@ -1,0 +1,139 @@
+"""The page of ``bench protocol``: a table of systems, a table of strengths, and a plot of both."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metastyle.bench.nulls import NULLS
+from metastyle.bench.pictures import unique_names
+from metastyle.bench.protocol import MEASURES, Cell, Measure
+from metastyle.bench.quality import interval
+from metastyle.bench.speed import duration
+from metastyle.bench.table import markdown
+from metastyle.files import write_bytes
+
+MARK = " †"
+ACROSS, UP = "lpips", "unseen"
+"""The plot's axes."""
+
+NOTES = f"""\
+Means over pairs of a photograph and a painting, 95 % bootstrap intervals over both in brackets. *preparation*
+is what a painting costs once, for all photographs (the median). *VGG-16 total*, *content* and *style* are the
+perceptual loss that Gatys et al., Johnson et al. and MetaStyle minimize; *VGG-19 style* is the distance of
+Gram matrices at relu1_2, relu2_2, relu3_4 and relu4_4 of the normalized VGG-19, which no system was trained
+with. *LPIPS* (VGG, version 0.1), *CFSD* (StyleID's, here on VGG-16) and *MS-SSIM* compare with the photograph
+alone. More is better for MS-SSIM, less for all others.
+
+{MARK.strip()} won by one of the two rows that no system made, over every system of this page: such a metric
+does not measure style transfer by itself.
+
+LPIPS is computed as published figures are. CFSD and the style losses are not: they come from other networks,
+and compare only within this page."""
+
+
+def page(cells: Sequence[Cell], scale: Mapping[str, str]) -> str:
+    """Markdown; ``scale`` says how large photographs and paintings are."""
+    rows = [c for c in cells if "strength=" not in c.method]
+    curves = [c for c in cells if "strength=" in c.method]
+    paintings, photos = ({getattr(c, field) for c in cells} for field in ("painting", "photo"))
+    lost = won_by_nulls(cells)
+    parts = [table(rows, lost), ""] if rows else []
+    if curves:
+        parts += ["The same at other strengths, to tell more style from better:", ""]
+        parts += [table(curves, lost, preparation=False), ""]
+    sizes = ", ".join(f"{what} {pixels}" for what, pixels in scale.items())
+    return "\n".join(
+        [*parts, f"{len(photos)} photographs x {len(paintings)} paintings; {sizes} pixels.", "", NOTES]
+    )
+
+
+def table(cells: Sequence[Cell], lost: Container[str] = (), *, preparation: bool = True) -> str:
+    """A line for each method; the columns of the fields ``lost`` are marked."""
+    head = ["system", "pairs", *(["preparation"] if preparation else [])]
+    head += [measure.title + (MARK if measure.field in lost else "") for measure in MEASURES]
+    lines = []
+    for method, name in unique_names({c.method: c.name for c in cells}).items():
+        own = [c for c in cells if c.method == method and not c.error]
+        if not own:
+            lines.append([name, "0", next(c.error for c in cells if c.method == method)])
+            continue
+        line = [name, str(len(own)), *([_preparation(own)] if preparation else [])]
+        for measure in MEASURES:
+            line.append(interval({(c.painting, c.photo): getattr(c, measure.field) for c in own}))
+        lines.append(line)
+    return "\n".join(markdown(head, lines))
+
+
+def _preparation(cells: Sequence[Cell]) -> str:
+    """The median over paintings."""
+    seconds = {c.painting: c.prepare for c in cells if c.prepare is not None}
+    return duration(float(np.median(list(seconds.values())))) if seconds else ""
+
+
+def won_by_nulls(cells: Sequence[Cell]) -> set[str]:
+    """The fields of those measures by which a null row is as good as the best system or better.
+
+    Systems are compared with the null rows on the pairs that both have.
+    """
+    found = set()
+    for measure in MEASURES:
+        systems = _values(cells, measure, nulls=False).values()
+        for null in _values(cells, measure, nulls=True).values():
+            rivals = [other for other in systems if null.keys() & other.keys()]
+            if rivals and all(_wins(null, rival) for rival in rivals):
+                found.add(measure.field)
+    return found
+
+
+def _values(
+    cells: Sequence[Cell], measure: Measure, *, nulls: bool
+) -> dict[str, dict[tuple[str, str], float]]:
+    """By method and pair; larger is worse."""
+    sign = -1 if measure.more_is_better else 1
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for c in cells:
+        if not c.error and (c.method in NULLS) == nulls:
+            found.setdefault(c.method, {})[c.painting, c.photo] = sign * getattr(c, measure.field)
+    return found
+
+
+def _wins(one: Mapping[tuple[str, str], float], other: Mapping[tuple[str, str], float]) -> bool:
+    pairs = one.keys() & other.keys()
+    return sum(one[p] for p in pairs) <= sum(other[p] for p in pairs)
+
+
+def plot(cells: Sequence[Cell], path: Path) -> None:
+    """Style loss against LPIPS: systems as points, strengths of one system as a line; SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    good = [c for c in cells if not c.error]
+    for index, (name, points) in enumerate(_series(good).items()):
+        x, y = zip(*points, strict=True)
+        axes.plot(x, y, "o-" if len(points) > 1 else "s", color=f"C{index % 10}", markersize=5, label=name)
+    figure.legend(loc="outside right center")
+    axes.set(yscale="log", xlabel="LPIPS to the photograph", ylabel="style loss under VGG-19")
+    axes.grid(alpha=0.3)
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "metastyle", "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, file.getvalue().encode(), overwrite=True)
+
+
+def _series(cells: Sequence[Cell]) -> dict[str, list[tuple[float, float]]]:
+    """The points (x, y) of every system, and of every curve in the order of its strengths."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for method, name in unique_names({c.method: c.name for c in cells}).items():
+        own = [c for c in cells if c.method == method]
+        point = tuple(float(np.mean([getattr(c, field) for c in own])) for field in (ACROSS, UP))
+        curve, _, rest = method.partition(" strength=")
+        label = f"{curve}, strengths" if rest else name
+        found.setdefault(label, []).append((point[0], point[1]))
+    return found

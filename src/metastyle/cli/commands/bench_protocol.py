@@ -1,0 +1,136 @@
+"""``metastyle bench protocol``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Le
+from cyclopts import Parameter
+
+from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
+from metastyle.cli.extras import needs
+from metastyle.cli.inputs import parse_shard
+from metastyle.cli.options import FLAG, Common, Count, SquareSize, Whole
+from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metastyle.bench.participants import Maker
+    from metastyle.bench.protocol import Cell
+
+
+def protocol(
+    *,
+    content: Annotated[Path, Parameter(metavar="DIR")],
+    style: Annotated[Path, Parameter(metavar="DIR")],
+    method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
+    photos: Count = 20,
+    paintings: Count = 40,
+    size: Annotated[Whole, Ge(176), Le(2048)] = 512,
+    style_size: SquareSize = 512,
+    curves: Annotated[bool, FLAG] = False,
+    weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/protocol"),
+    device: str = "auto",
+    common: Common = Common(),  # noqa: B008 (frozen)
+) -> Outcome:
+    """Measure every photograph in every painting's style, as recent papers do.
+
+    By default, 20 photographs x 40 paintings at 512².
+
+    Losses under VGG-16 and under layers of VGG-19 that no system was trained for,
+    LPIPS, content feature structure distance (CFSD) and MS-SSIM; what a painting
+    costs in advance; and two rows that no system made, the photograph and the
+    painting themselves: a metric that one of them wins is marked.
+    Results are kept, and the same command resumes where it stopped. If a system
+    fails, its line says so, and the exit code is 1.
+
+    For example:
+
+        metastyle bench protocol --content photos/ --style paintings/ --curves
+        metastyle bench protocol --content a/ --style b/ --photos 3 --size 256
+        metastyle bench protocol --content a/ --style b/ --shard 1/2
+
+    Args:
+        content: Folder of photographs.
+        style: Folder of paintings.
+        method: A system and its settings, such as "metastyle steps=200", or your own as
+            package.module:Class; may be repeated. Without it, all nine,
+            and MetaStyle with 200 steps.
+        photos: How many photographs of the folder to use at most, spread evenly over its names.
+        paintings: How many paintings to use at most, likewise.
+        size: Side of the squares that photographs are cut to.
+        style_size: Long edge of the paintings, for the systems and for style losses.
+        curves: Measure MetaStyle and AdaIN at strengths from 0.4 to 1.5, too.
+        weights: Folder of weights that train-baseline made, or of MicroAST's published ones.
+        shard: Measure the I-th of N parts of the paintings, so that N calls share the work.
+        output: Folder for results.json, protocol.md, curves.svg and the pictures.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    with needs("bench", "bench protocol"):
+        import matplotlib  # noqa: F401
+        import torchmetrics  # noqa: F401
+    from metastyle.bench import protocol as benchmark
+    from metastyle.bench import protocol_page as page
+    from metastyle.bench.table import write_markdown
+
+    methods = benchmark.with_nulls(makers(method, weights))
+    methods |= benchmark.curves(output) if curves else {}
+    part = (1, 1) if shard is None else parse_shard(shard)
+    squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
+    scale = {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
+    with Display(common.quiet) as display:
+        failed = _measure(methods, styles, squares, output, device, part, scale, display)
+    cells = [*benchmark.results_of(output), *failed]
+    written = page.page(cells, scale)
+    write_markdown(output / "protocol.md", written)
+    page.plot(cells, output / "curves.svg")
+    errors = failures((one.method, one.error) for one in failed)
+    return Outcome(
+        "bench protocol",
+        outputs=[{"output": output / name} for name in ("protocol.md", "curves.svg")],
+        errors=errors,
+        lines=[written],
+        problems=[f"{error['method']}: {error['error']}" for error in errors],
+        code=SOME_FAILED if errors else DONE,
+    )
+
+
+def _measure(
+    methods: Mapping[str, Maker],
+    styles: dict[str, Tensor],
+    squares: dict[str, Tensor],
+    output: Path,
+    device: str,
+    shard: tuple[int, int],
+    scale: dict[str, str],
+    display: Display,
+) -> list[Cell]:
+    """Measure everything, with progress; what failed."""
+    from metastyle.bench import protocol as benchmark
+    from metastyle.bench.lpips import Lpips
+    from metastyle.bench.provenance import noting
+    from metastyle.core.device import pick_device
+    from metastyle.systems.vgg19 import Encoder
+    from metastyle.weights.lpips import load_lpips
+    from metastyle.weights.vgg16 import load_loss_network
+
+    where = pick_device(device)
+    networks = benchmark.Networks(
+        vgg16=load_loss_network(progress=display.download).to(where),
+        vgg19=Encoder.load(progress=display.download).to(where),
+        lpips=Lpips(load_lpips(progress=display.download)).to(where),
+    )
+    total = len(methods) * len(range(shard[0] - 1, len(styles), shard[1])) * len(squares)
+    measured = benchmark.measure(methods, styles, squares, output, networks, where, shard=shard)
+    failed = []
+    for number, cell in enumerate(noting(measured, output, sys.argv[1:], where, scale=scale), 1):
+        if cell.error:
+            failed.append(cell)
+        display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {cell.photo}")
+    return failed
