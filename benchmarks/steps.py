@@ -12,20 +12,18 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from rounds import checkout, environment_for, in_turns, peak_memory, ratio, seconds, write
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
@@ -54,17 +52,11 @@ def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
     settings = AdaptationSettings(steps=steps, size=size, batch=batch, pool=8)
     painting = picture(PAINTING, (256, 320))
     contents = torch.cat([picture(CONTENT, (size, size), shift) for shift in range(settings.pool)])
-    run = iter(Adaptation(load_initialization()[0], load_loss_network(), painting, contents, settings, "cpu"))
+    run = Adaptation(load_initialization()[0], load_loss_network(), painting, contents, settings, "cpu")
+    each = iter(run)
     while sys.stdin.readline():
-        wall, used = time.perf_counter(), time.process_time()
-        total = next(run).total
-        wall, used = time.perf_counter() - wall, time.process_time() - used
-        print(json.dumps({"wall": wall, "processor": used, "total": total, "peak": _peak()}), flush=True)
-
-
-def _peak() -> int:
-    # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        took = seconds(next, each)
+        print(json.dumps({**took._asdict(), "total": run.curve[-1][1], "peak": peak_memory()}), flush=True)
 
 
 def measure(sources: dict[str, Path], *work: int) -> dict[str, Any]:
@@ -72,37 +64,41 @@ def measure(sources: dict[str, Path], *work: int) -> dict[str, Any]:
     *_, threads, steps = work
     processes = {}
     for name, source in sources.items():
-        environment = os.environ | {"PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, __file__, "--worker", *map(str, work)]
         processes[name] = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "--worker", *map(str, work)],
+            env=environment_for(source, threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-    taken: dict[str, list[dict[str, float]]] = {name: [] for name in sources}
-    for _ in range(steps):
-        for name, process in processes.items():
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-            taken[name].append(json.loads(process.stdout.readline()))
+    taken = in_turns({name: _step_of(process) for name, process in processes.items()}, steps)
     for process in processes.values():
         process.communicate()
 
-    def ratio(kind: str) -> float:
-        pairs = zip(taken["before"][1:], taken["after"][1:], strict=True)
-        return statistics.median(b[kind] / a[kind] for b, a in pairs)
+    def values(name: str, kind: str) -> list[float]:
+        return [step[kind] for step in taken[name][1:]]
 
-    curves = zip(taken["before"], taken["after"], strict=True)
     row: dict[str, Any] = dict(zip(("size", "batch", "threads", "steps"), work, strict=True))
-    for name, values in taken.items():
-        for kind in ("wall", "processor"):
-            row[f"{name}_{kind}"] = statistics.median(value[kind] for value in values[1:])
-        row[f"{name}_peak"] = max(value["peak"] for value in values)
-    return row | {
-        "ratio_wall": ratio("wall"),
-        "ratio_processor": ratio("processor"),
-        "loss_difference": max(abs(b["total"] / a["total"] - 1) for b, a in curves),
-        "machine": platform.processor() or platform.machine(),
-    }
+    for kind in ("wall", "processor"):
+        for name in taken:
+            row[f"{name}_{kind}"] = statistics.median(values(name, kind))
+        row[f"ratio_{kind}"] = ratio(values("after", kind), values("before", kind))
+    for name in taken:
+        row[f"{name}_peak"] = max(step["peak"] for step in taken[name])
+    curves = zip(taken["before"], taken["after"], strict=True)
+    row["loss_difference"] = max(abs(b["total"] / a["total"] - 1) for b, a in curves)
+    return row | {"machine": platform.processor() or platform.machine()}
+
+
+def _step_of(process: subprocess.Popen[str]) -> Callable[[], dict[str, float]]:
+    def step() -> dict[str, float]:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        taken: dict[str, float] = json.loads(process.stdout.readline())
+        return taken
+
+    return step
 
 
 def report(rows: list[dict[str, Any]], before: str) -> str:
@@ -145,20 +141,13 @@ def main() -> None:
     path = HERE / "steps.json"
     rows = json.loads(path.read_text()) if path.is_file() else []
     with tempfile.TemporaryDirectory() as scratch:
-        archive = Path(scratch, "archive.tar")
-        command = ["git", "-C", str(HERE.parent), "archive", "-o", str(archive), arguments.before, "src"]
-        subprocess.run(command, check=True)
-        with tarfile.open(archive) as files:
-            files.extractall(scratch, filter="data")
-        sources = {"before": Path(scratch), "after": HERE.parent}
-        for work in itertools.product(arguments.threads, arguments.batches, arguments.sizes):
-            threads, batch, size = work
+        earlier = checkout(arguments.before, Path(scratch))
+        sources = {"before": earlier, "after": HERE.parent / "src"}
+        for threads, batch, size in itertools.product(arguments.threads, arguments.batches, arguments.sizes):
             row = measure(sources, size, batch, threads, arguments.steps)
             key = ("size", "batch", "threads", "steps")
             rows = [old for old in rows if any(old[name] != row[name] for name in key)] + [row]
-            path.write_text(json.dumps(rows, indent=1) + "\n")
-            (HERE / "steps.md").write_text(report(rows, arguments.before), encoding="utf-8")
-    print(report(rows, arguments.before))
+            write(__file__, rows, report(rows, arguments.before))
 
 
 if __name__ == "__main__":

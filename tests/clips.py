@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from metastyle.films import temporal
 
 TIME_BASE = Fraction(1, 12800)
 STEP = 512  # ticks of a frame at 25 frames per second
@@ -127,3 +129,17 @@ def sound_packets(path: Path, kind: str = "audio") -> list[tuple[Fraction, bytes
         return [
             (p.pts * p.time_base, bytes(p)) for p in container.demux(stream) if p.size and p.pts is not None
         ]
+
+
+def failing_at(frame: int, error: BaseException) -> Callable[..., Any]:
+    """``render_with_brush`` that raises ``error`` when it is called for the ``frame``-th time."""
+    real, count = temporal.render_with_brush, 0
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == frame:
+            raise error
+        return real(*arguments)
+
+    return failing

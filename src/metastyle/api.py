@@ -20,9 +20,19 @@ from torch import Tensor
 from metastyle.core import parameters as arithmetic
 from metastyle.core.adaptation import Adaptation, AdaptationStep
 from metastyle.core.device import pick_device
-from metastyle.core.settings import FEATHER, AdaptationSettings, Effort, StyleKind, default_settings
+from metastyle.core.settings import (
+    FEATHER,
+    AdaptationSettings,
+    Effort,
+    Precision,
+    SettingError,
+    StyleKind,
+    check_value,
+    default_settings,
+)
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
+from metastyle.files import as_path
 from metastyle.images import color
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, pixel_digest, spread
 from metastyle.images.convert import to_tensor
@@ -31,7 +41,7 @@ from metastyle.images.picture import Picture, resize
 from metastyle.images.picture_like import PictureLike, read_photos, read_picture, repaint_alike
 from metastyle.images.transparency import alpha_mask, visible_painting
 from metastyle.rendering.stylizer import share_of
-from metastyle.style import Alike, Precision, RenderOptions, Style, check_base
+from metastyle.style import Alike, RenderOptions, Style, check_base
 from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.cache import cache_if_possible
 from metastyle.weights.initialization import shipped_initialization
@@ -124,14 +134,16 @@ def adapt(
         "grain": grain,
         "seed": seed,
     }
+    check_value("on_step", on_step, Callable | None)
+    check_value("on_download", on_download, Callable | None)
     settings = settings_from(
-        settings or default_settings(pick_device(device), effort),
+        default_settings(pick_device(device), effort) if settings is None else settings,
         {name: value for name, value in fields.items() if value is not None},
     )
     style_picture = _style_picture(painting, match_color, settings.style_size)
     initialization, base = shipped_initialization()
-    if isinstance(start, str | Path):
-        start = load(start)
+    if start is not None and not isinstance(start, Style):
+        start = load(as_path("start", start))
     if start is not None and start.needs_base:
         check_base(start, base)
     if not isinstance(contents, Contents):
@@ -141,7 +153,7 @@ def adapt(
     cached = None
     if cache is not None:
         cached = style_cache_path(
-            Path(cache),
+            as_path("cache", cache),
             painting=digest,
             base=base,
             settings=dataclasses.asdict(settings),
@@ -153,8 +165,8 @@ def adapt(
     run = Adaptation(
         initialization,
         load_loss_network(
-            Path(loss_network) if loss_network else None,
-            cache_dir=Path(weights_cache) if weights_cache else None,
+            as_path("loss_network", loss_network) if loss_network else None,
+            cache_dir=as_path("weights_cache", weights_cache) if weights_cache else None,
             offline=offline,
             progress=on_download,
         ),
@@ -208,6 +220,8 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
     Raises:
         MetastyleError: There are no styles, unusable weights, or different initializations.
     """
+    if not isinstance(styles, Sequence):
+        raise MetastyleError(f"blend takes a list of styles, not {type(styles).__name__}")
     if not styles:
         raise MetastyleError("nothing to blend: give at least one style")
     shares = arithmetic.blending_shares(weights, len(styles))
@@ -307,7 +321,9 @@ def stylize(
     def repaint(pictures: list[Picture]) -> list[Picture]:
         own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
         background = as_style(style, contents=own, device=device)
-        masked = [(read_picture(mask), as_style(one, contents=own, device=device)) for mask, one in regions]
+        masked = [
+            (read_picture(mask), as_style(one, contents=own, device=device)) for mask, one in _pairs(regions)
+        ]
         return render_regions(pictures, background, masked, feather, **options)
 
     return repaint_alike(picture, repaint)
@@ -401,7 +417,7 @@ def film(
         codec=codec,
         quality=quality,
         max_memory=max_memory,
-        device=device,
+        device=str(device),  # torch's own devices will do
     )
 
     def adapted(footage: Footage) -> Style:
@@ -415,13 +431,15 @@ def film(
         assert result is not None
         return result
 
+    check_value("on_progress", on_progress, Callable | None)
+    style_name = check_value("style_name", style_name, str | None)
     if style_name is None:
         style_name = style.painting if isinstance(style, Style) else _name(cast(PictureLike, style))
     return make_film(
-        Path(clip),
+        as_path("clip", clip),
         adapted,
         settings,
-        out=out,
+        out=out if isinstance(out, str | None) else as_path("out", out),
         style_name=style_name,
         overwrite=overwrite,
         on_progress=on_progress,
@@ -513,11 +531,25 @@ def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> A
     Raises:
         MetastyleError: There is no such field, or a value is out of range.
     """
+    if not isinstance(settings, AdaptationSettings):
+        raise SettingError("settings", settings, "AdaptationSettings")
     known = [field.name for field in dataclasses.fields(AdaptationSettings)]
     for name in changes:
         if name not in known:
             raise MetastyleError(f"adaptation has no setting '{name}': use one of {', '.join(known)}")
     return dataclasses.replace(settings, **changes) if changes else settings
+
+
+def _pairs(regions: Any) -> list[tuple[PictureLike, StyleLike | None]]:
+    """``regions`` if they are what they have to be.
+
+    Raises:
+        MetastyleError: They are not pairs.
+    """
+    try:
+        return [(mask, style) for mask, style in regions]
+    except (TypeError, ValueError):
+        raise MetastyleError("regions are no pairs: use [(mask, style), ...]") from None
 
 
 def _style_picture(painting: PictureLike, match_color: PictureLike | None, style_size: int) -> Picture:

@@ -10,7 +10,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from metastyle.errors import MetastyleError, printable
+from metastyle.errors import ExistsError, MetastyleError, printable
+
+
+def as_path(name: str, value: object) -> Path:
+    """The argument ``name`` as a path.
+
+    Raises:
+        MetastyleError: it is neither text nor a path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise MetastyleError(f"{name} is {one_line(repr(value))}: use a path")
+    return Path(value)
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -23,7 +34,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         if not path.parent.is_dir():
             raise MetastyleError(f"{name} cannot be written: there is no folder {one_line(path.parent)}")
         if not overwrite and os.path.lexists(path):
-            raise MetastyleError(f"{name} already exists; ask for overwriting or choose another name")
+            raise ExistsError(f"{name} already exists")
     except (OSError, ValueError) as error:
         raise MetastyleError(f"{name} cannot be written: {reason(error)}") from error
 

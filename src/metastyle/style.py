@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,22 +18,32 @@ from torch import Tensor
 from metastyle.core.initialization import Parameters
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.parameters import checked_parameters, full_parameters, strengthen
-from metastyle.core.settings import LARGEST_GRAIN, STRONGEST, StyleKind
+from metastyle.core.settings import (
+    LARGEST_GRAIN,
+    Brush,
+    Budget,
+    Count,
+    Grain,
+    Precision,
+    Strength,
+    StyleKind,
+    check_value,
+    checked,
+)
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
+from metastyle.files import as_path
 from metastyle.images import color
 from metastyle.images.contents import opaque
 from metastyle.images.picture import Picture, resize
 from metastyle.images.picture_like import PictureLike, repaint_alike
-from metastyle.rendering.brush import check_brush, render_with_brush, working_edge
+from metastyle.rendering.brush import render_with_brush, working_edge
 from metastyle.rendering.stylizer import Stylizer, share_of
 from metastyle.weights.initialization import shipped_initialization
 from metastyle.weights.style_file import StyleRecord, read_style, write_style
 
 Curve: TypeAlias = tuple[tuple[int, float, float, float], ...]
 """(step, total loss, content loss, style loss) of every step taken; the last two are weighted."""
-
-Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 Alike = TypeVar("Alike", NDArray[Any], Tensor, Image.Image, Picture, list[Any])
 """Kinds of pictures that come back as they were given."""
@@ -42,17 +52,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class RenderOptions(TypedDict, total=False):
-    """The keywords of ``Style.render_many``, for type checkers; a test keeps the two equal."""
+    """The keywords of ``Style.render_many`` and their ranges; a test keeps the two equal."""
 
     size: int | None
     keep_color: bool
-    strength: float
-    brush: float | None
-    grain: float | None
-    max_memory: int | None
+    strength: Strength
+    brush: Brush | None
+    grain: Grain | None
+    max_memory: Budget | None
     precision: Precision
     device: str
-    batch: int | None
+    batch: Count | None
     progress: Callable[[float], None] | None
 
 
@@ -63,7 +73,7 @@ class _Asked(NamedTuple):
     max_memory: int | None
     strength: float
     grain: float
-    precision: str
+    precision: Precision
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,7 +143,7 @@ class Style:
         Raises:
             MetastyleError: The file is missing, not a style, truncated, damaged, or made by a newer version.
         """
-        record = read_style(Path(path))
+        record = read_style(as_path("path", path))
         try:
             return cls(**record._asdict())
         except MetastyleError as error:
@@ -150,7 +160,7 @@ class Style:
             MetastyleError: The file exists or cannot be written, or a parameter is beyond float16's range.
         """
         record = StyleRecord(*(getattr(self, name) for name in StyleRecord._fields))
-        write_style(record, Path(path), overwrite=overwrite)
+        write_style(record, as_path("path", path), overwrite=overwrite)
 
     @overload
     def stylize(self, picture: Alike, **options: Unpack[RenderOptions]) -> Alike: ...
@@ -266,8 +276,20 @@ class Style:
         Raises:
             MetastyleError: A keyword is out of range, or memory runs out.
         """
-        check_strength(strength)
-        check_brush(brush)
+        options: RenderOptions = {
+            "size": size,
+            "keep_color": keep_color,
+            "strength": strength,
+            "brush": brush,
+            "grain": grain,
+            "max_memory": max_memory,
+            "precision": precision,
+            "device": str(device),
+            "batch": batch,
+            "progress": progress,
+        }
+        given = checked(RenderOptions, options)
+        strength, brush = given["strength"], given["brush"]
         if size is not None:
             pictures = [resize(picture, size) for picture in pictures]
         stylizer = self.stylizer(
@@ -314,15 +336,21 @@ class Style:
         Raises:
             MetastyleError: An argument is out of range.
         """
-        asked = _Asked(device, max_memory, strength, self.grain if grain is None else grain, precision)
+        asked = _Asked(
+            str(device),
+            check_value("max_memory", max_memory, Budget | None),
+            check_value("strength", strength, Strength),
+            check_value("grain", self.grain if grain is None else grain, Grain),
+            check_value("precision", precision, Precision),
+        )
         kept = self._kept.get(asked)
         if kept is None:
             kept = Stylizer(
-                self.network(strength),
-                device=device,
-                max_memory=max_memory,
+                self.network(asked.strength),
+                device=asked.device,
+                max_memory=asked.max_memory,
                 grain=asked.grain,
-                precision=precision,
+                precision=asked.precision,
             )
             self._kept.clear()  # one renderer at a time: each holds a network
             self._kept[asked] = kept
@@ -338,6 +366,7 @@ class Style:
         Raises:
             MetastyleError: The style was adapted from another initialization, which would be needed.
         """
+        check_value("strength", strength, Strength)
         if not self.needs_base and strength == 1:
             return network_of(self.parameters)
         initialization, base = shipped_initialization()
@@ -353,14 +382,6 @@ def check_base(style: Style, base: str) -> None:
         raise MetastyleError(
             f"the style '{style.painting}' was made for another base model ({style.base[:12]}; here it is"
             f" {base[:12]}): adapt to the painting again"
-        )
-
-
-def check_strength(strength: float) -> None:
-    """Raise MetastyleError unless ``strength`` is from 0 to 2."""
-    if not 0 <= strength <= STRONGEST:  # also refuses what is not a number
-        raise MetastyleError(
-            f"strength is {strength}: use 0 (the photo) to 1 (the full style), or up to {STRONGEST:g}"
         )
 
 

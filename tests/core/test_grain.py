@@ -74,5 +74,5 @@ def test_amount_scales_it_and_none_changes_nothing() -> None:
 
 @pytest.mark.parametrize("amount", [-0.1, 2.1, float("nan"), float("inf")])
 def test_amounts_out_of_range_are_refused(amount: float) -> None:
-    with pytest.raises(MetastyleError, match="use 0"):
+    with pytest.raises(MetastyleError, match="use a number from 0 to 2"):
         check_grain(amount)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import make_clip, moving, seconds_shown, shown, sound_packets
+from clips import failing_at, make_clip, moving, seconds_shown, shown, sound_packets
 
 import metastyle
 from metastyle import api
@@ -35,19 +35,6 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stopping_after(frames: int) -> Callable[[Progress], bool]:
     return lambda progress: progress.frames < frames
-
-
-def failing_at(frame: int, error: BaseException) -> Callable[..., Any]:
-    real, count = temporal.render_with_brush, 0
-
-    def failing(*arguments: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == frame:
-            raise error
-        return real(*arguments)
-
-    return failing
 
 
 def test_a_film_and_what_became_of_it(clip: Path, tmp_path: Path) -> None:
@@ -134,8 +121,8 @@ def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"begin": 9}, "begin is 9 s, and "),
-        ({"begin": -1}, "begin is -1: use a number"),
+        ({"begin": 9}, "begin is 9.0: use less than 0.4 s, the length of clip.mp4"),
+        ({"begin": -1}, "begin is -1: use a number of at least 0"),
         ({"end": float("nan")}, "end is nan: use a number"),
         ({"end": 0}, "end is 0: use a number"),
         ({"begin": "0"}, "begin is '0': use a number"),
@@ -144,11 +131,11 @@ def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path:
         ({"size": "a"}, "size is 'a': use a whole number"),
         ({"quality": "x"}, "quality is 'x': use a whole number"),
         ({"max_memory": "1G"}, "max_memory is '1G': use a whole number"),
-        ({"temporal": 5}, "temporal is 5: use TemporalSettings"),
-        ({"begin": 2, "end": 1}, "end is 1 s, not after begin"),
-        ({"fps": 12}, "fps is for films that are given as frames"),
+        ({"temporal": 5}, "temporal is 5: use TemporalSettings or nothing"),
+        ({"begin": 2, "end": 1}, "end is 1.0: use more than 2 s"),
+        ({"fps": 12}, "fps is 12.0: use it for numbered pictures"),
         ({"strength": 3}, "strength is 3"),
-        ({"smoothing": 1}, "smoothing of 1"),
+        ({"smoothing": 1}, "smoothing is 1: use a number from 0 to below 1"),
         ({"brush": 99}, "brush is 99"),
         ({"grain": -1}, "grain is -1"),
         ({"max_memory": 3}, "max_memory is 3"),
@@ -157,7 +144,7 @@ def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path:
         ({"codec": "divx"}, "codec 'divx' is unknown"),
         ({"quality": 99}, "quality is 99"),
         ({"out": "film.avi"}, "films cannot be written as '.avi'"),
-        ({"out": "clip.mp4"}, "clip.mp4 exists"),
+        ({"out": "clip.mp4"}, "clip.mp4 already exists: pass overwrite=True"),
         ({"out": "clip.mp4", "overwrite": True}, "clip.mp4 is the clip itself"),
     ],
 )

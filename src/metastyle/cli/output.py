@@ -17,7 +17,7 @@ from metastyle.cli.inputs import PIPE
 from metastyle.cli.options import Common
 from metastyle.cli.streams import BARS, STDERR, STDOUT
 from metastyle.core.settings import SettingError, check_value, range_of
-from metastyle.errors import MetastyleError
+from metastyle.errors import ExistsError, MetastyleError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -225,6 +225,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return _left_over(error), USAGE
     if isinstance(error, ValidationError):
         return _invalid(error), USAGE
+    if isinstance(error, ExistsError):
+        return f"{error.what}: add --overwrite, or choose another name with -o", USAGE
     if isinstance(error, MetastyleError | CycloptsError):
         return str(error), USAGE
     if isinstance(error, KeyboardInterrupt):

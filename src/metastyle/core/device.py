@@ -12,6 +12,7 @@ DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 def pick_device(name: str = "auto") -> torch.device:
     """``auto`` takes CUDA, then Apple's MPS, then the CPU; naming a device that is not there is an error."""
+    name = str(name)  # torch's own devices will do
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -26,7 +27,7 @@ def pick_device(name: str = "auto") -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not present.get(device.type, False):
-        raise MetastyleError(f"device '{name}' is not on this machine: use --device auto or --device cpu")
+        raise MetastyleError(f"device '{name}' is not on this machine: use auto or cpu")
     return device
 
 

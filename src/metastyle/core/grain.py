@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.core.settings import LARGEST_GRAIN
-from metastyle.errors import MetastyleError
+from metastyle.core.settings import Grain, check_value
 
 AMPLITUDE = 0.15
 """A: deviation of the grain in a perfectly flat area, for pictures in [0, 1]."""
@@ -39,8 +38,7 @@ _INTERPOLATED = 6 / 7
 
 def check_grain(amount: float) -> None:
     """Raise MetastyleError unless ``amount`` is from 0 to 2."""
-    if not 0 <= amount <= LARGEST_GRAIN:
-        raise MetastyleError(f"grain is {amount}: use 0 (none) to {LARGEST_GRAIN:g}")
+    check_value("grain", amount, Grain)
 
 
 def add_grain(pictures: Tensor, amount: float, *, seed: int = 0) -> Tensor:

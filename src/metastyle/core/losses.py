@@ -88,7 +88,7 @@ def perceptual_loss(
     content: Tensor,
     target: StyleTarget,
     content_weight: float = CONTENT_WEIGHT,
-    style_weight: float = STYLE_WEIGHT,
+    style_weight: float | Tensor = STYLE_WEIGHT,
 ) -> Loss:
     """l(I_c, I_s, I_x) = alpha * content loss + beta * style loss.
 
@@ -107,26 +107,18 @@ def perceptual_losses(
     content_weight: float,
     style_weights: Tensor,
 ) -> Tensor:
-    """``perceptual_loss`` for S paintings at once: (S, 3), a row of total, content and style for each.
+    """``perceptual_loss`` of each of S paintings: (S, 3), a row of total, content and style for each.
 
     ``features`` are those of S * P pictures, P for each painting in turn, ``content`` those of the P
     photographs; ``style_weights`` (S,) holds beta for each painting.
     """
-    count = len(targets)
-    pictures = _by_painting(_at_least_float32(features[CONTENT_LAYER]), count)  # (S, P, C, H, W)
-    c = content_weight * (pictures - _at_least_float32(content)).square().mean((1, 2, 3, 4))
-    s = torch.zeros_like(c)
-    for layer, name in enumerate(STYLE_LAYERS):
-        grams = _by_painting(gram_matrix(features[name]), count)  # (S, P, C, C)
-        painted = torch.stack([target.grams[layer] for target in targets])[:, None]
-        s = s + (grams - painted).square().mean((1, 2, 3))
-    s = style_weights * s
-    return torch.stack([c + s, c, s], dim=1)
-
-
-def _by_painting(x: Tensor, count: int) -> Tensor:
-    """(S * P, …) -> (S, P, …)."""
-    return x.reshape(count, -1, *x.shape[1:])
+    chunks = zip(*(f.chunk(len(targets)) for f in features.values()), strict=True)
+    own = [dict(zip(features, parts, strict=True)) for parts in chunks]
+    losses = [
+        perceptual_loss(pictures, content, target, content_weight, style_weight)
+        for pictures, target, style_weight in zip(own, targets, style_weights, strict=True)
+    ]
+    return torch.stack([torch.stack(loss) for loss in losses])
 
 
 def balanced_style_weight(target: StyleTarget, exponent: float) -> Tensor:

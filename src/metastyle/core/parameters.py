@@ -6,8 +6,7 @@ Everything here is arithmetic on mappings from the network's parameter names to 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from metastyle.core.initialization import Parameters
 from metastyle.core.low_rank import expand, low_rank_shapes, rank_of
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
-from metastyle.core.settings import LARGEST_RANK, StyleKind
+from metastyle.core.settings import LARGEST_RANK, StyleKind, Weight, check_value
 from metastyle.errors import MetastyleError
 
 
@@ -88,11 +87,11 @@ def blending_shares(weights: Sequence[float] | None, count: int) -> list[float]:
         MetastyleError: Not ``count`` weights, a negative or infinite one, or zeros only.
     """
     weights = [1.0] * count if weights is None else weights
+    if not isinstance(weights, Iterable):
+        raise MetastyleError(f"weights are {weights!r}: use a list of numbers")
+    weights = [check_value("a blending weight", w, Weight) for w in weights]
     if len(weights) != count:
         raise MetastyleError(f"{len(weights)} weights for {count} styles: give one weight per style")
-    for w in weights:
-        if not (math.isfinite(w) and w >= 0):
-            raise MetastyleError(f"a blending weight is {w}: use numbers from 0")
     largest = max(weights)
     if largest == 0:
         raise MetastyleError("all blending weights are 0: at least one must be larger")

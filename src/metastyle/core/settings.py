@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
@@ -27,6 +28,8 @@ StyleKind = Literal["all", "low_rank", "instance_norm"]
 
 The first is complete; the others are meaningful with the initialization that they started from.
 """
+Precision = Literal["float32", "bfloat16"]
+"""In what convolutions are computed."""
 CONTENT_WEIGHT = 1.0
 """alpha, in the perceptual loss."""
 STYLE_WEIGHT = 1e5
@@ -52,6 +55,9 @@ Grain = Annotated[float, Ge(0), Le(LARGEST_GRAIN)]
 Strength = Annotated[float, Ge(0), Le(STRONGEST)]
 Brush = Annotated[float, Ge(SMALLEST_BRUSH), Le(LARGEST_BRUSH)]
 Feather = Annotated[float, Ge(0), Le(LARGEST_FEATHER)]
+Smoothing = Annotated[float, Ge(0), Lt(1)]
+FrameRate = Annotated[float, Ge(0.1), Le(1000)]
+Budget = Annotated[int, Ge(SMALLEST_BUDGET)]
 
 
 class SettingError(MetastyleError):
@@ -70,7 +76,7 @@ class SettingError(MetastyleError):
 class Settings:
     """Base of frozen dataclasses whose fields are checked against their annotations when one is made.
 
-    Numbers must be finite; a whole number is accepted for a float and becomes one.
+    Numbers must be finite, and may be NumPy's; a whole number is accepted for a float and becomes one.
 
     Raises:
         SettingError: a value has the wrong type or is out of range.
@@ -82,7 +88,7 @@ class Settings:
 
 
 def checked(declaration: type, values: Mapping[str, object]) -> dict[str, Any]:
-    """``values`` of all fields of the dataclass ``declaration``, each of its field's type.
+    """``values`` of all fields of a dataclass or ``TypedDict``, each of its field's type.
 
     Raises:
         SettingError: a value has the wrong type or is out of range.
@@ -90,31 +96,51 @@ def checked(declaration: type, values: Mapping[str, object]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     try:
-        result: dict[str, Any] = _validator(declaration).validate_python(values)
+        result: dict[str, Any] = _validator(declaration).validate_python(
+            {name: _plain(value) for name, value in values.items()}
+        )
     except ValidationError as error:
         name = str(error.errors(include_url=False)[0]["loc"][0])
         raise SettingError(name, values[name], described(hints(declaration)[name])) from None
     return result
 
 
-def check_value(name: str, value: object, hint: Any) -> None:
-    """Check one value, or each of a list of them, against an annotation.
+def check_value(name: str, value: object, hint: Any) -> Any:
+    """One value, or each of a list of them, of the type that an annotation names.
 
     Raises:
         SettingError: it has the wrong type or is out of range.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    kinds = [one for one in get_args(hint) if one is not type(None)] if _is_union(hint) else [hint]
-    (kind,) = kinds
+    kind = hint
+    if _is_union(hint):
+        if value is None:
+            return None
+        (kind,) = (one for one in get_args(hint) if one is not type(None))
     if get_origin(kind) is list:
-        for one in value if isinstance(value, list) else [value]:
-            check_value(name, one, get_args(kind)[0])
-        return
+        values = value if isinstance(value, list) else [value]
+        return [check_value(name, one, get_args(kind)[0]) for one in values]
     try:
-        TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+        return _adapter(kind).validate_python(_plain(value))
     except ValidationError:
         raise SettingError(name, value, described(kind)) from None
+
+
+def _plain(value: object) -> object:
+    """A number of another library, such as NumPy's, as Python's own."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 def _is_union(hint: Any) -> bool:
@@ -123,8 +149,10 @@ def _is_union(hint: Any) -> bool:
 
 @cache
 def hints(declaration: type) -> dict[str, Any]:
-    """The annotations of a dataclass's fields, with the ranges that they name."""
+    """The annotations of the fields of a dataclass or ``TypedDict``, with the ranges that they name."""
     resolved = get_type_hints(declaration, include_extras=True)
+    if not dataclasses.is_dataclass(declaration):
+        return resolved
     return {field.name: resolved[field.name] for field in dataclasses.fields(declaration)}
 
 
@@ -144,6 +172,7 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     str: "text",
     type(None): "nothing (leave it out)",
+    Callable: "a function",
     tuple[int, int]: "two whole numbers, such as [192, 384]",
 }
 
@@ -156,7 +185,8 @@ def described(hint: Any) -> str:
         *first, last = (repr(choice) for choice in get_args(hint))
         return f"{', '.join(first)} or {last}"
     if get_origin(hint) is not Annotated:
-        return _WORDS[hint]
+        kind = get_origin(hint) or hint
+        return _WORDS[kind] if kind in _WORDS else str(kind.__name__)
     kind, *limits = get_args(hint)
     multiple = next((limit.multiple_of for limit in limits if isinstance(limit, MultipleOf)), None)
     noun = _WORDS[kind] if multiple is None else f"a multiple of {multiple}"
@@ -259,6 +289,5 @@ def default_settings(device: torch.device, effort: Effort = "normal", **changes:
         SettingError: there is no such effort, or a value is out of range.
     """
     efforts = EFFORTS.get(device.type, EFFORTS["cpu"])
-    if effort not in efforts:
-        raise SettingError("effort", effort, described(Effort))
-    return AdaptationSettings(**{**efforts[effort], **changes})
+    own = efforts[check_value("effort", effort, Effort)]
+    return AdaptationSettings(**{**own, **changes})

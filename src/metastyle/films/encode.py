@@ -178,7 +178,7 @@ class SegmentWriter:
             self._container.close()
             raise MetastyleError(
                 f"frames of {film_format.width}x{film_format.height} cannot be encoded as {encoding.codec}"
-                f" ({one_line(error)}): use another --size or --codec"
+                f" ({one_line(error)}): use another size or codec"
             ) from None
 
     def add(self, pixels: Pixels, pts: int, duration: int) -> None:

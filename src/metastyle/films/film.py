@@ -15,82 +15,73 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from metastyle.core.device import pick_device
-from metastyle.core.grain import check_grain
-from metastyle.core.settings import SMALLEST_BUDGET, check_value, hints
+from metastyle.core.settings import (
+    Brush,
+    Budget,
+    Count,
+    FrameRate,
+    Grain,
+    Positive,
+    SettingError,
+    Settings,
+    Smoothing,
+    Strength,
+)
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 from metastyle.films.clip import Clip, open_clip
 from metastyle.films.encode import CONTAINERS, choose_encoding
 from metastyle.films.frames import frame_at, sample_frames
-from metastyle.films.job import FilmJob
+from metastyle.films.job import FilmJob, check_film
 from metastyle.films.mux import holds_sound_of
 from metastyle.films.painter import Painter, frame_by_frame
 from metastyle.films.progress import Progress
 from metastyle.films.segments import segments_folder
 from metastyle.films.sequence import as_film, is_sequence, name_of
-from metastyle.films.smoothing import SMOOTHING, check_smoothing
+from metastyle.films.smoothing import SMOOTHING
 from metastyle.films.temporal import TemporalPainter, TemporalSettings
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
 from metastyle.images.origin import digest
 from metastyle.images.picture import Picture
 from metastyle.locks import claimed
-from metastyle.rendering.brush import check_brush
-from metastyle.rendering.stylizer import SMALLEST_SIDE, default_budget
-from metastyle.style import Style, check_strength
+from metastyle.rendering.stylizer import default_budget
+from metastyle.style import Style
 
 DEFAULT_CONTAINER = ".mp4"
 ROOMIEST_CONTAINER = ".mkv"
 """What holds the sound and subtitles that no other container does."""
 DEFAULT_FPS = 25.0
-_NUMBERS = {"size", "begin", "end", "strength", "brush", "grain", "smoothing", "quality", "max_memory"}
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FilmSettings:
-    """What is made of a clip; the fields are the keywords of ``metastyle.film``.
+class FilmSettings(Settings):
+    """What is made of a clip; the fields are the keywords of ``metastyle.film``."""
 
-    Raises:
-        MetastyleError: A value is out of range.
-    """
-
-    size: int | None = None
+    size: Count | None = None
     begin: Annotated[float, Ge(0)] | None = None
-    end: Annotated[float, Gt(0)] | None = None
-    fps: float | None = None
-    strength: float = 1.0
-    brush: float | None = None
-    grain: float | None = None
+    end: Positive | None = None
+    fps: FrameRate | None = None
+    strength: Strength = 1.0
+    brush: Brush | None = None
+    grain: Grain | None = None
     keep_color: bool = False
-    smoothing: float = SMOOTHING
+    smoothing: Smoothing = SMOOTHING
     temporal: TemporalSettings | None = None
     frame_by_frame: bool = False
     codec: str | None = None
     quality: int | None = None
-    max_memory: int | None = None
+    max_memory: Budget | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, hint in hints(FilmSettings).items():
-            if name in _NUMBERS and (value := getattr(self, name)) is not None:
-                check_value(name, value, hint)
-        if self.temporal is not None and not isinstance(self.temporal, TemporalSettings):
-            raise MetastyleError(f"temporal is {self.temporal!r}: use TemporalSettings")
-        check_strength(self.strength)
-        check_brush(self.brush)
-        check_smoothing(self.smoothing)
-        if self.grain is not None:
-            check_grain(self.grain)
+        super().__post_init__()
         if self.begin is not None and self.end is not None and self.end <= self.begin:
-            raise MetastyleError(f"end is {self.end:g} s, not after begin, {self.begin:g} s")
-        if self.max_memory is not None and self.max_memory < SMALLEST_BUDGET:
-            raise MetastyleError(
-                f"max_memory is {self.max_memory}: it is in bytes, at least {SMALLEST_BUDGET}"
-            )
+            raise SettingError("end", self.end, f"more than {self.begin:g} s, where the film begins")
         pick_device(self.device)
 
     def painter(self, style: Style, max_memory: int | None) -> Painter:
@@ -220,7 +211,7 @@ def make_film(
     with _opened(clip, settings) as footage:
         target = film_path(footage, out, style_name)
         encoding = choose_encoding(target, settings.codec, settings.quality)
-        _check(footage.clip, target, settings, overwrite=overwrite)
+        check_film(footage.clip, target, settings.size, overwrite=overwrite)
         with claimed(segments_folder(target), "making this film"):
             style = adapted(footage)
             _announce(footage.clip, settings.size)
@@ -286,7 +277,7 @@ def _opened(clip: Path, settings: FilmSettings) -> Iterator[Footage]:
         with as_film(clip, rate) as film:
             yield _footage(film, clip, settings)
     elif settings.fps is not None:
-        raise MetastyleError("fps is for films that are given as frames; others have their own times")
+        raise SettingError("fps", settings.fps, "it for numbered pictures; a film has its own time stamps")
     else:
         yield _footage(clip, clip, settings)
 
@@ -300,19 +291,8 @@ def _footage(film: Path, given: Path, settings: FilmSettings) -> Footage:
 
 def _check_second(clip: Clip, name: str, second: float) -> None:
     if clip.seconds is not None and second >= clip.seconds:
-        raise MetastyleError(f"{name} is {second:g} s, and {clip.path} is {clip.seconds:.1f} s long")
-
-
-def _check(clip: Clip, target: Path, settings: FilmSettings, *, overwrite: bool) -> None:
-    """Refuse, before a painting is adapted to, what ``FilmJob`` would refuse afterwards."""
-    if target.exists() and not overwrite:
-        raise MetastyleError(f"{target} exists: add --overwrite, or choose another name with -o")
-    if target.exists() and target.samefile(clip.path):
-        raise MetastyleError(f"{target} is the clip itself: choose another name with -o")
-    width, height = clip.scaled(settings.size)
-    if min(width, height) < SMALLEST_SIDE:
-        raise MetastyleError(
-            f"frames of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
+        raise SettingError(
+            name, second, f"less than {clip.seconds:.1f} s, the length of {one_line(clip.path)}"
         )
 
 

@@ -61,6 +61,22 @@ class _SegmentEnd:
     state: bytes
 
 
+def check_film(clip: Clip, output: Path, long_edge: int | None, *, overwrite: bool) -> None:
+    """Refuse a film that could not be made of ``clip``, before any work is done for it.
+
+    Raises:
+        MetastyleError: the frames would be too small, or the output exists or cannot be written.
+    """
+    width, height = clip.scaled(long_edge)
+    if min(width, height) < SMALLEST_SIDE:
+        raise MetastyleError(
+            f"frames of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
+        )
+    check_target(output, overwrite=overwrite)
+    if output.exists() and output.samefile(clip.path):
+        raise MetastyleError(f"{one_line(output)} is the clip itself: choose another name")
+
+
 class FilmJob:
     """One film in the making: ``run`` it to the end and ``finish``, or stop and ``rescue`` what there is.
 
@@ -89,14 +105,7 @@ class FilmJob:
         overwrite: bool = False,
         frames_per_segment: int = FRAMES_PER_SEGMENT,
     ) -> None:
-        width, height = clip.scaled(long_edge)
-        if min(width, height) < SMALLEST_SIDE:
-            raise MetastyleError(
-                f"frames of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
-            )
-        check_target(output, overwrite=overwrite)
-        if output.exists() and output.samefile(clip.path):
-            raise MetastyleError(f"{one_line(output)} is the clip itself: choose another name with -o")
+        check_film(clip, output, long_edge, overwrite=overwrite)
         self.clip, self.output, self.encoding = clip, output, encoding
         self.format = FilmFormat.of(clip, long_edge)
         self.damage = Damage()
@@ -145,7 +154,7 @@ class FilmJob:
             if not (self.segments.finished or self._unfinished):
                 self.segments.remove()
         if not self.segments.finished:
-            raise MetastyleError(f"{one_line(self.clip.path)} has no frame between --from and --to")
+            raise MetastyleError(f"{one_line(self.clip.path)} shows no frame in that time: choose another")
 
     def finish(self) -> list[str]:
         """Join the segments into the film and remove them.

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from metastyle.errors import MetastyleError
+from metastyle.errors import ExistsError, MetastyleError
 from metastyle.files import one_line
 from metastyle.films.encode import Segment
 from metastyle.films.mux import SegmentFile
@@ -73,7 +73,7 @@ class Segments:
             found = self._read_job()
             if found is not None and found["identity"] != self._identity:
                 if not fresh:
-                    raise MetastyleError(self._difference(found["identity"]))
+                    raise ExistsError(self._difference(found["identity"]))
                 _empty(folder)
             elif found is not None:
                 self._kept = found["kept"]
@@ -151,7 +151,7 @@ class Segments:
             if self.folder.is_dir() and any(path.name != CLAIM for path in self.folder.iterdir()):
                 raise MetastyleError(
                     f"{one_line(self.folder)} is in the way and not a folder of unfinished work:"
-                    " move it, or choose another name with -o"
+                    " move it, or choose another name"
                 ) from None
             return None
         except ValueError:
@@ -199,7 +199,7 @@ class Segments:
         was, now = (one_line(identity.get(name)) for identity in (other, self._identity))
         return (
             f"{one_line(self.folder)} holds an unfinished film with another {name} (it was {was}, now it is"
-            f" {now}): use the same to go on with it, or --overwrite to begin again"
+            f" {now}), which resumes with the same"
         )
 
 

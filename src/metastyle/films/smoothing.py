@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from metastyle.core.settings import Smoothing, check_value
 from metastyle.errors import MetastyleError
 
 Pixels = NDArray[Any]
@@ -26,12 +27,6 @@ SMOOTHING = 0.5
 
 TOLERANCE = 20.0
 """8-bit levels of difference between the moved frame and the new one at which trust has fallen to 1/e."""
-
-
-def check_smoothing(share: float) -> None:
-    """Raise MetastyleError unless ``share`` is from 0 to below 1."""
-    if not 0 <= share < 1:
-        raise MetastyleError(f"smoothing of {share}: it goes from 0 to below 1")
 
 
 def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -84,7 +79,7 @@ class Smoother:
     """
 
     def __init__(self, share: float = SMOOTHING) -> None:
-        check_smoothing(share)
+        check_value("smoothing", share, Smoothing)
         try:
             import cv2
         except ImportError:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metastyle.errors import MetastyleError
+from metastyle.core.settings import Count, Positive, Settings, Share, Weight
 from metastyle.films.shots import Event, ShotDetector, color_distance, reduced
 from metastyle.films.smoothing import SMOOTHING, Motion, Smoother
 from metastyle.images import color
@@ -34,23 +34,17 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class TemporalSettings:
+class TemporalSettings(Settings):
     """How the statistics in use follow those of the film."""
 
-    every: int = 8
+    every: Count = 8
     """Frames after which statistics are measured again at the latest."""
-    changed: float = 0.15
+    changed: Weight = 0.15
     """Change of colors, relative to their spread, after which statistics are measured at once."""
-    weight: float = 0.1
+    weight: Share = 0.1
     """Weight of the measured statistics when those in use are updated with a frame, 0 to 1."""
-    fast: float = 0.3
+    fast: Positive = 0.3
     """Change of colors above which that weight grows; at twice this change it is 1."""
-
-    def __post_init__(self) -> None:
-        if self.every < 1 or not 0 <= self.weight <= 1 or self.changed < 0 or self.fast <= 0:
-            raise MetastyleError(
-                f"{self}: every is at least 1, weight is from 0 to 1, changed and fast are positive"
-            )
 
 
 @dataclass

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from metastyle.errors import MetastyleError
+from metastyle.core.settings import Share, check_value
 from metastyle.images.picture import Samples
 
 _ROWS = 128  # rows at once: about 100 MB of temporaries for a picture 6000 pixels wide
@@ -117,8 +117,7 @@ def mix(content: Samples, stylized: Samples, strength: float) -> Samples:
 
 def check_strength(strength: float) -> None:
     """Raise MetastyleError unless ``strength`` is from 0 to 1."""
-    if not 0 <= strength <= 1:  # also refuses what is not a number
-        raise MetastyleError(f"strength {strength} is out of range; give 0 (the photo) to 1 (the full style)")
+    check_value("strength", strength, Share)
 
 
 def _check_alike(content: Samples, stylized: Samples) -> None:

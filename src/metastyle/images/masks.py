@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from metastyle.core.settings import FEATHER, LARGEST_FEATHER
+from metastyle.core.settings import FEATHER, Feather, check_value
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, eight_bits
 
@@ -24,10 +24,7 @@ def fit_mask(mask: Picture, height: int, width: int, *, feather: float = FEATHER
     Raises:
         MetastyleError: other proportions than the picture's, or ``feather`` outside 0 to 0.5.
     """
-    if not 0 <= feather <= LARGEST_FEATHER:
-        raise MetastyleError(
-            f"feather is {feather}: use 0 (as drawn) to {LARGEST_FEATHER:g} of the picture's long edge"
-        )
+    feather = check_value("feather", feather, Feather)
     rows, columns = mask.pixels.shape[:2]
     if abs(columns * height / (rows * width) - 1) > _PROPORTIONS:
         raise MetastyleError(

@@ -73,7 +73,9 @@ def read_photos(given: PictureLike | Iterable[PictureLike] | None, most: int) ->
     single = isinstance(given, str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture)
     if single or hasattr(given, "read"):
         return read_pictures(cast(PictureLike, given))
-    return [picture for one in cast(Iterable[PictureLike], given) for picture in read_pictures(one)]
+    if not isinstance(given, Iterable):
+        raise MetastyleError(f"photographs are pictures or a folder, not {type(given).__name__}")
+    return [picture for one in given for picture in read_pictures(cast(PictureLike, one))]
 
 
 def repaint_alike(given: Any, repaint: Callable[[list[Picture]], list[Picture]]) -> Any:

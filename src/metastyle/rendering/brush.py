@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metastyle.core.settings import LARGEST_BRUSH, SMALLEST_BRUSH
+from metastyle.core.settings import Brush, check_value
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, resize
 from metastyle.rendering.stylizer import SMALLEST_SIDE
@@ -43,8 +43,7 @@ class Renderer(Protocol):
 
 def check_brush(brush: float | None) -> None:
     """Raise MetastyleError unless ``brush`` is None or from 0.25 to 8."""
-    if brush is not None and not SMALLEST_BRUSH <= brush <= LARGEST_BRUSH:
-        raise MetastyleError(f"brush is {brush}: use {SMALLEST_BRUSH:g} (fine) to {LARGEST_BRUSH:g} (broad)")
+    check_value("brush", brush, Brush | None)
 
 
 def working_edge(height: int, width: int, brush: float | None) -> int:

@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from metastyle.core.device import pick_device
 from metastyle.core.grain import check_grain
 from metastyle.core.network import STRIDE, Conv, Residual, TransformationNetwork
+from metastyle.core.settings import Precision, check_value
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers
 from metastyle.rendering.streaming import stream
 from metastyle.rendering.strips import Source
-from metastyle.rendering.stylizer import PRECISIONS, Stylizer, check_pixels, out_of_memory
+from metastyle.rendering.stylizer import DTYPES, Stylizer, check_pixels, out_of_memory
 
 STRIP_BYTES = 4 << 20
 """How much of one layer's result a processor computes at a time, in float32; larger was hardly faster."""
@@ -142,17 +143,16 @@ class FrozenStylizer:
         *,
         statistics: Statistics | None = None,
         device: str = "auto",
-        precision: str = "auto",
+        precision: Precision = "float32",
         grain: float = 0.0,
     ) -> None:
         check_grain(grain)
+        check_value("precision", precision, Precision)
         if statistics is None:
             stylizer = Stylizer(network, device=device, precision=precision, grain=grain)
             statistics = average([frame_statistics(stylizer, pixels) for pixels in frames])
-        elif precision not in PRECISIONS:
-            raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
         self.device = pick_device(device)
-        self.dtype = PRECISIONS[precision]
+        self.dtype = DTYPES[precision]
         self.statistics, self.grain = statistics, grain
         with out_of_memory(self.device):
             self._folded = FoldedNetwork(network, statistics)

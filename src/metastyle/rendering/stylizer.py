@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from metastyle.core.device import pick_device
 from metastyle.core.grain import add_grain, check_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
-from metastyle.core.settings import SMALLEST_BUDGET
+from metastyle.core.settings import SMALLEST_BUDGET, Budget, Count, Precision, check_value
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers
@@ -31,15 +31,15 @@ DEFAULT_BUDGET = 2 << 30
 FORWARD_BYTES = 640
 """What one plain forward pass takes for each pixel, in float32, with a library's work space."""
 
-PRECISIONS = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Stylizer:
     """Stylizes pictures with a copy of ``network``, as it is now.
 
     device: "auto" takes CUDA, else Apple's GPU, else the processor; or a device's name.
-    precision: "float32" ("auto" is the same), or "bfloat16": less time on processors and GPUs that compute
-        in it, for differences of some 8-bit levels. The last convolution is always computed in float32.
+    precision: "float32", or "bfloat16": less time on processors and GPUs that compute in it, for differences
+        of a few 8-bit levels. The last convolution is always computed in float32.
     grain: amount added to flat areas of what the network sees, 0 to 2 (``core/grain.py``).
     max_memory: bytes for the layers' results, beside torch itself, the picture and its result. Default:
         half of what is free, at most 2 GiB on a processor. 128 bytes a pixel keep everything; with 64, the
@@ -53,19 +53,16 @@ class Stylizer:
         network: TransformationNetwork,
         *,
         device: str = "auto",
-        precision: str = "auto",
+        precision: Precision = "float32",
         grain: float = 0.0,
         max_memory: int | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise MetastyleError(f"precision is {precision!r}: it can be {', '.join(PRECISIONS)}")
-        if max_memory is not None and (type(max_memory) is not int or max_memory < SMALLEST_BUDGET):
-            raise MetastyleError(f"max_memory is {max_memory!r}: it is in bytes, at least {SMALLEST_BUDGET}")
+        check_value("precision", precision, Precision)
         check_grain(grain)
         self.device = pick_device(device)
         self.precision, self.grain = precision, grain
-        self.dtype = PRECISIONS[precision]
-        self._max_memory = max_memory
+        self.dtype = DTYPES[precision]
+        self._max_memory = check_value("max_memory", max_memory, Budget | None)
         with out_of_memory(self.device):
             self.network = copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
 
@@ -97,8 +94,7 @@ class Stylizer:
             batch: how many it takes together at most; None is as many as fit into ``max_memory``.
             progress: called with the finished share, up to 1.0; an exception that it raises ends the work.
         """
-        if batch is not None and (type(batch) is not int or batch < 1):
-            raise MetastyleError(f"batch is {batch!r}: use a whole number from 1")
+        batch = check_value("batch", batch, Count | None)
         results: list[np.ndarray] = []
         for together in self._batches(pictures, batch):
             if len(together) > 1:
@@ -212,6 +208,7 @@ def share_of(
     progress: Callable[[float], None] | None, index: int, count: int
 ) -> Callable[[float], None] | None:
     """What reports the progress of item ``index`` of ``count`` as a share of the whole; None for None."""
+    check_value("progress", progress, Callable | None)
     return None if progress is None else lambda share: progress((index + share) / count)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import make_clip, moving, seconds_shown, shown, sound_packets, turn
+from clips import failing_at, make_clip, moving, seconds_shown, shown, sound_packets, turn
 from PIL import Image
 
 from metastyle import api
@@ -29,20 +29,6 @@ from metastyle.locks import claimed
 Run = Callable[..., Any]
 
 _DEFAULTS: dict[str, Any] = dict(FilmJob.__init__.__kwdefaults__ or {})
-
-
-def _failing_at(frame: int, error: BaseException) -> Callable[..., Any]:
-    """``render_with_brush`` that raises ``error`` when it is called for the ``frame``-th time."""
-    real, count = still.render_with_brush, 0
-
-    def failing(*arguments: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == frame:
-            raise error
-        return real(*arguments)
-
-    return failing
 
 
 @pytest.fixture
@@ -76,7 +62,7 @@ def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path
     assert "a pipe is neither" in run("video", fifo, "-s", style_file).err
     assert "a pipe is neither" in run("video", clip, "-s", style_file, "-o", "-").err
     assert (
-        "--fps is for films that are given as frames" in run("video", clip, "-s", style_file, "--fps", 9).err
+        "--fps is 9.0: use it for numbered pictures" in run("video", clip, "-s", style_file, "--fps", 9).err
     )
 
 
@@ -185,8 +171,8 @@ def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: P
     [
         (["--size", "8"], "--size is 8: use a whole number from 16 to 16384"),
         (["--strength", "3"], "--strength is 3.0: use a number from 0 to 2"),
-        (["--from", "2", "--to", "1"], "--to is 1 s, not after --from, 2 s"),
-        (["--from", "50"], "--from is 50 s, and "),
+        (["--from", "2", "--to", "1"], "--to is 1.0: use more than 2 s, where the film begins"),
+        (["--from", "50"], "--from is 50.0: use less than 0.3 s, the length of "),
         (["--from", "half"], "'half' is not a time"),
         (["-o", "x.avi"], "films cannot be written as '.avi'"),
         (["-o", "x.webm", "--codec", "h264"], ".webm does not take h264"),
@@ -246,7 +232,7 @@ def test_a_painter_that_fails_keeps_what_there_is(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(still, "render_with_brush", _failing_at(5, MemoryError()))
+        patch.setattr(still, "render_with_brush", failing_at(5, MemoryError()))
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 2
     first, second = result.err.splitlines()
@@ -264,7 +250,7 @@ def test_what_cannot_be_rescued_stays_in_its_folder(
 ) -> None:
     (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
     with monkeypatch.context() as patch:
-        patch.setattr(still, "render_with_brush", _failing_at(8, KeyboardInterrupt()))
+        patch.setattr(still, "render_with_brush", failing_at(8, KeyboardInterrupt()))
         patch.setattr(film.FilmJob.__init__, "__kwdefaults__", {**_DEFAULTS, "frames_per_segment": 3})
         result = run("video", clip, "--style", style_file, "--quiet")
     assert result.code == 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ from metastyle.cli.options import (
 )
 from metastyle.cli.output import INTERRUPTED, USAGE, Display, Outcome, StopRequest, explain, seconds
 from metastyle.cli.styles import Part, mixture_name, read_parts
-from metastyle.core.settings import Brush, Grain, Strength
+from metastyle.core.settings import Brush, FrameRate, Grain, SettingError, Smoothing, Strength
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ if TYPE_CHECKING:
     from metastyle.style import Style
 
 MAX_SIZE = 16_384
-_OPTIONS = {"begin": "--from", "at": "--preview", "fps": "--fps"}
-"""What the library's keywords are called here."""
+_OPTIONS = {"begin": "--from", "end": "--to", "at": "--preview"}
+"""What those of the library's keywords are called here that have another name."""
 
 
 def video(
@@ -60,12 +59,12 @@ def video(
     from_: Annotated[Time | None, Parameter(name="--from")] = None,
     to: Time | None = None,
     preview: Time | None = None,
-    fps: Annotated[float, Ge(0.1), Le(1000)] | None = None,
+    fps: FrameRate | None = None,
     strength: Strength = 1.0,
     brush: Brush | None = None,
     grain: Grain | None = None,
     keep_color: Annotated[bool, FLAG] = False,
-    smoothing: Annotated[float, Ge(0), Le(0.9)] = 0.5,
+    smoothing: Smoothing = 0.5,
     frame_by_frame: Annotated[bool, FLAG] = False,
     codec: str | None = None,
     quality: Whole | None = None,
@@ -107,7 +106,7 @@ def video(
         brush: Size of the strokes, whatever the film's size, 0.25 to 8: 2 is twice as broad as 1.
         grain: How much flat areas are filled, 0 to 2; without it, as the style was adapted.
         keep_color: Keep the clip's colors; take only strokes and light from the painting.
-        smoothing: Share of each frame that comes from the one before, moved along; 0 to 0.9.
+        smoothing: Share of each frame that comes from the one before, moved along; 0 to below 1.
         frame_by_frame: Paint every frame independently: sharper, but with flicker.
         codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.
         quality: Constant rate factor, 1 to 51 (h264, hevc) or 63 (vp9, av1); lower is better and larger.
@@ -115,8 +114,6 @@ def video(
         max_memory: Working memory for one frame; larger ones are repainted in strips, without seams.
         device: auto, cpu, cuda, cuda:N or mps.
     """
-    if from_ is not None and to is not None and to <= from_:
-        raise MetastyleError(f"--to is {to:g} s, not after --from, {from_:g} s")
     if is_pipe(clip) or output == str(PIPE):
         raise MetastyleError("films are read from files and written to files: a pipe is neither")
     parts = read_parts(style)
@@ -223,14 +220,12 @@ def _film(
 
 @contextmanager
 def _names_of_options() -> Iterator[None]:
-    """Errors that begin with a keyword of the library begin with its option instead."""
+    """Errors about a keyword of the library name its option instead."""
     try:
         yield
-    except MetastyleError as error:
-        keyword = re.match("|".join(map(r"{}\b".format, _OPTIONS)), str(error))
-        if keyword is None:
-            raise
-        raise MetastyleError(_OPTIONS[keyword[0]] + str(error)[keyword.end() :]) from None
+    except SettingError as error:
+        option = _OPTIONS.get(error.name, "--" + error.name.replace("_", "-"))
+        raise SettingError(option, error.value, error.expected) from None
 
 
 def _preview(
