@@ -35,7 +35,7 @@ def test_folders_and_patterns_are_known_by_themselves(
     assert after.identity == before.identity
     assert not after.differs(after.record()) and after.differs(before.record())
     line = cached_for_others("waves", before.record(), after)
-    assert line is not None and "--learn-again" in line
+    assert line is not None and "--adapt-again" in line
     assert cached_for_others("waves", after.record(), after) is None
 
 

@@ -123,7 +123,7 @@ class Adapter:
             device=self.device,
             loss_network=self.sources.loss_network,
             cache=default_cache_dir(),
-            refresh_cache=self.sources.learn_again,
+            refresh_cache=self.sources.adapt_again or self.sources.learn_again,
             offline=self.sources.offline,
             on_download=self.display.download,
             on_step=after,

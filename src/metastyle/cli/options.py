@@ -211,8 +211,10 @@ class AdaptationSources:
 
     content: Annotated[Path | None, Parameter(metavar="PATH")] = None
     """A photograph or a folder of them to adapt on, or 'procedural'; without it, what is to be repainted."""
-    learn_again: Annotated[bool, FLAG] = False
+    adapt_again: Annotated[bool, FLAG] = False
     """Adapt again to paintings whose styles an earlier call has cached."""
+    learn_again: Annotated[bool, Parameter(negative="", show=False)] = False
+    """The earlier name of ``adapt_again``."""
     loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None
     """A file with VGG-16's weights; without it, they are found or fetched."""
     offline: Annotated[bool, FLAG] = False

@@ -72,7 +72,8 @@ def check_film(clip: Clip, output: Path, long_edge: int | None, *, overwrite: bo
         raise MetastyleError(
             f"frames of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
         )
-    check_target(output, overwrite=overwrite)
+    if output.parent.is_dir():  # a folder that is not there is made
+        check_target(output, overwrite=overwrite)
     if output.exists() and output.samefile(clip.path):
         raise MetastyleError(f"{one_line(output)} is the clip itself: choose another name")
 

@@ -460,18 +460,18 @@ def test_a_painting_is_learned_on_the_photographs_to_be_painted(
     first = run(*call, "--json").document["style"]
     assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
     same = run(*call, "--json")
-    assert same.document["style"]["how"] == "cached" and "--learn-again" not in same.err
+    assert same.document["style"]["how"] == "cached" and "--adapt-again" not in same.err
 
     draw(photos / "b.png", seed=4)  # in a folder no photograph by itself is a reason to learn anew
     (photos / "c.png").write_bytes(b"no picture")
     later = run(*call, "--json")
     assert later.document["style"]["how"] == "cached"
     assert (
-        "waves was adapted on other photographs than these, of the same folders: --learn-again" in later.err
+        "waves was adapted on other photographs than these, of the same folders: --adapt-again" in later.err
     )
-    again = run(*call, "--json", "--learn-again").document["style"]
+    again = run(*call, "--json", "--adapt-again").document["style"]
     assert again["how"] == "adapted" and again["losses"] != first["losses"]
-    assert "--learn-again" not in run(*call).err
+    assert "--adapt-again" not in run(*call).err
     assert len(list((machine / "styles").iterdir())) == 1
 
     drawn = run(*call, "--json", "--content", "procedural").document["style"]
@@ -499,7 +499,7 @@ def test_results_are_finished_whatever_was_learned_on_unless_it_was_asked_for(
     call = ("stylize", tmp_path / "photos", "-s", painting, "-o", tmp_path / "out", "--json", *quick)
     assert len(run(*call).document["outputs"]) == 1
     draw(tmp_path / "photos" / "b.png", seed=4)
-    later = run(*call, "--learn-again").document
+    later = run(*call, "--learn-again").document  # its earlier name
     assert len(later["finished"]) == 1 and len(later["outputs"]) == 1
     other = run(*call, "--content", "procedural")
     assert other.code == 1 and not other.document["outputs"] and "--overwrite" in other.err
@@ -511,7 +511,7 @@ def test_every_shard_learns_on_the_same_photographs(
     for name in "abc":
         draw(tmp_path / "photos" / f"{name}.png", seed=ord(name))
     call = ("stylize", tmp_path / "photos", "-s", painting, "-o", tmp_path / "out", "--json", *quick)
-    styles = [run(*call, "--learn-again", "--shard", f"{n}/2").document["style"] for n in (1, 2)]
+    styles = [run(*call, "--adapt-again", "--shard", f"{n}/2").document["style"] for n in (1, 2)]
     assert styles[0]["how"] == styles[1]["how"] == "adapted"
     assert styles[0]["losses"] == styles[1]["losses"]
 

@@ -134,10 +134,10 @@ def test_a_painting_is_learned_on_frames_of_the_film(
     first = run(*call, "--json").document["style"]
     assert (first["how"], first["contents"]) == ("adapted", "photos and procedural")
     same = run(*call, "--json")
-    assert same.document["style"]["how"] == "cached" and "--learn-again" not in same.err
+    assert same.document["style"]["how"] == "cached" and "--adapt-again" not in same.err
     part = run(*call, "--to", "0.2", "--json")
     assert part.document["style"]["how"] == "cached"
-    assert "waves was adapted on another excerpt of this film: --learn-again" in part.err
+    assert "waves was adapted on another excerpt of this film: --adapt-again" in part.err
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
     other = run("video", copy, "-s", painting, "--preview", "0", "--content", "procedural", "--json", *quick)
