@@ -16,7 +16,7 @@ import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.settings import AdaptationSettings, hints
-from metastyle.films.film import FilmSettings
+from metastyle.films.settings import FilmSettings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 52, 3), np.uint8)
 SWITCHES = {"keep_color", "refresh_cache", "offline", "overwrite", "frame_by_frame"}

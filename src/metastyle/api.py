@@ -394,7 +394,8 @@ def film(
             of range. ``FilmFailedError``, if painting failed halfway, states what is finished.
     """
     try:
-        from metastyle.films.film import FilmSettings, make_film
+        from metastyle.films.film import make_film
+        from metastyle.films.settings import FilmSettings
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise

@@ -159,7 +159,7 @@ def test_tensors_that_cannot_be(stylizer: Stylizer, x: torch.Tensor) -> None:
     [
         ({"device": "gpu"}, "gpu"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
-        ({"max_memory": 512}, "max_memory is 512: it is in bytes"),
+        ({"max_memory": 512}, "max_memory is 512: use a whole number of at least 1000000"),
         ({"max_memory": -1}, "max_memory is -1"),
         ({"max_memory": 2e9}, "max_memory is 2000000000.0"),
         ({"max_memory": True}, "max_memory is True"),

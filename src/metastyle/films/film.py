@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -13,22 +12,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
-
-from annotated_types import Ge
+from typing import Any
 
 from metastyle.core.device import pick_device
 from metastyle.core.settings import (
-    Brush,
-    Budget,
-    Count,
-    FrameRate,
-    Grain,
-    Positive,
     SettingError,
-    Settings,
-    Smoothing,
-    Strength,
 )
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
@@ -37,12 +25,11 @@ from metastyle.films.encode import CONTAINERS, choose_encoding
 from metastyle.films.frames import frame_at, sample_frames
 from metastyle.films.job import FilmJob, check_film
 from metastyle.films.mux import holds_sound_of
-from metastyle.films.painter import Painter, frame_by_frame
+from metastyle.films.painter import Painter
 from metastyle.films.progress import Progress
 from metastyle.films.segments import segments_folder
 from metastyle.films.sequence import as_film, is_sequence, name_of
-from metastyle.films.smoothing import SMOOTHING
-from metastyle.films.temporal import TemporalPainter, TemporalSettings
+from metastyle.films.settings import FilmSettings
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
 from metastyle.images.origin import digest
 from metastyle.images.picture import Picture
@@ -56,62 +43,6 @@ ROOMIEST_CONTAINER = ".mkv"
 DEFAULT_FPS = 25.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FilmSettings(Settings):
-    """What is made of a clip; the fields are the keywords of ``metastyle.film``."""
-
-    size: Count | None = None
-    begin: Annotated[float, Ge(0)] | None = None
-    end: Positive | None = None
-    fps: FrameRate | None = None
-    strength: Strength = 1.0
-    brush: Brush | None = None
-    grain: Grain | None = None
-    keep_color: bool = False
-    smoothing: Smoothing = SMOOTHING
-    temporal: TemporalSettings | None = None
-    frame_by_frame: bool = False
-    codec: str | None = None
-    quality: int | None = None
-    max_memory: Budget | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.begin is not None and self.end is not None and self.end <= self.begin:
-            raise SettingError("end", self.end, f"more than {self.begin:g} s, where the film begins")
-        pick_device(self.device)
-
-    def painter(self, style: Style, max_memory: int | None) -> Painter:
-        """What every frame of the film goes through."""
-        stylizer = style.stylizer(
-            device=self.device, max_memory=max_memory, strength=max(1.0, self.strength), grain=self.grain
-        )
-        options: dict[str, Any] = {
-            "brush": self.brush,
-            "keep_color": self.keep_color,
-            "strength": min(1.0, self.strength),
-        }
-        if self.frame_by_frame:
-            return frame_by_frame(stylizer, **options)
-        return TemporalPainter(stylizer, self.temporal, smoothing=self.smoothing, **options)
-
-    def identity(self, style: Style) -> dict[str, Any]:
-        """What the painter depends on."""
-        own = {
-            "style": _digest(style, max(1.0, self.strength)),
-            "strength": self.strength,
-            "brush": self.brush,
-            "grain": style.grain if self.grain is None else self.grain,
-            "keep_color": self.keep_color,
-            "smoothing": self.smoothing,
-            "frame_by_frame": self.frame_by_frame,
-        }
-        if self.temporal not in (None, TemporalSettings()):
-            own["temporal"] = str(self.temporal)
-        return own
 
 
 @dataclass(frozen=True)
@@ -361,14 +292,6 @@ def _rescued(job: FilmJob, film: Film) -> Film:
     if kept is None and job.segments.finished:
         kept = job.segments.folder
     return replace(film, path=kept, notes=notes)
-
-
-def _digest(style: Style, strength: float) -> str:
-    """A digest of the numbers that the film is painted with."""
-    numbers = hashlib.blake2b(digest_size=16)
-    for name, values in sorted(style.network(strength).state_dict().items()):
-        numbers.update(name.encode() + values.contiguous().numpy().tobytes())
-    return numbers.hexdigest()
 
 
 def _json_digest(record: list[Any]) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import metastyle
 from metastyle.errors import MetastyleError
 from metastyle.films.clip import open_clip
-from metastyle.films.film import FilmFailedError, FilmSettings, paint_frame
+from metastyle.films.film import FilmFailedError, paint_frame
 from metastyle.films.progress import Progress
+from metastyle.films.settings import FilmSettings
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
 from metastyle.studio.tasks import mixture_of

@@ -239,7 +239,8 @@ def _preview(
     overwrite: bool,
 ) -> dict[str, Any]:
     """Repaint one frame, as a picture."""
-    from metastyle.films.film import FilmSettings, beside_clip, paint_frame
+    from metastyle.films.film import beside_clip, paint_frame
+    from metastyle.films.settings import FilmSettings
     from metastyle.images.encode import save_picture
 
     beside = beside_clip(clip, name)
