@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from metastyle import api
-from metastyle.core.settings import AdaptationSettings
-from metastyle.style import check_strength
+from metastyle.core.settings import AdaptationSettings, Strength, check_value
 from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.repainting import repainting
@@ -29,8 +28,7 @@ class MetaStyle:
     styles = "any"
 
     def __init__(self, device: torch.device, steps: int = 60, strength: float = 1.0, **changes: Any) -> None:
-        check_strength(strength)
-        self.device, self.strength = device, strength
+        self.device, self.strength = device, check_value("strength", strength, Strength)
         self.changes: dict[str, Any] = {"steps": steps} | changes
         self.name = f"MetaStyle, {steps} steps" + ("" if strength == 1 else f", strength {strength:g}")
         self.parameters = transformation_network()
