@@ -211,7 +211,7 @@ def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str])
     )
 
 
-def test_the_protocol_resumes_and_is_shared(
+def test_the_protocol_resumes_is_shared_and_is_looked_at(
     folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
@@ -240,6 +240,18 @@ def test_the_protocol_resumes_and_is_shared(
     assert len(list((folders / "out" / "pictures").rglob("*.png"))) == 12
     assert main([*arguments, "--shard", "3/2"]) == 2
     capsys.readouterr()
+    compared = ["bench", "look", "out", "--method", "null painting", "--json", "-o", "look"]
+    assert main([*compared, "--against", "null photograph", "--pairs", "3"]) == 0
+    outputs = json.loads(capsys.readouterr().out)["outputs"]
+    assert [Path(o["output"]) for o in outputs] == [Path("look/look.html"), Path("look/key.json")]
+    key = json.loads(Path("look/key.json").read_text(encoding="utf-8"))
+    chosen = {"page": key["page"], "choices": [side for _, _, side in key["pairs"]]}
+    Path("answers.json").write_text(json.dumps(chosen), encoding="utf-8")
+    assert main([*compared, "--score", "answers.json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ours"], found["other"], found["undecided"]) == (3, 0, 0)
+    assert found["interval"] == [pytest.approx(0.4385, abs=1e-4), 1.0]
+    assert main(compared) == 2 and "--against METHOD" in capsys.readouterr().err
 
 
 def test_from_measurements_to_a_report(

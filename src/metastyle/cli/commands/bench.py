@@ -6,6 +6,7 @@ from cyclopts import App
 
 from metastyle.cli.commands.bench_adaptation import adaptation
 from metastyle.cli.commands.bench_grid import grid
+from metastyle.cli.commands.bench_look import look
 from metastyle.cli.commands.bench_protocol import protocol
 from metastyle.cli.commands.bench_quality import quality
 from metastyle.cli.commands.bench_report import report
@@ -16,6 +17,7 @@ bench = App(name="bench", help="Measure what this project claims.", help_format=
 bench.command(speed)
 bench.command(quality)
 bench.command(protocol)
+bench.command(look)
 bench.command(grid)
 bench.command(report)
 bench.command(stillness)
