@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from metastyle.cli import output
-from metastyle.cli.output import Display, Speaker, StopRequest, complain, seconds
+from metastyle.cli.output import Display, Speaker, complain, seconds
+from metastyle.cli.stop import StopRequest
 from metastyle.core.adaptation import AdaptationStep
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from metastyle.cli.errors import BUG, explain
 from metastyle.cli.inputs import PIPE, Job, source
-from metastyle.cli.output import BUG, Display, Speaker, explain, seconds
+from metastyle.cli.output import Display, Speaker, seconds
 from metastyle.cli.streams import STDERR, STDOUT
 from metastyle.errors import MetastyleError
 

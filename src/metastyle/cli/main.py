@@ -25,18 +25,10 @@ from metastyle.cli.commands.train import train
 from metastyle.cli.commands.train_baseline import train_baseline
 from metastyle.cli.commands.video import video
 from metastyle.cli.commands.weights import weights
+from metastyle.cli.errors import BROKEN_PIPE, DONE, USAGE, explain
 from metastyle.cli.inputs import PIPE, expand_home
 from metastyle.cli.options import Common, check_ranges
-from metastyle.cli.output import (
-    BROKEN_PIPE,
-    DONE,
-    USAGE,
-    Outcome,
-    complain,
-    explain,
-    report,
-    report_error,
-)
+from metastyle.cli.output import Outcome, complain, report, report_error
 from metastyle.cli.streams import STDERR, STDOUT, guarded
 
 if TYPE_CHECKING:

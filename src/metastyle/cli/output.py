@@ -1,38 +1,23 @@
-"""All that commands say: progress on stderr, outcomes on stdout, errors in one line, and the exit code."""
+"""What commands print: progress on stderr, outcomes on stdout, and errors."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
-from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError, ValidationError
-
-from metastyle.cli.inputs import PIPE
+from metastyle.cli.errors import DONE, explain
 from metastyle.cli.options import Common
 from metastyle.cli.streams import BARS, STDERR, STDOUT
-from metastyle.core.settings import SettingError, check_value, range_of
-from metastyle.errors import ExistsError, MetastyleError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
     from metastyle.core.adaptation import AdaptationStep
-
-DONE = 0
-SOME_FAILED = 1
-USAGE = 2
-BUG = 70
-INTERRUPTED = 130
-BROKEN_PIPE = 141
-
-_ONE_A_CALL = {"video": "film", "adapt": "painting", "export": "style"}
 
 LINE_EVERY = 10.0
 """Seconds between two lines where stderr is no terminal."""
@@ -210,97 +195,6 @@ def report_error(error: BaseException, *, json: bool) -> int:
         document = {"outputs": [], "errors": [{"error": line}], "exit_code": code}
         STDOUT.deliver(to_json(document) + "\n")
     return code
-
-
-def explain(error: BaseException) -> tuple[str, int]:
-    """One line that says what is wrong, and the exit code."""
-    line, code = _explain(error)
-    return " ".join(line.replace(str(PIPE), "-").split()), code
-
-
-def _explain(error: BaseException) -> tuple[str, int]:
-    if isinstance(error, MissingArgumentError):
-        return _missing(error), USAGE
-    if isinstance(error, UnusedCliTokensError):
-        return _left_over(error), USAGE
-    if isinstance(error, ValidationError):
-        return _invalid(error), USAGE
-    if isinstance(error, ExistsError):
-        return f"{error.what}: add --overwrite, or choose another name with -o", USAGE
-    if isinstance(error, MetastyleError | CycloptsError):
-        return str(error), USAGE
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted", INTERRUPTED
-    if _is_out_of_memory(error):
-        return "not enough memory: use --max-memory 1GB, a smaller --size, or close other programs", USAGE
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}", USAGE
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"unexpected {what} (this is a bug; --debug shows where)", BUG
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch's own are RuntimeErrors: a subclass on accelerators, a plain one from the CPU's allocator.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
-
-
-def _left_over(error: UnusedCliTokensError) -> str:
-    command = " ".join(error.command_chain or ())
-    rest = " ".join(error.unused_tokens or ())
-    if command in _ONE_A_CALL:
-        return f"{command} does one {_ONE_A_CALL[command]} a call: call it again for {rest}"
-    return f"{command} has no use for: {rest}; 'metastyle {command} --help' shows examples"
-
-
-def _invalid(error: ValidationError) -> str:
-    """cyclopts checks ranges itself once pydantic has been imported, but says so in several lines."""
-    argument = error.argument
-    if argument is not None and range_of(argument.field_info.annotation):
-        try:
-            check_value(argument.name, argument.value, argument.field_info.annotation)
-        except SettingError as setting:
-            return str(setting)
-    return str(error)
-
-
-def _missing(error: MissingArgumentError) -> str:
-    command = " ".join(error.command_chain or ())
-    name = error.argument.name if error.argument else ""
-    help_ = f"'metastyle {command} --help' shows examples"
-    if name == "--style" and not error.tokens_so_far and error.keyword is None:
-        return f"{command} needs a style: add --style PAINTING (any picture) or a .safetensors file; {help_}"
-    return f"{command} needs {name}; {help_}"
-
-
-class StopRequest:
-    """Ctrl-C once asks to stop after the current step; twice stops at once.
-
-    Before ``armed`` is set there is nothing worth keeping and the first Ctrl-C stops at once.
-    """
-
-    def __init__(self) -> None:
-        self.armed = False
-        self.asked = False
-        self._previous: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked or not self.armed:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 def seconds(value: float) -> str:

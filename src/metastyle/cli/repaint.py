@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from metastyle.cli.adaptation import Adapter, Prepared
 from metastyle.cli.batch import Batch, Paint, arrivals
 from metastyle.cli.contents import photographs
+from metastyle.cli.errors import BUG, DONE, INTERRUPTED, SOME_FAILED, USAGE
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import PIPE, Job, is_folder, is_pipe, source
 from metastyle.cli.options import AdaptationOptions, AdaptationSources, Common
-from metastyle.cli.output import BUG, DONE, INTERRUPTED, SOME_FAILED, USAGE, Display, Outcome, Speaker
+from metastyle.cli.output import Display, Outcome, Speaker
 from metastyle.cli.photos import Plan, is_single, plan
 from metastyle.cli.streams import STDOUT
 from metastyle.cli.styles import Masked, Part, look_digest, mixture_name

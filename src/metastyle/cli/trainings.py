@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from metastyle.cli.errors import DONE, INTERRUPTED
 from metastyle.cli.options import Common
-from metastyle.cli.output import DONE, INTERRUPTED, Display, Outcome, seconds
+from metastyle.cli.output import Display, Outcome, seconds
 
 if TYPE_CHECKING:
     from metastyle.training.events import Finished, TrainingEvent

@@ -13,8 +13,8 @@ import ray.data
 import torch
 
 from metastyle.cli.batch import Paint, repaint_one
+from metastyle.cli.errors import BUG, explain
 from metastyle.cli.inputs import Job
-from metastyle.cli.output import BUG, explain
 from metastyle.errors import MetastyleError
 from metastyle.images.decode import open_picture
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from metastyle.cli.adaptation import Adapter, Prepared, Preview
+from metastyle.cli.errors import DONE, INTERRUPTED
 from metastyle.cli.inputs import (
     STYLE_SUFFIX,
     check_is_file,
@@ -17,7 +18,8 @@ from metastyle.cli.inputs import (
     is_nameless,
 )
 from metastyle.cli.options import FLAG, AdaptationOptions, AdaptationSources, Common, Whole
-from metastyle.cli.output import DONE, INTERRUPTED, Display, Outcome, StopRequest, seconds
+from metastyle.cli.output import Display, Outcome, seconds
+from metastyle.cli.stop import StopRequest
 from metastyle.cli.styles import Part
 from metastyle.errors import MetastyleError
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from metastyle.cli.commands.bench_inputs import choose, read_lists
+from metastyle.cli.errors import DONE, SOME_FAILED
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import parse_shard
 from metastyle.cli.options import Common, Count, SquareSize
-from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
+from metastyle.cli.output import Display, Outcome
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:

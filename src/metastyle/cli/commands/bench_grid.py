@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
+from metastyle.cli.errors import DONE, SOME_FAILED
 from metastyle.cli.options import Common, Count, SquareSize
-from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
+from metastyle.cli.output import Display, Outcome
 
 if TYPE_CHECKING:
     from metastyle.bench.pictures import Painted

@@ -11,10 +11,11 @@ from annotated_types import Ge, Le
 from cyclopts import Parameter
 
 from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
+from metastyle.cli.errors import DONE, SOME_FAILED
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import parse_shard
 from metastyle.cli.options import FLAG, Common, Count, SquareSize, Whole
-from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
+from metastyle.cli.output import Display, Outcome
 
 if TYPE_CHECKING:
     from torch import Tensor

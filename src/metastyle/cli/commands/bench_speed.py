@@ -10,9 +10,10 @@ from annotated_types import Ge, Le
 from cyclopts import Parameter
 
 from metastyle.cli.commands.bench_inputs import makers
+from metastyle.cli.errors import DONE, SOME_FAILED
 from metastyle.cli.inputs import check_is_file
 from metastyle.cli.options import FLAG, Common, SquareSize, Whole
-from metastyle.cli.output import DONE, SOME_FAILED, Display, Outcome
+from metastyle.cli.output import Display, Outcome
 from metastyle.errors import MetastyleError
 
 

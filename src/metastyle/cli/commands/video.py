@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 from cyclopts import Parameter
 
 from metastyle.cli.adaptation import Adapter, Prepared
+from metastyle.cli.errors import INTERRUPTED, USAGE, explain
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import (
     PIPE,
@@ -32,7 +33,8 @@ from metastyle.cli.options import (
     Time,
     Whole,
 )
-from metastyle.cli.output import INTERRUPTED, USAGE, Display, Outcome, StopRequest, explain, seconds
+from metastyle.cli.output import Display, Outcome, seconds
+from metastyle.cli.stop import StopRequest
 from metastyle.cli.styles import Part, mixture_name, read_parts
 from metastyle.core.settings import Brush, FrameRate, Grain, SettingError, Smoothing, Strength
 from metastyle.errors import MetastyleError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from metastyle.cli.errors import DONE, SOME_FAILED, USAGE
 from metastyle.cli.options import FLAG, Common
-from metastyle.cli.output import DONE, SOME_FAILED, USAGE, Display, Outcome
+from metastyle.cli.output import Display, Outcome
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
