@@ -68,6 +68,7 @@ def adapt(
     effort: Effort = "normal",
     settings: AdaptationSettings | None = None,
     steps: int | None = None,
+    optimizer: Literal["muon", "adam"] | None = None,
     learning_rate: float | None = None,
     warm_up: int | None = None,
     schedule: Literal["cosine", "constant"] | None = None,
@@ -119,6 +120,7 @@ def adapt(
     """
     fields = {
         "steps": steps,
+        "optimizer": optimizer,
         "learning_rate": learning_rate,
         "warm_up": warm_up,
         "schedule": schedule,

@@ -11,13 +11,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from metastyle.core.adaptation import Adaptation, rate_factor
 from metastyle.core.device import compute_dtype
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
 from metastyle.core.loss_network import LossNetwork
-from metastyle.core.network import TransformationNetwork, idle_parameters, instance_norm_parameters
+from metastyle.core.network import (
+    TransformationNetwork,
+    hidden_kernels,
+    idle_parameters,
+    instance_norm_parameters,
+)
 from metastyle.core.settings import AdaptationSettings, StyleKind, default_settings
 from metastyle.errors import MetastyleError
 
@@ -171,15 +177,36 @@ def test_the_rate_rises_linearly_then_falls_along_a_cosine(
     assert fall[1] == pytest.approx(0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
 
 
-def test_the_rate_is_what_adam_moves_by(loss_network: LossNetwork) -> None:
-    def first_move(**changes: Any) -> float:
+def test_the_rate_is_what_the_optimizers_move_by(loss_network: LossNetwork) -> None:
+    def first_moves(**changes: Any) -> dict[str, Tensor]:
         run = start(loss_network, steps=1, learning_rate=1e-3, **changes)
         before = run.parameters
         list(run)
-        return max(float((p - before[name]).abs().max()) for name, p in run.parameters.items())
+        return {name: p - before[name] for name, p in run.parameters.items()}
 
-    assert first_move(warm_up=0) == pytest.approx(1e-3, rel=0.01)  # Adam's first update: the rate, everywhere
-    assert first_move(warm_up=10) == pytest.approx(1e-4, rel=0.01)
+    def largest(moves: dict[str, Tensor]) -> float:
+        return max(float(move.abs().max()) for move in moves.values())
+
+    # Adam's first update is the rate, everywhere; Muon's has it as its root mean square.
+    assert largest(first_moves(warm_up=0, optimizer="adam")) == pytest.approx(1e-3, rel=0.01)
+    assert largest(first_moves(warm_up=10, optimizer="adam")) == pytest.approx(1e-4, rel=0.01)
+    moves = first_moves(warm_up=0)
+    hidden = hidden_kernels(TransformationNetwork())
+    assert len(hidden) == 14
+    for name, move in moves.items():
+        if name in hidden:
+            assert move.square().mean().sqrt() == pytest.approx(1e-3, rel=0.2), name
+            assert move.abs().max() > 2e-3, name
+        else:
+            assert move.abs().max() == pytest.approx(1e-3, rel=0.01) or not move.any(), name
+
+
+@pytest.mark.parametrize("kind", ["low_rank", "instance_norm"])
+def test_small_styles_are_moved_by_adam_alone(loss_network: LossNetwork, kind: StyleKind) -> None:
+    runs = [start(loss_network, parameters=kind, optimizer=optimizer) for optimizer in ("muon", "adam")]
+    for run in runs:
+        list(run)
+    assert runs[0].curve == runs[1].curve
 
 
 def test_defaults_follow_the_device() -> None:

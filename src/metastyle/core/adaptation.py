@@ -1,10 +1,11 @@
 """Adapt the network to one painting: the steps that follow w_0 = Psi(theta, s).
 
 The paper, section 3: "we post update our model [...] for only a limited number of steps". The
-steps are Adam's, on the perceptual loss of a small pool of contents. Deviations: the learning rate rises over
-the first steps (``warm_up``), it falls along a cosine unless ``schedule`` is constant, content features are
-computed once for the whole pool, the network sees contents with ``grain``, beta suits the painting
-(``balance``), and parameters that cannot change the result stay as they are.
+steps are taken on the perceptual loss of a small pool of contents. Deviations: kernels between hidden
+layers take Muon's steps instead of Adam's (``optimizer``), the learning rate rises over the first steps
+(``warm_up``) and falls along a cosine unless ``schedule`` is constant, content features are computed once for
+the whole pool, the network sees contents with ``grain``, beta suits the painting (``balance``), and
+parameters that cannot change the result stay as they are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
 from metastyle.core.low_rank import RATE, expand, low_rank_start, rank_of
-from metastyle.core.network import TransformationNetwork, idle_parameters, instance_norm_parameters
+from metastyle.core.muon import Muon
+from metastyle.core.network import (
+    TransformationNetwork,
+    hidden_kernels,
+    idle_parameters,
+    instance_norm_parameters,
+)
 from metastyle.core.parameters import full_parameters, kind_of
 from metastyle.core.quick import quick_loss_network, quick_network
 from metastyle.core.settings import AdaptationSettings
@@ -149,12 +156,13 @@ class Adaptation:
     def __iter__(self) -> Iterator[AdaptationStep]:
         settings = self.settings
         rate = settings.learning_rate * (RATE if settings.parameters == "low_rank" else 1.0)
-        adam = torch.optim.Adam(self._learned, lr=rate)
+        optimizers = self._optimizers(rate)
         generator = torch.Generator().manual_seed(settings.seed)
         order = _endless_shuffle(len(self._contents), generator)
         started = time.perf_counter()
         for step in range(1, settings.steps + 1):
-            adam.param_groups[0]["lr"] = rate * rate_factor(step, settings)
+            for optimizer in optimizers:
+                optimizer.param_groups[0]["lr"] = rate * rate_factor(step, settings)
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
             seen = add_grain(self._contents[batch], settings.grain, seed=settings.seed + step)
             changed = self._changed()
@@ -167,9 +175,11 @@ class Adaptation:
                     settings.content_weight,
                     self._style_weight,
                 )
-            adam.zero_grad()
+            for optimizer in optimizers:
+                optimizer.zero_grad()
             loss.total.backward()  # type: ignore[no-untyped-call]
-            adam.step()
+            for optimizer in optimizers:
+                optimizer.step()
             total, content, style = self._common(loss)
             if not math.isfinite(total):
                 raise MetastyleError(
@@ -189,6 +199,17 @@ class Adaptation:
                 self.render,
                 lambda: self.parameters,
             )
+
+    def _optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
+        """Muon for the kernels between hidden layers, if it is asked for, and Adam for the rest."""
+        hidden: list[Tensor] = []
+        if self.settings.optimizer == "muon" and self.settings.parameters == "all":
+            names = hidden_kernels(self._network)
+            hidden = [parameter for name, parameter in self._moved.items() if name in names]
+        chosen = {id(parameter) for parameter in hidden}
+        others = [parameter for parameter in self._learned if id(parameter) not in chosen]
+        adam = torch.optim.Adam(others, lr=rate)
+        return [Muon(hidden, lr=rate), adam] if hidden else [adam]
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:

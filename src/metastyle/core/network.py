@@ -145,3 +145,9 @@ def idle_parameters(network: nn.Module) -> set[str]:
     biases = {f"{name}.bias" for name, module in modules if isinstance(module, nn.Conv2d)}
     shifts = {f"{name}.norm2.bias" for name, module in modules if isinstance(module, Residual)}
     return (biases | shifts) - {"out.bias"}
+
+
+def hidden_kernels(network: nn.Module) -> set[str]:
+    """Names of the kernels between two hidden layers: all but the first and the last convolution's."""
+    names = [f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    return set(names[1:-1])

@@ -223,9 +223,12 @@ class AdaptationSettings(Settings):
     (benchmarks/adapt.md); ``default_settings`` knows what suits another device or effort."""
 
     steps: Annotated[int, Ge(0), Le(100_000)] = 60
-    """Adam steps; 0 keeps the predicted start."""
+    """Steps to take; 0 keeps the predicted start."""
+    optimizer: Literal["muon", "adam"] = "muon"
+    """What takes the steps: Muon for the kernels between hidden layers and Adam for the rest, or Adam alone,
+    as in the paper. Steps that do not change all parameters are always Adam's."""
     learning_rate: Annotated[float, Gt(0), Le(1)] = 1e-3
-    """Adam's highest learning rate."""
+    """The highest learning rate, of either optimizer."""
     warm_up: Annotated[int, Ge(0), Le(100_000)] = 10
     """Number of first steps over which the learning rate rises: Adam's first updates are as large for noise
     as for signal."""
