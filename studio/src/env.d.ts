@@ -1,5 +1,9 @@
 /// <reference types="vite/client" />
 
-declare module "onnxruntime-web/webgpu" {
+declare module "onnxruntime-web/wasm" {
+  export * from "onnxruntime-web";
+}
+
+declare module "onnxruntime-web/jspi" {
   export * from "onnxruntime-web";
 }

@@ -6,7 +6,9 @@ import type { EngineInfo, Look } from "./engine/messages";
 import { decode, encode, imageData, pixelsOf, saveBlob, type Picture } from "./lib/pictures";
 import { shares, type Weighted } from "./lib/styles";
 import type { Pixels } from "./lib/pixels";
+import { visible } from "./lib/visible";
 import { text } from "./text";
+import { Thumbnails } from "./thumbnails.svelte";
 
 export type View = keyof typeof text.views;
 export type Format = "png" | "jpg" | "webp";
@@ -33,7 +35,9 @@ interface Settings {
 export const WORKING_EDGE = 1024;
 const MASK_EDGE = 1024;
 const FEATHER = 0.01;
-const THUMBNAIL_EDGE = 224;
+/** Of the very first picture, when nothing is compiled for speed yet and nobody knows how long it takes. */
+const FIRST_EDGE = 160;
+const QUICK_EDGE = 208;
 /** A picture that would take longer is shown smaller first. */
 const PATIENCE = 0.6;
 const UNTOUCHED: Settings = { mix: [], strength: 1, brush: 2, grain: null, keepColor: false };
@@ -68,7 +72,14 @@ export class Studio {
   /** The state of its parameters that is shown. */
   revision = $state(0);
   fullSize = $state.raw<JobState | null>(null);
-  thumbnails = $state.raw<Map<string, Pixels>>(new Map());
+  readonly thumbnails = new Thumbnails(
+    (style, edge) => this.paintThumbnail(style, edge),
+    () => !!this.info && !this.looping && !this.job && !this.live,
+  );
+  /** Seconds that 256 x 192 pixels take, as long as anything has been painted. */
+  pace = $state<number | null>(null);
+  /** Moving pictures are being painted: still ones wait. */
+  private live = false;
   undoable = $state(false);
 
   private readonly loaded = new Map<string, Promise<void>>();
@@ -77,9 +88,7 @@ export class Studio {
   private wanted = false;
   private looping = false;
   private dragging = false;
-  private secondsPerPixel = 0.3 / (256 * 192);
   private following: (() => void) | null = null;
-  private thumbnailRun = 0;
   private count = 0;
 
   async start(): Promise<void> {
@@ -91,11 +100,14 @@ export class Studio {
       this.styles = styles;
       const first = styles.find((style) => style.id === "starry-night") ?? styles[0];
       if (first) this.mix = [{ style: first.id, weight: 1 }];
+      void this.need(this.mix).catch(() => undefined); // while the painter gets ready
       if (!this.photo) this.photo = { ...(await decode(sample, "photograph")), sample: true };
       this.info = await this.engine.ready;
-      this.secondsPerPixel = this.info.seconds / (256 * 192);
       this.render();
       if (this.server) await this.resume();
+      await this.rested();
+      this.info = await this.engine.faster();
+      void this.thumbnails.work();
     } catch (error) {
       this.tell(error);
     }
@@ -146,7 +158,7 @@ export class Studio {
     this.painted = null;
     this.regions = [];
     this.editing = null;
-    this.thumbnails = new Map();
+    this.thumbnails.clear();
     this.render();
   }
 
@@ -359,9 +371,9 @@ export class Studio {
 
   /** Have the engine know all styles of a mixture. */
   async need(mix: Weighted[]): Promise<void> {
-    await this.engine.ready;
-    await Promise.all(
-      mix.map(({ style }) => {
+    await Promise.all([
+      this.engine.ready,
+      ...mix.map(({ style }) => {
         let known = this.loaded.get(style);
         if (!known) {
           known = api
@@ -373,7 +385,7 @@ export class Studio {
         }
         return known;
       }),
-    );
+    ]);
   }
 
   async addStyleFile(file: File): Promise<void> {
@@ -447,6 +459,19 @@ export class Studio {
     });
   }
 
+  /** Wait until the picture is shown as it should be, and somebody sees it. */
+  async rested(): Promise<void> {
+    if (this.looping) await new Promise<void>((resolve) => this.settled.push(resolve));
+    await visible();
+  }
+
+  /** Moving pictures have the painter for themselves until they end. */
+  setLive(live: boolean): void {
+    if (this.live === live) return;
+    this.live = live;
+    if (!live) this.render();
+  }
+
   get fullEdge(): number {
     return Math.round(WORKING_EDGE / this.brush);
   }
@@ -455,25 +480,28 @@ export class Studio {
     const full = this.fullEdge;
     const { width, height } = this.photo!;
     const short = Math.min(width, height) / Math.max(width, height);
+    if (this.pace === null) return [Math.min(FIRST_EDGE, full), full];
     const layers = 1 + this.regions.length;
-    const seconds = layers * full * full * short * this.secondsPerPixel;
-    const quick = Math.max(208, Math.round(full * Math.sqrt(PATIENCE / 2 / seconds)));
+    const seconds = (layers * full * full * short * this.pace) / (256 * 192);
+    const quick = Math.max(QUICK_EDGE, Math.round(full * Math.sqrt(PATIENCE / 2 / seconds)));
     if (seconds <= PATIENCE || quick >= 0.8 * full) return [full];
     return this.dragging ? [quick] : [quick, full];
   }
 
   private async loop(): Promise<void> {
     if (this.looping || !this.photo || !this.info) return;
+    if (this.live) return this.settle();
     this.looping = true;
     this.working = true;
     try {
       while (this.wanted) {
+        await visible();
         this.wanted = false;
         for (const edge of this.edges()) {
           const photo: Picture | null = this.photo;
           const painted = await this.paintAt(edge);
           if (photo === this.photo) this.painted = painted;
-          if (this.wanted) break;
+          if (this.wanted || this.live) break;
         }
       }
     } catch (error) {
@@ -481,9 +509,13 @@ export class Studio {
     } finally {
       this.looping = false;
       this.working = false;
-      for (const resolve of this.settled.splice(0)) resolve();
+      this.settle();
     }
-    void this.paintThumbnails();
+    void this.thumbnails.work();
+  }
+
+  private settle(): void {
+    for (const resolve of this.settled.splice(0)) resolve();
   }
 
   /** The photograph with its regions, its long edge so long. */
@@ -493,8 +525,11 @@ export class Studio {
     await this.need([...this.mix, ...regions.flatMap((region) => region.mix)]);
     const began = performance.now();
     const below = await this.engine.paint(this.look(), photo);
-    const taken = (performance.now() - began) / 1000 / (photo.width * photo.height);
-    this.secondsPerPixel = 0.5 * this.secondsPerPixel + 0.5 * taken;
+    const seconds = (performance.now() - began) / 1000;
+    const taken = (seconds * 256 * 192) / (photo.width * photo.height);
+    // The first pictures take longer: the browser is still compiling for speed.
+    const slower = this.pace !== null && taken > this.pace;
+    this.pace = slower ? 0.7 * this.pace! + 0.3 * taken : taken;
     if (!regions.length) return below;
     const canvas = new OffscreenCanvas(photo.width, photo.height);
     const context = canvas.getContext("2d")!;
@@ -514,23 +549,17 @@ export class Studio {
     return context.getImageData(0, 0, photo.width, photo.height) as Pixels;
   }
 
-  /** Every style on the photograph, small, whenever there is nothing else to do. */
-  private async paintThumbnails(): Promise<void> {
-    const run = ++this.thumbnailRun;
-    const chosen = (style: StyleInfo) => (this.mix.some((one) => one.style === style.id) ? 0 : 1);
-    for (const style of [...this.styles].sort((a, b) => chosen(a) - chosen(b))) {
-      if (this.looping || run !== this.thumbnailRun || this.job) return;
-      if (this.thumbnails.has(style.id) || !this.photo) continue;
-      const photo = this.photo;
-      const mix = [{ style: style.id, weight: 1 }];
-      try {
-        await this.need(mix);
-        const look: Look = { mix, strength: 1, grain: style.grain, keepColor: false };
-        const pixels = await this.engine.paint(look, pixelsOf(photo, THUMBNAIL_EDGE));
-        if (photo === this.photo) this.thumbnails = new Map(this.thumbnails).set(style.id, pixels);
-      } catch {
-        this.thumbnails = new Map(this.thumbnails).set(style.id, pixelsOf(photo, THUMBNAIL_EDGE));
-      }
+  private async paintThumbnail(style: string, edge: number): Promise<Pixels | null> {
+    if (!this.photo) return null;
+    const photo = pixelsOf(this.photo, edge);
+    const mix = [{ style, weight: 1 }];
+    const known = this.styles.find((one) => one.id === style);
+    try {
+      await this.need(mix);
+      const look = { mix, strength: 1, grain: known?.grain ?? 1, keepColor: false };
+      return await this.engine.paint(look, photo);
+    } catch {
+      return photo;
     }
   }
 

@@ -13,9 +13,9 @@ export const text = {
   theme: { dark: "Use dark colors", light: "Use light colors" },
   engine: {
     starting: "Getting ready …",
-    webgpu: (s: number) => `WebGPU · ${(s * 1000).toFixed(0)} ms`,
-    wasm: (threads: number, s: number) =>
-      `${threads} ${threads === 1 ? "thread" : "threads"} · ${(s * 1000).toFixed(0)} ms`,
+    webgpu: "WebGPU",
+    wasm: (threads: number) => `${threads} ${threads === 1 ? "thread" : "threads"}`,
+    pace: (seconds: number) => `${(1000 * seconds).toFixed(0)} ms`,
     about: "What paints in this browser, and how long 256 × 192 pixels take",
   },
   wells: {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { around, corners } from "../src/lib/pad";
-import { rated } from "../src/lib/rate";
+import { Meter, rated, threadsFor } from "../src/lib/rate";
 
 it("gives parts of styles around a point", () => {
   expect(around([0.25, 0.9], corners(2))).toEqual([0.75, 0.25]);
@@ -20,4 +20,28 @@ it("keeps moving pictures moving", () => {
   expect(rated(224, 30)).toBeGreaterThan(224);
   expect(rated(96, 1)).toBe(96);
   expect(rated(640, 60)).toBe(640);
+  // Whatever a machine can do, it comes to rest, and not far below what is possible.
+  for (const pixels of [0.4e6, 1.2e6, 3e6]) {
+    let edge = 224;
+    const speed = (e: number) => pixels / (0.75 * e * e);
+    for (let step = 0; step < 12; step++) edge = rated(edge, speed(edge));
+    expect(rated(edge, speed(edge))).toBe(edge);
+    expect(speed(edge)).toBeGreaterThanOrEqual(12);
+    expect(speed(edge)).toBeLessThan(19);
+  }
+});
+
+it("measures the rate over a window, without the frame that a change has slowed", () => {
+  const meter = new Meter();
+  let now = 0;
+  meter.frame((now += 2000));
+  let decisions = 0;
+  for (let i = 0; i < 20; i++) if (meter.frame((now += 50))) decisions++;
+  expect(meter.rate).toBeCloseTo(20);
+  expect(decisions).toBe(2);
+});
+
+it("leaves a core to the page where there are more than two", () => {
+  expect([1, 2, 4, 8, 32].map(threadsFor)).toEqual([1, 2, 3, 7, 8]);
+  expect(threadsFor(NaN)).toBe(1);
 });

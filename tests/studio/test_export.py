@@ -31,8 +31,9 @@ def test_the_folder_holds_the_page_and_its_model(
     size = export_site(site)
     files = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
     assert size == sum((site / name).stat().st_size for name in files)
-    graphs = {f"model/{name}.onnx" for name in ("stylize", "measure", "frozen", "describe")}
-    assert graphs | {"index.html", "_headers", "model/theta.f16", "model/photograph.jpg"} <= files
+    assert {f"model/{name}" for name in assets.FILES} | {"index.html", "_headers"} <= files
+    assert {"quick-stylize.onnx", "stylize.onnx", "describe.onnx", "theta.f16"} <= set(assets.FILES)
+    assert "immutable" in (site / "_headers").read_text()
     assert json.loads((site / "model/site.json").read_text())["server"] is False
     styles = json.loads((site / "model/styles.json").read_text())
     assert {f"model/styles/{style['id']}.safetensors" for style in styles} <= files
@@ -53,7 +54,7 @@ def test_half_a_folder_is_removed(built: Path, tmp_path: Path, monkeypatch: pyte
     def refuse() -> bytes:
         raise MetastyleError("no weights")
 
-    monkeypatch.setattr(assets, "describe", refuse)
+    monkeypatch.setitem(assets.FILES, "describe.onnx", refuse)
     with pytest.raises(MetastyleError, match="no weights"):
         export_site(tmp_path / "site")
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
@@ -61,5 +62,5 @@ def test_half_a_folder_is_removed(built: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_without_a_page_it_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "PAGE", tmp_path / "none")
-    with pytest.raises(MetastyleError, match="make page"):
+    with pytest.raises(MetastyleError, match="make studio"):
         export_site(tmp_path / "site")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional as F
 
 from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.core.loss_network import LossNetwork
@@ -14,12 +15,15 @@ from metastyle.core.losses import style_target
 from metastyle.core.network import InstanceNorm, TransformationNetwork, instance_norm_parameters
 from metastyle.rendering.frozen import FoldedNetwork, Statistics
 from metastyle.studio import graphs
+from metastyle.studio.graph_builder import Builder
+from metastyle.studio.graph_convolutions import by_rows, doubled, winograd
 from metastyle.weights.initialization import load_initialization
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 SIZES = ((1, 3, 48, 64), (1, 3, 20, 16), (1, 3, 72, 36))
+FORMS = pytest.mark.parametrize("quick", [False, True], ids=["plain", "quick"])
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,34 @@ def _run(graph: bytes, **inputs: np.ndarray) -> np.ndarray:
     return result
 
 
+@pytest.mark.parametrize("mode", ["reflect", "constant"])
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 11), (16, 18), (7, 3)])
+def test_quick_convolutions_are_convolutions(mode: str, height: int, width: int) -> None:
+    """Winograd's form, the upsampled one and the one by rows, of sizes that are no multiples of a tile."""
+    torch.manual_seed(3)
+    x, weight, bias = torch.randn(1, 5, height, width), torch.randn(6, 5, 3, 3), torch.randn(6)
+    large = torch.randn(3, 5, 5, 5)
+    forms = {
+        "tiles": (lambda *w: winograd(*w, (6, 5), mode), weight, mode, x),
+        "doubled": (
+            lambda *w: doubled(*w, (6, 5)),
+            weight,
+            "reflect",
+            x.repeat_interleave(2, 2).repeat_interleave(2, 3),
+        ),
+        "rows": (lambda *w: by_rows(*w, (3, 5, 5, 5)), large, "reflect", x),
+    }
+    for name, (form, kernel, margin, source) in forms.items():
+        build = Builder()
+        own = bias[: len(kernel)]
+        y = form(build, "x", build.constant(kernel.numpy()), build.constant(own.numpy()))
+        build.output(y, "y")
+        graph = build.graph(name, {"x": [1, 5, "h", "w"]}, {"y": [1, len(kernel), "a", "b"]})
+        side = kernel.shape[-1] // 2
+        expected = F.conv2d(F.pad(source, [side] * 4, margin), kernel, own).numpy()
+        np.testing.assert_allclose(_run(graph, x=x.numpy()), expected, atol=1e-4, err_msg=name)
+
+
 def _levels(a: np.ndarray, b: Tensor) -> float:
     return float(np.abs(np.rint(a * 255) - np.rint(b.numpy() * 255)).max())
 
@@ -63,22 +95,24 @@ def _statistics(network: TransformationNetwork, x: Tensor) -> Statistics:
     return Statistics(means, tuple(s.var((0, 2, 3), unbiased=False).double() for s in seen))
 
 
+@FORMS
 @pytest.mark.parametrize("size", SIZES)
 def test_stylize_paints_as_the_network(
-    network: TransformationNetwork, parameters: np.ndarray, size: tuple[int, ...]
+    network: TransformationNetwork, parameters: np.ndarray, size: tuple[int, ...], quick: bool
 ) -> None:
     picture = torch.rand(size)
-    painted = _run(graphs.stylize_graph(), parameters=parameters, picture=picture.numpy())
+    painted = _run(graphs.stylize_graph(quick), parameters=parameters, picture=picture.numpy())
     assert painted.shape == size
     assert _levels(painted, network(picture)) <= 1
 
 
+@FORMS
 def test_measured_statistics_frozen_paint_the_same_picture(
-    network: TransformationNetwork, parameters: np.ndarray
+    network: TransformationNetwork, parameters: np.ndarray, quick: bool
 ) -> None:
     """``measure`` is what Python measures; folded into the parameters, ``frozen`` paints with it."""
     picture = torch.rand(SIZES[0])
-    measured = _run(graphs.measure_graph(), parameters=parameters, picture=picture.numpy())
+    measured = _run(graphs.measure_graph(quick), parameters=parameters, picture=picture.numpy())
     expected = _statistics(network, picture)
     both = torch.cat([*expected.means, *expected.variances])
     np.testing.assert_allclose(measured, both.numpy(), rtol=1e-3, atol=1e-4)
@@ -87,7 +121,7 @@ def test_measured_statistics_frozen_paint_the_same_picture(
     own = dict(folded.named_parameters())
     zeros = {s.name: torch.zeros(s.shape) for s in graphs.layout()}
     vector = graphs.flatten(zeros | own).numpy()
-    painted = _run(graphs.frozen_graph(), parameters=vector, picture=picture.numpy())
+    painted = _run(graphs.frozen_graph(quick), parameters=vector, picture=picture.numpy())
     assert _levels(painted, network(picture)) <= 1
 
 

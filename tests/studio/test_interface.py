@@ -15,12 +15,14 @@ from PIL import Image
 
 import metastyle
 from metastyle.core.loss_network import LossNetwork
-from metastyle.studio.graphs import flatten
+from metastyle.studio import assets
+from metastyle.studio.app import create_app
+from metastyle.studio.graphs import GRAPHS, flatten
 from metastyle.studio.settings import StudioSettings
 from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.initialization import load_initialization
 
-from .conftest import encoded, files
+from .conftest import LIMITS, encoded, files
 
 
 def events(client: TestClient, job: str) -> list[dict[str, Any]]:
@@ -90,9 +92,29 @@ def test_what_the_page_computes_with(client: TestClient) -> None:
     theta = np.frombuffer(client.get("/model/theta.f16").content, "<f2")
     own = flatten(dict(initialization.network.named_parameters())).numpy()
     np.testing.assert_array_equal(theta, own.astype(np.float16))
-    for name in ("stylize", "measure", "frozen"):
-        assert len(client.get(f"/model/{name}.onnx").content) > 5000
+    for name in GRAPHS:
+        answer = client.get(f"/model/{name}.onnx")
+        assert len(answer.content) > 5000
+        known = client.get(f"/model/{name}.onnx", headers={"if-none-match": answer.headers["etag"]})
+        assert (known.status_code, known.content) == (304, b""), "what a browser has is not sent again"
     assert client.get("/model/other.onnx").status_code == 404
+
+
+def test_a_browser_keeps_what_has_its_digest_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page"
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text("<html></html>")
+    (page / "assets" / "x-1a2b.wasm").write_bytes(b"\0asm")
+    monkeypatch.setattr(assets, "PAGE", page)
+    app = create_app(StudioSettings(folder=tmp_path / "own", device="cpu", limits=LIMITS))
+    client = TestClient(app, base_url="http://127.0.0.1:8741")
+    assert client.get("/").headers["cache-control"] == "no-cache"
+    wasm = client.get("/assets/x-1a2b.wasm")
+    assert wasm.headers["content-type"] == "application/wasm", "else it cannot be compiled while it arrives"
+    assert "immutable" in wasm.headers["cache-control"]
+    assert client.get("/assets/none.wasm").status_code == 404
 
 
 def test_a_painting_in_a_style_out(

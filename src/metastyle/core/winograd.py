@@ -82,7 +82,7 @@ def transform_kernels(weight: Tensor) -> Tensor:
     """G g G^T of each kernel: (K, C, 3, 3) -> (36, C, K), differentiable."""
     count, channels = weight.shape[:2]
     kernels = weight.permute(2, 3, 1, 0).reshape(9, channels * count)
-    return (_matrices(weight.dtype).kernels @ kernels).view(_PLACES, channels, count)
+    return (matrices(weight.dtype).kernels @ kernels).view(_PLACES, channels, count)
 
 
 def convolve(x: Tensor, kernels: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
@@ -100,7 +100,7 @@ class _Winograd(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernels: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        transforms = _matrices(x.dtype)
+        transforms = matrices(x.dtype)
         batch, _, height, width = x.shape
         y = x.new_empty(batch, height - 2, width - 2, kernels.shape[2]).permute(0, 3, 1, 2)
         sources = []
@@ -123,7 +123,7 @@ class _Winograd(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         kernels, y, *sources = ctx.saved_tensors
         by_x, by_kernels = ctx.needs_input_grad[:2]
-        transforms = _matrices(gradient.dtype)
+        transforms = matrices(gradient.dtype)
         if ctx.relu:
             gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
         batch, channels, height, width = ctx.x_shape
@@ -201,17 +201,23 @@ class _Block:
         return parts.permute(2, 4, 0, 1, 3, 5).reshape(TILE * TILE, -1)
 
 
-class _Matrices(NamedTuple):
-    source: Tensor  # (36, 36)
-    kernels: Tensor  # (36, 9)
-    result: Tensor  # (16, 36)
+class Matrices(NamedTuple):
+    """The transforms: products with matrices from the left, of windows and kernels that are columns."""
+
+    source: Tensor
+    """(36, 36)."""
+    kernels: Tensor
+    """(36, 9)."""
+    result: Tensor
+    """(16, 36)."""
 
 
 @functools.cache
-def _matrices(dtype: torch.dtype) -> _Matrices:
+def matrices(dtype: torch.dtype) -> Matrices:
+    """B, G and A, each with itself as Kronecker product, in a type, on the CPU."""
     with torch.inference_mode(False), torch.device("cpu"):
         rows = (torch.tensor(matrix, dtype=torch.float64) for matrix in (_B, _G, _A))
-        return _Matrices(*(torch.kron(matrix, matrix).to(dtype) for matrix in rows))
+        return Matrices(*(torch.kron(matrix, matrix).to(dtype) for matrix in rows))
 
 
 def _product(matrix: Tensor, columns: Tensor) -> Tensor:

@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect
 import metastyle
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line
-from metastyle.studio import assets, clips, graphs, items, work
+from metastyle.studio import assets, clips, items, work
 from metastyle.studio.forms import ErrorAnswer
-from metastyle.studio.guard import HEADERS, Guard
+from metastyle.studio.guard import FOR_GOOD, HEADERS, Guard, Scope
 from metastyle.studio.queue import Queue
 from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import FullError, Store, without_paths
@@ -66,7 +66,7 @@ def create_app(settings: StudioSettings) -> FastAPI:
     _add_assets(app)
     _add_errors(app, settings)
     if assets.PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=assets.PAGE, html=True))
+        app.mount("/", _Page(directory=assets.PAGE, html=True))
     else:
         app.add_api_route("/", lambda: Response(_NO_PAGE, media_type="text/html"), include_in_schema=False)
     return app
@@ -83,21 +83,25 @@ def _add_assets(app: FastAPI) -> None:
     def site() -> dict[str, bool]:
         return {"server": True, "films": clips.films_can_be_made()}
 
-    @app.get("/model/theta.f16", include_in_schema=False)
-    def theta() -> Response:
-        return Response(assets.theta(), media_type="application/octet-stream")
+    @app.get("/model/{name}", include_in_schema=False)
+    def file(request: Request, name: str) -> Response:
+        if name not in assets.FILES:
+            raise HTTPException(404, "there is no such file")
+        known = {"etag": assets.tag(name), "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == known["etag"]:
+            return Response(status_code=304, headers=known)
+        kind = "image/jpeg" if name.endswith(".jpg") else "application/octet-stream"
+        return Response(assets.FILES[name](), media_type=kind, headers=known)
 
-    @app.get("/model/{name}.onnx", include_in_schema=False)
-    def graph(name: str) -> Response:
-        if name == "describe":
-            return Response(assets.describe(), media_type="application/octet-stream")
-        if name not in graphs.GRAPHS:
-            raise HTTPException(404, "there is no such graph")
-        return Response(assets.graph(name), media_type="application/octet-stream")
 
-    @app.get("/model/photograph.jpg", include_in_schema=False)
-    def photograph() -> Response:
-        return Response(assets.PHOTOGRAPH.read_bytes(), media_type="image/jpeg")
+class _Page(StaticFiles):
+    """The built page. Files of the build have their digest in their name: browsers keep them for good."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        kept = path.startswith("assets/") and answer.status_code == 200
+        answer.headers["cache-control"] = FOR_GOOD if kept else "no-cache"
+        return answer
 
 
 def _add_errors(app: FastAPI, settings: StudioSettings) -> None:

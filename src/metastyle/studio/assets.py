@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
+import hashlib
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,21 @@ def describe() -> bytes:
         MetastyleError: VGG-16's weights cannot be had.
     """
     return graphs.describe_graph(load_initialization()[0], load_loss_network())
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "theta.f16": theta,
+    "photograph.jpg": PHOTOGRAPH.read_bytes,
+    "describe.onnx": describe,
+    **{f"{name}.onnx": partial(graph, name) for name in graphs.GRAPHS},
+}
+"""What the page computes with, by its name in the folder ``model``."""
+
+
+@cache
+def tag(name: str) -> str:
+    """A digest of one of ``FILES``, by which a browser knows whether it has it already."""
+    return f'"{hashlib.sha256(FILES[name]()).hexdigest()[:32]}"'
 
 
 @cache

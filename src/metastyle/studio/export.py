@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
-from metastyle.studio import assets, graphs
-from metastyle.studio.guard import CONTENT_POLICY, HEADERS
+from metastyle.studio import assets
+from metastyle.studio.guard import CONTENT_POLICY, FOR_GOOD, HEADERS
 from metastyle.studio.store import new_id
 from metastyle.weights.builtin_styles import artworks
 
@@ -27,7 +26,7 @@ def export_site(folder: Path) -> int:
             cannot be written.
     """
     if not assets.PAGE.is_dir():
-        raise MetastyleError("the page has not been built: run 'make page' in the project's folder")
+        raise MetastyleError("the page has not been built: run 'make studio' in the project's folder")
     if folder.exists():
         raise MetastyleError(f"{one_line(folder)} already exists: choose another folder")
     if not folder.absolute().parent.is_dir():
@@ -47,19 +46,14 @@ def export_site(folder: Path) -> int:
 
 
 def _write_model(folder: Path) -> None:
-    contents: dict[str, Callable[[], bytes]] = {
+    contents = assets.FILES | {
         "site.json": lambda: json.dumps({"server": False, "films": False}).encode(),
         "model.json": lambda: json.dumps(assets.model()).encode(),
-        "theta.f16": assets.theta,
         "styles.json": lambda: json.dumps(
             [{"painting": None, **s} for s in assets.builtin_styles()]
         ).encode(),
-        "photograph.jpg": assets.PHOTOGRAPH.read_bytes,
-        "describe.onnx": assets.describe,
     }
     (folder / "styles").mkdir(parents=True)
-    for name in graphs.GRAPHS:
-        (folder / f"{name}.onnx").write_bytes(assets.graph(name))
     for name, content in contents.items():
         (folder / name).write_bytes(content())
     for artwork in artworks():
@@ -69,7 +63,7 @@ def _write_model(folder: Path) -> None:
 def _write_policy(folder: Path) -> None:
     """What the server would say in headers, for hosts that read ``_headers`` and for those that do not."""
     lines = "".join(f"  {name}: {HEADERS[name]}\n" for name in _HEADERS)
-    (folder / "_headers").write_text(f"/*\n{lines}")
+    (folder / "_headers").write_text(f"/*\n{lines}/assets/*\n  cache-control: {FOR_GOOD}\n")
     policy = CONTENT_POLICY.removesuffix("; frame-ancestors 'none'")
     page = folder / "index.html"
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}" />'

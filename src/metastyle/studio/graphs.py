@@ -16,27 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 from metastyle.core.network import Residual, TransformationNetwork, instance_norm_parameters
-from metastyle.errors import MetastyleError
-
-OPSET = 20
-IR_VERSION = 9
+from metastyle.studio.graph_builder import Builder
+from metastyle.studio.graph_convolutions import by_rows, doubled, winograd
 
 PARAMETERS, PICTURE, PAINTED = "parameters", "picture", "painted"
 STATISTICS, PAINTING, NORMS = "statistics", "painting", "norms"
 
-_HALVED = 1024
-"""Tensors of at least so many numbers are stored in float16."""
+_WORTH_TILES = (128, 64)
+"""Channels of VGG-16's convolutions from which on Winograd's form takes less time; below, it takes memory."""
 
 
 @dataclass(frozen=True)
@@ -91,30 +88,34 @@ def theta_bytes(initialization: Initialization) -> bytes:
     return to_float16(flatten(dict(initialization.network.named_parameters())))
 
 
-def stylize_graph() -> bytes:
+def stylize_graph(quick: bool = False) -> bytes:
     """``parameters`` (1679235,), ``picture`` (1, 3, H, W) in [0, 1] -> ``painted``, of its shape.
 
     H and W are multiples of 4. Grain, where a style has one, is already in the picture.
+    quick: with convolutions that need fewer multiplications, for processors.
     """
-    return _rendering_graph("normalized", PAINTED)
+    return _rendering_graph("normalized", PAINTED, quick)
 
 
-def measure_graph() -> bytes:
+def measure_graph(quick: bool = False) -> bytes:
     """``parameters``, ``picture`` -> ``statistics`` (3200,): means of all layers, then variances."""
-    return _rendering_graph("normalized", STATISTICS)
+    return _rendering_graph("normalized", STATISTICS, quick)
 
 
-def frozen_graph() -> bytes:
+def frozen_graph(quick: bool = False) -> bytes:
     """``parameters`` with normalization folded into the convolutions, ``picture`` -> ``painted``."""
-    return _rendering_graph("folded", PAINTED)
+    return _rendering_graph("folded", PAINTED, quick)
 
 
 GRAPHS: dict[str, Callable[[], bytes]] = {
     "stylize": stylize_graph,
     "measure": measure_graph,
     "frozen": frozen_graph,
+    "quick-stylize": partial(stylize_graph, quick=True),
+    "quick-measure": partial(measure_graph, quick=True),
+    "quick-frozen": partial(frozen_graph, quick=True),
 }
-"""The graphs that hold no weights."""
+"""The graphs that hold no weights: for GPUs, and with fewer multiplications, for processors."""
 
 
 def describe_graph(initialization: Initialization, loss_network: LossNetwork) -> bytes:
@@ -122,7 +123,7 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork) ->
 
     About 17 MB: weights are stored in float16 and computed with in float32.
     """
-    build = _Builder()
+    build = Builder()
     x = build.node("Sub", PAINTING, build.constant(loss_network.mean.numpy()))
     x = build.node("Div", x, build.constant(loss_network.std.numpy()))
     means, deviations = [], []
@@ -133,7 +134,12 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork) ->
         if number > block:
             x, block = build.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), number
         weight, bias = build.weight(convolution.weight), build.weight(convolution.bias)
-        x = build.node("Relu", build.node("Conv", x, weight, bias, pads=[1, 1, 1, 1]))
+        channels = (convolution.out_channels, convolution.in_channels)
+        if channels >= _WORTH_TILES:
+            x = winograd(build, x, weight, bias, channels, "constant")
+        else:
+            x = build.node("Conv", x, weight, bias, pads=[1, 1, 1, 1])
+        x = build.node("Relu", x)
         if name.replace("conv", "relu") in STYLE_LAYERS:
             mean, deviation = build.unbiased(x)
             means.append(mean)
@@ -158,24 +164,27 @@ def _numbers(tensors: Any) -> int:
     return sum(int(tensor.numel()) for tensor in tensors)
 
 
-def _rendering_graph(kind: str, wanted: str) -> bytes:
-    build = _Builder()
+def _rendering_graph(kind: str, wanted: str, quick: bool) -> bytes:
+    build = Builder()
     seen: list[tuple[str, str]] = []
     network = _network()
+    segments = {segment.name: segment for segment in layout()}
+
+    def parameter(name: str) -> str:
+        """A part of the vector of parameters, in its own shape."""
+        segment = segments[name]
+        # Slices, not one Split into 62 outputs, which WebGPU's ten buffers a shader cannot hold.
+        part = build.part(PARAMETERS, [segment.offset], [segment.offset + segment.size], [0])
+        return part if len(segment.shape) == 1 else build.reshaped(part, *segment.shape)
 
     def convolve(x: str, name: str, norm: str | None) -> str:
-        convolution = network.get_submodule(name)
-        assert isinstance(convolution, nn.Conv2d)
-        margin = convolution.kernel_size[0] // 2
-        pads = build.constant(np.array([0, 0, margin, margin] * 2, np.int64))
-        x = build.node("Pad", x, pads, mode="reflect")
-        weight, bias = build.parameter(f"{name}.weight"), build.parameter(f"{name}.bias")
-        x = build.node("Conv", x, weight, bias, strides=list(convolution.stride))
+        weight, bias = parameter(f"{name}.weight"), parameter(f"{name}.bias")
+        x = _convolved(build, x, name, weight, bias, quick)
         if norm is None or kind == "folded":
             return x
         if wanted == STATISTICS:
             seen.append(build.biased(x))
-        scale, shift = build.parameter(f"{norm}.weight"), build.parameter(f"{norm}.bias")
+        scale, shift = parameter(f"{norm}.weight"), parameter(f"{norm}.bias")
         return build.node("InstanceNormalization", x, scale, shift, epsilon=1e-5)
 
     def layer(x: str, name: str) -> str:
@@ -190,7 +199,7 @@ def _rendering_graph(kind: str, wanted: str) -> bytes:
         h = convolve(h, f"residuals.{index}.conv2", f"residuals.{index}.norm2")
         x = build.node("Add", x, h)
     for name in ("up1", "up2"):
-        x = layer(build.doubled(x), name)
+        x = layer(x, name)
     x = build.node("Sigmoid", convolve(x, "out", None))
     outputs: dict[str, Sequence[int | str]] = {PAINTED: [1, 3, "height", "width"]}
     if wanted == STATISTICS:
@@ -201,96 +210,21 @@ def _rendering_graph(kind: str, wanted: str) -> bytes:
     return build.graph(wanted, {PARAMETERS: [size], PICTURE: [1, 3, "height", "width"]}, outputs)
 
 
-class _Builder:
-    """Nodes and constants of one graph; each method returns the name of what it has added."""
-
-    def __init__(self) -> None:
-        try:
-            import onnx
-        except ImportError:
-            raise MetastyleError('the studio needs more packages: pip install "metastyle[studio]"') from None
-        self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._initializers: list[Any] = []
-        self._segments = {segment.name: segment for segment in layout()}
-
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        name = f"{kind.lower()}_{len(self._nodes)}"
-        self._nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def constant(self, array: NDArray[Any]) -> str:
-        name = f"constant_{len(self._initializers)}"
-        self._initializers.append(self._onnx.numpy_helper.from_array(np.asarray(array), name))
-        return name
-
-    def weight(self, tensor: Tensor) -> str:
-        """A frozen weight, in float16 where that saves anything."""
-        array = tensor.detach().numpy()
-        if array.size < _HALVED:
-            return self.constant(array)
-        return self.node("Cast", self.constant(array.astype(np.float16)), to=self._onnx.TensorProto.FLOAT)
-
-    def parameter(self, name: str) -> str:
-        """A part of the vector of parameters, in its own shape."""
-        segment = self._segments[name]
-        # Slices, not one Split into 62 outputs, which WebGPU's ten buffers a shader cannot hold.
-        bounds = (np.array([n], np.int64) for n in (segment.offset, segment.offset + segment.size))
-        part = self.node("Slice", PARAMETERS, *(self.constant(bound) for bound in bounds))
-        if len(segment.shape) == 1:
-            return part
-        return self.node("Reshape", part, self.constant(np.array(segment.shape, np.int64)))
-
-    def doubled(self, x: str) -> str:
-        """Nearest-neighbor upsampling by two."""
-        scales = self.constant(np.array([1, 1, 2, 2], np.float32))
-        return self.node(
-            "Resize", x, "", scales, coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-        )
-
-    def biased(self, x: str) -> tuple[str, str]:
-        """Mean and variance (C,) of each channel of (1, C, H, W)."""
-        mean, squares = self._moments(x)
-        axes = self.constant(np.array([2, 3], np.int64))
-        return self._flat(mean), self._flat(self.node("ReduceMean", squares, axes))
-
-    def unbiased(self, x: str) -> tuple[str, str]:
-        """Mean and standard deviation (C,), the latter with n - 1 in the denominator, as torch has it."""
-        mean, squares = self._moments(x)
-        axes = self.constant(np.array([2, 3], np.int64))
-        size = self.node("Shape", x, start=2)
-        count = self.node("Cast", self.node("ReduceProd", size, keepdims=1), to=self._onnx.TensorProto.FLOAT)
-        fewer = self.node("Sub", count, self.constant(np.array([1], np.float32)))
-        variance = self.node("Div", self._flat(self.node("ReduceSum", squares, axes)), fewer)
-        return self._flat(mean), self.node("Sqrt", variance)
-
-    def output(self, x: str, name: str) -> None:
-        """Call the result ``x`` by its public name."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [x], [name]))
-
-    def graph(
-        self, name: str, inputs: Mapping[str, Sequence[Any]], outputs: Mapping[str, Sequence[Any]]
-    ) -> bytes:
-        helper, kind = self._onnx.helper, self._onnx.TensorProto.FLOAT
-        graph = helper.make_graph(
-            self._nodes,
-            name,
-            [helper.make_tensor_value_info(n, kind, shape) for n, shape in inputs.items()],
-            [helper.make_tensor_value_info(n, kind, shape) for n, shape in outputs.items()],
-            self._initializers,
-        )
-        opset = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(
-            graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="metastyle"
-        )
-        self._onnx.checker.check_model(model)
-        data: bytes = model.SerializeToString()
-        return data
-
-    def _moments(self, x: str) -> tuple[str, str]:
-        mean = self.node("ReduceMean", x, self.constant(np.array([2, 3], np.int64)))
-        centered = self.node("Sub", x, mean)
-        return mean, self.node("Mul", centered, centered)
-
-    def _flat(self, x: str) -> str:
-        return self.node("Reshape", x, self.constant(np.array([-1], np.int64)))
+def _convolved(build: Builder, x: str, name: str, weight: str, bias: str, quick: bool) -> str:
+    """One of the network's convolutions, with the upsampling before it."""
+    convolution = _network().get_submodule(name)
+    assert isinstance(convolution, nn.Conv2d)
+    channels = (convolution.out_channels, convolution.in_channels)
+    up = name.startswith("up")
+    if quick and up:
+        return doubled(build, x, weight, bias, channels)
+    if quick and name == "out":
+        return by_rows(build, x, weight, bias, tuple(convolution.weight.shape))
+    if quick and name.startswith("residuals"):
+        return winograd(build, x, weight, bias, channels, "reflect")
+    if up:
+        scales = build.constant(np.array([1, 1, 2, 2], np.float32))
+        nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        x = build.node("Resize", x, "", scales, **nearest)
+    x = build.padded(x, convolution.kernel_size[0] // 2, "reflect")
+    return build.node("Conv", x, weight, bias, strides=list(convolution.stride))

@@ -51,6 +51,9 @@ HEADERS = {
 }
 """On every answer. Isolation across origins is what gives WebAssembly its threads."""
 
+FOR_GOOD = "public, max-age=31536000, immutable"
+"""The cache-control of files whose names change with their content."""
+
 
 class Guard:
     """ASGI middleware: refuses foreign hosts, foreign origins and callers without the token."""

@@ -7,6 +7,7 @@ with it. It is told what to do, and tells how far it is, through a pipe; it ends
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
+
+import psutil
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason, write_bytes
@@ -85,6 +88,7 @@ def main(connection: Connection, folder: str, device: str) -> None:
                 events[order["order"]].set()
 
     threading.Thread(target=listen, daemon=True).start()
+    _step_back()
     sending = threading.Lock()
 
     def tell(kind: str, **message: Any) -> None:
@@ -121,6 +125,14 @@ def main(connection: Connection, folder: str, device: str) -> None:
             current.clear()
             for event in events.values():
                 event.clear()
+
+
+def _step_back() -> None:
+    """Let the page's own painting go first: what is learned for minutes must not make a slider stutter."""
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(5)
 
 
 def _report(tell: Callable[..., None], job: str, progress: dict[str, Any]) -> None:

@@ -3,6 +3,14 @@
 import type { Pixels } from "../lib/pixels";
 import type { EngineInfo, Look, Order, Reply } from "./messages";
 
+const CHOICE = "backend";
+
+/** What this browser was found to be fastest with. */
+function remembered(): string | null {
+  const [backend, ...agent] = (localStorage.getItem(CHOICE) ?? "").split(" ");
+  return backend && agent.join(" ") === navigator.userAgent ? backend : null;
+}
+
 type Waiting = { resolve: (value: unknown) => void; reject: (reason: Error) => void };
 
 export class Engine {
@@ -24,7 +32,15 @@ export class Engine {
         waiting.reject(new Error(event.message || "rendering has failed"));
       this.waiting.clear();
     });
-    this.ready = this.ask({ kind: "start", base: document.baseURI }) as Promise<EngineInfo>;
+    const wanted = new URLSearchParams(location.search).get("backend") ?? remembered();
+    this.ready = this.ask({ kind: "start", base: document.baseURI, wanted }) as Promise<EngineInfo>;
+  }
+
+  /** Find out, once for each browser, whether WebGPU is faster; a second or two where there is one. */
+  async faster(): Promise<EngineInfo> {
+    const info = (await this.ask({ kind: "faster" })) as EngineInfo;
+    if (info.compared) localStorage.setItem(CHOICE, `${info.backend} ${navigator.userAgent}`);
+    return info;
   }
 
   /** Make a style file known; the amount of grain that it was learned with comes back. */

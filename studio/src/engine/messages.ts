@@ -8,8 +8,8 @@ export type Backend = "webgpu" | "wasm";
 export interface EngineInfo {
   backend: Backend;
   threads: number;
-  /** Seconds that a picture of 256 x 192 takes. */
-  seconds: number;
+  /** Whether another backend was there to be measured. */
+  compared: boolean;
 }
 
 export interface Look {
@@ -20,7 +20,8 @@ export interface Look {
 }
 
 export type Order =
-  | { kind: "start"; base: string }
+  | { kind: "start"; base: string; wanted: string | null }
+  | { kind: "faster" }
   | { kind: "style"; id: string; file: ArrayBuffer }
   | { kind: "parameters"; id: string; halves: ArrayBuffer }
   | { kind: "describe"; id: string; painting: Pixels }

@@ -1,121 +1,62 @@
 /** Rendering, off the page's own thread: one network whose parameters are inputs. */
 
-import * as ort from "onnxruntime-web/webgpu";
 import { keepColor } from "../lib/color";
 import { addGrain } from "../lib/grain";
 import { fromHalf } from "../lib/half";
 import { blend, fromPlanes, toPlanes, type Pixels } from "../lib/pixels";
 import { expand, fold, mix, parseStyle, strengthen, withNorms, type Model } from "../lib/styles";
-import type { Backend, EngineInfo, Look, Order, Reply, Request } from "./messages";
+import { fetched, Renderer, type Inputs } from "./runtime";
+import type { EngineInfo, Look, Order, Reply, Request } from "./messages";
 
 const MOST_EXPANDED = 10;
 /** Frames after which the statistics of a moving picture are measured again. */
 const EVERY = 12;
 const TOWARDS = 0.35;
 
-let base = "";
+let renderer: Renderer;
+let decided = false;
 let model: Model;
 let theta: Float32Array;
-let backend: Backend = "wasm";
-const sessions = new Map<string, Promise<ort.InferenceSession>>();
 const files = new Map<string, () => Float32Array>();
 const expanded = new Map<string, Float32Array>();
 let mixture: { key: string; parameters: Float32Array } | undefined;
 let frozen:
   { key: string; statistics: Float32Array; parameters: Float32Array; age: number } | undefined;
 
-async function fetched(path: string): Promise<ArrayBuffer> {
-  const answer = await fetch(new URL(path, base));
-  if (!answer.ok) {
-    const text = await answer.text();
-    let line = `${path}: ${answer.status}`;
-    try {
-      line = JSON.parse(text).error ?? line;
-    } catch {
-      // not one of the studio's own answers
-    }
-    throw new Error(line);
-  }
-  return answer.arrayBuffer();
-}
-
-async function open(name: string, where: Backend): Promise<ort.InferenceSession> {
-  const graph = new Uint8Array(await fetched(`model/${name}.onnx`));
-  return ort.InferenceSession.create(graph, { executionProviders: [where], logSeverityLevel: 3 });
-}
-
-function session(name: string): Promise<ort.InferenceSession> {
-  let opened = sessions.get(name);
-  if (!opened) {
-    opened = open(name, backend);
-    opened.catch(() => sessions.delete(name));
-    sessions.set(name, opened);
-  }
-  return opened;
-}
-
-async function run(
-  on: ort.InferenceSession,
-  inputs: Record<string, [Float32Array, number[]]>,
-): Promise<Float32Array> {
-  const feeds = Object.fromEntries(
-    Object.entries(inputs).map(([name, [data, shape]]) => [
-      name,
-      new ort.Tensor("float32", data, shape),
-    ]),
-  );
-  const outputs = await on.run(feeds);
-  const first = outputs[on.outputNames[0]!]!;
-  const data = (await first.getData()) as Float32Array;
-  first.dispose();
-  return data;
-}
-
-async function start(page: string): Promise<EngineInfo> {
-  base = page;
-  const threads = self.crossOriginIsolated ? Math.min(8, navigator.hardwareConcurrency || 1) : 1;
-  ort.env.wasm.numThreads = threads;
-  ort.env.wasm.wasmPaths = {
-    mjs: new URL("ort/ort-wasm-simd-threaded.asyncify.mjs", base).href,
-    wasm: new URL("ort/ort-wasm-simd-threaded.asyncify.wasm", base).href,
-  };
-  ort.env.logLevel = "error";
+/** wanted: the backend that the page's address asks for. */
+async function start(base: string, wanted: string | null): Promise<EngineInfo> {
+  renderer = new Renderer(base);
+  decided = wanted !== null;
+  const opened = renderer.session("stylize"); // compiles while the numbers are fetched
   const [layout, numbers] = await Promise.all([
-    fetched("model/model.json"),
-    fetched("model/theta.f16"),
+    fetched(new URL("model/model.json", base)),
+    fetched(new URL("model/theta.f16", base)),
   ]);
   model = JSON.parse(new TextDecoder().decode(layout));
   theta = fromHalf(numbers);
-
-  const wasm = await open("stylize", "wasm");
-  let best = { backend: "wasm" as Backend, session: wasm, seconds: await seconds(wasm) };
-  const gpu = (navigator as { gpu?: { requestAdapter(): Promise<unknown> } }).gpu;
-  if (gpu && (await gpu.requestAdapter().catch(() => null))) {
-    try {
-      const other = await open("stylize", "webgpu");
-      const taken = await seconds(other);
-      if (taken < best.seconds) best = { backend: "webgpu", session: other, seconds: taken };
-    } catch {
-      // a GPU that cannot run the graph is no faster
-    }
-  }
-  backend = best.backend;
-  sessions.set("stylize", Promise.resolve(best.session));
-  return { backend, threads, seconds: best.seconds };
+  await opened;
+  if (wanted === "webgpu") await renderer.tryGpu([picture(64, 48), picture(256, 192)], false);
+  return info();
 }
 
-/** What one picture of 256 x 192 takes, after a first one. */
-async function seconds(on: ort.InferenceSession): Promise<number> {
-  const [height, width] = [192, 256];
-  const picture = new Float32Array(3 * height * width).fill(0.5);
-  const inputs: Record<string, [Float32Array, number[]]> = {
-    parameters: [theta, [theta.length]],
-    picture: [picture, [1, 3, height, width]],
-  };
-  await run(on, inputs);
-  const began = performance.now();
-  await run(on, inputs);
-  return (performance.now() - began) / 1000;
+/** After the first pictures: measure once whether WebGPU is faster, and stay with it. */
+async function faster(): Promise<EngineInfo> {
+  const sizes: [Inputs, Inputs] = [picture(64, 48), picture(256, 192)];
+  const compared = !decided && (await renderer.tryGpu(sizes, true));
+  decided = true;
+  return info(compared);
+}
+
+const info = (compared = false): EngineInfo => ({
+  backend: renderer.backend,
+  threads: renderer.threads,
+  compared,
+});
+
+/** Grey, and painted with theta. */
+function picture(width: number, height: number): Inputs {
+  const grey = new Float32Array(3 * height * width).fill(0.5);
+  return { parameters: [theta, [theta.length]], picture: [grey, [1, 3, height, width]] };
 }
 
 function styleOf(id: string): Float32Array {
@@ -165,7 +106,7 @@ async function paint(look: Look, photo: Pixels): Promise<Pixels> {
   const planes = toPlanes(photo);
   const { width, height } = planes;
   addGrain(planes.data, height, width, look.grain);
-  const output = await run(await session("stylize"), {
+  const output = await renderer.run("stylize", {
     parameters: [parameters, [parameters.length]],
     picture: [planes.data, [1, 3, height, width]],
   });
@@ -182,7 +123,7 @@ async function frame(look: Look, photo: Pixels, fresh: boolean): Promise<Pixels>
   const at = `${key} ${width}x${height}`;
   if (fresh || frozen?.key !== at || ++frozen.age >= EVERY) {
     const measured = (
-      await run(await session("measure"), {
+      await renderer.run("measure", {
         parameters: [parameters, [parameters.length]],
         picture,
       })
@@ -198,7 +139,7 @@ async function frame(look: Look, photo: Pixels, fresh: boolean): Promise<Pixels>
       age: 0,
     };
   }
-  const output = await run(await session("frozen"), {
+  const output = await renderer.run("frozen", {
     parameters: [frozen.parameters, [frozen.parameters.length]],
     picture,
   });
@@ -206,8 +147,6 @@ async function frame(look: Look, photo: Pixels, fresh: boolean): Promise<Pixels>
 }
 
 async function describe(painting: Pixels): Promise<Float32Array> {
-  // Seldom used and 17 MB: run where it always works.
-  const graph = await open("describe", "wasm");
   const planes = toPlanes(painting);
   const size = planes.width * planes.height;
   const data = new Float32Array(3 * painting.width * painting.height);
@@ -220,17 +159,17 @@ async function describe(painting: Pixels): Promise<Float32Array> {
         ),
         (c * painting.height + y) * painting.width,
       );
-  const norms = (
-    await run(graph, { painting: [data, [1, 3, painting.height, painting.width]] })
-  ).slice();
-  await graph.release();
-  return norms;
+  return renderer.runOnce("describe", {
+    painting: [data, [1, 3, painting.height, painting.width]],
+  });
 }
 
 async function obey(order: Order): Promise<unknown> {
   switch (order.kind) {
     case "start":
-      return start(order.base);
+      return start(order.base, order.wanted);
+    case "faster":
+      return faster();
     case "style": {
       const file = parseStyle(order.file);
       if (file.metadata.base !== model.base) expand(file, model, theta); // says what is wrong
