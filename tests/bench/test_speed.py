@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from metastyle.bench import speed
 from metastyle.bench.participants import maker
-from metastyle.bench.speed import Speed, duration, measure, published_ratio, table
+from metastyle.bench.runners import Local
+from metastyle.bench.speed import Speed, duration, measure, published_ratio, reference_of, table
 from metastyle.errors import MetastyleError
 
 CPU = torch.device("cpu")
@@ -54,7 +56,8 @@ class Hungry(Sleeper):
 
 def run(methods: dict[str, Any], **options: Any) -> list[Speed]:
     style, photo = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 90, 128)
-    said = list(measure(methods, style, photo, CPU, sizes=(64, 128), **options))
+    runners = {name: partial(Local, make, CPU) for name, make in methods.items()}
+    said = list(measure(runners, style, photo, sizes=(64, 128), **options))
     assert all(isinstance(one, str | Speed) for one in said)
     return [one for one in said if isinstance(one, Speed)]
 
@@ -97,6 +100,19 @@ def test_the_posts_times_stand_beside_ours_as_ratios() -> None:
     head, _, one, other = table(rows).splitlines()
     assert head.count("paper's ratio") == 1
     assert "| 1.00 | 1.00 |" in one and "| 2.00 | 2.19 |" in other
+
+
+def test_without_johnson_ratios_are_to_metastyle() -> None:
+    rows = [
+        Speed("a", "AdaIN", 512, 1.0, 1.0, 1.0, 3),
+        Speed("m", "MetaStyle, 60 steps", 512, 0.5, 0.4, 0.6, 3),
+    ]
+    head, _, one, other = table(rows).splitlines()
+    assert "| ratio to MetaStyle 512² | paper's ratio |" in head
+    assert "| 2.00 | 2.21 |" in one and "| 1.00 | 1.00 |" in other
+    untimed = Speed("j", "Johnson et al.", 512, error="not trained")
+    assert reference_of([*rows, untimed]) == "MetaStyle, 60 steps"
+    assert reference_of(rows[:1]) == "Johnson et al." and "| ratio 512² |" in table(rows[:1])
 
 
 def test_what_a_style_cost_earlier_counts() -> None:

@@ -11,11 +11,13 @@ from PIL import Image
 
 from metastyle.cli.commands.bench_adaptation import parse_steps, parse_variant
 from metastyle.cli.commands.bench_inputs import choose, read_lists
+from metastyle.cli.commands.bench_speed import STYLE, _pictures
 from metastyle.cli.main import main
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.systems.vgg19 import Encoder
+from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.lpips import CONVOLUTIONS, WIDTHS
 
 
@@ -209,6 +211,37 @@ def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str])
         "results of another photograph '0' (64x64, this one is 96x96)"
         in json.loads(capsys.readouterr().out)["errors"][0]["error"]
     )
+
+
+def test_the_painting_of_speed_is_the_packaged_photograph_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = object()
+    monkeypatch.setattr("metastyle.api.stylize", lambda picture, style: (painted, picture, style))
+    photo, painting = _pictures(None, None)
+    assert painting == (painted, photo, STYLE) and builtin_path(STYLE) is not None
+
+
+def test_speed_without_options_leaves_out_what_takes_long_or_is_not_here(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the systems of this package it would take minutes: two of a test's own stand for them."""
+    monkeypatch.setattr("metastyle.bench.speed.QUICK", ("dark_for_a_test:Dark", "dark_for_a_test:Broken"))
+    arguments = ["bench", "speed", "--size", "64", "--rounds", "1", "--device", "cpu", "--json", "--quiet"]
+    arguments += ["--style", "paintings/0.png"]
+    assert main([*arguments, "-o", "one"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(row["method"], row["size"], row["alone"]) for row in said["rows"]] == [
+        ("dark_for_a_test:Dark", 64, True)
+    ]
+    assert said["rows"][0]["seconds"] > 0 and said["rows"][0]["memory"] >= 0
+    assert said["left_out"]["dark_for_a_test:Broken"] == "out of memory"
+    slow = [name for name in said["left_out"] if "gatys" in name]
+    assert len(slow) == 1 and "johnson" in slow[0] and "--all" in said["left_out"][slow[0]]
+    written = (folders / "one" / "speed.md").read_text(encoding="utf-8")
+    assert "| Dark |" in written and "Left out: dark_for_a_test:Broken: out of memory." in written
+    # What was asked for by name is not left out.
+    assert main([*arguments, "-o", "two", "--method", "dark_for_a_test:Broken"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["rows"][0]["error"] == said["errors"][0]["error"] == "out of memory" and not said["left_out"]
 
 
 def test_the_protocol_resumes_is_shared_and_is_looked_at(

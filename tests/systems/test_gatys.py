@@ -4,6 +4,7 @@ import torch
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import content_loss, gram_matrix, perceptual_loss, style_target
 from metastyle.errors import MetastyleError
+from metastyle.systems import gatys
 from metastyle.systems.gatys import (
     VGG19_CONTENT,
     VGG19_STYLE,
@@ -33,6 +34,41 @@ def test_the_picture_stays_in_range():
     outside = torch.full((1, 3, 4, 4), 1.5)
     found = minimize(lambda x: (x - outside).square().mean(), torch.rand(1, 3, 4, 4), 200)
     assert torch.equal(found, torch.ones(1, 3, 4, 4))
+
+
+def test_it_ends_where_the_loss_hardly_falls_and_not_before():
+    scales = torch.logspace(0, 2, 48).view(1, 3, 4, 4)
+    torch.manual_seed(0)
+    target = torch.rand(1, 3, 4, 4)
+    losses = []
+    minimize(
+        lambda x: 1 + (scales * (x - target).square()).sum(),
+        torch.zeros(1, 3, 4, 4),
+        500,
+        lambda _, loss: losses.append(loss),
+    )
+    assert len(losses) < 200 and min(losses) < 1 + 1e-3  # a minimum of 1, not of 0: nothing is left to win
+    flat = []
+    minimize(lambda x: x.sum() * 0 + 1, target, 500, lambda _, loss: flat.append(loss))
+    assert len(flat) == 1
+
+
+def test_in_parts_it_goes_the_same_way(monkeypatch):
+    """Looking at the loss every ten iterations changes nothing but the evaluations."""
+    torch.manual_seed(0)
+    target, scales = torch.rand(1, 3, 4, 4), torch.logspace(0, 3, 48).view(1, 3, 4, 4)
+
+    def objective(x):
+        return (scales * (x - target).square()).sum()
+
+    found = minimize(objective, torch.zeros(1, 3, 4, 4), 30)
+    monkeypatch.setattr(gatys, "_AT_ONCE", 30)
+    torch.testing.assert_close(found, minimize(objective, torch.zeros(1, 3, 4, 4), 30), atol=1e-5, rtol=0)
+
+
+def test_a_run_that_was_stopped_early_says_so(network):
+    assert Gatys(network).name == "Gatys et al." and Gatys(network).iterations == 500
+    assert Gatys(network, 60).name == "Gatys et al., 60 iterations"
 
 
 def test_a_loss_that_is_not_finite_is_said():
@@ -65,6 +101,6 @@ def test_optimizing_lowers_the_loss_and_reports_it(network, draw):
     system = Gatys(network, 5, lambda n, loss: seen.append((n, loss)))
     picture = system.prepare(style)(photo)
     assert picture.shape == photo.shape and picture.min() >= 0 and picture.max() <= 1
-    assert [n for n, _ in seen] == list(range(1, len(seen) + 1)) and len(seen) <= 11
+    assert [n for n, _ in seen] == list(range(1, len(seen) + 1)) and len(seen) <= 13
     assert min(loss for _, loss in seen) < seen[0][1]
     assert system.parameters == 0

@@ -213,7 +213,7 @@ def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:
 
 def relative_losses(cells: Sequence[Quality]) -> dict[str, dict[tuple[str, str], float]]:
     """By method and (painting, photograph), the total loss over that of the first Gatys et al."""
-    first = next((c.method for c in cells if c.name == REFERENCE), None)
+    first = next((c.method for c in cells if c.name.split(",")[0] == REFERENCE), None)
     base = {(c.painting, c.photo): c.total for c in cells if c.method == first}
     found: dict[str, dict[tuple[str, str], float]] = {}
     for c in cells:

@@ -154,11 +154,18 @@ _ALTERNATIVE = {
 def _speed_note(found: Findings) -> str:
     rounds = sorted({row.rounds for row in found.speeds if row.rounds})
     spread = f"{rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"{rounds[0] if rounds else 0}"
+    alone = bool(found.speeds) and all(row.alone for row in found.speeds if not row.error)
+    memory = (
+        "*memory* is the peak of the system's own process beyond Python and torch, its weights included."
+        if alone
+        else "*memory* is what the process took beyond what it held already: where freed memory was used "
+        "again, the figure is too low."
+    )
     return (
-        f"Systems in turns in one process; median of {spread} rounds, fastest and slowest in brackets. "
-        "*ratio* is to Johnson et al., *paper's ratio* that of the paper's Table 1. *preparation* is "
-        "what one style costs once: adapting, training, encoding. *memory* is what the process took "
-        "beyond what it held already: where freed memory was used again, the figure is too low."
+        f"Systems in turns in {'processes of their own' if alone else 'one process'}; median of {spread} "
+        f"rounds, fastest and slowest in brackets. *ratio* is to {speed.reference_of(found.speeds)}, "
+        "*paper's ratio* that of the paper's Table 1. *preparation* is "
+        "what one style costs once: adapting, training, encoding. " + memory
     )
 
 
@@ -171,7 +178,9 @@ def winners(found: Findings) -> list[str]:
     every: list[quality.Quality | quality.FilmQuality | speed.Speed]
     every = [*found.cells, *found.films, *found.speeds]
     names = unique_names({row.method: row.name for row in every if not row.error})
-    free = {row.method for row in every if row.styles == "any" and row.name != quality.REFERENCE}
+    free = {
+        row.method for row in every if row.styles == "any" and row.name.split(",")[0] != quality.REFERENCE
+    }
     lines = []
     for score in _scores(found):
         if len(score.values) < 2:

@@ -1,27 +1,21 @@
 """How fast systems repaint, what a style costs in advance, and how much memory it takes, side by side.
 
-All systems are prepared for one style, then repaint in turns in one process, so that a machine that slows
-down slows all of them. A system that fails fails alone, and its cell says why.
+All systems are prepared for one style, each in a process of its own, then repaint in turns, so that a machine
+that slows down slows all of them. A system that fails fails alone, and its cell says why.
 """
 
 from __future__ import annotations
 
 import statistics
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import psutil
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.bench.participants import Maker
-from metastyle.bench.pictures import apply, sentence, unique_names, wait
+from metastyle.bench.pictures import sentence, unique_names
+from metastyle.bench.runners import Prepared, Runner
 from metastyle.bench.table import markdown
-from metastyle.systems.protocol import Stylize
 
 PUBLISHED = {
     "Gatys et al.": (7.7428, 27.0517),
@@ -36,7 +30,9 @@ PUBLISHED = {
 """The paper's Table 1: seconds for 256 x 256 and for 512 x 512, on the authors' GPU."""
 PATIENCE = 60.0
 """Seconds after which a system gets no further round at a size."""
-_LOOK_EVERY = 0.004
+REFERENCE = "Johnson et al."
+QUICK = ("wct", "adain", "avatar-net", "style-swap", "microast", "metastyle")
+"""Those that take seconds for a painting and a picture: what is measured unless more is asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,105 +49,142 @@ class Speed:
     slowest: float | None = None
     rounds: int = 0
     memory: int | None = None
-    """Bytes above what was taken before, at the highest, while repainting."""
+    """Bytes at the highest while repainting, beyond what the process held before the system was loaded; if
+    not ``alone``, beyond what one process of all systems held before the picture."""
     prepare: float | None = None
     """Seconds that the style cost once, those of a training whose result was loaded among them."""
     parameters: int | None = None
     styles: str = ""
     error: str = ""
-
-
-@dataclass
-class _Prepared:
-    name: str
-    stylize: Stylize
-    prepare: float
-    parameters: int
-    styles: str
+    alone: bool = False
+    """The system had a process to itself: memory is all that it took beyond Python and torch."""
 
 
 def measure(
-    methods: Mapping[str, Maker],
+    runners: Mapping[str, Callable[[], Runner]],
     style: Tensor,
     photo: Tensor,
-    device: torch.device,
     *,
     sizes: Sequence[int] = (256, 512),
     rounds: int = 5,
+    alone: bool = False,
 ) -> Iterator[Speed | str]:
     """Prepare every system for ``style``, then time it on ``photo`` reduced to squares of each size.
 
-    style, photo: (1, 3, H, W) in [0, 1].  Yields sentences about what is under way, and in the end a
-    ``Speed`` for every method and size.
+    style, photo: (1, 3, H, W) in [0, 1].  alone: each runner is a process of its own.  Yields sentences about
+    what is under way, and in the end a ``Speed`` for every method and size.
     """
-    prepared: dict[str, _Prepared] = {}
-    failed: dict[str, str] = {}
-    for method, make in methods.items():
-        yield f"preparing {method}"
+    turns = _Turns(alone)
+    try:
+        for method, make in runners.items():
+            yield f"preparing {method}"
+            turns.prepare(method, make, style)
+        squares = {size: _square(photo, size) for size in sorted(sizes)}  # memory that was freed stays taken
+        for turn in range(rounds + 1):  # the first warms up, and its memory is looked at
+            for size, square in squares.items():
+                for method in turns.prepared:
+                    if turns.wants(method, size):
+                        when = f"round {turn} of {rounds}" if turn else "warming up"
+                        yield f"{when}: {method} at {size}"
+                        turns.repaint(method, size, square, first=turn == 0)
+    finally:
+        turns.close()
+    for method in runners:
+        for size in sizes:
+            yield turns.result(method, size)
+
+
+class _Turns:
+    """What every system has done so far."""
+
+    def __init__(self, alone: bool) -> None:
+        self.prepared: dict[str, Prepared] = {}
+        self._alone = alone
+        self._runners: dict[str, Runner] = {}
+        self._failed: dict[str, str] = {}
+        self._times: dict[tuple[str, int], list[float]] = {}
+        self._memory: dict[tuple[str, int], int | None] = {}
+        self._trouble: dict[tuple[str, int], str] = {}
+
+    def prepare(self, method: str, make: Callable[[], Runner], style: Tensor) -> None:
+        """Begin with a system."""
         try:
-            prepared[method] = _prepare(make, style.to(device), device)
+            self._runners[method] = make()
+            self.prepared[method] = self._runners[method].prepare(style)
         except Exception as error:  # whatever a system does, the others are measured
-            failed[method] = sentence(error)
-    times: dict[tuple[str, int], list[float]] = {}
-    memory: dict[tuple[str, int], int] = {}
-    trouble: dict[tuple[str, int], str] = {}
-    for turn in range(rounds + 1):  # the first warms up, and its memory is looked at
-        for size in sizes:
-            x = F.interpolate(photo, (size, size), mode="bicubic", antialias=True).clamp(0, 1).to(device)
-            for method, one in prepared.items():
-                cell = method, size
-                taken = times.setdefault(cell, [])
-                if cell in trouble or sum(taken) > PATIENCE:
-                    continue
-                yield f"{'warming up' if turn == 0 else f'round {turn} of {rounds}'}: {method} at {size}"
-                try:
-                    if turn == 0:
-                        with _watching(device) as peak:
-                            warm = _seconds(one.stylize, x, device)
-                        memory[cell] = peak[0]
-                        if warm > PATIENCE:  # once must be enough
-                            taken.append(warm)
-                    else:
-                        taken.append(_seconds(one.stylize, x, device))
-                except Exception as error:  # whatever a system does, the others are measured
-                    trouble[cell] = sentence(error)
-    for method in methods:
-        for size in sizes:
-            if method in failed:
-                yield Speed(method, method, size, error=failed[method])
-                continue
-            one, taken = prepared[method], times[method, size]
-            facts = {
-                "prepare": one.prepare,
-                "parameters": one.parameters,
-                "styles": one.styles,
-                "memory": memory.get((method, size)),
-            }
-            if (method, size) in trouble:
-                yield Speed(method, one.name, size, error=trouble[method, size], **facts)  # type: ignore[arg-type]
-            else:
-                yield Speed(
-                    method,
-                    one.name,
-                    size,
-                    statistics.median(taken),
-                    min(taken),
-                    max(taken),
-                    len(taken),
-                    **facts,  # type: ignore[arg-type]
-                )
+            self._failed[method] = sentence(error)
+
+    def wants(self, method: str, size: int) -> bool:
+        """Whether another picture is worth the time."""
+        return (method, size) not in self._trouble and sum(self._times.get((method, size), ())) <= PATIENCE
+
+    def repaint(self, method: str, size: int, square: Tensor, *, first: bool) -> None:
+        """Time one picture."""
+        taken = self._times.setdefault((method, size), [])
+        try:
+            seconds, memory = self._runners[method].repaint(square, watch=first)
+        except Exception as error:  # whatever a system does, the others are measured
+            self._trouble[method, size] = sentence(error)
+            return
+        if first:
+            self._memory[method, size] = memory
+        if not first or seconds > PATIENCE:  # then once must be enough
+            taken.append(seconds)
+
+    def result(self, method: str, size: int) -> Speed:
+        """A row."""
+        if method in self._failed:
+            return Speed(method, method, size, error=self._failed[method])
+        one = self.prepared[method]
+        found = Speed(
+            method,
+            one.name,
+            size,
+            memory=self._memory.get((method, size)),
+            prepare=one.seconds,
+            parameters=one.parameters,
+            styles=one.styles,
+            alone=self._alone,
+        )
+        if (method, size) in self._trouble:
+            return replace(found, error=self._trouble[method, size])
+        taken = self._times[method, size]
+        return replace(
+            found,
+            seconds=statistics.median(taken),
+            fastest=min(taken),
+            slowest=max(taken),
+            rounds=len(taken),
+        )
+
+    def close(self) -> None:
+        """End all of them."""
+        for runner in self._runners.values():
+            runner.close()
 
 
-def table(rows: Sequence[Speed], reference: str = "Johnson et al.") -> str:
-    """Markdown: seconds, their ratio to ``reference`` where that is there, and what a style costs.
+def _square(photo: Tensor, size: int) -> Tensor:
+    return F.interpolate(photo, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def reference_of(rows: Sequence[Speed]) -> str:
+    """Whose time ratios are to: Johnson et al.; where they have none, MetaStyle, whose network is theirs."""
+    names = [row.name for row in rows if row.seconds is not None]
+    ours = next((name for name in names if name.startswith("MetaStyle")), REFERENCE)
+    return REFERENCE if REFERENCE in names else ours
+
+
+def table(rows: Sequence[Speed]) -> str:
+    """Markdown: seconds, their ratio to Johnson et al. (see ``reference_of``), and what a style costs.
 
     Beside our ratios at 256 and 512 are those of the paper's own times, because times of different machines
     compare only as ratios.
     """
-    sizes = sorted({row.size for row in rows})
+    sizes, reference = sorted({row.size for row in rows}), reference_of(rows)
+    to = "" if reference == REFERENCE else f" to {reference.split(',')[0]}"
     head = ["system", "parameters", "styles", "preparation"]
     for size in sizes:
-        head += [f"{size}²", f"ratio {size}²", *(["paper's ratio"] if size in (256, 512) else [])]
+        head += [f"{size}²", f"ratio{to} {size}²", *(["paper's ratio"] if size in (256, 512) else [])]
         head += [f"memory {size}²"]
     lines = []
     base: dict[int, float | None] = {}
@@ -197,59 +230,8 @@ def _times(row: Speed) -> str:
     return f"{row.seconds:.3g} s ({row.fastest:.3g}–{row.slowest:.3g})"
 
 
-def published_ratio(name: str, size: int, reference: str = "Johnson et al.") -> str:
+def published_ratio(name: str, size: int, reference: str = REFERENCE) -> str:
     """The paper's ratio to ``reference`` at 256 or 512, as the table writes it; empty where it has none."""
     which = (256, 512).index(size)
     own = PUBLISHED.get(name.split(",")[0])
-    return "" if own is None else times(own[which] / PUBLISHED[reference][which])
-
-
-def _prepare(make: Maker, style: Tensor, device: torch.device) -> _Prepared:
-    system = make(device)
-    started = time.perf_counter()
-    stylize = system.prepare(style)
-    wait(device)
-    seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
-    return _Prepared(system.name, stylize, seconds, system.parameters, system.styles)
-
-
-def _seconds(stylize: Stylize, photo: Tensor, device: torch.device) -> float:
-    if device.type == "cuda":  # the device's own clock: Python's part between two pictures does not count
-        with torch.cuda.device(device):
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-            begin.record()
-            apply(stylize, photo)
-            end.record()
-            end.synchronize()
-        return begin.elapsed_time(end) / 1000  # type: ignore[no-any-return]
-    wait(device)
-    started = time.perf_counter()
-    apply(stylize, photo)
-    wait(device)
-    return time.perf_counter() - started
-
-
-@contextmanager
-def _watching(device: torch.device) -> Iterator[list[int]]:
-    """A list whose one number becomes the peak memory of the block, beyond what was held before."""
-    peak = [0]
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        yield peak
-        peak[0] = torch.cuda.max_memory_allocated(device) - before
-        return
-    process, done = psutil.Process(), threading.Event()
-    before = process.memory_info().rss
-
-    def look() -> None:
-        while not done.wait(_LOOK_EVERY):
-            peak[0] = max(peak[0], process.memory_info().rss - before)
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
+    return "" if own is None else times(own[which] / PUBLISHED[reference.split(",")[0]][which])

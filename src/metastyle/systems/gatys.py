@@ -15,6 +15,7 @@ published weights were trained. The weights of ``vgg19`` are ours, because losse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -35,6 +36,10 @@ VGG19_STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 VGG19_STYLE_WEIGHT = 1e5
 RANGE_WEIGHT = 1e3
 """The weight of the mean squared distance from [0, 1]."""
+ITERATIONS = 500
+TOLERANCE = 1e-4
+"""Optimization ends where an iteration lowers the loss by less than this share, on the average of ten."""
+_AT_ONCE = 10  # iterations between two looks at the loss; each costs one evaluation
 
 Objective = Callable[[Tensor], Tensor]
 """The loss of a picture (1, 3, H, W)."""
@@ -50,19 +55,27 @@ class Gatys:
     def __init__(
         self,
         network: LossNetwork | Encoder,
-        iterations: int = 300,
+        iterations: int = ITERATIONS,
         after: Callable[[int, float], None] | None = None,
     ) -> None:
         """``after`` is called after each evaluation, with the number of evaluations so far and the loss."""
         if iterations < 1:
             raise MetastyleError(f"Gatys et al. with {iterations} iterations: use 1 or more")
         self.network, self.iterations, self.after = network, iterations, after
+        if iterations < ITERATIONS:
+            self.name = f"Gatys et al., {iterations} iterations"
 
     @classmethod
     def load(
-        cls, device: torch.device, objective: Literal["vgg16", "vgg19"] = "vgg16", iterations: int = 300
+        cls,
+        device: torch.device,
+        objective: Literal["vgg16", "vgg19"] = "vgg16",
+        iterations: int = ITERATIONS,
     ) -> Gatys:
-        """With the published weights of the network, fetched where they are missing."""
+        """With the published weights of the network, fetched where they are missing.
+
+        iterations: of L-BFGS, at most; with fewer than ``ITERATIONS``, the name says so.
+        """
         network = load_loss_network() if objective == "vgg16" else Encoder.load(5)
         return cls(network.to(device), iterations)
 
@@ -118,14 +131,14 @@ def minimize(
 ) -> Tensor:
     """Minimize by L-BFGS (strong Wolfe line search, a history of 20) from ``start``: a picture in [0, 1].
 
+    Ends after ``iterations``, or where they lower the loss by less than ``TOLERANCE`` each.
+
     Raises:
         MetastyleError: the loss is not finite.
     """
     x = start.detach().clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [x],
-        max_iter=iterations,
-        max_eval=2 * iterations,
         history_size=20,
         tolerance_grad=0,
         tolerance_change=0,
@@ -143,11 +156,17 @@ def minimize(
             after(evaluations, loss.item())
         return loss
 
-    loss = optimizer.step(closure)  # type: ignore[no-untyped-call]
-    if not torch.isfinite(x).all():
-        raise MetastyleError(
-            f"L-BFGS diverged after {evaluations} evaluations, from a loss of {loss.detach().item():g}"
-        )
+    before, done = float("inf"), 0
+    while done < iterations:
+        count = min(_AT_ONCE, iterations - done)
+        optimizer.param_groups[0].update(max_iter=count, max_eval=2 * count + 1)
+        loss = optimizer.step(closure).item()  # type: ignore[no-untyped-call]  # of the point it starts from
+        if not (torch.isfinite(x).all() and math.isfinite(loss)):
+            raise MetastyleError(f"L-BFGS diverged after {evaluations} evaluations, from a loss of {loss:g}")
+        now = optimizer.state[x]["n_iter"]
+        if now == done or before - loss < TOLERANCE * _AT_ONCE * abs(loss):
+            break
+        before, done = loss, now
     return x.detach().clamp(0, 1)
 
 

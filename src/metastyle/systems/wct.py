@@ -49,14 +49,14 @@ class WCT:
         self.parameters = count(encoder, *decoders)
 
     @classmethod
-    def load(cls, device: torch.device, weights: Path | None = None) -> Self:
-        """The decoders from ``weights``, a folder, or from the source tree."""
+    def load(cls, device: torch.device, weights: Path | None = None, blend: float = BLEND) -> Self:
+        """The decoders from ``weights``, a folder, or from the source tree; every level has one ``blend``."""
         decoders = []
         for level in LEVELS:
             with torch.device("meta"):
                 decoder = Decoder(level)
             decoders.append(load_trained(decoder, part(level), weights).to(device))
-        return cls(Encoder.load(5).to(device), decoders)
+        return cls(Encoder.load(5).to(device), decoders, blend)
 
     @torch.inference_mode()
     def prepare(self, style: Tensor) -> Stylize:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 from cyclopts import Parameter
@@ -16,12 +18,20 @@ from metastyle.cli.options import FLAG, Common, SquareSize, Whole
 from metastyle.cli.output import Display, Outcome
 from metastyle.errors import MetastyleError
 
+if TYPE_CHECKING:
+    from metastyle.bench.speed import Speed
+    from metastyle.images.picture import Picture
+
+STYLE = "garden"
+"""The built-in style in which the packaged photograph is the painting, where none is given."""
+
 
 def speed(
     *,
-    content: Annotated[Path, Parameter(metavar="PHOTO")],
-    style: Annotated[Path, Parameter(metavar="PAINTING")],
+    content: Annotated[Path | None, Parameter(metavar="PHOTO")] = None,
+    style: Annotated[Path | None, Parameter(metavar="PAINTING")] = None,
     method: Annotated[list[str] | None, Parameter(metavar="METHOD", negative_iterable="")] = None,
+    every: Annotated[bool, Parameter(name="--all", negative="", show_default=False)] = False,
     size: Annotated[list[SquareSize] | None, Parameter(metavar="PIXELS", negative_iterable="")] = None,
     rounds: Annotated[Whole, Ge(1), Le(1000)] = 5,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
@@ -32,21 +42,25 @@ def speed(
 ) -> Outcome:
     """Measure the systems' preparation, repainting and memory side by side.
 
-    If a system's weights are missing, or it runs out of memory, its cell says so;
-    the others are measured all the same, and the exit code is 1.
+    Without options, those that take seconds for a painting and have their weights
+    here repaint the packaged photograph; a line says who was left out and why.
+    Each system has a process of its own, so that its peak memory is true, and all
+    take turns. If a system that was asked for fails, its cell says why, the others
+    are measured all the same, and the exit code is 1.
 
     For example:
 
-        metastyle bench speed --content photo.jpg --style painting.jpg
-        metastyle bench speed --content a.jpg --style b.jpg --method adain
-        metastyle bench speed --content a.jpg --style b.jpg --method mine:System
+        metastyle bench speed
+        metastyle bench speed --all --content photo.jpg --style painting.jpg
+        metastyle bench speed --method adain --method metastyle --size 1024
+        metastyle bench speed --method mine:System
 
     Args:
-        content: The photograph that is repainted.
-        style: The painting.
+        content: The photograph that is repainted; without it, the packaged one.
+        style: The painting; without it, the packaged photograph in a built-in style.
         method: A system and its settings, such as "metastyle steps=200", or your own as
-            package.module:Class; may be repeated. Without it, all nine,
-            and MetaStyle with 200 steps.
+            package.module:Class; may be repeated.
+        every: Measure all nine systems, and MetaStyle with 200 steps, however long they take.
         size: Sides of the squares that are repainted; may be repeated. Without it, 256 and 512.
         rounds: How many times each system repaints; the median counts.
         weights: Folder of weights that train-baseline made, such as systems-weights of a source tree.
@@ -54,37 +68,87 @@ def speed(
         overwrite: Replace results that exist there.
         device: auto, cpu, cuda or cuda:N.
     """
-    check_is_file(content)
-    check_is_file(style)
-    sizes = size or [256, 512]
+    for path in (content, style):
+        if path is not None:
+            check_is_file(path)
     if (output / "speed.json").exists() and not overwrite:
         raise MetastyleError(f"{output / 'speed.json'} exists: add --overwrite, or choose another -o")
 
     from metastyle.bench.provenance import note
-    from metastyle.bench.speed import Speed, measure, table
+    from metastyle.bench.speed import QUICK, table
     from metastyle.bench.table import write_markdown, write_rows
     from metastyle.core.device import pick_device
-    from metastyle.images.convert import to_tensor
-    from metastyle.images.decode import open_picture
-    from metastyle.images.picture import resize
 
-    methods = makers(method, weights)
+    methods = list(makers(method if method or every else list(QUICK), weights))
     where = pick_device(device)
-    painting = to_tensor(resize(open_picture(style), 512).pixels)
-    photo = to_tensor(open_picture(content).pixels)
-    rows: list[Speed] = []
     with Display(common.quiet) as display:
-        steps = len(methods) * (1 + len(sizes) * (rounds + 1))
-        for count, said in enumerate(measure(methods, painting, photo, where, sizes=sizes, rounds=rounds)):
-            if isinstance(said, Speed):
-                rows.append(said)
-            else:
-                display.update("measuring", min(1.0, count / steps), said)
-    written = table(rows)
+        rows = _measure(methods, weights, content, style, size or [256, 512], rounds, device, display)
+    rows, left_out = (rows, {}) if method or every else _without_failures(rows)
+    if not rows:
+        raise MetastyleError(f"nothing can be measured here: {'; '.join(left_out.values())}")
+    absent = [f"Left out: {names}: {why}." for names, why in left_out.items()]
+    written = "\n\n".join([table(rows), *absent])
     note(output, sys.argv[1:], where, replace=True)
     write_rows(output / "speed.json", rows)
     write_markdown(output / "speed.md", written)
     errors = [{"method": r.method, "size": r.size, "error": r.error} for r in rows if r.error]
     outputs = [{"output": output / name} for name in ("speed.json", "speed.md")]
+    details = {"rows": [dataclasses.asdict(row) for row in rows], "left_out": left_out}
     code = SOME_FAILED if errors else DONE
-    return Outcome("bench speed", outputs=outputs, errors=errors, lines=[written], code=code)
+    return Outcome("bench speed", outputs, errors, details, lines=[written], code=code)
+
+
+def _measure(
+    methods: Sequence[str],
+    weights: Path | None,
+    content: Path | None,
+    style: Path | None,
+    sizes: Sequence[int],
+    rounds: int,
+    device: str,
+    display: Display,
+) -> list[Speed]:
+    """The rows, with progress."""
+    from functools import partial
+
+    from metastyle.bench.runners import Separate
+    from metastyle.bench.speed import Speed, measure
+    from metastyle.core.device import pick_device
+    from metastyle.images.convert import to_tensor
+    from metastyle.images.picture import resize
+
+    runners = {text: partial(Separate, text, weights, pick_device(device)) for text in methods}
+    photo, painting = _pictures(content, style)
+    pictures = to_tensor(resize(painting, 512).pixels), to_tensor(photo.pixels)
+    steps = len(methods) * (1 + len(sizes) * (rounds + 1))
+    rows: list[Speed] = []
+    for count, said in enumerate(measure(runners, *pictures, sizes=sizes, rounds=rounds, alone=True)):
+        if isinstance(said, Speed):
+            rows.append(said)
+        else:
+            display.update("measuring", min(1.0, count / steps), said)
+    return rows
+
+
+def _pictures(content: Path | None, style: Path | None) -> tuple[Picture, Picture]:
+    """The photograph and the painting."""
+    from metastyle import api
+    from metastyle.images.decode import open_picture
+    from metastyle.weights.builtin_styles import PHOTOGRAPH
+
+    packaged = open_picture(PHOTOGRAPH)
+    photo = packaged if content is None else open_picture(content)
+    if style is not None:
+        return photo, open_picture(style)
+    return photo, api.stylize(packaged, STYLE)
+
+
+def _without_failures(rows: Sequence[Speed]) -> tuple[list[Speed], dict[str, str]]:
+    """What nobody asked for by name is left out where it cannot be measured, and where it takes minutes."""
+    from metastyle.bench.speed import QUICK
+    from metastyle.systems.registry import ROWS
+
+    why = {row.method: row.error for row in rows if row.error}
+    slow = [name for name in ROWS if name not in QUICK]
+    left_out = {", ".join(slow): "they train, adapt or optimize for minutes; --all measures them, too"}
+    return [row for row in rows if row.method not in why], why | left_out
