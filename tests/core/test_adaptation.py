@@ -187,7 +187,7 @@ def test_the_rate_is_what_the_optimizers_move_by(loss_network: LossNetwork) -> N
     def largest(moves: dict[str, Tensor]) -> float:
         return max(float(move.abs().max()) for move in moves.values())
 
-    # Adam's first update is the rate, everywhere; Muon's has it as its root mean square.
+    # Adam's first update is the rate, everywhere; Muon's has 1.5 times that as its root mean square.
     assert largest(first_moves(warm_up=0, optimizer="adam")) == pytest.approx(1e-3, rel=0.01)
     assert largest(first_moves(warm_up=10, optimizer="adam")) == pytest.approx(1e-4, rel=0.01)
     moves = first_moves(warm_up=0)
@@ -195,7 +195,7 @@ def test_the_rate_is_what_the_optimizers_move_by(loss_network: LossNetwork) -> N
     assert len(hidden) == 14
     for name, move in moves.items():
         if name in hidden:
-            assert move.square().mean().sqrt() == pytest.approx(1e-3, rel=0.2), name
+            assert move.square().mean().sqrt() == pytest.approx(1.5e-3, rel=0.2), name
             assert move.abs().max() > 2e-3, name
         else:
             assert move.abs().max() == pytest.approx(1e-3, rel=0.01) or not move.any(), name

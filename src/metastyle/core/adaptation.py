@@ -38,6 +38,9 @@ from metastyle.core.quick import quick_loss_network, quick_network
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 
+MUON_RATE = 1.5
+"""Muon's learning rate, relative to Adam's."""
+
 
 @dataclass(frozen=True)
 class AdaptationStep:
@@ -161,8 +164,9 @@ class Adaptation:
         order = _endless_shuffle(len(self._contents), generator)
         started = time.perf_counter()
         for step in range(1, settings.steps + 1):
+            factor = rate_factor(step, settings)
             for optimizer in optimizers:
-                optimizer.param_groups[0]["lr"] = rate * rate_factor(step, settings)
+                optimizer.param_groups[0]["lr"] = optimizer.defaults["lr"] * factor
             batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
             seen = add_grain(self._contents[batch], settings.grain, seed=settings.seed + step)
             changed = self._changed()
@@ -209,7 +213,7 @@ class Adaptation:
         chosen = {id(parameter) for parameter in hidden}
         others = [parameter for parameter in self._learned if id(parameter) not in chosen]
         adam = torch.optim.Adam(others, lr=rate)
-        return [Muon(hidden, lr=rate), adam] if hidden else [adam]
+        return [Muon(hidden, lr=MUON_RATE * rate), adam] if hidden else [adam]
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:

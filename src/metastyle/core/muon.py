@@ -6,7 +6,7 @@ replaces the momentum U S V^T by U V^T: the directions in which the loss is flat
 ones. The product is found without a decomposition, by a Newton-Schulz iteration.
 
 Deviation: a step is scaled to a root mean square of 1 times the learning rate, which is about Adam's, so
-that one learning rate serves both (after Liu et al., "Muon is scalable for LLM training", 2025).
+that their learning rates compare (after Liu et al., "Muon is scalable for LLM training", 2025).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MOMENTUM = 0.9
+MOMENTUM = 0.7
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the odd polynomial a x + b x^3 + c x^5, which moves singular values from (0, 1] to about 1."""
 _ITERATIONS = 5
