@@ -420,7 +420,7 @@ def film(
         codec=codec,
         quality=quality,
         max_memory=max_memory,
-        device=str(device),  # torch's own devices will do
+        device=str(device),  # a torch.device is accepted, too
     )
 
     def adapted(footage: Footage) -> Style:

@@ -184,7 +184,7 @@ def test_losses_that_are_not_finite_end_the_run_in_words(settings, networks, mon
         encoder.conv4_1.bias.fill_(torch.nan)
     networks = dataclasses.replace(networks, encoder=encoder)
     monkeypatch.setattr(loop, "TOO_MANY_SKIPPED", 2)
-    with pytest.raises(MetastyleError, match="not finite 2 times running, until iteration 2"):
+    with pytest.raises(MetastyleError, match="not finite 2 times in a row, until iteration 2"):
         run(settings("avatar-net", from_scratch=True), networks)
 
 

@@ -134,7 +134,7 @@ def test_gradients_that_are_not_finite_are_skipped_then_given_up(
     assert made.steps == 0
     made._step(an_episode(vgg, 1, 2))
     assert (made.skipped, made.skipped_running, made.steps) == (2, 0, 1)
-    with pytest.raises(MetastyleError, match="not finite 3 times running, until iteration 6"):
+    with pytest.raises(MetastyleError, match="not finite 3 times in a row, until iteration 6"):
         for index in (3, 4, 5):
             made._step(an_episode(vgg, 1, index, broken=True))
 

@@ -1,1 +1,1 @@
-"""The science: networks, losses, bilevel objective, adaptation. No file access, no printing."""
+"""The method: networks, losses, bilevel objective, adaptation. No file access, no printing."""

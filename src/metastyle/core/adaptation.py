@@ -1,11 +1,11 @@
-"""Adapt the network to one painting: the steps that follow w_0 = Psi(theta, s).
+"""Adaptation of the network to one painting: the steps that follow w_0 = Psi(theta, s).
 
 The paper, section 3: "we post update our model [...] for only a limited number of steps". The
 steps are taken on the perceptual loss of a small pool of contents. Deviations: kernels between hidden
 layers take Muon's steps instead of Adam's (``optimizer``), the learning rate rises over the first steps
 (``warm_up``) and falls along a cosine unless ``schedule`` is constant, content features are computed once for
-the whole pool, the network sees contents with ``grain``, beta suits the painting (``balance``), and
-parameters that cannot change the result stay as they are.
+the whole pool, the network sees contents with ``grain``, beta depends on the painting (``balance``), and
+parameters that cannot affect the result are not updated.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ MUON_RATE = 1.5
 
 @dataclass(frozen=True)
 class AdaptationStep:
-    """What is known after a step; the losses are those of the step's own contents, before its update."""
+    """The state after a step; losses are those of the step's contents, before its update."""
 
     step: int
     """The number of steps taken."""
     steps: int
-    """The number of steps to take in all."""
+    """The total number of steps."""
     total: float
     """The perceptual loss."""
     content: float
@@ -57,17 +57,17 @@ class AdaptationStep:
     style: float
     """Its style loss, weighted."""
     seconds: float
-    """The time since the first step began."""
+    """Seconds since the first step began."""
     seconds_left: float
-    """The time that the other steps will probably take."""
+    """Estimated seconds for the remaining steps."""
     preview: Callable[[Tensor], Tensor]
-    """Renders pictures (B, 3, H, W) in [0, 1], sides a multiple of 4, with the parameters as they are now."""
+    """Renders pictures (B, 3, H, W) in [0, 1], with sides a multiple of 4, with the current parameters."""
     parameters: Callable[[], Parameters]
-    """All of the network's parameters as they are now, float32 on the CPU."""
+    """All current parameters of the network, float32 on the CPU."""
 
 
 class Adaptation:
-    """An adaptation under way: iterate over it to take the steps, stop whenever you like.
+    """A running adaptation: iterate over it to take the steps; it may be stopped at any step.
 
     Args:
         initialization: theta and Psi; it is not changed.
@@ -75,7 +75,7 @@ class Adaptation:
         style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
         start: a style's parameters to start from, instead of w_0 = Psi(theta, s).
-        style_mask: how visible each pixel of the painting is (1, 1, H, W) in [0, 1]; None: all are.
+        style_mask: how visible each pixel of the painting is (1, 1, H, W) in [0, 1]; None: fully.
 
     Attributes:
         parameters: the network's parameters after the last step taken, float32 on the CPU.
@@ -131,7 +131,7 @@ class Adaptation:
     def _prepared(
         self, network: TransformationNetwork, loss_network: LossNetwork
     ) -> tuple[TransformationNetwork, LossNetwork]:
-        """Both networks in the form that is fastest on the device; the first shares its parameters."""
+        """Both networks in their fastest form for the device; the first shares its parameters."""
         if self.device.type == "cpu" and self._dtype == torch.float32:
             return quick_network(network), quick_loss_network(loss_network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -150,7 +150,7 @@ class Adaptation:
 
     @property
     def moved_parameters(self) -> Parameters:
-        """What the steps move, as a style holds it."""
+        """The parameters that the steps update, as a style holds them."""
         return _on_cpu(self._moved)
 
     def __len__(self) -> int:
@@ -217,7 +217,7 @@ class Adaptation:
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:
-        """Stylize (B, 3, H, W) in [0, 1] with the parameters as they are now; the same shape comes back."""
+        """Stylize (B, 3, H, W) in [0, 1] with the current parameters; the shape is kept."""
         seen = add_grain(self._place(pictures), self.settings.grain)
         changed = self._changed()
         with self._autocast():
@@ -225,14 +225,14 @@ class Adaptation:
         return rendered.float().cpu()
 
     def _common(self, loss: Loss) -> tuple[float, float, float]:
-        """Total, content and style loss under the weights that were asked for, whatever the balance."""
+        """Total, content and style loss with the configured weights, without the balance."""
         content, style = torch.stack([loss.content, loss.style]).tolist()
         if self._style_weight:
             style *= self.settings.style_weight / self._style_weight
         return content + style, content, style
 
     def _changed(self) -> Parameters:
-        """What the network is called with in place of its own parameters: low-rank changes, applied."""
+        """The parameters that replace the network's own, with low-rank changes applied."""
         if self.settings.parameters != "low_rank":
             return {}
         return expand(self._moved, dict(self._network.named_parameters()))
@@ -245,7 +245,7 @@ class Adaptation:
 
 
 def _check_start(start: Parameters, settings: AdaptationSettings) -> None:
-    """Raise MetastyleError unless steps that move what ``settings`` says can begin at ``start``."""
+    """Raise MetastyleError unless steps with these ``settings`` can begin at ``start``."""
     kind = kind_of(start)
     if settings.parameters not in ("all", kind):
         raise MetastyleError(
@@ -265,7 +265,7 @@ def _on_cpu(parameters: Parameters) -> Parameters:
 
 
 def rate_factor(step: int, settings: AdaptationSettings) -> float:
-    """What the highest rate is multiplied by at ``step``, from 1: a linear rise, half a cosine to zero."""
+    """Factor of the highest rate at ``step``, from 1: a linear rise, then half a cosine to zero."""
     rise = min(1.0, step / settings.warm_up) if settings.warm_up else 1.0
     if settings.schedule == "constant":
         return rise

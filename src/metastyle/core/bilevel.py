@@ -5,7 +5,7 @@
                   w_{s,t} = w_{s,t-1} - delta grad E_c [ l(I_c, I_s, M(I_c; w_{s,t-1})) ]
 
 The inner level sees training contents, the outer level other ("validation") contents, and the
-outer gradient passes through the inner steps: exact second order, unless first order is asked for.
+outer gradient passes through the inner steps: exact second order, unless first order is requested.
 T = 0 is plain multi-style training.
 """
 
@@ -29,9 +29,9 @@ ParameterSet = Literal["all", "instance_norm"]
 
 
 def inner_update(parameters: Parameters, loss: Tensor, steps: Parameters, second_order: bool) -> Parameters:
-    """w_t = w_{t-1} - delta grad l(w_{t-1}) for the parameters that ``steps`` names; the rest stay.
+    """w_t = w_{t-1} - delta grad l(w_{t-1}) for the parameters in ``steps``; the others stay the same.
 
-    ``steps`` holds delta for each moved parameter, a scalar or a tensor that broadcasts to it.
+    ``steps`` holds delta for each updated parameter, a scalar or a tensor that broadcasts to it.
     With ``second_order`` the result is differentiable through the gradient itself.
     """
     moved = {name: parameters[name] for name in steps}
@@ -45,11 +45,11 @@ class MetaObjective(nn.Module):
     """The outer loss as one module, so that distributed wrappers see a forward pass to synchronize.
 
     Args:
-        initialization: theta and Psi, what the outer level learns.
+        initialization: theta and Psi, which the outer level learns.
         loss_network: frozen features phi.
         inner_steps: T, 0 to 5.
-        inner_parameters: what the inner level moves; the paper's code moves the instance-norm ones.
-        step_size: delta, or its start where ``learn_step_sizes`` makes it one positive number a tensor.
+        inner_parameters: those that the inner level updates; in the paper's code, the instance norms.
+        step_size: delta, or its initial value if ``learn_step_sizes`` learns one per tensor.
         grain: amount of grain that the network sees in flat areas (``core/grain.py``).
         second_order: differentiate through the inner gradient (exact) or treat it as a constant (FOMAML).
     """
@@ -93,10 +93,10 @@ class MetaObjective(nn.Module):
         style_weights: Tensor | None = None,
         seed: int = 0,
     ) -> Loss:
-        """Mean over styles of the loss that the adapted network has on ``queries``.
+        """Mean over styles of the loss of the adapted network on ``queries``.
 
         contents: (B, 3, H, W) in [0, 1], the inner level's photographs, one batch for all styles.
-        styles: S painted targets.  queries: (B', 3, H, W), the outer level's photographs.
+        styles: S style targets.  queries: (B', 3, H, W), the outer level's photographs.
         scales: (S,) divides each style's loss (per-style normalization); None leaves them as they are.
         style_weights: (S,) multiplies beta for each style; None leaves it as it is.
         seed: of the grain that the network sees; the loss compares with photographs without it.
@@ -120,13 +120,13 @@ class MetaObjective(nn.Module):
         w = self._starts(styles)  # w_0 = Psi(theta, s)
         for _ in range(self.inner_steps):
             assert inner is not None
-            # Parameters of a style enter only its own loss: the sum's gradient holds each one's.
+            # Parameters of a style only enter its own loss, so the sum's gradient has that of each style.
             loss = self._losses(w, inner, styles, beta)[:, 0].sum()
             w = inner_update(w, loss, self._steps(), self.second_order)
         return self._losses(w, outer, styles, beta)
 
     def _starts(self, styles: Sequence[StyleTarget]) -> Parameters:
-        """w_0 of all styles; parameters that differ between them, or are about to, are stacked to (S, …)."""
+        """w_0 of all styles; parameters that differ between them, or soon will, are stacked to (S, …)."""
         starts = [self.initialization.start(style) for style in styles]
         if len(styles) == 1:
             return starts[0]
@@ -154,7 +154,7 @@ class MetaObjective(nn.Module):
 
 
 class Photographs:
-    """A batch of photographs: what the network sees of them, and what the loss compares with."""
+    """A batch of photographs: the network's inputs, and the features that the loss compares with."""
 
     def __init__(self, clean: Tensor, content: Tensor, grain: float, seed: int) -> None:
         self.clean, self.content = clean, content  # (B, 3, H, W) in [0, 1]; features at relu2_2

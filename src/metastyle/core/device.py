@@ -1,4 +1,4 @@
-"""Which device to compute on, and in which precision it is fast."""
+"""The device to compute on, and its fast precision."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import torch
 from metastyle.errors import MetastyleError
 
 DEVICE_TYPES = ("cpu", "cuda", "mps")
-"""Those that ``pick_device`` may answer."""
+"""Types that ``pick_device`` may return."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU; naming a device that is not there is an error."""
-    name = str(name)  # torch's own devices will do
+    """The device of this name; ``auto`` takes CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        MetastyleError: the name is unknown, or this machine has no such device.
+    """
+    name = str(name)  # a torch.device is accepted, too
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -1,7 +1,7 @@
-"""Grain: something for flat areas to paint on.
+"""Grain: noise that gives flat areas structure to paint.
 
-A feed-forward network with instance normalization can only turn into strokes what is there already: an even
-sky stays even, whatever the painting. So the network sees
+A feed-forward network with instance normalization can only turn existing structure into strokes: a flat sky
+stays flat, whatever the painting. The network therefore sees
 
     x + amount * A * exp(-s / S) * n,
 
@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from metastyle.core.settings import Grain, check_value
 
 AMPLITUDE = 0.15
-"""A: deviation of the grain in a perfectly flat area, for pictures in [0, 1]."""
+"""A: standard deviation of the grain in a perfectly flat area, for pictures in [0, 1]."""
 FLATNESS = 0.05
-"""S: local deviation of luminance at which the grain has fallen to 1/e."""
+"""S: local standard deviation of luminance at which the grain has fallen to 1/e."""
 REACH = 7
 """Luminance is compared within squares of 2 * REACH + 1 pixels."""
 
@@ -33,7 +33,7 @@ OCTAVES = (4, 8, 16, 32, 64)
 
 _MARGIN = 2  # lattice points on each side that bicubic interpolation reads
 _INTERPOLATED = 6 / 7
-"""Deviation that torch's bicubic interpolation (a = -0.75) leaves of unit deviation, over all phases."""
+"""Standard deviation of unit noise after torch's bicubic interpolation (a = -0.75), over all phases."""
 
 
 def check_grain(amount: float) -> None:
@@ -62,9 +62,9 @@ def grain_strength(pictures: Tensor) -> Tensor:
 
 
 def strength_inside(luminance: Tensor) -> Tensor:
-    """``grain_strength`` of luminance (B, 1, H + 2 REACH, W + 2 REACH) whose margin is there already."""
+    """``grain_strength`` of luminance (B, 1, H + 2 REACH, W + 2 REACH), margin included."""
     side = 2 * REACH + 1
-    # Around mid-gray, so that the difference of two moments keeps its digits.
+    # Centered at mid-gray, so that the difference of two moments keeps its precision.
     centered = luminance - 0.5
     mean = F.avg_pool2d(centered, side, 1)
     deviation = (F.avg_pool2d(centered.square(), side, 1) - mean.square()).clamp(min=0).sqrt()
@@ -77,7 +77,7 @@ def fractal_noise(
     """Rows ``top`` … and columns ``left`` … of the plane of noise: float32 (3, height, width).
 
     The sum of bicubically interpolated lattices of bell-shaped random numbers, three independent channels,
-    zero mean and unit deviation. The plane has no end, negative positions are as good as others.
+    zero mean and unit deviation. The plane is infinite; positions may be negative.
     """
     noise = torch.zeros(3, height, width, dtype=torch.float32, device=device)
     for spacing in OCTAVES:
@@ -95,7 +95,7 @@ def fractal_noise(
 def _lattice(
     first_row: int, first_column: int, rows: int, columns: int, seed: int, device: torch.device | str
 ) -> Tensor:
-    """(3, rows, columns) of independent numbers of zero mean and unit deviation, functions of their place."""
+    """(3, rows, columns) of independent numbers of zero mean and unit deviation, by position."""
     channel = torch.arange(3, device=device)[:, None, None]
     row = torch.arange(first_row, first_row + rows, device=device)[None, :, None]
     column = torch.arange(first_column, first_column + columns, device=device)[None, None, :]
@@ -106,7 +106,7 @@ def _lattice(
 
 
 def _mixed(x: Tensor) -> Tensor:
-    """A bijection of 64-bit integers without pattern: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    """A hash of 64-bit integers, a bijection: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
     x = x * -7046029254386353131
     x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
     x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685

@@ -1,4 +1,4 @@
-"""Where adaptation starts: w_0 = Psi(theta, s).
+"""The starting point of adaptation: w_0 = Psi(theta, s).
 
 The paper leaves Psi open in section 2.2 and takes the identity in section 3. Ours, a deliberate
 deviation, adds to the 3,200 instance-norm parameters an offset that is predicted from the painting's
@@ -44,7 +44,7 @@ class StylePredictor(nn.Module):
 
 
 class Initialization(nn.Module):
-    """theta, and the predictor behind Psi where there is one: all that meta-training learns."""
+    """theta, and the predictor behind Psi if there is one: everything that meta-training learns."""
 
     def __init__(
         self, network: TransformationNetwork | None = None, predictor: StylePredictor | None = None

@@ -1,7 +1,7 @@
-"""The loss network: VGG-16 up to relu4_3, frozen. Where its weights come from is not its business.
+"""The loss network: VGG-16 up to relu4_3, frozen. ``weights/vgg16.py`` has its weights.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014).
-Normalized on entry with ImageNet's mean and standard deviation, as torchvision's weights expect.
+The input is normalized with ImageNet's mean and standard deviation, as torchvision's weights expect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Features = dict[str, Tensor]
 
 
 class LossNetwork(nn.Module):
-    """VGG-16 convolutions conv1_1 to conv4_3 (7,635,264 parameters), without gradients of their own."""
+    """VGG-16's convolutions conv1_1 to conv4_3 (7,635,264 parameters), frozen."""
 
     mean: Tensor
     std: Tensor
@@ -46,7 +46,7 @@ class LossNetwork(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor, layers: Sequence[str] = STYLE_LAYERS) -> Features:
-        """Features of pictures (B, 3, H, W) in [0, 1] at ``layers``; stops at the deepest one asked for.
+        """Features of pictures (B, 3, H, W) in [0, 1] at ``layers``; stops at the deepest requested one.
 
         Returns a tensor (B, C, H / 2^(block-1), W / 2^(block-1)) for each name such as ``relu3_3``.
         """
@@ -72,7 +72,7 @@ class LossNetwork(nn.Module):
     def prepared(self, dtype: torch.dtype) -> Self:
         """A copy with convolutions in ``dtype``, converted once; autocast would convert them at every call.
 
-        Channels last in memory: on a CPU a training iteration takes 6 % less time.
+        Weights are channels last in memory, which saves 6 % of the time of a training iteration on a CPU.
         """
         copied = copy.deepcopy(self)
         copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""The perceptual loss, as section 2.1 of the paper writes it: pure functions of features.
+"""The perceptual loss of the paper, section 2.1: pure functions of features.
 
 Gatys, Ecker, Bethge (CVPR 2016); Johnson, Alahi, Fei-Fei (ECCV 2016).
 Means are taken over feature entries *and* over the batch, so a loss does not depend on batch size.
@@ -18,13 +18,13 @@ from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, Features, L
 from metastyle.core.settings import CONTENT_WEIGHT, STYLE_WEIGHT
 
 MIDDLING = 60.0
-"""Loudness from which on a painting needs no larger beta: five paintings in six are quieter."""
+"""Loudness below which beta increases: five paintings in six are quieter."""
 LOUD = 120.0
-"""Loudness from which on beta shrinks: one painting in twenty is louder."""
+"""Loudness above which beta decreases: one painting in twenty is louder."""
 
 
 class StyleTarget(NamedTuple):
-    """All that the loss and the predictor ever need to know of a painting."""
+    """Everything that the loss and the predictor need to know about a painting."""
 
     grams: tuple[Tensor, ...]
     """Gram matrices (C, C) at relu1_2, relu2_2, relu3_3, relu4_3: C = 64, 128, 256, 512."""
@@ -33,7 +33,7 @@ class StyleTarget(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """alpha * content + beta * style, and its two parts already weighted; all scalars."""
+    """alpha * content + beta * style, and the two weighted parts; all scalars."""
 
     total: Tensor
     content: Tensor
@@ -122,12 +122,12 @@ def perceptual_losses(
 
 
 def balanced_style_weight(target: StyleTarget, exponent: float) -> Tensor:
-    """What beta is multiplied by for a painting of loudness L, a scalar; 1 where ``exponent`` is 0.
+    """Factor of beta for a painting of loudness L, a scalar; 1 if ``exponent`` is 0.
 
         max(1, MIDDLING / L) ^ exponent * min(1, LOUD / L),    L = STYLE_WEIGHT ||G_s||^2
 
     The loudness is the style loss of a black picture: 4 for a pale canvas, 500 for a glaring mosaic.
-    With one beta for all, quiet paintings leave no mark, because the content loss rules, and the loudest
+    With one beta for all, quiet paintings have no effect, because the content loss dominates, and the loudest
     leave nothing of the photograph. Not in the paper.
     """
     zeros = [torch.zeros_like(gram) for gram in target.grams]
@@ -149,8 +149,8 @@ def style_target(loss_network: LossNetwork, style: Tensor, mask: Tensor | None =
         variance = sum_p w_p (psi_p - mean)^2 / W * n / (n - 1),   n = W^2 / sum_p w_p^2.
 
     n is the number of positions where w is 0 or 1, so a mask of ones changes nothing, and one of a rectangle
-    gives the statistics of the features inside it. These see beyond its edge as far as the receptive field
-    goes, so what is hidden has to be filled with something harmless first (``images/transparency.py``).
+    gives the statistics of the features inside it. Their receptive fields extend beyond its edge, so hidden
+    pixels must be filled with something harmless first (``images/transparency.py``).
     """
     described = loss_network(style)
     features = [_at_least_float32(described[name]) for name in STYLE_LAYERS]

@@ -1,4 +1,4 @@
-"""Styles of low rank: how little has to change for a painting.
+"""Low-rank styles: a painting needs only small changes of the network.
 
 Every convolution's weight changes by a product of two thin matrices (Hu et al., "LoRA", 2022, equation 3),
 

@@ -69,8 +69,8 @@ class Residual(nn.Module):
 class TransformationNetwork(nn.Module):
     """c9s1-32, c3s2-64, c3s2-128, five residual blocks, two upsampling convolutions, c9s1-3, sigmoid.
 
-    The affine parameters of its fifteen instance-norm layers are 3,200 numbers: what MetaStyle's
-    published code moves in the inner level, because they specialize in the style (the paper, section 1).
+    The affine parameters of its fifteen instance-norm layers are 3,200 numbers. MetaStyle's published code
+    updates these in the inner level, because they specialize in the style (the paper, section 1).
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class TransformationNetwork(nn.Module):
 def network_of(parameters: Mapping[str, Tensor]) -> TransformationNetwork:
     """A network in evaluation mode with its own copies of these parameters, which need no gradients.
 
-    Much faster than a new network that is loaded: nothing random is drawn first.
+    Much faster than making a network and loading parameters into it, because no random numbers are drawn.
     """
     network = copy.deepcopy(_form())
     network.load_state_dict({name: p.detach().clone() for name, p in parameters.items()}, assign=True)
@@ -115,7 +115,7 @@ def network_of(parameters: Mapping[str, Tensor]) -> TransformationNetwork:
 
 @functools.cache
 def _form() -> TransformationNetwork:
-    """A network without numbers."""
+    """A network without storage for its parameters."""
     with torch.inference_mode(False), torch.device("meta"):
         return TransformationNetwork()
 
@@ -125,7 +125,7 @@ def _double(x: Tensor) -> Tensor:
 
 
 def instance_norm_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
-    """The scales and shifts of every instance-norm layer, by name, in the network's own order."""
+    """The scales and shifts of every instance-norm layer, by name, in the network's order."""
     return {
         f"{name}.{kind}": getattr(module, kind)
         for name, module in network.named_modules()
@@ -135,11 +135,11 @@ def instance_norm_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def idle_parameters(network: nn.Module) -> set[str]:
-    """Names of the 2,240 parameters that cannot change the result: the next normalization undoes them.
+    """Names of the 2,240 parameters that cannot affect the result: the next normalization cancels them.
 
     They are the 1,600 biases of the convolutions in front of an instance norm, and the 640 shifts of the
     residual blocks' second norms, which add one number to a whole channel. Their gradient is rounding noise,
-    which Adam would blow up to steps of full size: whatever learns leaves them out.
+    which Adam would amplify to steps of full size, so that nothing updates them.
     """
     modules = list(network.named_modules())
     biases = {f"{name}.bias" for name, module in modules if isinstance(module, nn.Conv2d)}

@@ -1,4 +1,4 @@
-"""What styles hold: which parameters of the network, mixtures of them, and steps beyond them.
+"""The parameters of styles: which there are, how they mix, and how a style is strengthened.
 
 Everything here is arithmetic on mappings from the network's parameter names to tensors.
 """
@@ -38,7 +38,7 @@ def parameter_shapes(kind: StyleKind, rank: int = 0) -> dict[str, tuple[int, ...
 
 
 def kind_of(parameters: Mapping[str, Tensor]) -> StyleKind:
-    """The kind of a style that holds these parameters, which are known to be complete."""
+    """The kind of a style with these parameters, which must be complete."""
     if rank_of(parameters):
         return "low_rank"
     return "all" if parameters.keys() == parameter_shapes("all").keys() else "instance_norm"
@@ -53,7 +53,7 @@ def checked_parameters(parameters: Mapping[str, Tensor], kind: StyleKind) -> Par
     shapes = parameter_shapes(kind, rank_of(parameters) if kind == "low_rank" else 0)
     missing, unknown = shapes.keys() - parameters.keys(), parameters.keys() - shapes.keys()
     if missing or unknown:
-        what = f"lack {min(missing)}" if missing else f"have {min(unknown)!r}, which the network has not"
+        what = f"lack {min(missing)}" if missing else f"have {min(unknown)!r}, which the network lacks"
         raise MetastyleError(f"the style's parameters do not fit the network: they {what}")
     for name, shape in shapes.items():
         tensor = parameters[name]
@@ -67,7 +67,7 @@ def checked_parameters(parameters: Mapping[str, Tensor], kind: StyleKind) -> Par
 
 
 def full_parameters(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> Parameters:
-    """All parameters of the network: a style's own, and those of ``base`` that it leaves as they are.
+    """All parameters of the network: those of a style, and those of ``base`` that it does not change.
 
     Args:
         parameters: A style's parameters, of any kind.
@@ -94,8 +94,8 @@ def blending_shares(weights: Sequence[float] | None, count: int) -> list[float]:
         raise MetastyleError(f"{len(weights)} weights for {count} styles: give one weight per style")
     largest = max(weights)
     if largest == 0:
-        raise MetastyleError("all blending weights are 0: at least one must be larger")
-    scaled = [w / largest for w in weights]  # first by the largest, so that no sum can overflow
+        raise MetastyleError("all blending weights are 0: at least one must be positive")
+    scaled = [w / largest for w in weights]  # divided by the largest first, so that no sum can overflow
     return [w / sum(scaled) for w in scaled]
 
 
@@ -108,7 +108,7 @@ def blend(styles: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> Pa
 
 
 def strengthen(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor], strength: float) -> Parameters:
-    """theta + strength (w - theta): beyond 1, further away from theta than adaptation went.
+    """theta + strength (w - theta): above 1, further away from theta than adaptation went.
 
     Args:
         parameters: W, all parameters of the network.

@@ -1,13 +1,13 @@
-"""Both networks, rewritten for adaptation in float32 on a CPU: equal functions, summed in another order.
+"""Both networks, rewritten for adaptation in float32 on a CPU: the same functions, summed in another order.
 
-A step of adaptation is a forward and a backward pass through both networks. With torch's own
-layers, half of its time goes to gradients of kernels in channels-last memory, to changes of the memory
-layout, and to multiplications that algebra avoids:
+An adaptation step is a forward and a backward pass through both networks. With torch's own
+layers, half of its time goes to kernel gradients in channels-last memory, to changes of the memory
+layout, and to multiplications that algebra can avoid:
 
-- 3x3 convolutions of many channels use Winograd's algorithm (``core/winograd.py``);
-- doubling, then 3x3, is four 2x2 convolutions of the small picture, 4/9 of the arithmetic;
+- 3x3 convolutions with many channels use Winograd's algorithm (``core/winograd.py``);
+- upsampling by 2, then 3x3, is four 2x2 convolutions of the small picture, 4/9 of the arithmetic;
 - 9x9 from 3 channels is 9x1 from 27, 9x9 to 3 channels is 9x1 to 27 (see ``rendering/convolutions.py``);
-- gradients of kernels are matrix products, one for each of a kernel's places, of the shifted source.
+- kernel gradients are matrix products with the shifted source, one for each position in the kernel.
 
 Everything stays channels last. Only first derivatives exist, so the bilevel objective, which differentiates
 through a gradient, uses the plain networks.
@@ -79,7 +79,7 @@ class _QuickLossNetwork(LossNetwork):
 
 
 def _normalized(norm: InstanceNorm, x: Tensor) -> Tensor:
-    """Batch normalization of single pictures is their instance normalization, and knows channels last."""
+    """Instance normalization as batch normalization of single pictures, which supports channels last."""
     pictures = [
         F.batch_norm(picture, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
         for picture in torch.split(x, 1)
@@ -97,7 +97,7 @@ def _halved(layer: Conv, x: Tensor) -> Tensor:
 
 
 def _doubled(layer: Conv, x: Tensor) -> Tensor:
-    """Nearest-neighbor doubling, then the layer."""
+    """Nearest-neighbor upsampling by 2, then the layer."""
     # Even results see the pixels (left, own, own), odd ones (own, own, right).
     even = layer.weight.new_tensor([[1.0, 0, 0], [0, 1, 1]])
     odd = layer.weight.new_tensor([[1.0, 1, 0], [0, 0, 1]])
@@ -130,7 +130,7 @@ def _convolution(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
 
 
 class _Convolution(Function):
-    """Convolution without padding whose kernels' gradient is one matrix product for each of their places."""
+    """Convolution without padding whose kernel gradient is one matrix product per kernel position."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -158,7 +158,7 @@ class _Convolution(Function):
 
 
 def _weight_gradient(x: Tensor, gradient: Tensor, shape: torch.Size, stride: int) -> Tensor:
-    """The gradient (K, C, rows, columns) of kernels, of sources (B, C, H, W) and results' gradients."""
+    """The kernel gradient (K, C, rows, columns), from sources (B, C, H, W) and output gradients."""
     rows, columns = shape[2:]
     height, width = (stride * n for n in gradient.shape[2:])
     results = gradient.permute(0, 2, 3, 1).flatten(0, 2).mT

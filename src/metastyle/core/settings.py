@@ -1,8 +1,8 @@
-"""How a painting is adapted to, declared once: names, defaults, ranges and help.
+"""The settings of an adaptation, declared once: names, defaults, ranges and help.
 
-Python, TOML files and the command line read the same declarations: annotations say what a value may be, in
-the vocabulary of annotated-types, and the text under a field is its help. pydantic checks the values, and is
-imported only when there are some, because it takes 0.1 s. Nothing here imports torch.
+Python, TOML files and the command line use the same declarations: annotations define the valid values, in
+the vocabulary of annotated-types, and the text under a field is its help. pydantic checks the values; it is
+imported only when there are values to check, because that takes 0.1 s. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 StyleKind = Literal["all", "low_rank", "instance_norm"]
 """What a style holds: all parameters, low-rank changes of the convolutions, or only the instance norms.
 
-The first is complete; the others are meaningful with the initialization that they started from.
+The first is complete; the others need the initialization that they started from.
 """
 Precision = Literal["float32", "bfloat16"]
-"""In what convolutions are computed."""
+"""The type in which convolutions are computed."""
 CONTENT_WEIGHT = 1.0
 """alpha, in the perceptual loss."""
 STYLE_WEIGHT = 1e5
@@ -42,9 +42,9 @@ STRONGEST = 2.0
 """The largest strength."""
 SMALLEST_BRUSH, LARGEST_BRUSH = 0.25, 8.0
 FEATHER, LARGEST_FEATHER = 0.01, 0.5
-"""Default and largest softness of a mask's edges: deviation of a Gaussian, as a share of the long edge."""
+"""Default and largest softness of a mask's edges: sigma of a Gaussian, as a share of the long edge."""
 SMALLEST_BUDGET = 1_000_000
-"""Fewest bytes of working memory that a picture can be rendered in."""
+"""Smallest working memory in which a picture can be rendered, in bytes."""
 
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 Count = Annotated[int, Ge(1)]
@@ -74,7 +74,7 @@ class SettingError(MetastyleError):
 
 
 class Settings:
-    """Base of frozen dataclasses whose fields are checked against their annotations when one is made.
+    """Base class of frozen dataclasses whose fields are checked against their annotations.
 
     Numbers must be finite, and may be NumPy's; a whole number is accepted for a float and becomes one.
 
@@ -88,7 +88,7 @@ class Settings:
 
 
 def checked(declaration: type, values: Mapping[str, object]) -> dict[str, Any]:
-    """``values`` of all fields of a dataclass or ``TypedDict``, each of its field's type.
+    """Check ``values`` for all fields of a dataclass or ``TypedDict``; each comes back as its field's type.
 
     Raises:
         SettingError: a value has the wrong type or is out of range.
@@ -106,7 +106,7 @@ def checked(declaration: type, values: Mapping[str, object]) -> dict[str, Any]:
 
 
 def check_value(name: str, value: object, hint: Any) -> Any:
-    """One value, or each of a list of them, of the type that an annotation names.
+    """Check one value, or each value in a list, against an annotation; it comes back as that type.
 
     Raises:
         SettingError: it has the wrong type or is out of range.
@@ -178,7 +178,7 @@ _WORDS: dict[Any, str] = {
 
 
 def described(hint: Any) -> str:
-    """What a value annotated with ``hint`` must be, in words: "a whole number from 0 to 10"."""
+    """A description of the values that ``hint`` allows: "a whole number from 0 to 10"."""
     if _is_union(hint):
         return " or ".join(described(one) for one in get_args(hint))
     if get_origin(hint) is Literal:
@@ -195,7 +195,7 @@ def described(hint: Any) -> str:
 
 
 def range_of(hint: Any) -> str:
-    """The range that an annotation names, in words: "from 0 to 10", "above 0", or nothing."""
+    """A description of the range in an annotation: "from 0 to 10", "above 0", or nothing."""
     if _is_union(hint) or get_origin(hint) is list:
         return next(filter(None, map(range_of, get_args(hint))), "")
     limits = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
@@ -219,8 +219,8 @@ def _number(value: Any) -> str:
 
 @dataclass(frozen=True)
 class AdaptationSettings(Settings):
-    """How the network is adapted to a painting. With the defaults this takes 45 seconds on two CPU cores
-    (benchmarks/adapt.md); ``default_settings`` knows what suits another device or effort."""
+    """How the network is adapted to a painting. The defaults take 45 seconds on two CPU cores
+    (benchmarks/adapt.md); ``default_settings`` has those for other devices and efforts."""
 
     steps: Annotated[int, Ge(0), Le(100_000)] = 60
     """Steps to take; 0 keeps the predicted start."""
@@ -230,20 +230,20 @@ class AdaptationSettings(Settings):
     learning_rate: Annotated[float, Gt(0), Le(1)] = 1e-3
     """Adam's highest learning rate; Muon's is 1.5 times as high."""
     warm_up: Annotated[int, Ge(0), Le(100_000)] = 5
-    """Number of first steps over which the learning rate rises: Adam's first updates are as large for noise
-    as for signal."""
+    """Number of steps over which the learning rate rises at the start, because Adam's first updates are as
+    large for noise as for signal."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls: to zero along a half cosine, or not at all, as in the paper."""
     batch: Annotated[int, Ge(1), Le(64)] = 1
     """Contents per step."""
     pool: Annotated[int, Ge(1), Le(1000)] = 24
-    """Contents that the steps draw from; fewer where fewer are needed."""
+    """Contents that the steps draw from, at most as many as they need."""
     size: Annotated[int, Ge(64), Le(1024), MultipleOf(4)] = 192
     """Side of the square contents, in pixels."""
     style_size: Annotated[int, Ge(64), Le(4096)] = 512
     """Longer edge of the painting, in pixels; a smaller one makes smaller strokes."""
     parameters: StyleKind = "all"
-    """What the steps change: all parameters, low-rank changes of them, or only the 3,200 instance-norm
+    """What the steps update: all parameters, low-rank changes of them, or only the 3,200 instance-norm
     parameters."""
     rank: Annotated[int, Ge(1), Le(LARGEST_RANK)] = 2
     """Rank of low-rank changes."""
@@ -252,20 +252,20 @@ class AdaptationSettings(Settings):
     style_weight: Weight = STYLE_WEIGHT
     """beta, the weight of the style loss."""
     balance: Share = 0.4
-    """Exponent by which beta grows for quiet paintings; with 0, it is the same for every painting."""
+    """Exponent that increases beta for quiet paintings; with 0, beta is the same for every painting."""
     grain: Grain = 1.0
     """Amount of grain that is added to flat areas of the contents."""
     seed: Seed = 0
-    """Seed of everything random: the choice and order of the contents, and the grain."""
+    """Random seed: for the choice and order of the contents, and the grain."""
 
     @property
     def contents(self) -> int:
-        """How many contents the steps need: the pool, or fewer where all the steps see fewer."""
+        """The number of contents that the steps need: at most the pool."""
         return max(1, min(self.pool, self.steps * self.batch))
 
 
 Effort = Literal["draft", "normal", "fine"]
-"""How much time a painting is worth: about ten seconds, a minute, or five minutes of two CPU cores."""
+"""How long an adaptation takes: about ten seconds, a minute, or five minutes on two CPU cores."""
 
 EFFORTS: dict[str, dict[Effort, dict[str, int]]] = {
     "cpu": {
@@ -283,10 +283,10 @@ EFFORTS: dict[str, dict[Effort, dict[str, int]]] = {
 
 
 def default_settings(device: torch.device, effort: Effort = "normal", **changes: Any) -> AdaptationSettings:
-    """The settings of ``effort`` on ``device``; ``normal`` on a CPU is the class's defaults.
+    """The settings of ``effort`` on ``device``; ``normal`` on a CPU has the defaults of the class.
 
     Args:
-        changes: fields that have other values.
+        changes: values of fields that differ.
 
     Raises:
         SettingError: there is no such effort, or a value is out of range.

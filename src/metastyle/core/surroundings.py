@@ -1,6 +1,6 @@
-"""What a caller can set for the whole of torch and numpy, and what this library needs in its place.
+"""Global settings of torch and numpy that a caller may have changed, and those that this library needs.
 
-Types are named where tensors are made: the default type belongs to all threads, so it is left alone.
+Tensors are made with explicit types: the default type is shared by all threads, so it is left alone.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 @contextmanager
 def own_surroundings() -> Iterator[None]:
-    """Gradients on, no autocast, tensors made on the processor, numpy's errors as numpy itself sets them.
+    """Gradients on, autocast off, the CPU as default device, and numpy's default error handling.
 
-    Deterministic algorithms are used where the caller asks for them and torch has them. Around every public
-    entrance, as a decorator or a ``with``; nested ones cost microseconds.
+    Deterministic algorithms are used if the caller asks for them and torch has them. Used around every public
+    function, as a decorator or a ``with``; nested uses cost microseconds.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -42,7 +42,7 @@ def own_surroundings() -> Iterator[None]:
 
 
 def each_step(generate: Callable[P, Generator[T, None, None]]) -> Callable[P, Generator[T, None, None]]:
-    """A decorator for generators: each step is taken in ``own_surroundings``, outside are the caller's."""
+    """A decorator for generators: each step runs in ``own_surroundings``, and only the steps do."""
 
     @functools.wraps(generate)
     def steps(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
@@ -59,7 +59,7 @@ def each_step(generate: Callable[P, Generator[T, None, None]]) -> Callable[P, Ge
 
 
 def _within_autocast() -> bool:
-    """Also where an inner block has switched it off: the cache is the outer one's."""
+    """Also if an inner block has switched it off: the cache belongs to the outer one."""
     depth = torch.autocast_increment_nesting()
     torch.autocast_decrement_nesting()
     return depth > 1

@@ -10,11 +10,11 @@ one of the 36 places are a matrix product of tiles x channels by channels x kern
 12), so a convolution is a transform of the source, 36 matrix products, and an inverse transform. B, G and A
 (their section 4.4) interpolate at 0, 1, -1, 2, -2 and infinity. Both transforms are linear: each is one
 product with a 36x36 or a 16x36 matrix here, the Kronecker product of a matrix with itself. Gradients are
-the transposed products in reverse order, and another 36 matrix products for those of the kernels.
+the transposed products in reverse order, plus another 36 matrix products for the kernels.
 
 In float32, results and gradients differ from the exact ones by at most 2e-5 of the largest value; direct sums
-differ by 1e-6. The transforms take time per channel, the products per pair of channels, so that with few
-channels there is no gain (``pays``).
+differ by 1e-6. The transforms cost time per channel, the products per pair of
+channels, so that there is no gain with few channels (``pays``).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TILE = 4
 _WINDOW = TILE + 2
 _PLACES = _WINDOW * _WINDOW
 _UNIT = _WINDOW + 1
-"""The place (1, 1), which contributes to every result of a tile with weight 1: a bias is added there."""
+"""The position (1, 1), which contributes to every result of a tile with weight 1: a bias is added there."""
 
 _B = (  # B^T
     (4, 0, -5, 0, 1, 0),
@@ -62,15 +62,15 @@ _A = (  # A^T
 )
 
 _TILES = 256
-"""How many tiles are transformed at once. Transforms are 2.25 times as large as their sources: those of a
-whole layer would not fit into the cache, and would be allocated again at every step."""
+"""Number of tiles that are transformed at once. Transforms are 2.25 times as large as their sources: those of
+a whole layer would not fit into the cache, and would be reallocated at every step."""
 
 _COLUMNS = 2048
-"""How many columns are multiplied by a transform's matrix at once, so that they stay in the cache."""
+"""Number of columns that are multiplied by a transform's matrix at once, so that they stay in the cache."""
 
 
 def pays(channels_in: int, channels_out: int) -> bool:
-    """Whether a convolution with frozen kernels is faster this way on a processor with 256-bit vectors.
+    """Whether a convolution with frozen kernels is faster with Winograd on a processor with 256-bit vectors.
 
     Measured: 128 to 128 channels take as long as a direct convolution, 128 to 256 take 0.8 of its time, and
     512 to 512 half. Where the kernels need a gradient as well, 128 to 128 channels already pay.

@@ -1,9 +1,9 @@
 """The normalized VGG-19 that AdaIN, WCT, Avatar-Net and Style-Swap share, and its mirror image.
 
-Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014), its
-filters scaled so that mean activations are one (Gatys et al. 2016, section 2), with a 1x1 convolution in
-front that turns RGB in [0, 1] into the BGR less ImageNet's mean of the original. Reflection padding, and
-pooling that rounds sizes up.
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014). Its
+filters are scaled so that mean activations are one (Gatys et al. 2016, section 2), and a 1x1 convolution in
+front converts RGB in [0, 1] to the original's mean-subtracted BGR. It uses reflection padding, and pooling
+rounds sizes up.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from metastyle.weights.vgg19 import VGG19, load_published
 from metastyle.weights.weight_file import Progress
 
 Features = dict[str, Tensor]
-"""By layer, such as ``relu4_1``: (B, C, H', W'), sides divided by 8 there and rounded up at every halving."""
+"""By layer, such as ``relu4_1``: (B, C, H', W'), with an eighth of the sides, rounded up at every halving."""
 
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
 
 CONVOLUTIONS: list[tuple[str, int, int]] = []
-"""Name, channels in, channels out of conv1_1 to conv5_1."""
+"""Name, input channels and output channels of conv1_1 to conv5_1."""
 for _block, _widths in enumerate(_BLOCKS, start=1):
     for _index, _width in enumerate(_widths, start=1):
         CONVOLUTIONS.append((f"conv{_block}_{_index}", CONVOLUTIONS[-1][2] if CONVOLUTIONS else 3, _width))
@@ -39,7 +39,7 @@ def up_to(level: int) -> list[tuple[str, int, int]]:
 
 
 class Encoder(nn.Module):
-    """conv1_1 to conv``level``_1 and the 1x1 one before them, frozen: 3,505,740 numbers to relu4_1."""
+    """The 1x1 convolution and conv1_1 to conv``level``_1, frozen; 3,505,740 parameters up to relu4_1."""
 
     def __init__(self, level: int = 5) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, level: int = 5, *, progress: Progress | None = None) -> Self:
-        """With the published weights, on the CPU; fetched where they are not on this machine.
+        """The encoder with the published weights, on the CPU; missing weights are downloaded.
 
         Raises:
             MetastyleError: they cannot be had.
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         return encoder.requires_grad_(False)
 
     def forward(self, x: Tensor, layers: Sequence[str]) -> Features:
-        """Features of pictures (B, 3, H, W) in [0, 1] at ``layers``; stops at the deepest one asked for."""
+        """Features of pictures (B, 3, H, W) in [0, 1] at ``layers``; stops at the deepest requested one."""
         wanted = set(layers)
         features: Features = {}
         x = self.preprocess(x)
@@ -86,9 +86,9 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's mirror from relu``level``_1 to the picture; 3,505,219 parameters from relu4_1.
+    """The mirrored encoder, from relu``level``_1 to the picture; 3,505,219 parameters from relu4_1.
 
-    A convolution is called by the one that it inverts; nearest-neighbor upsampling inverts pooling.
+    A convolution has the name of the one that it inverts; nearest-neighbor upsampling inverts pooling.
     """
 
     def __init__(self, level: int) -> None:
@@ -100,14 +100,14 @@ class Decoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H', W') of relu``level``_1 -> pictures (B, 3, H, W), not clamped to [0, 1].
 
-        H = 2^(level-1) H': where pooling rounded up, that is more than the picture had; see ``fitted``.
+        H = 2^(level-1) H': larger than the original where pooling rounded up; see ``fitted``.
         """
         return self.conv1_1(self.before_last(features))  # type: ignore[no-any-return, operator]
 
     def before_last(self, x: Tensor, at: Mapping[str, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
-        """What the last convolution gets: (B, 64, H, W).
+        """The input of the last convolution: (B, 64, H, W).
 
-        ``at`` changes features on their way, at the places that mirror the encoder's layers that it names.
+        ``at`` maps names of encoder layers to functions that change the features at the mirrored positions.
         """
         for name, _, _ in reversed(up_to(self.level)):
             change = (at or {}).get(name.replace("conv", "relu"))
@@ -122,16 +122,16 @@ class Decoder(nn.Module):
 
 
 def fitted(picture: Tensor, photo: Tensor) -> Tensor:
-    """A decoded picture cut to the photograph's size and range."""
+    """A decoded picture, cropped to the photograph's size and clamped to its range."""
     return picture[:, :, : photo.shape[2], : photo.shape[3]].clamp(0, 1)
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over places: two of (B, C, 1, 1)."""
+    """Mean and standard deviation of each channel over positions: two tensors (B, C, 1, 1)."""
     variance, mean = torch.var_mean(features, dim=(2, 3), keepdim=True)
     return mean, (variance + 1e-5).sqrt()
 
 
 def count(*modules: nn.Module) -> int:
-    """Parameters of the modules together."""
+    """Total number of parameters of the modules."""
     return sum(p.numel() for module in modules for p in module.parameters())

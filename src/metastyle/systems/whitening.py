@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-5
-"""Eigenvalues up to this are taken as zero, as in the published code: directions without any variation."""
+"""Eigenvalues up to this count as zero, as in the published code: these directions have no variance."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What the second moments of a picture's features are; float64."""
+    """The mean and the eigendecomposition of the covariance of a picture's features; float64."""
 
     mean: Tensor
     """(C, 1)."""
@@ -31,12 +31,12 @@ class Spectrum:
     """(C, K)."""
 
     def power(self, exponent: float) -> Tensor:
-        """The covariance to a power, (C, C), on the space where there is any variation."""
+        """A power of the covariance, (C, C), restricted to the directions with variance."""
         return (self.vectors * self.values**exponent) @ self.vectors.T
 
 
 def spectrum(features: Tensor) -> Spectrum:
-    """Of features (1, C, H, W): covariance F F^T / (H W - 1) of what is left after the mean."""
+    """The spectrum of features (1, C, H, W), with covariance F F^T / (H W - 1) of the centered features F."""
     x = _matrix(features)
     mean = x.mean(dim=1, keepdim=True)
     x = x - mean
@@ -46,7 +46,7 @@ def spectrum(features: Tensor) -> Spectrum:
 
 
 def whiten(features: Tensor, of: Spectrum) -> Tensor:
-    """Equation 2, with the features' own spectrum: (1, C, H, W) of unit covariance, in the features' type."""
+    """Equation 2 with the features' own spectrum: (1, C, H, W) of unit covariance, in their dtype."""
     return _like(of.power(-0.5) @ (_matrix(features) - of.mean), features)
 
 
@@ -63,7 +63,7 @@ def whiten_and_color(features: Tensor, style: Spectrum) -> Tensor:
 
 
 def _matrix(features: Tensor) -> Tensor:
-    """(1, C, H, W) -> (C, H W) float64; on the CPU where the device has no such numbers."""
+    """(1, C, H, W) -> (C, H W) float64; on the CPU if the device does not support float64."""
     place = torch.device("cpu") if features.device.type == "mps" else features.device
     return features[0].flatten(1).to(place).double()
 

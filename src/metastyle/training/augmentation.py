@@ -1,7 +1,7 @@
-"""More paintings out of each painting: crops of it in other colors and sizes.
+"""More paintings out of each painting: crops in other colors and sizes.
 
 A predicted start has to generalize to palettes that no training painting has. Every augmentation is
-a painting of its own, with its own Gram matrices; it depends only on the painting's name and its number.
+a separate painting with its own Gram matrices. It depends only on the painting's name and its number.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
-# Orthonormal directions of chroma: across and along yellow-blue, both free of gray.
+# Orthonormal chroma directions, both orthogonal to gray: across and along yellow-blue.
 _CHROMA = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a painting is cut and colored."""
+    """How a painting is cropped and recolored."""
 
     side: int
     """Shorter side of the whole painting, in pixels."""
     part: float
-    """Share of each edge that is kept."""
+    """Share of each edge that the crop keeps."""
     left: float
-    """Where the crop begins: 0 is the left or top edge, 1 the right or bottom one."""
+    """Position of the crop: 0 is at the left or top edge, 1 at the right or bottom one."""
     top: float
     turn: float
-    """Angle by which colors turn around the gray axis, in radians."""
+    """Angle by which colors rotate around the gray axis, in radians."""
     saturation: float
     gamma: float
 
     def __str__(self) -> str:
         numbers = (self.part, self.left, self.top, self.turn, self.saturation, self.gamma)
-        # A part of the names of cached targets, so it stays as earlier versions wrote it.
+        # Part of the names of cached targets, so it must not change.
         return f"side {self.side}, view " + " ".join(f"{x:.6f}" for x in numbers)
 
     def colored(self, pixels: Pixels) -> Pixels:
-        """(H, W, 3) sRGB: hue turned and saturation scaled at the same luma, then a gamma."""
+        """(H, W, 3) sRGB with the hue rotated and the saturation scaled at the same luma, then a gamma."""
         color = pixels / 255.0
         luma = (color @ _LUMA)[..., None]
         a, b = np.moveaxis((color - luma) @ _CHROMA.T, -1, 0) * self.saturation

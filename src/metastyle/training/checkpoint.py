@@ -1,9 +1,9 @@
-"""A run on disk: one safetensors file, written whole and renamed into place; nothing is pickled.
+"""A run on disk: one safetensors file, written atomically; nothing is pickled.
 
-Tensors: ``model.*`` what is learned, ``average.*`` its moving average, ``first.*`` and ``second.*`` Adam's
-moments of each parameter, and the task's own, such as ``photos.*``, the normalization. Everything else
-(iteration, seconds, settings ...) is JSON in the file's metadata. There are no random generators to keep:
-every draw is a function of the seed and the iteration.
+The tensors are ``model.*``, the weights; ``average.*``, their moving average; ``first.*`` and ``second.*``,
+Adam's moments of each parameter; and those of the task, such as ``photos.*`` for the normalization.
+Everything else (iteration, seconds, settings ...) is JSON in the file's metadata. There is no random state to
+save, because every random number is a function of the seed and the iteration.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _LARGEST = 4 << 30
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Write a checkpoint; an existing one is replaced as a whole."""
+    """Write a checkpoint, replacing an existing one atomically."""
     metadata = {"format": _FORMAT, "format_version": "1", "numbers": json.dumps(numbers, sort_keys=True)}
     write_bytes(path, encode(tensors, metadata), overwrite=True)
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and numbers of a saved run, under the current names.
+    """The tensors and numbers of a saved run, under their current names.
 
     Raises:
-        MetastyleError: the file is damaged or something else.
+        MetastyleError: the file is damaged or not a checkpoint.
     """
     content = decode(read_bytes(path, _LARGEST), str(path))
     if content.metadata.get("format") != _FORMAT:
@@ -51,35 +51,35 @@ def check_same_run(
     defaults: dict[str, Any],
     free_to_change: Collection[str],
 ) -> None:
-    """Refuse to resume a run with other settings than it began with.
+    """Refuse to resume a run with settings other than those it began with.
 
     Args:
         path: the checkpoint.
         numbers: its numbers.
-        settings: those of the run that is to go on.
-        defaults: of settings that a checkpoint of an earlier version lacks.
+        settings: those of the run that is about to resume.
+        defaults: for settings that are missing from checkpoints of earlier versions.
         free_to_change: names of settings that may differ.
 
     Raises:
-        MetastyleError: one that may not differ does; it is named.
+        MetastyleError: a setting differs that may not; the error names it.
     """
     for name, value in settings.items():
         then = numbers["settings"].get(name, defaults.get(name))
         if name not in free_to_change and then != value:
             raise MetastyleError(
                 f"{path}: this run has {name} = {then!r}, not {value!r}: "
-                "go on with that, or use another output folder"
+                "use the same value, or another output folder"
             )
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix.``, without it."""
+    """The tensors whose names begin with ``prefix.``, without the prefix."""
     start = prefix + "."
     return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with ``prefix.`` before their names."""
+    """The tensors with ``prefix.`` prepended to their names."""
     return {f"{prefix}.{name}": t for name, t in tensors.items()}
 
 
@@ -94,7 +94,7 @@ def adam_tensors(adam: torch.optim.Adam, named: dict[str, nn.Parameter]) -> dict
 
 
 def adam_steps(adam: torch.optim.Adam, named: dict[str, nn.Parameter]) -> dict[str, float]:
-    """How many steps Adam has taken with each parameter that it has moved."""
+    """The number of steps that Adam has taken with each parameter it has updated."""
     return {name: float(adam.state[p]["step"]) for name, p in named.items() if p in adam.state}
 
 
@@ -104,11 +104,11 @@ def restore_adam(
     tensors: dict[str, Tensor],
     steps: dict[str, float],
 ) -> None:
-    """Put the moments back, in the memory layout that Adam itself would have given them."""
+    """Restore the moments, in the memory layout that Adam itself would have used."""
     fused = {p for group in adam.param_groups if group.get("fused") for p in group["params"]}
     for name, parameter in named.items():
         if f"first.{name}" in tensors:
-            # Fused kernels count steps on the parameter's device, the others on the CPU.
+            # Fused kernels count steps on the parameter's device, other kernels on the CPU.
             device = parameter.device if parameter in fused else "cpu"
             adam.state[parameter] = {
                 "step": torch.tensor(steps[name], dtype=torch.float32, device=device),

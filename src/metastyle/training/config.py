@@ -1,7 +1,7 @@
 """The configuration of a training run: declared settings, and the TOML files that fill them.
 
 ``load_config("cpu")`` reads a preset that ships with the package, ``load_config("mine.toml")`` a file.
-A file names only what differs from the defaults, which are the paper's values.
+A file only lists what differs from the defaults, which are the paper's values.
 """
 
 from __future__ import annotations
@@ -40,42 +40,42 @@ Side = Annotated[int, Ge(16), Le(4096), MultipleOf(4)]
 
 @dataclass(frozen=True)
 class DataConfig(Settings):
-    """Which pictures, and how they are cut."""
+    """The pictures, and how they are cropped."""
 
     contents: str = ""
-    """Folder of photographs, or of tar shards of them, or one tar shard."""
+    """Folder of photographs or of tar shards, or one tar shard."""
     styles: str = ""
     """The same for paintings."""
     crop: Side = 256
     """Side of the square contents."""
     late_crop: Side | None = None
-    """Side of the contents from ``late_from`` on; none keeps ``crop``."""
+    """Side of the contents after ``late_from``; none keeps ``crop``."""
     late_from: Share = 0.7
     """Progress in 0..1 at which ``late_crop`` takes over."""
     scale: Literal["fixed", "random"] = "fixed"
-    """``fixed``: shorter side resized to the crop (the paper); ``random``: to between crop and whole."""
+    """``fixed``: shorter side resized to the crop (the paper); ``random``: to a length from there up."""
     mirror: bool = False
     """Flip half of the contents left to right."""
     style_side: tuple[int, int] = (512, 512)
-    """Shorter side of a painting: one number from this range, fixed for each painting by its name."""
+    """Range of the shorter side of paintings; each painting's side depends only on its name."""
     style_cap: Annotated[int, Ge(16)] | None = None
-    """Center crop that a painting may not exceed, per side; none keeps it whole."""
+    """Largest side of a painting, which is center-cropped; none keeps it whole."""
     style_augmentations: Annotated[int, Ge(1), Le(1000)] = 1
-    """Paintings made of each one: itself, and crops in other colors and sizes (``augmentation.py``)."""
+    """Versions of each painting: itself, and crops in other colors and sizes (``augmentation.py``)."""
     mix_styles: Share = 0.0
-    """Share of the paintings that come as one with another beside them, in any proportion."""
+    """Share of the paintings that have another one next to them, in a random proportion."""
     held_out_contents: Count = 16
-    """Photographs kept for validation, chosen by a hash of their names."""
+    """Photographs held out for validation, chosen by a hash of their names."""
     held_out_styles: Count = 8
-    """Paintings kept for validation, chosen likewise."""
+    """Paintings held out for validation, chosen the same way."""
     inner_share: Annotated[float, Gt(0), Lt(1)] = 0.5
-    """Share of the other photographs that only the inner level sees; the rest are the outer level's."""
+    """Share of the other photographs that only the inner level sees; the outer level gets the rest."""
     workers: Annotated[int, Ge(0)] = 2
     """Processes that decode pictures; 0 decodes in the training process. Does not change the result."""
     photo_cache: int | None = None
-    """Keep each photograph reduced to this shorter side, decoded, in the cache; none decodes every time."""
+    """Shorter side at which decoded photographs are kept in the cache; none decodes them every time."""
     cache: str | None = None
-    """Folder for style targets and photographs, safe to share between runs; none: ``cache`` in the output."""
+    """Folder for style targets and photographs, which runs may share; none: ``cache`` in the output."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,16 +89,16 @@ class DataConfig(Settings):
 
 @dataclass(frozen=True)
 class ObjectiveConfig(Settings):
-    """The bilevel problem: see core/bilevel.py."""
+    """The bilevel problem (core/bilevel.py)."""
 
     inner_steps: Annotated[int, Ge(0), Le(5)] = 1
     """T; 0 is plain multi-style training."""
     inner_parameters: Literal["all", "instance_norm"] = "instance_norm"
-    """What the inner level moves."""
+    """The parameters that the inner level updates."""
     step_size: Positive = 1e-5
-    """delta; under the ``paper`` schedule it falls with the learning rate, unless it is learned."""
+    """delta; with the ``paper`` schedule it falls with the learning rate, unless it is learned."""
     learn_step_sizes: bool = False
-    """Learn one positive step size per moved tensor, starting at ``step_size``."""
+    """Learn one positive step size per updated tensor, starting at ``step_size``."""
     second_order: bool = True
     """Differentiate through the inner gradient; false is FOMAML."""
     predictor: bool = False
@@ -108,18 +108,18 @@ class ObjectiveConfig(Settings):
     style_weight: Positive = STYLE_WEIGHT
     """beta."""
     reconstruct: Share = 0.0
-    """Share of the run, at its start, in which theta learns to give photographs back, brought to one mean
-    and deviation: from there a style does not begin by losing the content."""
+    """Share of the run, at its start, in which theta learns to reconstruct photographs of normalized mean
+    and deviation, so that training on styles does not begin by losing the content."""
     style_ramp: Share = 0.0
-    """Share of the run, after that, over which beta rises from a tenth of its value to all of it."""
+    """Share of the run, after that, over which beta rises from a tenth of its value to its full value."""
     spike_weight: Weight = 0.0
     """Weight of the penalty on spikes (``spike_penalty.py``), which show as blots."""
     grain: Grain = 0.0
     """Amount of grain that the network sees in flat areas of the photographs (``core/grain.py``)."""
     balance: Share = 0.0
-    """Exponent by which beta grows for quiet paintings (``balanced_style_weight`` in core/losses.py)."""
+    """Exponent that increases beta for quiet paintings (``balanced_style_weight`` in core/losses.py)."""
     normalize_styles: bool = False
-    """Divide each painting's loss by the style loss that untouched photographs have for it."""
+    """Divide each painting's loss by the style loss of unprocessed photographs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,7 +130,7 @@ class ObjectiveConfig(Settings):
 
 @dataclass(frozen=True)
 class OptimizerConfig(Settings):
-    """The outer level's Adam and what one iteration holds."""
+    """The outer level's Adam, and the size of an iteration."""
 
     styles: Count = 4
     """Paintings per iteration, over all processes."""
@@ -139,15 +139,16 @@ class OptimizerConfig(Settings):
     queries: Count = 4
     """Photographs of the outer level per iteration."""
     styles_at_once: Count | None = None
-    """Paintings per backward pass of one process; fewer need less memory, the gradient is the same."""
+    """Paintings per backward pass of one process; fewer need less memory for the same gradient."""
     learning_rate: Annotated[float, Gt(0), Lt(1)] = 1e-5
     """Adam's highest learning rate."""
     predictor_rate: float = 1.0
-    """Learning rate of the predictor relative to ``learning_rate``: each of its outputs sums over 128 hidden
-    units, so the same one moves an instance-norm parameter many times as far."""
+    """Learning rate of the predictor relative to ``learning_rate``. Each of its outputs is a sum over 128
+    hidden units, so that the same rate would move an instance-norm parameter many times as far."""
     step_size_rate: Positive = 1.0
-    """Learning rate of the logarithms of learned step sizes relative to ``learning_rate``. Adam moves a
-    logarithm by about that: at 8e-4 a step size grows by half in 500 iterations, so short runs need 50."""
+    """Learning rate of the logarithms of learned step sizes relative to ``learning_rate``. Adam changes a
+    logarithm by about the learning rate: at 8e-4, a step size grows by half in 500 iterations, so that
+    short runs need 50 here."""
     schedule: Literal["paper", "cosine", "constant"] = "paper"
     """How the learning rate falls: as 1 / (1 + 2.5 p), p being progress, which at 100,000 iterations is the
     paper's 1 / (1 + 2.5e-5 iteration); along half a cosine to 0; or not at all."""
@@ -156,29 +157,29 @@ class OptimizerConfig(Settings):
     clip: Positive | None = None
     """Largest norm of the gradient."""
     ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Decay of the exponential moving average of the weights, which is validated and written; 0: none."""
+    """Decay of the exponential moving average of the weights, which is validated and saved; 0: no average."""
 
 
 @dataclass(frozen=True)
 class RunConfig(Settings):
-    """Where, how long and on what. Only length, seed and precision change what is learned."""
+    """Output, length and hardware of a run. Only length, seed and precision affect the result."""
 
     output: str = "runs/metastyle"
     """Folder of the run; a checkpoint found there is resumed."""
     iterations: Count | None = None
     """Length in iterations. Resuming is bit-exact when this alone sets the length."""
     minutes: Positive | None = None
-    """Length in minutes of training. With both, the one that ends first."""
+    """Length in minutes of training. If both lengths are given, the run ends at the earlier one."""
     seed: Seed = 0
-    """Of everything random."""
+    """Random seed."""
     init: str | None = None
     """Initialization weights to start from; none starts at random."""
     device: str = "auto"
-    """auto, cpu or cuda; several processes come from torchrun."""
+    """auto, cpu or cuda; torchrun starts several processes."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 is autocast: weights, sums and the optimizer stay float32."""
+    """bfloat16 means autocast: weights, sums and the optimizer stay in float32."""
     threads: Count | None = None
-    """CPU threads of each process; none leaves torch's choice."""
+    """CPU threads of each process; none keeps torch's default."""
     log_every: Count = 10
     """Iterations between lines of metrics.jsonl."""
     save_minutes: Positive = 5.0
@@ -192,7 +193,7 @@ _PLACES = (("data", "contents"), ("data", "styles"), ("data", "cache"), ("run", 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that ``train`` needs to know."""
+    """All settings of ``train``."""
 
     data: DataConfig = field(default_factory=DataConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -203,10 +204,10 @@ class TrainingConfig:
 def load_config(
     source: str | Path = "paper", overrides: Mapping[str, object] | None = None
 ) -> TrainingConfig:
-    """Read a preset by name or a TOML file by path, checked.
+    """Read and check a preset, by name, or a TOML file, by path.
 
-    ``overrides`` has dotted names, such as ``{"run.minutes": 10, "data.contents": "photos"}``, and wins.
-    One length given there, ``run.minutes`` or ``run.iterations``, also replaces the other one of the file.
+    ``overrides`` has dotted names, such as ``{"run.minutes": 10, "data.contents": "photos"}``, and takes
+    precedence. A length in it, ``run.minutes`` or ``run.iterations``, also replaces the file's other one.
     """
     if str(source) in PRESETS:
         origin = f"{source}.toml"
@@ -229,7 +230,7 @@ def load_config(
         overrides |= dict.fromkeys(_LENGTHS - overrides.keys())
     for name, value in overrides.items():
         section, _, key = name.partition(".")
-        if isinstance(values.setdefault(section, {}), dict):  # what is no section is refused below
+        if isinstance(values.setdefault(section, {}), dict):  # other types are refused below
             values[section][key] = value
     config = from_values(values, origin)
     check_length(config, origin)
@@ -237,7 +238,7 @@ def load_config(
 
 
 def to_values(config: TrainingConfig) -> dict[str, dict[str, Any]]:
-    """The configuration as nested dictionaries of JSON's own types."""
+    """The configuration as nested dictionaries of JSON types."""
     values: dict[str, dict[str, Any]] = dataclasses.asdict(config)
     for section in values.values():
         for key, value in section.items():
@@ -246,7 +247,7 @@ def to_values(config: TrainingConfig) -> dict[str, dict[str, Any]]:
 
 
 def without_places(config: TrainingConfig) -> dict[str, dict[str, Any]]:
-    """``to_values``, as it travels with the weights: of each path only its last part."""
+    """``to_values`` as saved with the weights: only the last part of each path."""
     values = to_values(config)
     for section, name in _PLACES:
         if values[section][name]:
@@ -255,7 +256,7 @@ def without_places(config: TrainingConfig) -> dict[str, dict[str, Any]]:
 
 
 def from_values(values: Mapping[str, Any], origin: str) -> TrainingConfig:
-    """Build the configuration from nested dictionaries.
+    """Make a configuration from nested dictionaries.
 
     Raises:
         MetastyleError: a name is unknown, or a value has the wrong type or is out of range; the line names

@@ -1,4 +1,4 @@
-"""Pictures as training sees them: photographs and paintings, decoded, reduced and cut, uint8."""
+"""Pictures as training sees them: photographs and paintings, decoded, reduced and cropped, in uint8."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ T = TypeVar("T")
 
 
 def decode(data: bytes, name: str) -> Pixels:
-    """Encoded picture -> upright sRGB (H, W, 3) uint8; a MetastyleError names what cannot be read."""
+    """Decode a picture to upright sRGB (H, W, 3) uint8.
+
+    Raises:
+        MetastyleError: it cannot be read.
+    """
     try:
         return eight_bits(open_picture(data).pixels)
     except MetastyleError as error:
@@ -42,7 +46,7 @@ def photograph(entry: Entry, side: int | None, folder: Path) -> Pixels:
     stat = entry.path.stat()
     key = f"{entry.path.resolve()} {entry.offset} {entry.size} {stat.st_size} {stat.st_mtime_ns} {side}"
     cached = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
-    with suppress(OSError, ValueError, EOFError):  # missing or damaged: it is made again
+    with suppress(OSError, ValueError, EOFError):  # missing or damaged: make it again
         pixels: Pixels = np.load(cached, mmap_mode="r", allow_pickle=False)
         return pixels
     pixels = decode(entry.read(), entry.name)
@@ -61,7 +65,7 @@ def cut(pixels: Pixels, crop: int, config: DataConfig, rng: np.random.Generator)
     """A random square of a photograph -> (3, crop, crop) uint8.
 
     ``fixed`` scale: the shorter side becomes the crop. ``random``: the shorter side becomes a length
-    drawn between the crop and the whole. The square is then drawn from anywhere in the picture.
+    drawn between the crop and its own. The position of the square is random, too.
     """
     height, width = pixels.shape[:2]
     short = min(height, width)
@@ -83,7 +87,7 @@ def center(pixels: Pixels, crop: int) -> Tensor:
 
 
 def painting(entry: Entry, config: DataConfig, cache: TargetCache, number: int = 0) -> Painting:
-    """A painting at its own shorter side, or an augmentation of it; decoded only if no target is cached."""
+    """A painting at the size chosen for it, or an augmentation of it; decoded only if no target is cached."""
     low, high = config.style_side
     rank = int(entry.rank, 16)
     seen = augmentation(rank, number, (low, high)) if number else None
@@ -122,7 +126,7 @@ def _tensor(pixels: Pixels) -> Tensor:
 
 
 def readable(entries: list[Entry], count: int, use: Callable[[Entry], T]) -> Iterator[tuple[Entry, T]]:
-    """The first ``count`` pictures that can be read, and what ``use`` made of them.
+    """The first ``count`` readable pictures, and the results of ``use`` for them.
 
     Raises:
         MetastyleError: none can be read.

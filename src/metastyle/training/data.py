@@ -1,7 +1,7 @@
 """Training data: splits, and an endless stream of episodes that are pure functions of (seed, index).
 
-An episode is what one iteration sees. Since its index alone decides what is in it, the position in the data
-is one number, resuming is exact, and the number of worker processes changes nothing.
+An episode is the data of one iteration. Because it depends on its index alone, the position in the data
+is one number, resuming is exact, and the number of worker processes does not matter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Split:
-    """Which pictures are for what. No picture is in two lists."""
+    """The pictures for each purpose. No picture is in two lists."""
 
     inner: list[Entry]
     """Photographs of the inner level ("training contents"); none where T = 0."""
@@ -40,24 +40,24 @@ class Split:
     """Photographs of the outer level ("validation contents" of the bilevel problem)."""
     styles: list[Entry]
     held_out_contents: list[Entry]
-    """Only the validation of the run sees them."""
+    """Photographs that only validation sees."""
     held_out_styles: list[Entry]
 
     @property
     def contents(self) -> int:
-        """The number of photographs that are trained with."""
+        """The number of training photographs."""
         return len(self.inner) + len(self.outer)
 
     @property
     def digest(self) -> str:
-        """Changes when a picture is added, removed or moved to another list."""
+        """A digest that changes when a picture is added, removed or moved to another list."""
         lists = (self.inner, self.outer, self.styles, self.held_out_contents, self.held_out_styles)
         names = "\n\n".join("\n".join(entry.name for entry in entries) for entries in lists)
         return hashlib.sha256(names.encode()).hexdigest()
 
 
 def split(config: DataConfig, inner_steps: int) -> Split:
-    """Find the pictures and divide them by the hashes of their names.
+    """Find the pictures and split them by the hashes of their names.
 
     Raises:
         MetastyleError: a folder is not set, is missing or has too few pictures.
@@ -83,13 +83,13 @@ def _deal(where: str, held_out: int, least: int) -> tuple[list[Entry], list[Entr
 
 @dataclass(frozen=True)
 class Episode:
-    """What one iteration sees."""
+    """The data of one iteration."""
 
     index: int
     contents: Tensor
-    """(B, 3, n, n) uint8, the inner level's; the queries where there is none."""
+    """(B, 3, n, n) uint8, for the inner level; the same as ``queries`` if there is none."""
     queries: Tensor
-    """(B', 3, n, n) uint8, the outer level's."""
+    """(B', 3, n, n) uint8, for the outer level."""
     paintings: list[Painting]
     broken: tuple[str, ...]
     """Names of pictures that could not be read and were replaced by others."""
@@ -97,16 +97,16 @@ class Episode:
 
 @dataclass(frozen=True)
 class Request:
-    """Which episode, and how large its photographs are; both are known when a worker begins with it."""
+    """The number of an episode and the size of its photographs, as known when a worker starts on it."""
 
     index: int
     crop: int
 
 
 class Episodes(Dataset[Episode]):
-    """Maps a request to its episode. Of the paintings, a process gets every ``world_size``-th.
+    """Maps a request to its episode. A process gets every ``world_size``-th painting.
 
-    Each list of pictures is shuffled again in every epoch.
+    Each list of pictures is reshuffled in every epoch.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Episodes(Dataset[Episode]):
         broken: list[str],
         use: Callable[[Entry, np.random.Generator], Any],
     ) -> Any:
-        """The picture at ``position`` of the stream; where it is broken, another one at random."""
+        """The picture at ``position`` of the stream, or a random one if it cannot be read."""
         epoch, place = divmod(position, len(entries))
         rng = np.random.default_rng((self.seed, _CUTS, stream, position))
         entry = entries[int(_order(self.seed, stream, epoch, len(entries))[place])]
@@ -198,9 +198,9 @@ class _Requests(Sampler[Request]):
 
 
 def stream(dataset: Episodes, start: int, crop_at: Callable[[int], int], workers: int) -> Iterator[Episode]:
-    """An endless stream of episodes from number ``start`` on, prepared ahead by ``workers`` processes.
+    """An endless stream of episodes, starting at number ``start``, prepared ahead by ``workers`` processes.
 
-    ``crop_at`` is asked for the size of an episode's photographs when its preparation begins.
+    ``crop_at`` gives the size of an episode's photographs; it is called when its preparation starts.
     """
     return iter(
         DataLoader(
@@ -210,7 +210,7 @@ def stream(dataset: Episodes, start: int, crop_at: Callable[[int], int], workers
             num_workers=workers,
             collate_fn=_as_it_is,
             worker_init_fn=_quiet_worker,
-            generator=torch.Generator(),  # the global one stays untouched
+            generator=torch.Generator(),  # leaves the global generator untouched
         )
     )
 
@@ -220,7 +220,7 @@ def _as_it_is(episode: Any) -> Any:
 
 
 def _quiet_worker(_: int) -> None:
-    """Ctrl-C reaches the whole process group: the training process decides when its workers end."""
+    """Ignore Ctrl-C, which reaches the whole process group: the training process ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)

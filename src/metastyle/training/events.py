@@ -1,4 +1,4 @@
-"""What a training yields; its caller decides what to show."""
+"""The events that a training yields; the caller decides what to show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Preparing:
-    """Something is measured before the first iteration."""
+    """Something is being measured before the first iteration."""
 
     what: str
     done: int
@@ -22,13 +22,13 @@ class Started:
     """The first iteration is about to begin."""
 
     iteration: int
-    """0, or that of the checkpoint that is resumed."""
+    """0, or the iteration of the checkpoint that is resumed."""
     seconds: float
-    """Of training, before this session."""
+    """Seconds of training before this session."""
     contents: int
-    """Photographs to train with."""
+    """Number of training photographs."""
     styles: int
-    """Paintings to train with."""
+    """Number of training paintings."""
     processes: int
     device: str
     output: Path
@@ -42,20 +42,20 @@ class Step:
     progress: float
     """0 to 1."""
     seconds: float
-    """Of training, over all sessions."""
+    """Seconds of training, over all sessions."""
     seconds_left: float
     steps_per_second: float
     losses: dict[str, float]
-    """The parts of the loss, weighted as they enter it: means since the last such event."""
+    """The weighted parts of the loss, averaged since the last such event."""
     gradient_norm: float
-    """Before clipping; of the last iteration."""
+    """Gradient norm of the last iteration, before clipping."""
     learning_rate: float
     crop: int
     """Side of the photographs, in pixels."""
     broken: int
-    """Pictures that could not be read so far."""
+    """Number of unreadable pictures so far."""
     skipped: int
-    """Iterations skipped so far because their gradient was not finite."""
+    """Number of iterations skipped so far because their gradient was not finite."""
 
     @property
     def total(self) -> float:
@@ -63,7 +63,7 @@ class Step:
         return sum(self.losses.values())
 
     def numbers(self) -> dict[str, float]:
-        """All numbers by name, as a line of the log has them."""
+        """All numbers by name, as in a line of the log."""
         numbers: dict[str, float] = dataclasses.asdict(self)
         del numbers["losses"]
         return numbers | {"total": self.total} | self.losses
@@ -79,7 +79,7 @@ class Validated:
     content: float
     style: float
     totals: dict[str, float]
-    """By painting."""
+    """Losses by painting."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Saved:
-    """The checkpoint and the weights were written: a run that is killed now goes on from here."""
+    """The checkpoint and the weights were written: a run that is killed now resumes from here."""
 
     iteration: int
     path: Path
@@ -105,9 +105,9 @@ class Finished:
     iteration: int
     seconds: float
     reason: Literal["done", "stopped"]
-    """``stopped``: by SIGTERM or Ctrl-C; the same call goes on."""
+    """``stopped`` means by SIGTERM or Ctrl-C; the same call resumes."""
     weights: Path
-    """The file of the weights as they are now."""
+    """The file with the current weights."""
 
 
 TrainingEvent = Preparing | Started | Step | Validated | Sampled | Saved | Finished

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Interrupt:
-    """While it is entered, the first signal sets ``wanted``; a second one acts as it did before.
+    """Inside the context, the first signal sets ``wanted``; a second one has its usual effect.
 
     Signals can only be caught in the main thread; elsewhere this does nothing.
     """

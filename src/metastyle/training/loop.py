@@ -1,4 +1,4 @@
-"""The training loop, for meta-training and for every system that learns.
+"""The training loop, for meta-training and for every trained system.
 
 One iteration is ``Loop._step``: batch -> loss -> backward -> clip -> step. Around it: checkpoints, resuming,
 metrics, validation, interrupts, and several processes.
@@ -42,13 +42,13 @@ from metastyle.training.schedule import ema_decay, progress_of, rate_factor
 from metastyle.training.task import Batch, Record, Task
 
 TOO_MANY_SKIPPED = 50
-"""So many gradients in a row that are not finite end a run."""
+"""Number of consecutive gradients that are not finite after which a run ends."""
 
 
 def train(
     task: Task[Batch], fabric: Fabric, optimizer: OptimizerConfig, run: RunConfig
 ) -> Generator[TrainingEvent, None, None]:
-    """Train a task in ``run.output``; a checkpoint found there is resumed, exactly where it was.
+    """Train a task in ``run.output``; a checkpoint found there is resumed exactly.
 
     Only the first of several processes yields events and writes files; all of them must iterate. SIGTERM or
     Ctrl-C end the run after the current iteration, with everything saved.
@@ -68,10 +68,10 @@ class Loop(Generic[Batch]):
 
     Attributes:
         ema: the moving average of ``task.learned``, which is validated and written; ``task.learned`` itself
-            where there is none.
+            if there is no average.
         iteration: iterations so far.
-        seconds: of training so far, over all sessions.
-        skipped: iterations so far that changed nothing because their gradient was not finite.
+        seconds: training time so far, over all sessions.
+        skipped: number of iterations so far that were skipped because their gradient was not finite.
     """
 
     def __init__(self, task: Task[Batch], fabric: Fabric, optimizer: OptimizerConfig, run: RunConfig) -> None:
@@ -89,16 +89,16 @@ class Loop(Generic[Batch]):
         self.learning_rate = self.gradient_norm = 0.0
         self.skipped = self.skipped_running = 0
         self.broken: set[str] = set()
-        self.sums: dict[str, float] = {}  # of the parts of the loss, over the steps since the last report
+        self.sums: dict[str, float] = {}  # of the parts of the loss, since the last report
         self.steps = 0
         self.losses: dict[str, float] = {}
         self.curve: list[dict[str, float]] = []
 
     def events(self) -> Iterator[TrainingEvent]:
-        """The whole run."""
+        """Run to the end."""
         yield from self._set_up()
         yield self._started()
-        # Until now there was nothing to save except the cache, which is saved already.
+        # Until here there is nothing to save except the cache, which is saved already.
         with Interrupt() as interrupt, self._metrics() as metrics:
             if self.first and self.iteration == 0:
                 yield from self._validate(metrics)
@@ -142,7 +142,7 @@ class Loop(Generic[Batch]):
             group["lr"] = self.learning_rate * group["factor"]
 
     def _is_usable(self, norm: float) -> bool:
-        """Whether a gradient is finite; if not, the iteration changes nothing."""
+        """Whether the gradient is finite; otherwise the iteration is skipped."""
         if math.isfinite(norm):
             self.skipped_running = 0
             return True
@@ -150,7 +150,7 @@ class Loop(Generic[Batch]):
         self.skipped_running += 1
         if self.skipped_running == TOO_MANY_SKIPPED:
             raise MetastyleError(
-                f"the gradient was not finite {TOO_MANY_SKIPPED} times running, until iteration "
+                f"the gradient was not finite {TOO_MANY_SKIPPED} times in a row, until iteration "
                 f"{self.iteration}: use a smaller learning rate or step size, or clip the gradient"
             )
         return False
@@ -163,7 +163,7 @@ class Loop(Generic[Batch]):
                 mean.lerp_(p, 1 - decay)
 
     def _note(self, batches: list[dict[str, Tensor]]) -> None:
-        """Add an iteration's losses, averaged over processes, to those that the next report averages."""
+        """Add an iteration's losses, averaged over processes, to the sums for the next report."""
         losses = torch.stack([torch.stack(list(parts.values())) for parts in batches]).detach().sum(0)
         if self.fabric.world_size > 1:
             losses = self.fabric.all_reduce(losses, reduce_op="mean")
@@ -204,11 +204,11 @@ class Loop(Generic[Batch]):
                 saved = time.perf_counter()
 
     def _crop_at(self, index: int) -> int:
-        """The side of an episode's photographs: exact for a run of iterations, else by the clock."""
+        """The side of an episode's photographs; without a length in iterations it depends on the clock."""
         return self.task.crop(progress_of(index, self.seconds, self.run.iterations, self.run.minutes))
 
     def _agree(self, stop: bool) -> bool:
-        """Whether any process was told to stop. All go by the first one's clock."""
+        """Whether any process was told to stop. All processes follow the clock of the first."""
         if self.fabric.world_size == 1:
             return stop
         own = torch.tensor([self.seconds if self.first else 0.0, float(stop)], dtype=torch.float64)
@@ -263,7 +263,7 @@ class Loop(Generic[Batch]):
         except OSError as error:
             raise MetastyleError(f"{error.filename}: this folder cannot be made: {error.strerror}") from None
         for part in self.output.glob(".*.part"):
-            part.unlink()  # what a killed process was about to write
+            part.unlink()  # leftovers of a killed process
 
     def _started(self) -> Started:
         return Started(
@@ -281,7 +281,7 @@ class Loop(Generic[Batch]):
         return Metrics(folder, self.iteration, self.task.stem)
 
     def _validate(self, metrics: Metrics) -> Iterator[TrainingEvent]:
-        """Validate the averaged weights and show what they render."""
+        """Validate the averaged weights and write a sheet of their renderings."""
         with self.fabric.autocast():
             found = self.task.validate(self.ema)
         if found is None:

@@ -1,7 +1,7 @@
-"""Per-style normalization: what a painting's style loss would be if the photographs were left untouched.
+"""Per-style normalization: the style loss of unprocessed photographs for a painting.
 
-Gram losses of different paintings differ by two orders of magnitude, so that a plain average is ruled
-by a few of them. Divided by this number, every painting starts near 1.
+Gram losses of different paintings differ by two orders of magnitude, so a few paintings would dominate a
+plain average. Divided by this number, every painting starts near 1.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class PhotoGrams:
     means: tuple[Tensor, ...]
     """E_c G_c at each style layer, (C, C)."""
     variance: float
-    """sum over layers of the mean over entries of Var_c G_c."""
+    """Sum over layers of the mean over entries of Var_c G_c."""
 
     @classmethod
     def estimate(cls, photos: Sequence[Sequence[Tensor]]) -> PhotoGrams:
-        """From one list of Gram matrices (C, C) for each photograph."""
+        """Estimate the moments from one list of Gram matrices (C, C) per photograph."""
         layers = [torch.stack(grams) for grams in zip(*photos, strict=True)]
         means = tuple(layer.mean(0) for layer in layers)
         variance = sum(
@@ -35,7 +35,7 @@ class PhotoGrams:
         return cls(means, variance)
 
     def expected_loss(self, target: StyleTarget, style_weight: float) -> Tensor:
-        """E_c beta ||G_s - G_c||^2 = beta (||G_s - E G||^2 + Var G), the norms being means over entries."""
+        """E_c beta ||G_s - G_c||^2 = beta (||G_s - E G||^2 + Var G); norms are means over entries."""
         distance = torch.stack(
             [(g - m).square().mean() for g, m in zip(target.grams, self.means, strict=True)]
         ).sum()

@@ -45,7 +45,7 @@ _FREE_TO_CHANGE = frozenset(
     | {"run.minutes", "run.init", "run.device", "run.threads", "run.log_every", "run.save_minutes"}
     | {"run.sample_minutes"}
 )
-"""What a resumed run may change. The places of pictures may change too, as long as their names do not."""
+"""Settings that a resumed run may change. Pictures may be moved, too, as long as their names stay."""
 
 
 @each_step
@@ -56,16 +56,16 @@ def train(
 
     The folder gets ``state.safetensors``, ``metastyle.safetensors`` (the weights so far, float16),
     ``metrics.jsonl``, ``config.json`` and ``samples/``. SIGTERM or Ctrl-C end the run after the current
-    iteration, with everything saved. Of several processes, which torchrun describes to each, only the first
-    yields events and writes; all must iterate. ``run.threads`` sets torch's threads for the whole process.
+    iteration, with everything saved. If torchrun started several processes, only the first yields events and
+    writes files, but all must iterate. ``run.threads`` sets torch's threads for the whole process.
 
     Args:
         config: all settings.
         loss_network: VGG-16; None finds or fetches its weights. It is not changed.
 
     Raises:
-        MetastyleError: a setting or a folder of pictures that cannot work, a checkpoint of another run, or
-            50 gradients in a row that are not finite.
+        MetastyleError: a setting or a folder of pictures is unusable, the checkpoint belongs to another run,
+            or 50 gradients in a row are not finite.
     """
     check_length(config)
     if config.run.threads is not None:
@@ -81,25 +81,25 @@ def train(
 
 
 class MetaBatch(NamedTuple):
-    """A part of an iteration's paintings, and all of its photographs."""
+    """Some of an iteration's paintings, and all of its photographs."""
 
     contents: Tensor
-    """(B, 3, n, n) in [0, 1], the inner level's."""
+    """(B, 3, n, n) in [0, 1], for the inner level."""
     queries: Tensor
-    """(B', 3, n, n) in [0, 1], the outer level's."""
+    """(B', 3, n, n) in [0, 1], for the outer level."""
     targets: list[StyleTarget]
     """Empty while theta learns to reconstruct photographs."""
     share: float
-    """Of the iteration's paintings."""
+    """Share of the iteration's paintings, 0 to 1."""
     seed: int
-    """Of the grain."""
+    """Seed of the grain."""
 
 
 class MetaTask(Task[MetaBatch]):
     """theta and Psi, learned by the outer level.
 
     Attributes:
-        photos: the per-style normalization; None where styles are not normalized.
+        photos: the per-style normalization; None if styles are not normalized.
     """
 
     learned: Initialization
@@ -154,7 +154,7 @@ class MetaTask(Task[MetaBatch]):
     # ---- an iteration
 
     def episodes(self, rank: int, world_size: int) -> Episodes:
-        """Every ``world_size``-th painting from ``rank`` on; the photographs are the same for all."""
+        """Every ``world_size``-th painting, starting at ``rank``; all processes get the same photographs."""
         config = self.config
         return Episodes(
             self.pictures,
@@ -197,7 +197,7 @@ class MetaTask(Task[MetaBatch]):
         return Loss(total * batch.share, parts)
 
     def _set_weights(self, progress: float) -> None:
-        """alpha and beta, and under the paper's schedule the inner level's delta."""
+        """Set alpha and beta, and with the paper's schedule the inner level's delta."""
         optimizer, objective = self.config.optimizer, self.config.objective
         ramp = style_weight_factor(progress, objective.reconstruct, objective.style_ramp)
         self.module.weights = (objective.content_weight, ramp * objective.style_weight)
@@ -208,8 +208,8 @@ class MetaTask(Task[MetaBatch]):
     def _reconstruction(self, batch: MetaBatch) -> Loss:
         """The squared error between M(I_c; theta) and I_c with mean 0.5 and deviation 0.22.
 
-        Instance normalization forgets a picture's own mean and contrast; asked for them, the network
-        would smuggle them through a spike somewhere in the picture. All processes see the same photographs,
+        Instance normalization discards a picture's mean and contrast. If the loss asked for them, the network
+        would pass them on through a spike somewhere in the picture. All processes see the same photographs,
         so there is nothing to synchronize.
         """
         photos = batch.queries
@@ -222,13 +222,13 @@ class MetaTask(Task[MetaBatch]):
         return Loss(self._with_spike_penalty(loss, 1), {"content": loss, "style": torch.zeros_like(loss)})
 
     def _with_spike_penalty(self, loss: Tensor, passes: int) -> Tensor:
-        """``loss``, and the penalty on spikes in the pictures that led to it, where it is asked for."""
+        """``loss`` plus the penalty on spikes in the pictures behind it, if there is one."""
         if self.spikes is None:
             return loss
         return loss + self.config.objective.spike_weight * self.spikes.collect(passes)
 
     def _balance(self, targets: Sequence[StyleTarget]) -> tuple[Tensor | None, Tensor]:
-        """What divides each painting's loss, and what multiplies its beta."""
+        """The divisor of each painting's loss, and the factor of its beta."""
         objective = self.config.objective
         factors = torch.stack([balanced_style_weight(target, objective.balance) for target in targets])
         if self.photos is None:
@@ -237,7 +237,7 @@ class MetaTask(Task[MetaBatch]):
         untouched = torch.stack([self.photos.expected_loss(target, weight) for target in targets])
         return untouched * factors, factors
 
-    # ---- before and beside the iterations
+    # ---- preparation and validation
 
     def prepare(self) -> Iterator[Preparing]:
         """Measure the predictor's standardization and the normalization."""
@@ -251,7 +251,7 @@ class MetaTask(Task[MetaBatch]):
             self.photos = measure_photos(self.pictures.outer, self.config, self.photo_folder, self._features)
 
     def validate(self, learned: nn.Module) -> Validation:
-        """Before any adaptation step, on held-out pictures; losses are not normalized."""
+        """Zero-step losses on held-out pictures, not normalized."""
         assert isinstance(learned, Initialization)
         objective, held_out = self.config.objective, self._held_out
         return validate(
@@ -279,7 +279,7 @@ class MetaTask(Task[MetaBatch]):
     # ---- files
 
     def write(self, learned: nn.Module, record: Record) -> Path:
-        """``metastyle.safetensors``, with all that a model card needs, and ``config.json``."""
+        """Write ``metastyle.safetensors``, with everything that a model card needs, and ``config.json``."""
         assert isinstance(learned, Initialization)
         config = self.config
         facts: dict[str, Any] = {
@@ -308,7 +308,7 @@ class MetaTask(Task[MetaBatch]):
         return tensors, {"photo_variance": self.photos.variance}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Put back what ``state`` gave."""
+        """Restore what ``state`` returned."""
         self.module.log_step_sizes.data.copy_(tensors["log_step_sizes"])
         means = under("photos", tensors)
         if means:

@@ -14,7 +14,7 @@ from metastyle.files import write_bytes
 class Metrics:
     """Appends to ``folder/metrics.jsonl``, or ``folder/STEM.metrics.jsonl``; a context manager.
 
-    Lines later than ``iteration``, where the run goes on from, are dropped first: a killed run may have
+    Lines after ``iteration``, from which the run resumes, are removed first: a killed run may have
     logged more than it saved, or half a line. Without a folder, nothing is written.
     """
 
@@ -34,7 +34,7 @@ class Metrics:
             self._board = SummaryWriter(str(folder / "tensorboard" / stem), purge_step=iteration + 1)
 
     def write(self, kind: str, values: dict[str, Any]) -> None:
-        """Add a line; ``values`` holds ``iteration`` and the numbers that belong to it."""
+        """Add a line; ``values`` holds ``iteration`` and its numbers."""
         if self._file is None:
             return
         self._file.write(json.dumps({"kind": kind, **values}) + "\n")

@@ -1,6 +1,6 @@
-"""Names and forms of earlier versions: old TOML files and checkpoints are still read.
+"""Setting names and formats of earlier versions, so that old TOML files and checkpoints can still be read.
 
-This is the only place that knows them. Everything that is written uses the current ones.
+No other module knows them. Only current names are written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SETTINGS = {
 """Old name of a setting, in the current section -> current name."""
 
 PARAMETERS = {"initialisation.": "initialization."}
-"""Old beginning of a parameter's name -> current beginning."""
+"""Old prefix of a parameter's name -> current prefix."""
 
 SYSTEM_SETTINGS = {"rate": "learning_rate"}
 """Old name of a setting of a system's training -> current name."""
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 def current_setting(name: str) -> str:
-    """The current name of a setting that is given as ``section.key``."""
+    """The current name of a setting, ``section.key``."""
     section, dot, key = name.partition(".")
     renamed = SECTIONS.get(section, section) + dot + key
     return SETTINGS.get(renamed, renamed)
@@ -42,13 +42,13 @@ def current_settings(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Settings by section, with the current names; values are left as they are.
 
     Raises:
-        MetastyleError: a setting is given under its old and its current name; ``origin`` is named.
+        MetastyleError: a setting is given under its old and its current name; the error names ``origin``.
     """
     found: dict[str, Any] = {}
     for section, settings in values.items():
         current = SECTIONS.get(section, section)
         if not isinstance(settings, Mapping):
-            found[current] = settings  # not a section: whoever builds the settings says so
+            found[current] = settings  # not a section: reported when the settings are made
             continue
         if isinstance(found.setdefault(current, {}), dict):
             for key, value in settings.items():
@@ -62,7 +62,7 @@ def current_settings(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 
 def current_parameters(named: Mapping[str, _T]) -> dict[str, _T]:
-    """A mapping from names of parameters, a prefix such as ``first.`` included, under the current names."""
+    """A mapping from parameter names, possibly with a prefix such as ``first.``, under the current names."""
     found = {}
     for name, value in named.items():
         for old, current in PARAMETERS.items():
@@ -74,7 +74,7 @@ def current_parameters(named: Mapping[str, _T]) -> dict[str, _T]:
 
 
 def current_numbers(numbers: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """What a checkpoint holds beside its tensors, in the current form.
+    """The numbers in a checkpoint, in the current format.
 
     Checkpoints of meta-training used to have a nested ``config`` instead of ``settings``, and the sums of
     losses since the last report as a list; those of systems had neither sums nor counters.

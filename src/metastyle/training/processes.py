@@ -1,4 +1,4 @@
-"""The processes of a training: one, or those that torchrun started."""
+"""The processes of a training: one, or several started by torchrun."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def launched() -> tuple[int, int]:
-    """How many processes torchrun started, on this machine and on all; 1 and 1 without it."""
+    """The number of processes that torchrun started on this machine and in total; 1 and 1 without it."""
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
     return 1, 1
@@ -30,11 +30,11 @@ class _Autocast(MixedPrecision):  # type: ignore[misc]
 
 
 def launch(device_name: str, precision: Precision, here: int = 1, everywhere: int = 1) -> Fabric:
-    """This process's place among ``everywhere`` processes, of which ``here`` run on this machine."""
+    """Join ``everywhere`` processes, of which ``here`` run on this machine."""
     device = pick_device(device_name)
     log = logging.getLogger("lightning_fabric")
     level = log.level
-    log.setLevel(logging.WARNING)  # its notes on precision and processes would go to stderr
+    log.setLevel(logging.WARNING)  # it would print notes on precision and processes to stderr
     try:
         fabric = Fabric(
             accelerator=device.type,

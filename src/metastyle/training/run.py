@@ -26,28 +26,28 @@ def train(
     device: str = "auto",
     on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> Path | None:
-    """Meta-train the model that every adaptation starts from; a run found in the output folder is resumed.
+    """Meta-train the initialization of all adaptations; a run found in the output folder is resumed.
 
-    SIGTERM or Ctrl-C end the run after the current iteration, with everything saved; the same call goes on.
+    SIGTERM or Ctrl-C end the run after the current iteration, with everything saved; the same call resumes.
 
     Args:
-        content: Folder of photographs, or of tar shards of them, or one shard.
+        content: Folder of photographs or of tar shards, or one shard.
         style: The same for paintings.
         config: A preset (cpu, gpu, paper, smoke), or a TOML file.
-        output: Folder of the run; None is the configuration's.
+        output: Folder of the run; None takes that of the configuration.
         minutes: Length of the training in minutes.
-        iterations: Length in iterations; with both, the one that ends first.
+        iterations: Length in iterations; if both are given, the run ends at the earlier one.
         settings: Any settings of the configuration, such as ``{"optimizer.learning_rate": 5e-4}``.
         loss_network: VGG-16, or a file with its weights; None finds or fetches them.
         device: auto, cpu, cuda or cuda:N.
-        on_event: Called with everything that happens (``metastyle.training.events``).
+        on_event: Called with every event (``metastyle.training.events``).
 
     Returns:
-        The file of the weights; None in processes other than the first of several.
+        The weights file; None in all processes but the first.
 
     Raises:
-        MetastyleError: a setting or a folder of pictures that cannot work, a checkpoint of another run, or
-            50 gradients in a row that are not finite.
+        MetastyleError: a setting or a folder of pictures is unusable, the checkpoint belongs to another run,
+            or 50 gradients in a row are not finite.
     """
     made = configured(content, style, config, output, minutes, iterations, settings or {}, device)
     if isinstance(loss_network, (str, Path)):

@@ -10,10 +10,10 @@ Schedule = Literal["paper", "cosine", "constant"]
 
 
 def rate_factor(schedule: Schedule, progress: float, warm_up: float = 0.0) -> float:
-    """What the highest learning rate is multiplied by.
+    """Factor of the highest learning rate.
 
     ``paper``: 1 / (1 + 2.5 p), the published 1 / (1 + 2.5e-5 iteration) of a run of 100,000 iterations.
-    ``cosine``: half a cosine from 1 to 0. All rise linearly over the share ``warm_up`` first.
+    ``cosine``: half a cosine from 1 to 0. All schedules first rise linearly over the share ``warm_up``.
     """
     progress = min(max(progress, 0.0), 1.0)
     rise = min(1.0, progress / warm_up) if warm_up > 0 else 1.0
@@ -25,12 +25,12 @@ def rate_factor(schedule: Schedule, progress: float, warm_up: float = 0.0) -> fl
 
 
 def style_weight_factor(progress: float, reconstruct: float, ramp: float) -> float:
-    """What beta is multiplied by: from a tenth where reconstruction ends to 1 after the share ``ramp``."""
+    """Factor of beta: a tenth when reconstruction ends, rising to 1 over the share ``ramp``."""
     return min(1.0, 0.1 + 0.9 * max(0.0, progress - reconstruct) / ramp) if ramp > 0 else 1.0
 
 
 def progress_of(iteration: int, seconds: float, iterations: int | None, minutes: float | None) -> float:
-    """How far a run has come, 0 to 1: the larger of its shares of iterations and of minutes, if set."""
+    """Progress of a run, 0 to 1: the finished share of its iterations or its minutes, whichever is larger."""
     shares = [0.0]
     if iterations is not None:
         shares.append(iteration / iterations)

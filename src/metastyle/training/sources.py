@@ -1,7 +1,7 @@
-"""Where training pictures come from: folders, and tar shards for sets that outgrow one file system.
+"""Sources of training pictures: folders, and tar shards for large data sets.
 
-Shards are plain tar files of pictures, as webdataset's tools write them. Their table of contents is
-read once; afterwards any picture is one seek away, so folders and shards are sampled in the same way.
+Shards are plain tar files of pictures, as written by webdataset's tools. Their index is read once;
+after that, every picture is one seek away, so that folders and shards are sampled in the same way.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Entry:
     """One picture, not yet read."""
 
     name: str
-    """Relative to the source, with forward slashes: what splits and errors go by."""
+    """Name relative to the source, with forward slashes, used for splits and in errors."""
     path: Path
     """The file, or the shard that holds it."""
     offset: int = 0
     size: int | None = None
-    """Bytes; None is the whole file."""
+    """Size in bytes; None is the whole file."""
 
     def read(self) -> bytes:
         with self.path.open("rb") as file:
@@ -34,14 +34,14 @@ class Entry:
 
     @property
     def rank(self) -> str:
-        """Hash of the name: an order that has nothing to do with the alphabet and never changes."""
+        """Hash of the name, for a stable order that is unrelated to the alphabetical one."""
         return hashlib.sha256(self.name.encode()).hexdigest()
 
 
 def find_pictures(where: str | Path) -> list[Entry]:
     """All pictures of a folder (its subfolders and tar shards included) or of one shard, sorted by name.
 
-    Pictures are told by the endings of their names; nothing is decoded. Hidden files are left out.
+    Pictures are recognized by their file extensions; nothing is decoded. Hidden files are skipped.
     """
     root = Path(where)
     if root.is_file() and root.suffix == ".tar":

@@ -1,14 +1,14 @@
-"""Against spikes: places where nearly all channels are extreme at once.
+"""A penalty on spikes: positions where nearly all channels are extreme at once.
 
-Instance normalization divides by statistics of the whole picture, and a network can learn to steer them
-through one place that it makes extreme in most channels; that place shows as a blot (Karras et al.,
-"Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, section 2, found the same). With z the
+Instance normalization divides by statistics of the whole picture, and a network can learn to control them
+by making one position extreme in most channels. That position is visible as a blot (also found by Karras et
+al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, section 2). With z the
 normalized input of a layer's affine map and e = mean over channels of z^2, which is 1 on average over the
 picture, the penalty is
 
-    mean over places of max(0, e / 8 - 1)^2,
+    mean over positions of max(0, e / 8 - 1)^2,
 
-averaged over the instance-norm layers from the residual blocks on, where spikes arise.
+averaged over the instance norms of the residual blocks and later layers, where spikes occur.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from metastyle.core.network import TransformationNetwork
 
 ALLOWED = 8.0
-"""Energy of a place, relative to the picture's mean, that costs nothing; spikes have 50 to 400."""
+"""Energy of a position, relative to the picture's mean, that is not penalized; spikes have 50 to 400."""
 _EPSILON = 1e-5  # as in torch's instance normalization
 
 
 class SpikePenalty:
-    """Watches ``network`` from now on; ``collect`` gives the penalty of what has passed since then."""
+    """Records the passes through ``network``; ``collect`` returns their penalty."""
 
     def __init__(self, network: TransformationNetwork) -> None:
         self._seen: list[Tensor] = []
@@ -37,8 +37,8 @@ class SpikePenalty:
     def collect(self, passes: int = 1) -> Tensor:
         """The mean over layers and over every ``passes``-th pass, a differentiable scalar.
 
-        A painting takes T + 1 passes, of which the last is the outer level's; the graphs of the others may be
-        gone.
+        A painting takes T + 1 passes. The last one is the outer level's; the graphs of the others may be
+        freed already.
         """
         seen = [self._seen[i : i + self._layers] for i in range(0, len(self._seen), self._layers)]
         penalty = torch.stack([one for layers in seen[passes - 1 :: passes] for one in layers]).mean()

@@ -1,4 +1,4 @@
-"""How theta and Psi begin, and what is measured before the first iteration."""
+"""The initial theta and Psi, and the measurements before the first iteration."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from metastyle.training.target_cache import Painting, TargetCache
 from metastyle.weights.initialization import load_initialization
 
 PHOTOS = 48
-"""Photographs that the normalization is estimated from."""
+"""Number of photographs from which the normalization is estimated."""
 PAINTINGS = 200
-"""Paintings that the predictor's standardization is estimated from."""
+"""Number of paintings from which the predictor's standardization is estimated."""
 
 
 def new_initialization(config: TrainingConfig) -> tuple[Initialization, bool]:
-    """theta and Psi at iteration 0, and whether the predictor's standardization has still to be measured.
+    """theta and Psi at iteration 0, and whether the predictor's standardization still has to be measured.
 
     Raises:
-        MetastyleError: the weights to start from cannot be read, or have a predictor that is not asked for.
+        MetastyleError: the initial weights cannot be read, or have a predictor although none is configured.
     """
     predict = config.objective.predictor
-    with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it was
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's generator as it is
         torch.manual_seed(config.run.seed)
         if config.run.init is None:
             return Initialization(predictor=StylePredictor() if predict else None), predict
@@ -66,7 +66,7 @@ def measure_paintings(
 def measure_photos(
     entries: list[Entry], config: TrainingConfig, folder: Path, features: Callable[[Tensor], list[Tensor]]
 ) -> PhotoGrams:
-    """Moments of the Gram matrices of up to 48 untouched photographs.
+    """Moments of the Gram matrices of up to 48 unprocessed photographs.
 
     ``features`` gives the style layers of pictures (1, 3, H, W) uint8.
     """

@@ -1,7 +1,7 @@
 """The style targets of training: a painting's Gram matrices and statistics, computed once and cached.
 
-Computing one costs as much as a training iteration, so it is kept on disk in float16 (half of each Gram
-matrix, which is symmetric: 0.35 MB), under a name that depends on what it was computed from.
+Computing a target costs as much as a training iteration, so it is kept on disk in float16 (half of each
+symmetric Gram matrix: 0.35 MB), under a name that depends on everything it was computed from.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class TargetCache:
     folder: Path
 
     def path(self, picture: bytes, preparation: str) -> Path:
-        """The file for the target of an encoded picture, scaled and cropped as ``preparation`` says."""
+        """The file for the target of an encoded picture, scaled and cropped as ``preparation`` describes."""
         key = hashlib.sha256(picture + preparation.encode()).hexdigest()[:32]
         return self.folder / f"{key}.safetensors"
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A painting of an episode: its target if that is cached, else the pixels to compute it from."""
+    """A painting of an episode: its cached target, or else the pixels to compute it from."""
 
     name: str
     cached: Path
@@ -45,7 +45,7 @@ class Painting:
     pixels: Tensor | None
     """(1, 3, H, W) uint8."""
     beside: Painting | None = None
-    """Another painting that covers the rest of the picture."""
+    """Another painting that covers the rest of the picture, if any."""
     share: float = 1.0
     """The share of the picture that this painting covers, 0 to 1."""
 
@@ -82,30 +82,28 @@ def to_unit_range(pictures: Tensor, device: torch.device) -> Tensor:
 
 
 def rounded(target: StyleTarget) -> StyleTarget:
-    """A target as it comes back from the cache, so that training does not depend on what was cached."""
+    """A target rounded as in the cache, so that training does not depend on what was cached."""
     return _unpack({name: t.float() for name, t in _pack(target).items()})
 
 
 def load_target(path: Path) -> StyleTarget | None:
-    """The target at ``path``, or None if there is none that can be used."""
+    """The target at ``path``, or None if there is no usable one."""
     try:
         return _unpack(decode(read_bytes(path, _LARGEST), str(path)).tensors)
     except (MetastyleError, KeyError):
-        return None  # missing or damaged: it will be computed and written again
+        return None  # missing or damaged: computed and written again
 
 
 def save_target(path: Path, target: StyleTarget) -> None:
     """Cache a target for later iterations and runs, if possible."""
     content = encode(_pack(target), {})
-    cache_if_possible(
-        path, "what is known of the paintings", lambda path: write_bytes(path, content, overwrite=True)
-    )
+    cache_if_possible(path, "style targets", lambda path: write_bytes(path, content, overwrite=True))
 
 
 def side_by_side(one: StyleTarget, other: StyleTarget, share: float) -> StyleTarget:
     """The target of a picture of which ``one`` covers ``share`` (0 to 1) and ``other`` the rest.
 
-    Gram matrices and raw moments are averages over places: they mix as the areas do, except at the seam.
+    Gram matrices and raw moments are averages over positions: they mix like the areas, except at the seam.
     """
 
     def mixed(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the training loop trains: meta-training is one task, each part of a compared system another."""
+"""The interface of what the training loop trains: meta-training, or one part of a compared system."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ class Loss(NamedTuple):
     """The loss of one batch."""
 
     minimized: Tensor
-    """A scalar; the gradients of an iteration's batches are added up."""
+    """A scalar; the gradients of an iteration's batches are summed."""
     parts: dict[str, Tensor]
-    """Its parts by name, weighted as they enter it: what is reported, summed over an iteration's batches."""
+    """Its weighted parts by name, which are reported, summed over an iteration's batches."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """How good the weights are on pictures that are never trained with."""
+    """The quality of the weights on held-out pictures."""
 
     losses: dict[str, tuple[float, float, float]]
     """Total, content and style loss for each painting."""
     sheet: Pixels
-    """Pictures to look at."""
+    """A sheet of pictures for inspection."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """How far a run has come, for the metadata of its weights."""
+    """The progress of a run, for the metadata of its weights."""
 
     iteration: int
     seconds: float
     losses: dict[str, float]
-    """The parts of the loss, as reported last."""
+    """The parts of the loss as last reported."""
     curve: list[dict[str, float]]
     """All validations: iteration, seconds, total, content and style."""
 
@@ -52,18 +52,18 @@ class Task(ABC, Generic[Batch]):
     """Networks, data and loss. The loop owns the optimizer, the average of the weights and the files.
 
     Attributes:
-        module: its ``forward`` computes the loss; it is wrapped for mixed precision and several processes.
-        learned: what is averaged and written; a part of ``module``.
-        parameters: those that Adam moves, by the names that they have in checkpoints.
-        rate_factors: what the learning rate is multiplied by, for the parameters that differ from 1.
+        module: computes the loss in ``forward``; it is wrapped for mixed precision and several processes.
+        learned: the part of ``module`` that is averaged and saved.
+        parameters: those that Adam updates, by their names in checkpoints.
+        rate_factors: factors of the learning rate, for parameters whose factor is not 1.
         settings: ``section.key`` or ``key`` to a JSON value; a resumed run must have the same.
-        defaults: values of settings that checkpoints of earlier versions lack.
+        defaults: values of settings that are missing from checkpoints of earlier versions.
         free_to_change: names of settings that a resumed run may change.
         digest: identifies the pictures.
-        photographs: how many are trained with.
-        paintings: likewise.
-        workers: processes that decode pictures.
-        stem: how the names of a run's files begin: ``STEM.state``; empty for ``state.safetensors``.
+        photographs: number of training photographs.
+        paintings: number of training paintings.
+        workers: number of processes that decode pictures.
+        stem: prefix of the names of a run's files, as in ``STEM.state``; empty for ``state.safetensors``.
     """
 
     module: nn.Module
@@ -81,7 +81,7 @@ class Task(ABC, Generic[Batch]):
 
     @abstractmethod
     def episodes(self, rank: int, world_size: int) -> Episodes:
-        """What the iterations of one of ``world_size`` processes see."""
+        """The data for the iterations of one of ``world_size`` processes."""
 
     @abstractmethod
     def crop(self, progress: float) -> int:
@@ -89,7 +89,7 @@ class Task(ABC, Generic[Batch]):
 
     @abstractmethod
     def batches(self, episode: Episode, progress: float) -> Sequence[Batch]:
-        """An iteration's batches, on the device. Their gradients are added up, so each carries its share."""
+        """An iteration's batches, on the device. Their gradients are summed, so each carries its share."""
 
     @abstractmethod
     def loss(self, module: nn.Module, batch: Batch) -> Loss:
@@ -97,19 +97,19 @@ class Task(ABC, Generic[Batch]):
 
     @abstractmethod
     def write(self, learned: nn.Module, record: Record) -> Path:
-        """Write the weights ``learned`` (averaged, where an average is kept); return their file."""
+        """Write the weights ``learned`` (averaged, if an average is kept) and return their file."""
 
     def prepare(self) -> Iterator[Preparing]:
-        """Before the first iteration of a new run, in the first process only: measure, fit."""
+        """Measure and fit before the first iteration of a new run; called in the first process only."""
         yield from ()
 
     def validate(self, learned: nn.Module) -> Validation | None:
-        """How good ``learned`` is; None where a task has no validation."""
+        """Validate ``learned``; None if the task has no validation."""
         return None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and JSON values that ``restore`` needs beside the weights and Adam's moments."""
+        """Tensors and JSON values that ``restore`` needs in addition to the weights and Adam's moments."""
         return {}, {}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Put back what ``state`` gave; both mappings may hold more."""
+        """Restore what ``state`` returned; both mappings may hold more."""

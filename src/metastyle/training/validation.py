@@ -29,7 +29,7 @@ _COLUMNS, _PAINTINGS = 4, 6  # of the sheet
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Held-out paintings and photographs, the same throughout a run."""
+    """Held-out paintings and photographs, which are the same throughout a run."""
 
     photos: Tensor
     """(B, 3, n, n) uint8."""
@@ -44,7 +44,7 @@ def validation_set(
     cache: TargetCache,
     describe: Callable[[Painting], StyleTarget],
 ) -> ValidationSet:
-    """The held-out pictures that can be read, decoded, at the size that training ends with."""
+    """The readable held-out pictures, decoded, at the final size of training."""
     crop = data.late_crop or data.crop
     squares = readable(contents, len(contents), lambda entry: center(decode(entry.read(), entry.name), crop))
     paintings = readable(
@@ -69,8 +69,8 @@ def validate(
 ) -> Validation:
     """The zero-step loss of each painting over the photographs (B, 3, n, n) in [0, 1], and a sheet.
 
-    The sheet shows four photographs, what M(c; theta) makes of them without any painting, and what
-    M(c; w_0) makes of them for each of the first six paintings. ``weights`` are alpha and beta.
+    The sheet shows four photographs, their renderings M(c; theta) without a painting, and their renderings
+    M(c; w_0) for each of the first six paintings. ``weights`` are alpha and beta.
     """
     content = loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
     losses: dict[str, tuple[float, float, float]] = {}
