@@ -96,7 +96,7 @@ def test_encodings(name: str, codec: str | None, quality: int | None, expected: 
     [
         ("a.avi", None, None, "films cannot be written as '.avi': use one of .mp4"),
         ("a", None, None, "as a name without extension"),
-        ("a.webm", "h264", None, "a.webm: .webm does not take h264: use vp9 or av1"),
+        ("a.webm", "h264", None, "a.webm: .webm cannot hold h264: use vp9 or av1"),
         ("a.mp4", "divx", None, "codec 'divx' is unknown: use one of h264, hevc, vp9, av1"),
         ("a.mp4", None, 60, "quality is 60: use 1 (best, largest) to 51 for h264"),
         ("a.mp4", None, 0, "quality is 0"),

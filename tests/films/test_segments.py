@@ -67,13 +67,13 @@ def test_folders_that_are_something_else(tmp_path: Path) -> None:
     folder = tmp_path / "film.parts"
     folder.mkdir()
     (folder / "diary.txt").touch()
-    with pytest.raises(MetastyleError, match=r"film.parts is in the way"):
+    with pytest.raises(MetastyleError, match=r"film.parts exists and is not a folder of unfinished work"):
         segments_of(tmp_path)
     (folder / "job.json").write_text("{")
     with pytest.raises(MetastyleError, match=r"job.json is damaged"):
         segments_of(tmp_path)
     (folder / "job.json").write_text("[1]")
-    with pytest.raises(MetastyleError, match=r"is no job of this program"):
+    with pytest.raises(MetastyleError, match=r"is not a job of this program"):
         segments_of(tmp_path)
     assert (folder / "diary.txt").exists()
 

@@ -1,1 +1,1 @@
-"""Films: read, painted frame by frame without flicker, written with their sound."""
+"""Films: reading, painting without flicker, and writing with sound."""

@@ -1,4 +1,4 @@
-"""What a film file holds. Whatever FFmpeg reads can be opened."""
+"""The contents of a film file; anything that FFmpeg reads can be opened."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from metastyle.films.decode import Damage, decoded, opened
 
 Pixels = NDArray[np.uint8]
 
-UNSPECIFIED = 2  # in each of FFmpeg's enumerations of color
+UNSPECIFIED = 2  # in all of FFmpeg's color enumerations
 _RGB, _BT709, _BT601 = 0, 1, 6  # AVCOL_SPC
 _HDR = {16: "PQ", 18: "HLG"}  # AVCOL_TRC
 _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # AVCOL_SPC -> SWS_CS
 _RESERVED = {UNSPECIFIED, 3}
-_NO_OFFSET = 0.5  # seconds: within what a film may lack at its end
-_HD_LINES = 720  # from here on, an unmarked film is taken for BT.709, as players do
+_NO_OFFSET = 0.5  # seconds that may be missing at the end of a film
+_HD_LINES = 720  # from this size on, an untagged film counts as BT.709, as in players
 
 
 @dataclass(frozen=True)
 class Colors:
-    """How numbers in a film mean colors; the values are those of ITU-T H.273, which FFmpeg uses too."""
+    """How a film encodes colors; the values are those of ITU-T H.273, which FFmpeg also uses."""
 
     matrix: int
     primaries: int
@@ -47,14 +47,14 @@ class Colors:
 
 @dataclass(frozen=True)
 class Upright:
-    """How stored rows and columns become a picture that stands upright: transposed first, then mirrored."""
+    """How stored rows and columns become an upright picture: transposed first, then mirrored."""
 
     transposed: bool = False
     mirrored_x: bool = False
     mirrored_y: bool = False
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """(H, W, 3) -> (H, W, 3), or (W, H, 3) where it is transposed; contiguous."""
+        """(H, W, 3) -> (H, W, 3), or (W, H, 3) if transposed; contiguous."""
         if self.transposed:
             pixels = pixels.transpose(1, 0, 2)
         strides = (-1 if self.mirrored_y else 1, -1 if self.mirrored_x else 1)
@@ -63,35 +63,35 @@ class Upright:
 
 @dataclass(frozen=True)
 class Clip:
-    """What a film file holds, as far as repainting is concerned. Made by ``open_clip``."""
+    """The properties of a film file that matter for repainting; made by ``open_clip``."""
 
     path: Path
     index: int
-    """Of the video stream in its container."""
+    """Index of the video stream in its container."""
     width: int
     height: int
-    """Of an upright frame, in pixels."""
+    """Width and height of an upright frame, in pixels."""
     upright: Upright
     pixel_aspect: Fraction
     """Width of an upright frame's pixel divided by its height."""
     time_base: Fraction
     """Seconds of one tick: time stamps are whole numbers of ticks."""
     origin: Fraction
-    """Seconds, by the file's own clock, at which the film begins."""
+    """Time on the file's clock at which the film begins, in seconds."""
     rate: Fraction
-    """Frames per second, roughly where the rate varies."""
+    """Frames per second; approximate if the rate varies."""
     seconds: float | None
-    """Duration as the file declares it; None where it does not."""
+    """Duration in seconds as declared by the file; None if it is not."""
     frames: int
-    """Their number as the file declares it; 0 where it does not."""
+    """Number of frames as declared by the file; 0 if it is not."""
     codec: str
     pixel_format: str
     container: str
     stored: Colors
     colors: Colors
-    """Of the pixels that ``read_frames`` yields and of a film made from them."""
+    """Colors of the pixels that ``read_frames`` yields, and of a film made from them."""
     hdr: str | None
-    """``PQ`` or ``HLG``, where the file is that and the frames are converted."""
+    """``PQ`` or ``HLG`` if the file is HDR, so that the frames are converted."""
 
     def ticks(self, seconds: float | Fraction) -> int:
         """The first time stamp that is not before ``seconds`` after the film's beginning."""
@@ -111,10 +111,10 @@ class Clip:
 
 
 def open_clip(path: Path) -> Clip:
-    """Open a film file and decode its first frame to find out what it holds.
+    """Open a film file and decode its first frame to determine its properties.
 
     Raises:
-        MetastyleError: the file is not a film, has no video, is damaged at its start, or of unknown codec.
+        MetastyleError: the file is not a film, has no video, or is damaged at its start or of unknown codec.
     """
     name = one_line(path)
     with opened(path) as container:
@@ -143,7 +143,7 @@ def open_clip(path: Path) -> Clip:
         aspect = stream.sample_aspect_ratio
         frame = next(decoded(container, stream, Damage()), None)
     if frame is None:
-        raise MetastyleError(f"{name}: not one frame can be decoded; the file is damaged or truncated")
+        raise MetastyleError(f"{name}: no frame can be decoded; the file is damaged or truncated")
     upright = _upright(frame)
     stored = _stored_colors(frame, name)
     aspect = aspect if aspect is not None and Fraction(1, 20) < aspect < 20 else Fraction(1)
@@ -168,9 +168,9 @@ def _is_picture(container: InputContainer) -> bool:
 
 
 def _beginning(container: InputContainer) -> Fraction:
-    """When the first picture is seen or the first sound heard, in seconds by the file's clock.
+    """The time of the first picture or sound, in seconds on the file's clock.
 
-    As FFmpeg says too, but it rounds to microseconds, which may put the first frame before the beginning.
+    FFmpeg reports it, too, but rounds to microseconds, which may put the first frame before the beginning.
     """
     starts = [
         stream.start_time * stream.time_base
@@ -183,7 +183,7 @@ def _beginning(container: InputContainer) -> Fraction:
 
 
 def _declared_seconds(container: InputContainer, stream: Any, origin: Fraction) -> float | None:
-    """From the film's beginning to the end of its pictures."""
+    """Seconds from the film's beginning to the end of its pictures."""
     late = stream.start_time * stream.time_base - origin if stream.start_time is not None else Fraction()
     if stream.duration and stream.time_base and stream.duration > 0:
         return float(late + stream.duration * stream.time_base)
@@ -194,7 +194,7 @@ def _declared_seconds(container: InputContainer, stream: Any, origin: Fraction) 
         stated = container.duration / 1e6
     if stated is None:
         return None
-    # FFmpeg writes the last time stamp for a length; others write the length, if they say how they count.
+    # FFmpeg writes the last time stamp as the length; others write the length, if they declare their unit.
     if "Lavf" in container.metadata.get("ENCODER", ""):
         return stated - float(origin) if stated > origin else None
     counted = "_STATISTICS_WRITING_APP" in stream.metadata

@@ -1,4 +1,4 @@
-"""Decodes the frames of a film file, past whatever is damaged."""
+"""Decodes the frames of a film file, skipping damaged parts."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _DECODER_THREADS = 4
 
 @dataclass
 class Damage:
-    """What a clip turned out to lack while its frames were read."""
+    """What was found to be damaged or missing while a clip's frames were read."""
 
     packets: int = 0
-    """Read since the beginning, or since a jump."""
+    """Frames read since the beginning, or since a jump."""
     undecodable: int = 0
     misplaced: int = 0
     ends: str | None = None
 
     def sentence(self, path: Path) -> str | None:
-        """One line for people, or None for a whole clip."""
+        """One line for people, or None if nothing is damaged."""
         facts = [f"{self.undecodable} packets cannot be decoded"] if self.undecodable else []
         facts += [f"{self.misplaced} frames have impossible time stamps"] if self.misplaced else []
         facts += [self.ends] if self.ends else []
@@ -39,13 +39,13 @@ class Damage:
 
 
 def plain_name(path: Path) -> str:
-    """A name that FFmpeg takes for that file, whatever it is called: ``clip:1.mp4`` would be a protocol."""
+    """A name that FFmpeg takes as a file name: ``clip:1.mp4`` would be a protocol."""
     return os.path.abspath(path)  # noqa: PTH100 (the text is wanted)
 
 
 @contextmanager
 def opened(path: Path, **options: str) -> Iterator[InputContainer]:
-    """The container in a file, and only in a file: playlists cannot lead elsewhere.
+    """Open a file as a container, without following playlists to other places.
 
     Raises:
         MetastyleError: it cannot be opened.
@@ -75,7 +75,7 @@ def _why(error: Exception) -> str:
 def decoded(
     container: InputContainer, stream: Any, damage: Damage, seek_to: int | None = None
 ) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded; damage is counted and skipped, as players do."""
+    """Every frame that can be decoded; damage is counted and skipped, as in players."""
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)
     if seek_to is not None:

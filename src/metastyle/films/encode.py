@@ -1,4 +1,4 @@
-"""Encodes frames into segments of a film; each begins with a key frame and can be decoded independently."""
+"""Encodes frames into segments of a film, which begin with a key frame and can be decoded independently."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from metastyle.films.frames import SCALING
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder and how it is used."""
+    """An encoder and its options."""
 
     encoder: str
     quality: int
-    """Constant rate factor by default: less is better and larger."""
+    """Default constant rate factor: lower is better and larger."""
     worst: int
     options: Mapping[str, str]
     tag: str | None = None
-    """What the codec is called in MP4 and QuickTime, where FFmpeg's own choice does not play everywhere."""
+    """Name of the codec in MP4 and QuickTime, if FFmpeg's choice does not play everywhere."""
 
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
@@ -47,7 +47,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
         "av1": Codec("libsvtav1", 28, 63, {"preset": "8", "chroma_sample_location": "left"}),
     }
 )
-"""By the names that users know."""
+"""Codecs by the names that users know."""
 
 CONTAINERS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -58,12 +58,12 @@ CONTAINERS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         ".webm": ("webm", ("vp9", "av1")),
     }
 )
-"""By extension: FFmpeg's name of the container, and the codecs that it takes, its default one first."""
+"""For each extension, FFmpeg's name of the container and the supported codecs, the default first."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a film is written."""
+    """Codec and quality of a film."""
 
     codec: str = "h264"
     quality: int | None = None
@@ -83,8 +83,8 @@ def choose_encoding(output: Path, codec: str | None, quality: int | None) -> Enc
     """The encoding for a file of this extension.
 
     Raises:
-        MetastyleError: the extension is no film's, its container does not take ``codec``, or this
-            FFmpeg has no encoder for it.
+        MetastyleError: films do not have this extension, its container does not support ``codec``, or
+            this FFmpeg has no encoder for it.
     """
     name = one_line(output)
     if output.suffix.lower() not in CONTAINERS:
@@ -96,8 +96,8 @@ def choose_encoding(output: Path, codec: str | None, quality: int | None) -> Enc
     encoding = Encoding(codec or takes[0], quality)
     if encoding.codec not in takes:
         raise MetastyleError(
-            f"{name}: {output.suffix} does not take {encoding.codec}: use {' or '.join(takes)},"
-            " or an .mkv, which takes all"
+            f"{name}: {output.suffix} cannot hold {encoding.codec}: use {' or '.join(takes)},"
+            " or an .mkv, which holds all codecs"
         )
     encoder = CODECS[encoding.codec].encoder
     try:
@@ -109,11 +109,11 @@ def choose_encoding(output: Path, codec: str | None, quality: int | None) -> Enc
 
 @dataclass(frozen=True)
 class FilmFormat:
-    """What all segments of a film have in common."""
+    """The format that all segments of a film share."""
 
     width: int
     height: int
-    """Of the encoded frame, even: 4:2:0 has one color for two by two pixels."""
+    """Size of the encoded frame; even, because 4:2:0 has one color for two by two pixels."""
     time_base: Fraction
     rate: Fraction
     pixel_aspect: Fraction
@@ -121,7 +121,7 @@ class FilmFormat:
 
     @classmethod
     def of(cls, clip: Clip, long_edge: int | None) -> FilmFormat:
-        """The format of a film made from ``clip``; of an odd side the last row or column is left out."""
+        """The format of a film made from ``clip``; the last row or column of an odd side is dropped."""
         width, height = clip.scaled(long_edge)
         return cls(
             width - width % 2, height - height % 2, clip.time_base, clip.rate, clip.pixel_aspect, clip.colors
@@ -130,19 +130,19 @@ class FilmFormat:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment of a film that has been written; time stamps are in the clip's ticks."""
+    """A finished segment of a film; time stamps are in the clip's ticks."""
 
     frames: int
     first: int
     last: int
     end: int
-    """When the last frame is over."""
+    """End of the last frame."""
     delay: int
-    """By how many frames decoding is ahead of showing."""
+    """Number of frames by which decoding is ahead of display."""
 
 
 class SegmentWriter:
-    """Encodes frames into the file ``path`` (MP4, whatever the film will be: its time stamps are exact)."""
+    """Encodes frames into the file ``path``, always an MP4, whose time stamps are exact."""
 
     def __init__(self, path: Path, film_format: FilmFormat, encoding: Encoding) -> None:
         self._format = film_format
@@ -182,7 +182,7 @@ class SegmentWriter:
             ) from None
 
     def add(self, pixels: Pixels, pts: int, duration: int) -> None:
-        """Append a frame: (H, W, 3) uint8, full range; what exceeds the film's size is cut off."""
+        """Append a frame, (H, W, 3) uint8, full range; it is cropped to the film's size."""
         film_format = self._format
         frame = self._subsampled(pixels[: film_format.height, : film_format.width])
         if not self._shown:
@@ -193,13 +193,13 @@ class SegmentWriter:
         self._packets += self._stream.encode(frame)
 
     def close(self) -> Segment:
-        """Finish the file, and see that it is on the disk."""
+        """Finish the file and sync it to the disk."""
         try:
             self._packets += self._stream.encode(None)
             coded = [packet.pts for packet in self._packets]
             delay = _delay(coded)
             for packet, dts in zip(self._packets, decoding_times(sorted(coded), delay), strict=False):
-                packet.dts = dts  # encoders' own are unusable for a handful of frames
+                packet.dts = dts  # the encoder's own are unusable for very few frames
                 self._container.mux(packet)
         finally:
             self._container.close()
@@ -214,15 +214,15 @@ class SegmentWriter:
         )
 
     def abandon(self) -> None:
-        """Close without finishing; the file is of no use."""
+        """Close without finishing; the file is unusable."""
         with suppress(FFmpegError, ValueError):
             self._container.close()
         self._path.unlink(missing_ok=True)
 
     def _subsampled(self, pixels: Pixels) -> VideoFrame:
-        """RGB -> 4:2:0, with color at the left of each two by two pixels, where decoders expect it.
+        """RGB -> 4:2:0, with chroma sited at the left of each two by two pixels, where decoders expect it.
 
-        libswscale would put it in their middle, and cannot be told otherwise through PyAV.
+        libswscale would put it at the center, which cannot be changed through PyAV.
         """
         colors = self._format.colors
         full = self._convert.reformat(
@@ -242,10 +242,10 @@ class SegmentWriter:
 
 
 def _repeatable(codec: Codec) -> dict[str, str]:
-    """Options without which an encoder does not give the same bytes for the same frames.
+    """Options that make an encoder give the same bytes for the same frames.
 
-    That is libx264 (core 165) with AVX-512: the code that follows macroblocks through time differs from
-    run to run. With AVX2, which such processors have too, it does not; measured on 12 runs each.
+    Only libx264 (core 165) with AVX-512 needs any: its macroblock-tree results differ from run to run. With
+    AVX2, which such processors also have, they do not; measured on 12 runs each.
     """
     if codec.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
         return {"x264-params": "asm=AVX2"}
@@ -264,12 +264,12 @@ def _halved(plane: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def decoding_times(shown: Sequence[int], delay: int) -> list[int]:
-    """When packets are decoded, in order of decoding: the first ``delay`` ones before anything is shown."""
+    """Decoding times of packets, in order of decoding: the first ``delay`` ones precede the first display."""
     spacing = max(1, shown[-1] - shown[-2]) if len(shown) > 1 else 1
     return [shown[0] - spacing * places for places in range(delay, 0, -1)] + list(shown)
 
 
 def _delay(coded: list[int]) -> int:
-    """The least number of frames by which decoding must be ahead, for time stamps in order of decoding."""
+    """The smallest number of frames by which decoding must be ahead, for time stamps in decoding order."""
     rank = {pts: place for place, pts in enumerate(sorted(coded))}
     return max(place - rank[pts] for place, pts in enumerate(coded))

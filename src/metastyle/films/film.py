@@ -1,4 +1,4 @@
-"""A film in one call: from a clip and a style to the finished film, or to what there is of it."""
+"""A film in one call: from a clip and a style to the finished or the unfinished film."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from metastyle.style import Style
 
 DEFAULT_CONTAINER = ".mp4"
 ROOMIEST_CONTAINER = ".mkv"
-"""What holds the sound and subtitles that no other container does."""
+"""The container for sound and subtitles that no other one supports."""
 DEFAULT_FPS = 25.0
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Film:
-    """What has become of a film."""
+    """The outcome of a call that makes a film."""
 
     path: Path | None
-    """The film. Of a film that is not complete: where its finished frames are, None if there are none."""
+    """The film. If it is not complete: where its finished frames are; None if there are none."""
     complete: bool
     """Whether it is finished; otherwise the same call resumes it."""
     width: int
@@ -61,17 +61,17 @@ class Film:
     frames_before: int
     """Number of frames that an earlier, interrupted run had finished."""
     seconds: float | None
-    """Seconds of the film that are painted; None where nothing was left to paint."""
+    """Seconds of the film that are painted; None if there was nothing left to paint."""
     frames_per_second: float | None
-    """Mean speed; None where nothing was left to paint."""
+    """Mean speed; None if there was nothing left to paint."""
     notes: tuple[str, ...] = ()
-    """What the film lacks of its clip, such as sound that its container cannot hold: a line for each."""
+    """A line for everything that the film lacks of its clip, such as sound that its container cannot hold."""
     damage: str | None = None
-    """One line about what could not be read of the clip."""
+    """One line about the parts of the clip that could not be read."""
 
 
 class FilmFailedError(MetastyleError):
-    """A film could not be finished; ``film`` is what there is, and ``__cause__`` what went wrong."""
+    """A film could not be finished; ``film`` describes what is finished, and ``__cause__`` is the reason."""
 
     def __init__(self, film: Film, cause: BaseException) -> None:
         super().__init__(str(cause) if isinstance(cause, MetastyleError) else reason(cause))
@@ -79,7 +79,7 @@ class FilmFailedError(MetastyleError):
 
 
 class FilmInterrupted(KeyboardInterrupt):
-    """Ctrl-C while a film was being made; ``film`` is what there is."""
+    """Ctrl-C while a film was being made; ``film`` describes what is finished."""
 
     def __init__(self, film: Film) -> None:
         super().__init__()
@@ -88,19 +88,19 @@ class FilmInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Footage:
-    """What of a clip is repainted, for adapting to a painting on it."""
+    """The part of a clip that is repainted, on which a painting is adapted to."""
 
     clip: Clip
     given: Path
-    """What the caller named: a film, or a folder or pattern of numbered pictures."""
+    """The caller's path: a film, or a folder or pattern of numbered pictures."""
     begin: float | None
     end: float | None
 
     def contents(self, size: int) -> Contents:
         """Its frames, to adapt on in crops of ``size`` pixels.
 
-        They are known by the path and the size of the clip, so that another excerpt of it is painted in the
-        same style; numbered pictures are known by their folder or pattern alone.
+        They are identified by the path and the size of the clip, so that another excerpt is painted in the
+        same style; numbered pictures are identified by their folder or pattern alone.
         """
 
         def read() -> list[Picture]:
@@ -133,10 +133,10 @@ def make_film(
 ) -> Film:
     """Repaint a clip; ``metastyle.film`` describes the keywords.
 
-    adapted: returns the style; called when everything else has been checked, and no other run makes the film.
+    adapted: returns the style; called after all checks, when no other run is making the film.
 
     Raises:
-        FilmFailedError: painting failed half-way. FilmInterrupted: Ctrl-C did.
+        FilmFailedError: painting failed halfway. FilmInterrupted: Ctrl-C was pressed.
         MetastyleError: the clip cannot be read, the film cannot be written, or it is being made already.
     """
     with _opened(clip, settings) as footage:
@@ -156,7 +156,7 @@ def make_film(
                 end=settings.end,
                 overwrite=overwrite,
             )
-            # Rounding depends on how a frame is divided into strips, and that on the memory.
+            # Rounding depends on the strips of a frame, which depend on the memory.
             budget = settings.max_memory or default_budget(pick_device(settings.device))
             budget = settings.max_memory or job.segments.keep("max_memory", budget)
             return _run(job, settings.painter(style, budget), on_progress)
@@ -178,9 +178,9 @@ def paint_frame(
 
 
 def film_path(footage: Footage, out: str | Path | None, style_name: str) -> Path:
-    """The path of the film: ``out``, or CLIP-STYLE in the folder ``out`` or beside the clip.
+    """The path of the film: ``out``, or CLIP-STYLE in the folder ``out`` or next to the clip.
 
-    Without a name the container is like the clip's, if that is one that is written and holds its sound.
+    Without a name, the film has the clip's container if that can be written and hold its sound.
     """
     if out is not None and not (str(out).endswith(("/", os.sep)) or Path(out).is_dir()):
         return Path(out)
@@ -194,7 +194,7 @@ def film_path(footage: Footage, out: str | Path | None, style_name: str) -> Path
 
 
 def beside_clip(clip: Path, style_name: str) -> Path:
-    """CLIP-STYLE, without an extension, beside the clip or its numbered pictures."""
+    """CLIP-STYLE, without an extension, next to the clip or its numbered pictures."""
     name = name_of(clip) if is_sequence(clip) else clip.with_name(clip.stem)
     plain = "".join(c if c.isprintable() else "-" for c in re.sub(r"[/\\:]", "-", style_name))
     return name.with_name(f"{name.name}-{plain}")
@@ -202,7 +202,7 @@ def beside_clip(clip: Path, style_name: str) -> Path:
 
 @contextmanager
 def _opened(clip: Path, settings: FilmSettings) -> Iterator[Footage]:
-    """The clip, or the film of its numbered pictures while the block lasts."""
+    """The clip, or a temporary film of its numbered pictures."""
     if is_sequence(clip):
         rate = Fraction(settings.fps or DEFAULT_FPS).limit_denominator(1001)
         with as_film(clip, rate) as film:
@@ -228,21 +228,21 @@ def _check_second(clip: Clip, name: str, second: float) -> None:
 
 
 def _announce(clip: Clip, size: int | None) -> None:
-    """Log in what respects the film differs from the clip."""
+    """Log how the film will differ from the clip."""
     if clip.hdr:
         logger.warning("the clip is HDR (%s): the film will have standard dynamic range (BT.709)", clip.hdr)
     width, height = clip.scaled(size)
     if width % 2 or height % 2:
         logger.warning(
-            "%dx%d becomes %dx%d: films have even sides, so the last row or column is left out",
+            "%dx%d becomes %dx%d: films have even sides, so the last row or column is dropped",
             *(width, height, width - width % 2, height - height % 2),
         )
 
 
 def _run(job: FilmJob, painter: Painter, on_progress: Callable[[Progress], bool | None] | None) -> Film:
-    """Paint and join; whoever stops or fails half-way keeps what there is."""
+    """Paint and join; if stopped or failed halfway, keep what is finished."""
     if job.frames_before:
-        logger.warning("going on after %d frames that are finished", job.frames_before)
+        logger.warning("resuming after %d finished frames", job.frames_before)
     last: Progress | None = None
     stopped = False
     began = time.perf_counter()
@@ -280,7 +280,7 @@ def _film(job: FilmJob, last: Progress | None, began: float) -> Film:
 
 
 def _rescued(job: FilmJob, film: Film) -> Film:
-    """What there is of a film, made playable; where that fails, a note says why."""
+    """Make the unfinished film playable; if that fails, a note says why."""
     notes: tuple[str, ...] = ()
     kept = None
     try:

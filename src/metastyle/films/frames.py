@@ -1,4 +1,4 @@
-"""The frames of a clip as people see them, in their order: upright, full range, with their time stamps.
+"""The frames of a clip in display order: upright, full range, with time stamps.
 
 Only one frame is in memory. HDR (PQ and HLG) is converted to standard dynamic range, BT.709.
 """
@@ -27,7 +27,7 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-_LONGEST_GAP = 1800  # seconds without a frame: no film has that, a damaged time stamp does
+_LONGEST_GAP = 1800  # seconds without a frame, which only a damaged time stamp has
 _SITELESS = {
     "vp8",
     "vp9",
@@ -36,7 +36,7 @@ _SITELESS = {
     "libvpx",
     "libvpx-vp9",
     "libaom-av1",
-}  # these do not say where color is sampled
+}  # these do not specify the chroma siting
 _MOST_TICKS = 2**31 - 1  # between two frames of an MP4
 
 
@@ -47,9 +47,9 @@ class Frame:
     pixels: Pixels
     """(H, W, 3) uint8, full range."""
     pts: int
-    """When it is shown, in ticks of the clip."""
+    """Time of display, in ticks of the clip."""
     duration: int
-    """Ticks until the next frame, as the file declares it; a guess where it does not."""
+    """Ticks until the next frame as declared by the file; otherwise an estimate."""
 
 
 def read_frames(
@@ -61,14 +61,14 @@ def read_frames(
     end: int | None = None,
     seek: bool = True,
 ) -> Generator[Frame, None, None]:
-    """The frames of a clip in the order in which they are shown; what cannot be decoded is left out.
+    """The frames of a clip in display order; those that cannot be decoded are left out.
 
     Args:
-        damage: records what was left out; complete when the iteration is.
+        damage: records what is left out; complete at the end of the iteration.
         long_edge: scales frames to this long edge, in pixels.
-        begin: the first time stamp wanted; earlier frames are decoded only on the way there, if at all.
-        end: the first time stamp not wanted any more.
-        seek: whether to enter the clip at a key frame before ``begin``, which is quicker.
+        begin: time stamp of the first frame; earlier ones are only decoded where necessary.
+        end: time stamp before which the frames end.
+        seek: start at a key frame before ``begin``, which is faster.
     """
     pixels = _converter(clip, long_edge)
     for frame, pts, duration in _timed(clip, damage, begin if seek else None):
@@ -80,7 +80,7 @@ def read_frames(
 
 
 def _converter(clip: Clip, long_edge: int | None) -> Callable[[VideoFrame], Pixels]:
-    """From the clip's frames, in order, to upright pixels with this long edge."""
+    """Converts the clip's frames, in order, to upright pixels with this long edge."""
     width, height = clip.scaled(long_edge)
     if clip.upright.transposed:
         width, height = height, width
@@ -108,10 +108,10 @@ def _converter(clip: Clip, long_edge: int | None) -> Callable[[VideoFrame], Pixe
 
 
 def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Frame:
-    """The frame that is shown ``seconds`` after the beginning.
+    """The frame shown ``seconds`` after the beginning.
 
     Raises:
-        MetastyleError: the film is over by then.
+        MetastyleError: the film ends before that.
     """
     wanted, found = clip.ticks(seconds), None
     with closing(_timed(clip, Damage(), wanted)) as frames:
@@ -131,11 +131,11 @@ def sample_frames(
 ) -> list[Frame]:
     """Up to ``count`` frames, evenly spread from ``begin`` to ``end``, shorter sides at most ``shorter``.
 
-    Each is the last key frame before its time: cheap, and encoders place key frames where shots begin. One
-    outside that range, or that was taken for the time before, gives way to the exact frame.
+    Each is the last key frame before its time: cheap, and encoders place key frames where shots begin. If
+    that is outside the range or was taken already, the exact frame is used.
 
-    begin, end: seconds; None is the beginning and the end. Of a film that does not declare its duration,
-        frames ten seconds apart; of one in which nothing can be found except by reading all of it, a second.
+    begin, end: seconds; None is the beginning and the end. If a film does not declare its duration, frames
+        are ten seconds apart; if it cannot be searched without reading all of it, a second.
     """
     low = min(shorter, clip.width, clip.height)
     long_edge = round(low * max(clip.width, clip.height) / min(clip.width, clip.height))
@@ -163,7 +163,7 @@ def sample_frames(
 
 
 class _LeftSited:
-    """Marks frames: color is at the left of each two by two pixels. libswscale would take the middle."""
+    """Marks frames as having chroma at the left of each two by two pixels; libswscale assumes the center."""
 
     def __init__(self) -> None:
         self._layout: tuple[int, int, str] | None = None
@@ -189,7 +189,7 @@ class _LeftSited:
 def _timed(
     clip: Clip, damage: Damage, begin: int | None
 ) -> Generator[tuple[VideoFrame, int, int], None, None]:
-    """Frames with time stamps that only grow, and durations."""
+    """Frames with increasing time stamps, and durations."""
     if begin is not None and not _can_seek(clip, begin):
         begin = None
     nominal = max(1, round(1 / (clip.rate * clip.time_base)))
@@ -211,13 +211,13 @@ def _timed(
         return
     over = clip.seconds_at(last + last_duration)
     early = over < clip.seconds - max(0.5, 3 * last_duration * float(clip.time_base))
-    # A number of frames tells more surely than the time: the last one may be shown for long.
+    # The number of frames is more reliable than the time: the last one may be shown for long.
     if damage.packets < clip.frames if clip.frames and begin is None else early:
         damage.ends = f"it ends after {over:.1f} of {clip.seconds:.1f} s"
 
 
 def _can_seek(clip: Clip, begin: int) -> bool:
-    """Whether a jump leads to a frame at or before ``begin``, as it should."""
+    """Whether seeking leads to a frame at or before ``begin``, as it should."""
     try:
         with opened(clip.path) as container:
             stream = container.streams[clip.index]
@@ -230,4 +230,4 @@ def _can_seek(clip: Clip, begin: int) -> bool:
 
 
 def _duration(clip: Clip) -> str:
-    return f"it is {clip.seconds:.1f} s long" if clip.seconds is not None else "it is over by then"
+    return f"it is {clip.seconds:.1f} s long" if clip.seconds is not None else "it ends before that"

@@ -1,8 +1,8 @@
-"""One film in the making: which segments are finished, which frames come next, and what becomes of them.
+"""The work on one film: its finished segments, the next frames, and the result.
 
-A film is made in segments of a few seconds, each encoded independently, and joined in the end without being
-encoded again. An interrupted job resumes after its last finished segment, and the film comes out as if it
-had never been interrupted: segments end at the same frames either way.
+A film is made in segments of a few seconds, which are encoded independently and joined at the end without
+re-encoding. An interrupted job resumes after its last finished segment and makes the same film as an
+uninterrupted one, because segments always end at the same frames.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from metastyle.films.segments import Segments, fingerprint, segments_folder
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 
 FRAMES_PER_SEGMENT = 60
-"""Frames between two places where a job can resume: fewer lose less when interrupted, and take more bytes."""
-_WAITING = 3  # frames that wait on either side of the painter
+"""Frames between two points where a job can resume: fewer lose less work but take more bytes."""
+_WAITING = 3  # frames queued before and after the painter
 
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """A frame to be painted, and what the next run must know if it is the last one of a segment."""
+    """A frame to be painted, and what the next run must know about it if it ends a segment."""
 
     frame: Frame
     checksum: int
@@ -55,7 +55,7 @@ class _Painted:
 
 @dataclass(frozen=True, eq=False)
 class _SegmentEnd:
-    """Follows the last frame of a segment on its way to the encoder."""
+    """Sent to the encoder after the last frame of a segment."""
 
     last: _Decoded
     state: bytes
@@ -72,22 +72,22 @@ def check_film(clip: Clip, output: Path, long_edge: int | None, *, overwrite: bo
         raise MetastyleError(
             f"frames of {width}x{height} pixels: each side must have at least {SMALLEST_SIDE}"
         )
-    if output.parent.is_dir():  # a folder that is not there is made
+    if output.parent.is_dir():  # a missing folder is made later
         check_target(output, overwrite=overwrite)
     if output.exists() and output.samefile(clip.path):
         raise MetastyleError(f"{one_line(output)} is the clip itself: choose another name")
 
 
 class FilmJob:
-    """One film in the making: ``run`` it to the end and ``finish``, or stop and ``rescue`` what there is.
+    """The work on one film: ``run`` it to the end and ``finish``, or stop and ``rescue`` what is finished.
 
-    Only one job for an output may be under way: ``claimed(segments_folder(output), ...)`` sees to that.
+    Only one job may run for an output; the caller holds ``claimed(segments_folder(output), ...)``.
 
-    output: of a kind that ``choose_encoding`` has agreed to. Unfinished work is in OUTPUT.parts beside it.
-    identity: what the painter depends on (style, strength, ...), to tell whether work that is found there
-        belongs to this job.
+    output: checked by ``choose_encoding``. Unfinished work is in OUTPUT.parts next to it.
+    identity: everything that the painter depends on (style, strength, ...), to recognize unfinished work
+        of this job.
     begin, end: seconds after the clip's beginning; frames from ``begin`` on and before ``end`` are painted.
-    overwrite: whether an existing output may be replaced, and segments of a different job thrown away.
+    overwrite: whether an existing output, and segments of a different job, may be replaced.
 
     Raises:
         MetastyleError: the output exists or cannot be written, or other unfinished work is in the way.
@@ -123,18 +123,18 @@ class FilmJob:
                 "to": end,
                 "codec": encoding.codec,
                 "quality": encoding.quality,
-                "frames per part": frames_per_segment,  # as earlier versions called segments
+                "frames per part": frames_per_segment,  # the name of segments in earlier versions
                 "FFmpeg": f"{av.__version__}, {av.library_versions['libavcodec']}",
             },
             fresh=overwrite,
         )
         self.frames_before = sum(finished.segment.frames for finished in self.segments.finished)
-        """Frames that an earlier run has finished."""
+        """Number of frames that an earlier run has finished."""
         self._unfinished: SegmentFile | None = None
 
     @each_step
     def run(self, painter: Painter) -> Generator[Progress, None, None]:
-        """Paint what is not finished yet, while the next frames are decoded and the last ones encoded.
+        """Paint the unfinished frames, while the next ones are decoded and the last ones encoded.
 
         Closing the iterator stops after the current frame.
 
@@ -155,13 +155,13 @@ class FilmJob:
             if not (self.segments.finished or self._unfinished):
                 self.segments.remove()
         if not self.segments.finished:
-            raise MetastyleError(f"{one_line(self.clip.path)} shows no frame in that time: choose another")
+            raise MetastyleError(f"{one_line(self.clip.path)} has no frames in the chosen range")
 
     def finish(self) -> list[str]:
         """Join the segments into the film and remove them.
 
         Returns:
-            What the film lacks of the clip: a line for each.
+            A line for everything that the film lacks of the clip.
         """
         segments = self.segments.all()
         notes = self._join(segments, self.output, overwrite=self._overwrite, cut=self._end is not None)
@@ -171,9 +171,9 @@ class FilmJob:
         return notes
 
     def rescue(self) -> Path | None:
-        """A playable film of what has been painted so far; None if that is nothing.
+        """A playable film of the frames painted so far; None if there are none.
 
-        It is called OUTPUT.unfinished and the extension, and is replaced by the film when the job is done.
+        It is named OUTPUT.unfinished plus the extension, and is removed when the film is finished.
         """
         segments = self.segments.all() + ([self._unfinished] if self._unfinished else [])
         if not segments:
@@ -198,7 +198,7 @@ class FilmJob:
         )
 
     def _decode(self) -> Generator[_Decoded, None, None]:
-        """The frames that are not finished yet, and are known to follow the last finished one."""
+        """The unfinished frames, verified to follow the last finished one."""
         options: dict[str, Any] = {"long_edge": self._long_edge, "end": self._end}
         if not self.segments.finished:
             yield from self._checked(read_frames(self.clip, self.damage, begin=self._begin, **options))
@@ -208,15 +208,15 @@ class FilmJob:
         frames = read_frames(self.clip, self.damage, begin=last.segment.last, **options)
         known = next(frames, None)
         if known is None or _checksum(known) != last.checksum:
-            # After a jump this clip does not decode as it did before: decode it from its beginning.
+            # After seeking, this clip decodes differently than before: decode it from its beginning.
             self.damage.undecodable = self.damage.misplaced = 0
             frames = read_frames(self.clip, self.damage, begin=self._begin, seek=False, **options)
             for _ in range(self.frames_before):
                 known = next(frames, None)
             if known is None or _checksum(known) != last.checksum:
                 raise MetastyleError(
-                    f"{one_line(self.clip.path)} does not give the frames that it gave before the"
-                    f" interruption: delete {one_line(self.segments.folder)} and begin again"
+                    f"{one_line(self.clip.path)} does not decode to the same frames as before the"
+                    f" interruption: delete {one_line(self.segments.folder)} and start again"
                 )
         yield from self._checked(frames)
 
@@ -246,7 +246,7 @@ class FilmJob:
             give(_SegmentEnd(last, painter.state()))
 
     def _encode(self, items: Iterator[_Painted | _SegmentEnd]) -> None:
-        """Write segments; an incomplete last one is closed, too, so that it can be rescued."""
+        """Write segments, including an incomplete last one, which can be rescued."""
         writer: SegmentWriter | None = None
         try:
             for item in items:
@@ -271,7 +271,7 @@ class FilmJob:
             if isinstance(error, OSError | FFmpegError):
                 raise MetastyleError(
                     f"{one_line(self.segments.folder)} cannot be written: {reason(error)};"
-                    " what is finished is kept there, and the same command goes on with it"
+                    " what is finished is kept there, and the same call resumes it"
                 ) from error
             raise
 

@@ -1,4 +1,4 @@
-"""Joins a film's segments, with the sound, subtitles, attachments, chapters and tags of its clip.
+"""Joins a film's segments with the sound, subtitles, attachments, chapters and tags of its clip.
 
 Nothing is encoded here: packets are copied.
 """
@@ -28,11 +28,11 @@ from metastyle.films.encode import CODECS, CONTAINERS, Encoding, Segment
 
 _OF_THE_CLIP_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_CLIP_STREAM = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps"}
-_SEEK_MARGIN = 10.0  # seconds between a jump's target and what is wanted
-_TRIALS = 8  # packets that may fail before a stream is given up
+_SEEK_MARGIN = 10.0  # seconds between a seek target and the wanted position
+_TRIALS = 8  # failed packets after which a stream is given up
 
 TimedPackets: TypeAlias = "Iterator[tuple[Fraction, Packet[Any]]]"
-"""Packets, each with the second of the film at which it is decoded."""
+"""Packets with the second of the film at which each is decoded."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ def join(
     begin: int | None = None,
     end: int | None = None,
 ) -> list[str]:
-    """Write the film whole, or not at all.
+    """Write the film, completely or not at all.
 
     Args:
         segments: in order, at least one.
-        begin: time stamp that becomes the film's zero; None keeps the clip's beginning.
+        begin: time stamp that becomes the film's beginning; None keeps the clip's.
         end: time stamp at which sound and subtitles are cut; None keeps them whole.
 
     Returns:
-        What the film lacks of the clip: a line for each.
+        A line for everything that the film lacks of the clip.
 
     Raises:
         MetastyleError: the file cannot be written; OSError: a segment cannot be read.
@@ -96,7 +96,7 @@ def join(
 
 
 def holds_sound_of(clip: Clip, suffix: str) -> bool:
-    """Whether a container of this extension takes the clip's sound and subtitles as they are."""
+    """Whether a container with this extension can hold the clip's sound and subtitles unchanged."""
     with opened(clip.path) as clip_file:
         return all(
             _can_hold(CONTAINERS[suffix][0], stream)
@@ -122,10 +122,10 @@ def _add_pictures(
 def _picture_packets(
     segments: Sequence[SegmentFile], clip: Clip, zero: Fraction, stream: Any
 ) -> TimedPackets:
-    """The segments' packets in order of decoding.
+    """The segments' packets in decoding order.
 
-    Each segment was encoded independently, with decoding times that may overlap those of its neighbors. They
-    are made again for the whole film: a packet is decoded when the frame ``delay`` places earlier is shown.
+    Segments were encoded independently, so their decoding times may overlap. They are recomputed for the
+    whole film: a packet is decoded when the frame ``delay`` positions earlier is shown.
     """
     delay = max(file.segment.delay for file in segments)
     time_base = clip.time_base
@@ -140,7 +140,7 @@ def _picture_packets(
             if number == 0:
                 extradata = video.codec_context.extradata
             if len(packets) != file.segment.frames or video.codec_context.extradata != extradata:
-                raise MetastyleError(f"{one_line(file.path)} is damaged: delete its folder and begin again")
+                raise MetastyleError(f"{one_line(file.path)} is damaged: delete its folder and start again")
             ticks = [round(packet.pts * packet.time_base / time_base) for packet in packets]
             earliest = min(ticks)
             ticks = [tick - earliest + file.segment.first for tick in ticks]
@@ -177,7 +177,7 @@ def _add_copies(
     suffix: str,
     notes: list[str],
 ) -> dict[int, Any]:
-    """Streams of the film for those of the clip that it can hold, by the clip's index."""
+    """The film's streams for those of the clip that it can hold, by the index in the clip."""
     copies: dict[int, Any] = {}
     for stream in clip_file.streams:
         if stream.index == clip.index:
@@ -208,7 +208,7 @@ def _described(stream: Any) -> str:
 
 
 def _can_hold(container_name: str, stream: Any) -> bool:
-    """Tried with a stream's first packets, because FFmpeg's answer to the question is not always right."""
+    """Tested with a stream's first packets, because FFmpeg's own answer is not always right."""
     taken: bool = stream.type != "audio"  # subtitles may begin hours later
     try:
         with (
@@ -237,7 +237,7 @@ def _copied_packets(
     *,
     seek: bool,
 ) -> TimedPackets:
-    """The clip's other packets in their order, shifted so that ``zero`` is the film's beginning."""
+    """The clip's other packets, in order, shifted so that the film begins at ``zero``."""
     if not copies:
         return
     if seek:
@@ -259,10 +259,10 @@ def _copied_packets(
                 return
             continue
         if seconds < zero and (seek or clip_file.streams[packet.stream_index].type == "subtitle"):
-            continue  # nothing is heard or read where no frame is shown
+            continue  # no sound or subtitles where no frame is shown
         dts = packet.dts if packet.dts is not None else pts
         if dts < last.get(packet.stream_index, dts):
-            continue  # time runs backwards: no container holds that
+            continue  # time runs backwards, which no container supports
         last[packet.stream_index] = dts
         offset = round(zero / packet.time_base)
         packet.pts, packet.dts = pts - offset, dts - offset
@@ -270,10 +270,10 @@ def _copied_packets(
 
 
 class _HealthCheck:
-    """Tells packets that a container takes from damaged ones by writing them to the null device first.
+    """Finds damaged packets by writing all packets to the null device first.
 
-    A damaged packet fails only when it leaves the muxer's queue, which is too late: the packets that wait
-    behind it, pictures included, would be lost. A container with one stream has no queue.
+    A damaged packet only fails when it leaves the muxer's queue. That is too late: the packets queued behind
+    it, including pictures, would be lost. A container with one stream has no queue.
     """
 
     def __init__(self, container_name: str, clip_file: InputContainer, copies: dict[int, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Painters: what turns the frames of a clip into those of a film."""
+"""Painters, which turn the frames of a clip into those of a film."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from metastyle.rendering.stylizer import Stylizer
 
 
 class Painter(Protocol):
-    """Paints the frames of one film in their order.
+    """Paints the frames of one film, in order.
 
-    What it carries from frame to frame passes through ``state`` and ``restore``, because an interrupted job
-    must resume as if the painter had seen all earlier frames: it is asked for its state after every segment.
+    Everything that it carries from frame to frame is in its ``state``, which is saved after every segment, so
+    that an interrupted job can resume as if the painter had seen all earlier frames.
     """
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """(H, W, 3) uint8 in, the same out."""
+        """(H, W, 3) uint8 -> (H, W, 3) uint8."""
         ...
 
     def state(self) -> bytes:
@@ -29,7 +29,7 @@ class Painter(Protocol):
         ...
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         ...
 
 
@@ -52,9 +52,9 @@ class FrameByFrame:
 def frame_by_frame(
     stylizer: Stylizer, *, brush: float | None = None, keep_color: bool = False, strength: float = 1.0
 ) -> Painter:
-    """The painter that does with every frame what ``Style.render`` does with a photograph.
+    """A painter that treats every frame as ``Style.render`` treats a photograph.
 
-    strength: 0 to 1; for more than 1, the stylizer is made of a strengthened style.
+    strength: 0 to 1; above 1, the stylizer itself is strengthened.
     """
     color.check_strength(strength)
 

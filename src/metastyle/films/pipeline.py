@@ -1,7 +1,7 @@
-"""Work that overlaps: what comes next is made ahead, what is finished is handled behind.
+"""Overlapping work: the next items are made ahead, and finished ones are handled behind.
 
-Each happens on a thread of its own, at most a few items away from the caller. Errors from there are raised
-here, and no thread outlives its ``with`` block.
+Each has its own thread, at most a few items away from the caller. Its errors are raised in the caller, and
+no thread outlives its ``with`` block.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class _Failure:
 def made_ahead(items: Generator[T, None, None], *, most: int, name: str) -> Iterator[Iterator[T]]:
     """Iterate over ``items`` on a thread called ``name``, at most ``most`` of them ahead of the caller.
 
-    An error that ``items`` raises is raised where the caller would have received the next item. At the end
-    of the block ``items`` is closed, wherever it is.
+    An error in ``items`` is raised where the caller would have received the next item. At the end of the
+    block ``items`` is closed, even if it is not exhausted.
     """
     waiting: queue.Queue[Any] = queue.Queue(most)
     stop = threading.Event()
@@ -70,9 +70,9 @@ def handled_behind(
 ) -> Iterator[Callable[[T], None]]:
     """Give items to ``handle``, which iterates over them on a thread called ``name``.
 
-    The caller receives a function that hands over one item; it waits while ``most`` of them have not been
-    taken yet. At the end of the block ``handle`` finishes what it was given. Where it fails, its error is
-    raised by the next item, or at the end of a block that has not failed itself.
+    The caller gets a function that hands over one item; it waits while ``most`` items are queued. At the end
+    of the block ``handle`` finishes its items. If it fails, its error is raised with the next item, or at the
+    end of the block unless that has failed itself.
     """
     waiting: queue.Queue[Any] = queue.Queue(most)
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""How far a film is, how fast it is being made, and how long the rest will take."""
+"""Progress, speed and remaining time of a film."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FRAMES = 40  # over which the speed is measured
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a film is after a frame."""
+    """Progress of a film after a frame."""
 
     frames: int
     """Frames painted so far, including those of an earlier, interrupted run."""
@@ -23,15 +23,15 @@ class Progress:
     seconds: float
     """Seconds of the film that are painted."""
     share: float | None
-    """Finished share, 0 to 1; None where the clip does not declare its duration."""
+    """Finished share, 0 to 1; None if the clip does not declare its duration."""
     frames_per_second: float
-    """Recent speed."""
+    """Recent speed in frames per second."""
     seconds_left: float | None
-    """Estimate; None where the clip does not declare its duration."""
+    """Estimated seconds left; None if the clip does not declare its duration."""
 
 
 class Pace:
-    """Makes a ``Progress`` of every frame. ``begin`` and ``end`` are time stamps, None for the clip's own."""
+    """Makes a ``Progress`` for every frame. ``begin`` and ``end`` are time stamps; None is the clip's own."""
 
     def __init__(self, clip: Clip, begin: int | None, end: int | None) -> None:
         self._clip = clip
@@ -42,7 +42,7 @@ class Pace:
         self._run = 0
 
     def after(self, frame: Frame, count: int) -> Progress:
-        """``frame`` was the ``count``th of the film to be painted."""
+        """The progress after ``frame``, the ``count``th painted frame of the film."""
         now, at = time.perf_counter(), frame.pts + frame.duration
         if not self._run:
             self._moments[0] = (self._moments[0][0], 0, frame.pts)

@@ -1,8 +1,8 @@
-"""The finished segments of a film: a folder beside it, from which an interrupted job resumes.
+"""The finished segments of a film: a folder next to it, from which an interrupted job resumes.
 
-``job.json`` says which film is made of which clip; ``parts.jsonl`` has a line for every finished segment,
-written after the segment itself is on the disk. A process that is killed loses the segment it was working
-on, nothing else. The names in the folder are those of earlier versions, whose films can be resumed.
+``job.json`` identifies the film and its clip. ``parts.jsonl`` has a line for every finished segment, which is
+written after the segment itself is on the disk, so that a killed process only loses the segment it was
+working on. The names in the folder are those of earlier versions, whose films can be resumed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class FinishedSegment:
 
     segment: Segment
     size: int
-    """Of its file, in bytes."""
+    """Size of its file in bytes."""
     checksum: int
     """CRC-32 of the clip's last frame in this segment, before it was painted."""
     undecodable: int
     misplaced: int
-    """What the clip lacked up to there."""
+    """Damage of the clip up to there."""
     has_state: bool
     """Whether the painter depends on earlier frames."""
 
@@ -49,7 +49,7 @@ class FinishedSegment:
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:
-        """The entry that ``line`` wrote; ValueError, TypeError or KeyError where it was not written whole."""
+        """The entry in a line; ValueError, TypeError or KeyError if the line is incomplete."""
         fields = json.loads(line)
         return cls(Segment(**fields.pop("piece")), fields.pop("bytes"), **fields)
 
@@ -57,8 +57,8 @@ class FinishedSegment:
 class Segments:
     """The folder of a job: found and checked, or made by ``begin``.
 
-    identity: what must be the same for two jobs to be one: anything that JSON can hold.
-    fresh: whether segments of another job that are there may be thrown away.
+    identity: what must be equal to resume a job, as JSON values.
+    fresh: whether segments of another job may be discarded.
 
     Raises:
         MetastyleError: the folder holds another job's segments, or cannot be written.
@@ -82,7 +82,7 @@ class Segments:
             raise MetastyleError(f"{one_line(folder)} cannot be used: {one_line(error.strerror)}") from None
 
     def begin(self) -> None:
-        """Make the folder, before there is anything else to put into it.
+        """Make the folder, before the first segment.
 
         Raises:
             OSError: it cannot be written.
@@ -104,7 +104,7 @@ class Segments:
         return [SegmentFile(self.path(n), finished.segment) for n, finished in enumerate(self.finished)]
 
     def keep(self, name: str, value: Any) -> Any:
-        """What was kept under ``name`` when the job began; where nothing was, ``value`` is kept."""
+        """The value kept under ``name`` since the job began; if there is none, ``value`` is kept."""
         if name not in self._kept:
             self._kept[name] = value
             if self.folder.is_dir():
@@ -112,7 +112,7 @@ class Segments:
         return self._kept[name]
 
     def add(self, segment: Segment, *, checksum: int, undecodable: int, misplaced: int, state: bytes) -> None:
-        """The current segment is finished; ``state`` is the painter's after it."""
+        """Record that the current segment is finished; ``state`` is the painter's state after it."""
         number = len(self.finished)
         size = self.current.stat().st_size
         self.current.replace(self.path(number))
@@ -120,14 +120,14 @@ class Segments:
             self._write(self._state_path(number), state)
         finished = FinishedSegment(segment, size, checksum, undecodable, misplaced, bool(state))
         with (self.folder / "parts.jsonl").open("ab") as stream:
-            # A line that a crash has torn is ended, and then ignored for what it is.
+            # A line that a crash has cut off gets a line break, so that it is ignored alone.
             start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
             stream.write(start + finished.line())
             stream.flush()
             os.fsync(stream.fileno())
         self.finished.append(finished)
         if number > 1:
-            self._state_path(number - 2).unlink(missing_ok=True)  # one more than needed is kept
+            self._state_path(number - 2).unlink(missing_ok=True)  # keeps one more than needed
 
     def state(self) -> bytes:
         """The painter's state after the last finished segment."""
@@ -150,14 +150,14 @@ class Segments:
         except FileNotFoundError:
             if self.folder.is_dir() and any(path.name != CLAIM for path in self.folder.iterdir()):
                 raise MetastyleError(
-                    f"{one_line(self.folder)} is in the way and not a folder of unfinished work:"
+                    f"{one_line(self.folder)} exists and is not a folder of unfinished work:"
                     " move it, or choose another name"
                 ) from None
             return None
         except ValueError:
-            raise MetastyleError(f"{one_line(path)} is damaged: delete its folder and begin again") from None
+            raise MetastyleError(f"{one_line(path)} is damaged: delete its folder and start again") from None
         if not isinstance(job, dict) or not isinstance(job.get("identity"), dict) or "kept" not in job:
-            raise MetastyleError(f"{one_line(path)} is no job of this program: move its folder away")
+            raise MetastyleError(f"{one_line(path)} is not a job of this program: move its folder away")
         return job
 
     def _write_job(self) -> None:
@@ -173,7 +173,7 @@ class Segments:
         beside.replace(path)
 
     def _read_finished(self) -> list[FinishedSegment]:
-        """The finished segments, up to the first whose file is not what its line says."""
+        """The finished segments, up to the first whose file does not match its line."""
         try:
             lines = (self.folder / "parts.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
@@ -189,7 +189,7 @@ class Segments:
                 break
             finished.append(entry)
         while finished and finished[-1].has_state and not self._state_path(len(finished) - 1).is_file():
-            finished.pop()  # a painter cannot go on from a segment whose state is gone
+            finished.pop()  # a painter cannot resume from a segment without its state
         if len(finished) < len(lines):
             self._write(self.folder / "parts.jsonl", b"".join(entry.line() for entry in finished))
         return finished
@@ -199,7 +199,7 @@ class Segments:
         was, now = (one_line(identity.get(name)) for identity in (other, self._identity))
         return (
             f"{one_line(self.folder)} holds an unfinished film with another {name} (it was {was}, now it is"
-            f" {now}), which resumes with the same"
+            f" {now}), which the same value resumes"
         )
 
 
@@ -209,7 +209,7 @@ def segments_folder(output: Path) -> Path:
 
 
 def _empty(folder: Path) -> None:
-    """Remove everything except the claim of the run that asks for it."""
+    """Remove everything except the claim of the current run."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -220,7 +220,7 @@ def _empty(folder: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """A digest of a file's size and 64 samples of it: enough to notice another film of the same name."""
+    """A digest of a file's size and 64 samples of it, enough to detect another film of the same name."""
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Numbered pictures as a film: a folder of frames, or ``frame%03d.png``."""
+"""Numbered pictures as a film: a folder of frames, or a pattern such as ``frame%03d.png``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_sequence(path: Path) -> bool:
 
 
 def name_of(sequence: Path) -> Path:
-    """The path of a film of these frames, without an extension: beside the folder or the frames."""
+    """The path of a film of these frames, without an extension, next to the folder or the frames."""
     if sequence.is_dir():
         return sequence.resolve()
     stem = _NUMBER.sub("", Path(sequence.name).stem).strip(" _-.")
@@ -37,10 +37,10 @@ def name_of(sequence: Path) -> Path:
 
 @contextmanager
 def as_film(sequence: Path, rate: Fraction) -> Iterator[Path]:
-    """A film file of the frames while the block lasts, in the folder for temporary files.
+    """A temporary film file of the frames, removed at the end of the block.
 
-    It holds the very bytes of the pictures, and is the same for the same frames. In a pattern, a frame
-    whose successor is missing is shown longer; those of a folder follow each other without gaps.
+    It holds the unchanged bytes of the pictures, and equal frames give equal files. With a pattern, a frame
+    is shown longer if the next number is missing; the frames of a folder have no gaps.
 
     Raises:
         MetastyleError: there are no frames, or they differ in kind or size, or are neither PNG nor JPEG.
@@ -52,7 +52,7 @@ def as_film(sequence: Path, rate: Fraction) -> Iterator[Path]:
         try:
             _write(frames, rate, film)
         except FFmpegError as error:
-            raise MetastyleError(f"{one_line(sequence)}: cannot be made a film: {error.strerror}") from None
+            raise MetastyleError(f"{one_line(sequence)}: cannot be joined: {error.strerror}") from None
         yield film
 
 
@@ -86,20 +86,20 @@ def _check_alike(frames: Sequence[Path], sequence: Path) -> None:
         raise MetastyleError(f"{name}: there are no PNG or JPEG frames")
     kinds = {_KINDS.get(path.suffix.lower(), path.suffix) for path in frames}
     if not kinds <= {"PNG", "JPEG"}:
-        raise MetastyleError(f"{name}: frames are PNG or JPEG, not {min(kinds - {'PNG', 'JPEG'})}")
+        raise MetastyleError(f"{name}: frames must be PNG or JPEG, not {min(kinds - {'PNG', 'JPEG'})}")
     if len(kinds) > 1:
-        raise MetastyleError(f"{name}: frames are of one kind: some are PNG, some JPEG")
+        raise MetastyleError(f"{name}: frames must be of one kind: some are PNG, some JPEG")
     sizes: dict[tuple[int, int], Path] = {}
     for path in frames:
         try:
             with quiet(), Image.open(path, formats=("PNG", "JPEG")) as image:
                 sizes.setdefault(image.size, path)
-        except (OSError, ValueError, SyntaxError):  # damaged: left out when the film is read, and counted
+        except (OSError, ValueError, SyntaxError):  # damaged: skipped and counted when the film is read
             continue
     if len(sizes) > 1:
         (size, one), (other_size, other) = list(sizes.items())[:2]
         raise MetastyleError(
-            f"{name}: frames are of one size: {one.name} is {size[0]}x{size[1]},"
+            f"{name}: frames must be of one size: {one.name} is {size[0]}x{size[1]},"
             f" {other.name} {other_size[0]}x{other_size[1]}"
         )
 

@@ -1,4 +1,4 @@
-"""What is asked of a film: the keywords of ``metastyle.film``, with their defaults and ranges."""
+"""The settings of a film: the keywords of ``metastyle.film``, with their defaults and ranges."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from metastyle.style import Style
 
 @dataclass(frozen=True)
 class FilmSettings(Settings):
-    """What is made of a clip; the fields are the keywords of ``metastyle.film``."""
+    """The settings of a film; the fields are the keywords of ``metastyle.film``."""
 
     size: Count | None = None
     begin: Annotated[float, Ge(0)] | None = None
@@ -54,7 +54,7 @@ class FilmSettings(Settings):
         pick_device(self.device)
 
     def painter(self, style: Style, max_memory: int | None) -> Painter:
-        """What every frame of the film goes through."""
+        """The painter for the frames of the film."""
         stylizer = style.stylizer(
             device=self.device, max_memory=max_memory, strength=max(1.0, self.strength), grain=self.grain
         )
@@ -68,7 +68,7 @@ class FilmSettings(Settings):
         return TemporalPainter(stylizer, self.temporal, smoothing=self.smoothing, **options)
 
     def identity(self, style: Style) -> dict[str, Any]:
-        """What the painter depends on."""
+        """Everything that the painter depends on, as JSON values."""
         own = {
             "style": _digest(style, max(1.0, self.strength)),
             "strength": self.strength,
@@ -84,7 +84,7 @@ class FilmSettings(Settings):
 
 
 def _digest(style: Style, strength: float) -> str:
-    """A digest of the numbers that the film is painted with."""
+    """A digest of the network's parameters."""
     numbers = hashlib.blake2b(digest_size=16)
     for name, values in sorted(style.network(strength).state_dict().items()):
         numbers.update(name.encode() + values.contiguous().numpy().tobytes())

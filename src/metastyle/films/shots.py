@@ -1,15 +1,15 @@
-"""Where one shot of a film ends and the next begins.
+"""Shot detection: where one shot of a film ends and the next begins.
 
-A cut leaves nothing of a frame where it was, nor the whole of it anywhere else. So two frames, reduced to 64
-pixels, are of one shot if either is the case:
+After a cut, no part of a frame stays in place, and the whole does not reappear elsewhere. Two frames, reduced
+to 64 pixels, therefore belong to one shot if one of these holds:
 
-- a few of their blocks are still alike in place: fast action in front of a background at rest;
-- the second looks like the first moved: the highest normalized cross-correlation of their brightness over all
-  shifts, by Fourier transform, is high: pans and shakes.
+- A few blocks still match in place, as in fast action in front of a static background.
+- The second frame looks like the first one shifted, as in pans and shakes: the highest normalized
+  cross-correlation of their brightness over all shifts, by Fourier transform, is high.
 
-Both ignore small changes of gain and offset, hence flicker and fades, and the threshold rises with what is
-usual in the film at present. A frame is judged when the next one is there: a flash differs from the frame
-before it; the frame after it does not.
+Both ignore small changes of gain and offset, and thus flicker and fades. The threshold rises with the changes
+that are currently usual in the film. A frame is classified when the next one is known: a flash differs from
+the frame before it, but the frame after it does not.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ Pixels = NDArray[Any]
 Floats = NDArray[np.float32]
 
 SIZE = 64
-"""Pixels along the longer side of what is compared."""
+"""Pixels along the longer side of the compared pictures."""
 
 BLOCK = 8
-"""Side of the blocks that are compared in place."""
+"""Side of the blocks that are compared in place, in pixels."""
 
 GRAIN = 1e-4
-"""Variance (of a standard deviation of 0.01) below which nothing is structure."""
+"""Variance (of a standard deviation of 0.01) below which a block has no structure."""
 
-# The thresholds were chosen on real clips and on pairs of unrelated pictures.
+# Thresholds chosen on real clips and on pairs of unrelated pictures.
 ALIKE = 0.12
-"""Share of the blocks that may be alike in place across a cut."""
+"""Share of the blocks that may match in place across a cut."""
 STRUCTURE = 0.45
 """Loss of correlation at the best shift, 0 to 1, below which there is no cut."""
 UNUSUAL = 1.4
-"""Ratio to the usual loss, up to a loss of 0.7, below which there is no cut either."""
+"""Ratio to the usual loss, up to a loss of 0.7, below which there is no cut, either."""
 MEMORY = 12
 """Number of frames over which the usual loss, a median, is taken."""
 COLOR = 0.25
@@ -48,18 +48,18 @@ COLOR = 0.25
 
 
 class Event(Enum):
-    """What a frame is to the ones before it."""
+    """The relation of a frame to the ones before it."""
 
     SAME = "same"
-    """It goes on with the shot."""
+    """It continues the shot."""
     NEW = "new"
-    """It differs: a cut, or a flash, which the next frame tells."""
+    """It differs: a cut or a flash, as the next frame will tell."""
     BACK = "back"
-    """The frame before it was a flash; this one goes on with the shot before that."""
+    """The frame before it was a flash; this one continues the shot before that."""
 
 
 class ShotDetector:
-    """Compares each frame with the ones before it; ``state`` carries over what the next frames depend on."""
+    """Compares each frame with the ones before it; ``state`` has what later frames depend on."""
 
     def __init__(self) -> None:
         self._reference: _Thumbnail | None = None
@@ -67,7 +67,7 @@ class ShotDetector:
         self._usual: deque[float] = deque(maxlen=MEMORY)
 
     def observe(self, small: Floats) -> Event:
-        """The next frame, as ``reduced`` makes it; the first one is NEW."""
+        """Classify the next frame, reduced by ``reduced``; the first one is NEW."""
         frame = _Thumbnail(small)
         doubtful, self._doubtful = self._doubtful, None
         if doubtful is not None:
@@ -80,19 +80,19 @@ class ShotDetector:
             self._reference = frame
             return Event.SAME
         if before is None or before.shape != frame.shape:
-            self._reference = frame  # not even a flash changes the size
+            self._reference = frame  # even a flash keeps the size
         else:
             self._doubtful = frame
         return Event.NEW
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What later frames depend on, as arrays by name."""
+        """Everything that later frames depend on, as arrays by name."""
         thumbnails = {"reference": self._reference, "doubtful": self._doubtful}
         arrays = {name: t.small for name, t in thumbnails.items() if t is not None}
         return {"usual": np.array(self._usual, np.float64), **arrays}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from a ``state``."""
+        """Resume from a ``state``."""
         self._usual = deque(state["usual"].tolist(), maxlen=MEMORY)
         self._reference, self._doubtful = (
             _Thumbnail(state[name]) if name in state else None for name in ("reference", "doubtful")
@@ -112,21 +112,21 @@ class ShotDetector:
 
 
 def color_distance(a: Pixels, b: Pixels) -> float:
-    """The earth mover's distance, by channel, of two sets of equally many colors (..., 3)."""
+    """The earth mover's distance, per channel, of two sets of the same number of colors (..., 3)."""
     return float(np.abs(np.sort(a.reshape(-1, 3), axis=0) - np.sort(b.reshape(-1, 3), axis=0)).mean())
 
 
 class _Thumbnail:
-    """What of a frame is compared."""
+    """The features of a frame that are compared."""
 
     def __init__(self, small: Floats) -> None:
         self.small = small
         self.shape = small.shape
         gray = small @ np.array([0.299, 0.587, 0.114], np.float32)
         self.blocks = _blocks(gray)
-        # Slow gradients survive the cuts of a film that is lit from above.
+        # Without slow gradients, which survive cuts if a film is lit from above.
         gray = gray - _box(gray, 8)
-        # Faded at the borders, where a shifted frame shows something else.
+        # Faded at the borders, where a shifted frame has other content.
         window = np.outer(*(np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 0.5 for n in gray.shape))
         self.spectrum = np.fft.rfft2(gray * window)
         self.energy = float(np.square(gray * window).sum())
@@ -149,7 +149,7 @@ def _alike(a: _Thumbnail, b: _Thumbnail) -> float:
 
 
 def _blocks(gray: Floats) -> Floats:
-    """(blocks, BLOCK²); what is left over at the far borders is ignored."""
+    """(blocks, BLOCK²); remainders at the far borders are ignored."""
     side = min(BLOCK, *gray.shape)
     height, width = (n // side for n in gray.shape)
     cut = gray[: height * side, : width * side].reshape(height, side, width, side)
@@ -158,7 +158,7 @@ def _blocks(gray: Floats) -> Floats:
 
 def reduced(pixels: Pixels) -> Floats:
     """Block averages, at most SIZE pixels along the longer side, (h, w, 3) in [0, 1]."""
-    thinned = max(1, max(pixels.shape[:2]) // (4 * SIZE))  # about 16 samples of each block are enough
+    thinned = max(1, max(pixels.shape[:2]) // (4 * SIZE))  # about 16 samples per block are enough
     pixels = pixels[::thinned, ::thinned]
     side = -(-max(pixels.shape[:2]) // SIZE)
     vertical, horizontal = (min(side, n) for n in pixels.shape[:2])
@@ -171,7 +171,7 @@ def reduced(pixels: Pixels) -> Floats:
 
 
 def _box(values: Floats, radius: int) -> Floats:
-    """Averages over squares of (2 radius + 1)², the borders replicated."""
+    """Averages over squares of (2 radius + 1)², with replicated borders."""
     padded = np.pad(values, radius + 1, mode="edge").cumsum(0, np.float64).cumsum(1)
     n = 2 * radius + 1
     sums = padded[n:, n:] - padded[:-n, n:] - padded[n:, :-n] + padded[:-n, :-n]

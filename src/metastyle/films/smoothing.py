@@ -1,10 +1,10 @@
-"""Smooths what is left of flicker along the motion: each result is mixed with the one before it, moved.
+"""Smooths the remaining flicker along the motion: each result is mixed with the previous one, warped.
 
 Motion is dense optical flow between the film's own frames (DIS: Kroeger et al., "Fast Optical Flow using
-Dense Inverse Search", ECCV 2016). Where the flow there and the flow back do not lead to the same place,
+Dense Inverse Search", ECCV 2016). Where forward and backward flow do not lead back to the same position,
 something was covered or uncovered (Sundaram, Brox, Keutzer, "Dense Point Trajectories by GPU-accelerated
-Large Displacement Optical Flow", ECCV 2010, equation 5), and where the moved frame does not look like the new
-one, the flow is wrong or the light has changed: the new result is left alone there.
+Large Displacement Optical Flow", ECCV 2010, equation 5). Where the warped frame does not look like the new
+one, the flow is wrong or the light has changed. In both cases, the new result is kept.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Pixels = NDArray[Any]
 Flow = NDArray[np.float32]
 
 SMOOTHING = 0.5
-"""Default share of the earlier result in the new one."""
+"""Default share of the previous result in the new one."""
 
 TOLERANCE = 20.0
-"""8-bit levels of difference between the moved frame and the new one at which trust has fallen to 1/e."""
+"""Difference in 8-bit levels between the warped frame and the new one at which trust falls to 1/e."""
 
 
 def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """``values`` seen along ``flow``: the result at p is ``values`` at p + flow(p), bilinear.
+    """``values`` warped along ``flow``: the result at p is ``values`` at p + flow(p), bilinear.
 
     values: (H, W, C). flow: (H, W, 2) in pixels, to the right and down.
     Returns float32 (H, W, C), and where p + flow(p) is inside the picture, bool (H, W); outside, the
@@ -47,7 +47,7 @@ def warp(values: NDArray[Any], flow: Flow) -> tuple[NDArray[np.float32], NDArray
 
 
 def consistent(there: Flow, back: Flow) -> NDArray[np.bool_]:
-    """Where going ``there`` and then ``back`` ends at the start: pixels seen in both frames, (H, W)."""
+    """Where following ``there`` and then ``back`` returns to the start: visible in both frames, (H, W)."""
     returning, inside = warp(back, there)
     squares = np.square(there).sum(-1) + np.square(returning).sum(-1)
     error = np.square(there + returning).sum(-1)
@@ -59,12 +59,12 @@ class Motion(NamedTuple):
     """How a frame's pixels have moved since the frame before."""
 
     there: Flow
-    """From each pixel of the frame to its place in the frame before."""
+    """From each pixel of the frame to its position in the frame before."""
     certain: NDArray[np.bool_]
-    """Where the flow back agrees, (H, W)."""
+    """Where the backward flow agrees, (H, W)."""
 
     def shift(self) -> tuple[float, float]:
-        """The camera's, in pixels (down, right): the median over the picture."""
+        """The motion of the camera in pixels (down, right): the median over the picture."""
         shifts = self.there[self.certain] if self.certain.any() else self.there.reshape(-1, 2)
         right, down = np.median(shifts, axis=0)
         return float(down), float(right)
@@ -73,7 +73,7 @@ class Motion(NamedTuple):
 class Smoother:
     """Mixes results with earlier ones along the motion of their frames.
 
-    share: how much of the earlier result goes into the new one where it can be trusted: 0 to below 1.
+    share: of the earlier result in the new one, where it can be trusted; 0 to below 1.
 
     Raises MetastyleError for a share out of range, or if the extra ``video`` is not installed.
     """
@@ -84,7 +84,7 @@ class Smoother:
             import cv2
         except ImportError:
             raise MetastyleError(
-                'smoothing needs OpenCV: pip install "metastyle[video]", or smoothing of 0'
+                'smoothing needs OpenCV: pip install "metastyle[video]", or use a smoothing of 0'
             ) from None
         self._cv2: Any = cv2
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -106,7 +106,7 @@ class Smoother:
     ) -> Pixels:
         """The result for ``frame``, mixed with the one before; all (H, W, 3) uint8 and of one size.
 
-        motion: what ``motion`` says of the two frames, where it is known already.
+        motion: the result of ``motion`` for the two frames, if known already.
         """
         there, certain = motion or self.motion(frame, earlier_frame)
         moved, _ = warp(np.concatenate([earlier_frame, earlier_result], axis=2), there)

@@ -1,13 +1,14 @@
-"""A painter of films that do not flicker: temporal normalization, and smoothing along the motion.
+"""A painter for films without flicker: temporal normalization, and smoothing along the motion.
 
-The statistics that normalize a frame follow the film slowly instead of being each frame's own. They are
-measured when a shot begins, then every few frames and whenever the colors have changed. Those in use move
-towards the measured ones by a small step with each frame, and by more the further the frame's colors are
-from those that they stand for, up to all of it: in a fade, statistics that lag would blow the picture out.
-What flicker is left is smoothed along the motion. ``docs/stillness.md`` has the measurements.
+Frames are not normalized by their own statistics, but by statistics that follow the film slowly. These are
+measured when a shot begins, then every few frames and whenever the colors have changed. With each frame, the
+statistics in use move a small step towards the measured ones. The further the frame's colors are from those
+that the statistics stand for, the larger the step, up to all of the way: in a fade, lagging statistics would
+overexpose the picture. The remaining flicker is smoothed along the motion. ``docs/stillness.md`` has the
+measurements.
 
-Where a film is smoothed its motion is known, and the grain in flat areas stays with what the camera passes;
-otherwise it stays where it is on the screen.
+If a film is smoothed, its motion is known, and the grain in flat areas moves with the scene; otherwise it is
+fixed to the screen.
 """
 
 from __future__ import annotations
@@ -38,37 +39,37 @@ class TemporalSettings(Settings):
     """How the statistics in use follow those of the film."""
 
     every: Count = 8
-    """Frames after which statistics are measured again at the latest."""
+    """Frames after which statistics are measured again, at the latest."""
     changed: Weight = 0.15
-    """Change of colors, relative to their spread, after which statistics are measured at once."""
+    """Change of colors, relative to their spread, after which statistics are measured immediately."""
     weight: Share = 0.1
-    """Weight of the measured statistics when those in use are updated with a frame, 0 to 1."""
+    """Weight of the measured statistics in the update of those in use, 0 to 1."""
     fast: Positive = 0.3
     """Change of colors above which that weight grows; at twice this change it is 1."""
 
 
 @dataclass
 class _Shot:
-    """What is known of the shot that is being painted."""
+    """The state of the current shot."""
 
-    colors: Pixels  # those that the statistics in use stand for: (n, 3), sorted along each channel
-    measured_colors: Pixels  # those of the frame that was measured last
+    colors: Pixels  # of the statistics in use: (n, 3), sorted along each channel
+    measured_colors: Pixels  # of the frame measured last
     age: int = -1  # frames since then
     in_use: dict[str, Statistics] = field(default_factory=dict)  # by the size of what is rendered
     measured: dict[str, Statistics] = field(default_factory=dict)
-    camera: tuple[float, float] = (0.0, 0.0)  # pixels that it has moved since the shot began: down, right
+    camera: tuple[float, float] = (0.0, 0.0)  # pixels moved since the shot began: down, right
     frame: Pixels | None = None  # the last one, and its result
     result: Pixels | None = None
 
 
 class TemporalPainter:
-    """Paints the frames of one film in their order; causal, and in constant memory.
+    """Paints the frames of one film in order, causally and in constant memory.
 
-    stylizer: what single pictures would be rendered with: its network, device, precision and grain are used.
-    smoothing: share of the earlier result, moved along, in the new one, 0 to below 1; 0 needs no OpenCV.
+    stylizer: as for single pictures; its network, device, precision and grain are used.
+    smoothing: share of the earlier result, warped, in the new one, 0 to below 1; 0 needs no OpenCV.
     brush, keep_color, strength (0 to 1): as for photographs.
 
-    Raises MetastyleError for settings out of range, and if smoothing is asked for without OpenCV.
+    Raises MetastyleError for settings out of range, and for smoothing without OpenCV.
     """
 
     def __init__(
@@ -89,10 +90,10 @@ class TemporalPainter:
         self._renderer = _Renderer(stylizer)
         self._detector = ShotDetector()
         self._shot: _Shot | None = None
-        self._suspended: _Shot | None = None  # the shot before, should the new one be a mere flash
+        self._suspended: _Shot | None = None  # the shot before, in case the new one is only a flash
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """The next frame, (H, W, 3) uint8, from 16x16 pixels; same shape and type."""
+        """Paint the next frame, (H, W, 3) uint8, from 16x16 pixels; same shape and type."""
         small = reduced(pixels)
         colors = np.sort(small.reshape(-1, 3), axis=0)
         shot = self._enter(self._detector.observe(small), colors)
@@ -138,7 +139,7 @@ class TemporalPainter:
         return self._shot
 
     def _motion(self, shot: _Shot, pixels: Pixels) -> Motion | None:
-        """The motion since the frame before, where a film is smoothed; the camera moves along."""
+        """The motion since the frame before, if the film is smoothed; updates the camera position."""
         if self._smoother is None or shot.frame is None or shot.frame.shape != pixels.shape:
             return None
         motion = self._smoother.motion(pixels, shot.frame)
@@ -147,7 +148,7 @@ class TemporalPainter:
         return motion
 
     def _follow(self, shot: _Shot, colors: Pixels, height: int) -> None:
-        """Tell the renderer whether to measure the next frame, of ``height`` rows, and with what weight."""
+        """Tell the renderer whether to measure the next frame, of ``height`` rows, and its weight."""
         settings = self._settings
         shot.age += 1
         due = shot.age >= settings.every or _change(colors, shot.measured_colors) > settings.changed
@@ -160,14 +161,14 @@ class TemporalPainter:
 
 
 class _Renderer:
-    """Renders one frame after the other, each at one or more sizes, with statistics that follow the film."""
+    """Renders frames in order, each at one or more sizes, with statistics that follow the film."""
 
     def __init__(self, stylizer: Stylizer) -> None:
         self._stylizer = stylizer
-        self._frozen: FrozenStylizer | None = None  # folded once, and given new statistics for each frame
+        self._frozen: FrozenStylizer | None = None  # folded once; gets new statistics for each frame
 
     def prepare(self, shot: _Shot, height: int, *, due: bool, weight: float) -> None:
-        """Before each frame; ``height`` is the film's, in whose pixels the camera's way is measured."""
+        """Called before each frame; the camera's motion is in pixels of a film of this ``height``."""
         self._shot, self._height, self._due, self._weight = shot, height, due, weight
 
     def render(self, pixels: Pixels, *, progress: Callable[[float], None] | None = None) -> Pixels:

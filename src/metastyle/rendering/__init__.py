@@ -1,1 +1,1 @@
-"""A style applied: whole, tiled, batched, exported."""
+"""Applying a style to pixels: whole pictures, strips, batches, films; and export."""

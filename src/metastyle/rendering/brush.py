@@ -1,16 +1,16 @@
-"""Strokes of one size, whatever the picture's size.
+"""Stroke size independent of the picture's size.
 
-A network paints strokes of so many pixels: on a picture twice as large they look half as large, and a
-preview promises what the print does not keep. Here strokes belong to a *working size*. The picture is
-painted there, and painted again at its own size; of the second painting only what the first cannot hold
-is kept, the details finer than a pixel of the working size:
+A network paints strokes of a fixed size in pixels: on a picture twice as large they look half as large, and a
+print does not look like its preview. Here strokes belong to a *working size*. The picture is painted at the
+working size and again at its own size, and the second rendering only contributes details finer than a pixel
+of the first:
 
     result = fine + up(coarse - down(fine)),        down(result) = coarse, up to the filters' errors.
 
-A Laplacian pyramid of two levels (Burt and Adelson 1983), each level painted at its own scale. Gatys et al.,
-"Controlling Perceptual Factors in Neural Style Transfer" (2017), section 6, go from coarse to fine by
-optimizing; repainting the enlarged coarse picture, the nearest that a network can do, loses the
-photograph's detail and grows blotches in even areas, so it is not what is done here.
+This is a Laplacian pyramid of two levels (Burt and Adelson 1983), each painted at its own scale. Gatys et
+al., "Controlling Perceptual Factors in Neural Style Transfer" (2017), section 6, go from coarse to fine by
+optimization. The closest equivalent for a network, repainting the enlarged coarse picture, loses the
+photograph's detail and makes blotches in flat areas.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROWS = 256
 
 
 class Renderer(Protocol):
-    """A ``Stylizer``, or what renders like one."""
+    """A ``Stylizer``, or anything that renders like one."""
 
     def render(self, pixels: Samples, *, progress: Callable[[float], None] | None = None) -> Samples: ...
 
@@ -101,7 +101,7 @@ def _add_enlarged(pixels: Samples, difference: NDArray[np.float32]) -> None:
     scale = difference.shape[0] / height
     for top in range(0, height, _ROWS):
         rows = pixels[top : top + _ROWS]
-        # The filter reaches beyond the box into its neighbors: strips join without a seam.
+        # The filter reads beyond the box, so that strips join without a seam.
         box = (0.0, top * scale, difference.shape[1], min((top + len(rows)) * scale, difference.shape[0]))
         for c, plane in enumerate(planes):
             enlarged = plane.resize((width, len(rows)), Image.Resampling.BICUBIC, box=box)
@@ -114,7 +114,7 @@ def _resize(pixels: Samples, long_edge: int) -> Samples:
 
 
 def _exactly(pixels: Samples, height: int, width: int) -> Samples:
-    """Reduced or enlarged to (height, width); a rounded side differs from ``resize``'s by a pixel at most."""
+    """Reduce or enlarge to exactly (height, width); ``resize`` may round a side to a pixel more or less."""
     resized = _resize(pixels, max(height, width))
     if resized.shape[:2] == (height, width):
         return resized

@@ -1,8 +1,8 @@
-"""Where the results of a network's layers wait for the next layer: one workspace, used over and over.
+"""The workspace in which the results of a network's layers wait for the next layer.
 
 A row of a layer's result takes the same number of bytes in every layer: 32 channels, or 64 at half the width,
-or 128 at a quarter. So results are stored as rows of one workspace, each over the one that it is computed
-from, where that has been read already:
+or 128 at a quarter. So results are stored as rows of one workspace, each overwriting the parts of its source
+that have been read already:
 
 - Halving reads rows 2 r - 1 to 2 r + 1 for its row r. A result that begins where its source begins never
   overtakes what is still to be read.
@@ -25,14 +25,14 @@ from torch import Tensor
 from metastyle.errors import MetastyleError
 
 GAP = 2
-"""How many rows beyond a doubled result's middle its source begins; one would do."""
+"""Rows between the middle of an upsampled result and the start of its source; one would be enough."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """The row of the workspace at which each result begins, for a picture of ``height`` rows.
 
-    keep_all: whether there is room for results at full resolution as well.
+    keep_all: whether results at full resolution fit as well.
     """
 
     height: int
@@ -40,7 +40,7 @@ class Layout:
 
     @property
     def halved(self) -> int:
-        """down1, down2, and the input of the residual blocks."""
+        """Bases of down1, down2 and the input of the residual blocks."""
         return 0
 
     @property
@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def residual(self) -> int:
-        """The residual blocks' inner results, and in the end their output."""
+        """Base of the residual blocks' inner results, and in the end of their output."""
         return self.up1 + self.height // 4 + GAP
 
     @property
@@ -62,11 +62,11 @@ class Layout:
 
 
 class Workspace:
-    """Rows of ``elements`` numbers each, in memory or in a file that has no name and vanishes when closed.
+    """Rows of ``elements`` numbers each, in memory or in an unnamed temporary file.
 
-    A file is read and written, not mapped: mapped pages would count as the process's memory.
+    The file is read and written, not mapped: mapped pages would count as the process's memory.
 
-    like: a tensor of the type and on the device that rows are to be.
+    like: a tensor with the type and device of the rows.
     """
 
     def __init__(self, rows: int, elements: int, like: Tensor, file: BinaryIO | None) -> None:
@@ -77,7 +77,7 @@ class Workspace:
         self._rows = None if file else like.new_empty(rows, elements)
 
     def read(self, first: int, last: int) -> Tensor:
-        """Rows (last - first, elements), not to be changed in place."""
+        """Rows (last - first, elements); do not modify them in place."""
         if self._rows is not None:
             return self._rows[first:last]
         assert self._file is not None
@@ -86,7 +86,7 @@ class Workspace:
         while buffer.nbytes:
             count = self._file.readinto(buffer)  # type: ignore[attr-defined]
             if not count:
-                raise OSError("a temporary file is shorter than what was written to it")
+                raise OSError("a temporary file is shorter than the data written to it")
             buffer = buffer[count:]
         return rows.to(self._device)
 
@@ -105,7 +105,7 @@ class Workspace:
             size = self._height * self._elements * rows.element_size() / 1e9
             raise MetastyleError(
                 f"cannot write a temporary file of {size:.1f} GB in {tempfile.gettempdir()} "
-                f"({error.strerror}): make room there, set TMPDIR to another folder, or raise max_memory"
+                f"({error.strerror}): free some space, set TMPDIR to another folder, or raise max_memory"
             ) from error
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class Store:
         self._shape = (width, channels)
 
     def rows(self, first: int, last: int) -> Tensor:
-        """Rows (1, C, last - first, W), not to be changed in place."""
+        """Rows (1, C, last - first, W); do not modify them in place."""
         rows = self._workspace.read(self._base + first, self._base + last)
         return rows.view(-1, *self._shape).permute(2, 0, 1)[None]
 

@@ -1,19 +1,19 @@
 """The network's convolutions, prepared for inference on strips of a picture.
 
-Each is the network's own convolution, rewritten by identities that change only the order of the
-sums, where the rewriting is faster on a processor:
+Each is the network's own convolution, rewritten where that is faster on a processor by identities that
+only change the order of the sums:
 
-- 9x9 from 3 channels: nine neighboring pixels become 27 channels, and a 9x1 kernel is left. Three
+- 9x9 from 3 channels: nine neighboring pixels become 27 channels, and a 9x1 kernel remains. Three
   channels would leave most lanes of the processor idle.
-- nearest-neighbor doubling, then 3x3: of the nine taps of a result's pixel several fall on the same pixel of
-  the small picture. Added up beforehand, four 2x2 kernels are left, one for each of the four positions:
-  4/9 of the arithmetic. Reflection at the doubled picture's border is replication at the small one's.
-- 9x9 to 3 channels: a 9x1 kernel to 27 channels, of which nine neighbors are then added up. Three
-  channels of a result would be computed as sixteen.
+- nearest-neighbor upsampling by 2, then 3x3: several of the nine taps of an output pixel fall on the same
+  pixel of the small picture. Summed in advance, they leave four 2x2 kernels, one for each of the four
+  positions: 4/9 of the arithmetic. Reflection at the border of the large picture is replication at that of
+  the small one.
+- 9x9 to 3 channels: a 9x1 kernel to 27 channels, of which nine neighbors are then summed. Three output
+  channels would be computed as sixteen.
 
-Rows are the axis along which a picture is cut. A convolution says which rows of its source it needs
-(``source_rows``) and turns them into rows of its result: (1, C, rows, W), channels last in memory, raw, that
-is, before normalization.
+Pictures are cut along rows. A convolution tells which rows of its source it needs (``source_rows``) and turns
+them into rows of its result: (1, C, rows, W), channels last in memory, raw, that is, before normalization.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Convolution:
         self.work: float = layer.weight.numel()  # multiply-adds for each pixel of the result
 
     def load(self, layer: Conv) -> None:
-        """Replace the numbers by those of ``layer``, which is of the same shape as the one before."""
+        """Replace the weights by those of ``layer``, which has the same shape."""
         weight, bias = self._rewritten(layer)
         self.weight.copy_(weight)
         self.bias.copy_(bias)
@@ -54,11 +54,11 @@ class Convolution:
         return weight
 
     def source_rows(self, first: int, last: int) -> tuple[int, int]:
-        """The rows of the source, maybe beyond its borders, that rows [first, last) of the result need."""
+        """The source rows, possibly beyond its borders, that rows [first, last) of the result need."""
         return first * self.stride - self.padding, (last - 1) * self.stride + self.padding + 1
 
     def __call__(self, x: Tensor, above: int, below: int) -> Tensor:
-        """Convolve (1, C, rows, W); ``above`` and ``below``: rows missing because the picture ends there."""
+        """Convolve (1, C, rows, W); ``above`` and ``below``: rows beyond the picture's border."""
         p = self.padding
         x = F.pad(x, (p, p, above, below), mode="reflect")
         return F.conv2d(x, self.weight, self.bias, self.stride)
@@ -78,7 +78,7 @@ class FirstConvolution(Convolution):
 
 
 class DoublingConvolution(Convolution):
-    """Nearest-neighbor doubling, then a reflecting 3x3 convolution."""
+    """Nearest-neighbor upsampling by 2, then a reflecting 3x3 convolution."""
 
     def __init__(self, layer: Conv, dtype: torch.dtype, *, transposed: bool) -> None:
         super().__init__(layer, dtype, transposed=transposed)
@@ -114,7 +114,7 @@ class LastConvolution(Convolution):
     """9x9 to 3 channels."""
 
     def __init__(self, layer: Conv, *, transposed: bool) -> None:
-        # Never below 32 bits: an 8-bit picture would show bands.
+        # Always in float32: an 8-bit picture would show banding otherwise.
         super().__init__(layer, torch.float32, transposed=transposed)
 
     def _rewrite(self, weight: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class LastConvolution(Convolution):
 
 
 class Layers:
-    """All sixteen convolutions of a network, for pictures as they are or for transposed ones."""
+    """All sixteen convolutions of a network, for upright or transposed pictures."""
 
     def __init__(self, network: TransformationNetwork, dtype: torch.dtype, *, transposed: bool) -> None:
         def prepare(kind: type[Convolution], layer: Conv) -> Convolution:
@@ -150,7 +150,7 @@ class Layers:
         self.out = LastConvolution(network.out, transposed=transposed)
 
     def load(self, network: TransformationNetwork) -> None:
-        """Replace the numbers by those of ``network``, in the memory that is there already."""
+        """Replace the weights by those of ``network``, in place."""
         for name in ("down1", "down2", "down3", "up1", "up2", "out"):
             getattr(self, name).load(getattr(network, name))
         for (first, second), block in zip(self.residuals, _residuals(network), strict=True):

@@ -1,14 +1,14 @@
-"""A network whose instance normalization uses recorded statistics: nothing but convolutions, and no flicker.
+"""A network whose instance normalization uses recorded statistics: only convolutions, and no flicker.
 
-Instance normalization takes the mean and variance of each channel from the very picture that it normalizes.
-In a film they change with every frame, and with them the color of everything: a picture's part flickers
-because of what happens elsewhere. Statistics recorded once for a shot and kept make equal parts of two frames
-come out equal, and turn each normalization into an affine map of known numbers,
+Instance normalization takes the mean and variance of each channel from the picture that it normalizes. In a
+film they change with every frame, and all colors with them: one part of the picture flickers because of what
+happens in another. With statistics recorded once per shot, equal parts of two frames give equal results, and
+each normalization is a fixed affine map,
 
     gamma * (w * x + b - mean) / sqrt(variance + eps) + beta = (s w) * x + (s (b - mean) + beta),
     s = gamma / sqrt(variance + eps),
 
-which the convolution before it takes over. Padding comes before a convolution and is not touched by it.
+which is folded into the preceding convolution. Padding comes before a convolution and is not affected.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from metastyle.rendering.strips import Source
 from metastyle.rendering.stylizer import DTYPES, Stylizer, check_pixels, out_of_memory
 
 STRIP_BYTES = 4 << 20
-"""How much of one layer's result a processor computes at a time, in float32; larger was hardly faster."""
+"""Bytes of one layer's result that a processor computes at a time, in float32; more was hardly faster."""
 
 GPU_STRIP_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What the fifteen instance normalizations of a network divide by, in the network's order."""
+    """Statistics for the fifteen instance normalizations of a network, in the network's order."""
 
     means: tuple[Tensor, ...]
     """(C,) each, float64."""
@@ -55,10 +55,10 @@ def frame_statistics(stylizer: Stylizer, pixels: np.ndarray) -> Statistics:
 
 
 def average(statistics: Sequence[Statistics], weights: Sequence[float] | None = None) -> Statistics:
-    """Means and variances of several frames, averaged; weights are divided by their sum.
+    """The average of the statistics of several frames; weights are divided by their sum.
 
-    The variance is that within a frame: how far the frames' means lie apart does not enter, so a frame
-    of the middle keeps its contrast.
+    The variance is that within frames; the spread of the frames' means is not included, so that an average
+    frame keeps its contrast.
 
     Raises MetastyleError if there are none.
     """
@@ -78,7 +78,7 @@ def average(statistics: Sequence[Statistics], weights: Sequence[float] | None = 
 
 
 class FoldedNetwork:
-    """A copy of a network whose convolutions have taken over the normalization by recorded statistics.
+    """A copy of a network with the normalization by recorded statistics folded into its convolutions.
 
     The instance normalizations of ``network`` are identities; its ``forward`` is otherwise unchanged.
     """
@@ -96,7 +96,7 @@ class FoldedNetwork:
         self.refold(statistics)
 
     def refold(self, statistics: Statistics) -> None:
-        """Replace the weights of the network, in place, by those for ``statistics``."""
+        """Replace the network's weights, in place, by those for ``statistics``."""
         for layer, mean, variance in zip(self._layers, statistics.means, statistics.variances, strict=True):
             scale = layer.gamma / torch.sqrt(variance.cpu().double() + layer.eps)
             assert layer.conv.bias is not None
@@ -106,7 +106,7 @@ class FoldedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A convolution and the numbers, in float64, that it and the normalization behind it have."""
+    """A convolution and, in float64, the parameters of it and of the normalization after it."""
 
     conv: Conv
     weight: Tensor
@@ -117,7 +117,7 @@ class _Layer:
 
 
 def _pairs(network: TransformationNetwork) -> list[tuple[nn.Module, str, str]]:
-    """Each convolution and the normalization behind it: owner and both names, in the network's order."""
+    """Each convolution and the normalization after it: owner and both names, in the network's order."""
     pairs: list[tuple[nn.Module, str, str]] = []
     pairs += [(network, name, f"{name}_norm") for name in ("down1", "down2", "down3")]
     for block in network.residuals:
@@ -129,11 +129,11 @@ def _pairs(network: TransformationNetwork) -> list[tuple[nn.Module, str, str]]:
 class FrozenStylizer:
     """Stylizes the frames of one shot with the statistics of some of them.
 
-    frames: what to take statistics from, (H, W, 3) uint8 or uint16 each; their average is used.
+    frames: the frames whose average statistics are used, (H, W, 3) uint8 or uint16 each.
     device, precision, grain: as for ``Stylizer``.
 
-    With statistics of a single frame, that frame comes out as ``Stylizer`` renders it. Memory is that of some
-    rows: on a processor 46 MB for 640x360, 60 MB for 1920x1080, beside torch itself.
+    With the statistics of a single frame, that frame is rendered as by ``Stylizer``. Only a few rows are in
+    memory: on a processor 46 MB for 640x360, 60 MB for 1920x1080, in addition to torch itself.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class FrozenStylizer:
 
     @own_surroundings()
     def follow(self, statistics: Statistics) -> None:
-        """Render with other statistics from now on: much cheaper than a new ``FrozenStylizer``."""
+        """Use other statistics from now on; much cheaper than making a new ``FrozenStylizer``."""
         self.statistics = statistics
         self._folded.refold(statistics)
         for layers in self._layers.values():
@@ -171,7 +171,7 @@ class FrozenStylizer:
     def render(self, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
         """Stylize (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
 
-        origin: row and column of the plane of grain where the picture begins.
+        origin: row and column at which the picture begins in the plane of grain.
         """
         check_pixels(pixels)
         result = np.empty_like(pixels, order="C")

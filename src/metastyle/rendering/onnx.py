@@ -47,13 +47,13 @@ def export_onnx(
     """Write ``network`` as one ONNX file (opset 20, float32), 6.7 MB.
 
     Its input ``content`` and output ``stylized`` are (batch, 3, height, width) in [0, 1], RGB; batch, height
-    and width are free, 16 pixels a side at least. ``metadata``: what the file should say of itself besides.
+    and width are free, 16 pixels a side at least. ``metadata``: additional metadata of the file.
 
     Raises MetastyleError if the extra ``export`` is not installed, for an existing file unless
     ``overwrite``, and for one that cannot be written.
     """
     path = Path(path)
-    check_target(path, overwrite=overwrite)  # before the work of exporting, not after it
+    check_target(path, overwrite=overwrite)  # before the export, not after it
     try:
         import onnxscript  # noqa: F401
     except ImportError:
@@ -68,7 +68,7 @@ def export_onnx(
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
         program = torch.onnx.export(
             module,
-            # Nothing about this size is special, so nothing is specialized.
+            # A size that nothing can be specialized for.
             (torch.zeros(2, 3, 65, 98, dtype=torch.float32),),
             dynamo=True,
             dynamic_shapes={"content": free},
@@ -88,7 +88,7 @@ def export_onnx(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter from logging to stderr that packages are missing which nothing here needs."""
+    """Keep the exporter from logging to stderr about missing packages that are not needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

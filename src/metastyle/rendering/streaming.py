@@ -1,9 +1,9 @@
 """A network without instance normalization, from its source to its result in one pass over a picture's rows.
 
-Plain convolutions need no statistics of the whole picture, so a row of the result can be had as soon as
-the rows around it are there. Every layer remembers the last rows that it gave; asked for more, it computes
-only those that are new and asks its own source for what these need. Nothing is computed twice, there is no
-seam, and the memory is that of a few rows of each layer, small enough to stay in a processor's cache.
+Plain convolutions need no statistics of the whole picture, so a row of the result can be computed as soon as
+the rows around it are available. Every layer caches its last rows; when asked for more, it computes only the
+new ones and asks its own source for what these need. Nothing is computed twice, there are no seams, and only
+a few rows of each layer are in memory, few enough to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from metastyle.rendering.strips import Rows, Source, convolve_rows
 
 
 class Streamed:
-    """The rows of one convolution's result, each computed once; requests move down the picture.
+    """The rows of one convolution's result, each computed once, as requests move down the picture.
 
     ``shortcut``: rows to add, those of the source's own source in a residual block.
     """
@@ -31,11 +31,11 @@ class Streamed:
         self._kept: Tensor | None = None  # rows [_first, _last)
 
     def rows(self, first: int, last: int) -> Tensor:
-        """Rows, not to be changed in place; ``first`` never less than in an earlier request for new rows."""
+        """Rows; do not modify them in place. ``first`` must never be less than in an earlier request."""
         if last > self._last:
             x = convolve_rows(self._convolve, self._source, self._last, last)
             if self._shortcut is not None:
-                # Asked for after the convolution, whose rows reach as far up and further down.
+                # Requested after the convolution, whose rows reach as far up and further down.
                 x += self._shortcut.rows(self._last, last)
             if self._relu:
                 x.relu_()

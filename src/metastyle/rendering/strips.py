@@ -1,10 +1,10 @@
-"""A picture of any size through the network, strip by strip, equal to the whole picture at once.
+"""Pictures of any size go through the network strip by strip, with the result of the whole picture.
 
-Instance normalization needs the mean and variance of each layer over the whole picture. So the network is run
-layer by layer: a pass over all strips measures a layer, its statistics are frozen, and the next layer can be
-measured. Strips read real neighboring rows at their edges and reflect only where the picture ends, so there
-is no seam to hide. A layer's result is kept if there is memory for it, or else computed again, from the
-last layer kept, whenever the next one asks for some of its rows.
+Instance normalization needs the mean and variance of each layer over the whole picture. The network is
+therefore run layer by layer: a pass over all strips measures a layer and freezes its statistics, and then the
+next layer can be measured. Strips read their neighbors' rows at their edges and reflect only at the picture's
+border, so there are no seams. A layer's result is kept if there is memory for it; otherwise its rows are
+recomputed, from the last layer kept, whenever the next layer needs them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from metastyle.rendering.buffers import Layout, Store, Workspace
 from metastyle.rendering.convolutions import Convolution, Layers
 
 MINIMAL_ROWS = 8  # in a strip
-HALO_ROWS = 10  # beyond a strip's own, at most
-STRIP_COPIES = 15  # of a strip that take memory at once, the allocator's and the library's included; measured
+HALO_ROWS = 10  # rows beyond a strip's own, at most
+STRIP_COPIES = 15  # copies of a strip in memory at once, the allocator's and library's included
 
 
 class Moments:
-    """Mean and variance for each channel, gathered strip by strip (Chan, Golub, LeVeque 1983), in float64."""
+    """Mean and variance of each channel, added up by strip (Chan, Golub, LeVeque 1983), in float64."""
 
     def __init__(self, channels: int) -> None:
         self.count = 0
@@ -40,7 +40,7 @@ class Moments:
         self._squares = torch.zeros(channels, dtype=torch.float64)  # summed squared differences from the mean
 
     def add(self, x: Tensor) -> None:
-        """Take in the values of (1, C, rows, W)."""
+        """Add the values of (1, C, rows, W)."""
         values = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
         count, total = len(values), self.count + len(values)
         mean = values.mean(0)
@@ -56,7 +56,7 @@ class Moments:
 
 
 class Rows(Protocol):
-    """Something that a convolution reads rows (1, C, rows, W) of."""
+    """A source of rows (1, C, rows, W) for a convolution."""
 
     height: int
     width: int
@@ -116,7 +116,7 @@ class Source:
 
 
 class Layer:
-    """One convolution and its normalization: raw rows at any time, normalized ones once it was measured."""
+    """One convolution and its normalization: raw rows at any time, normalized rows after measuring."""
 
     def __init__(self, source: Rows, convolve: Convolution, norm: nn.Module, *, relu: bool = True) -> None:
         assert isinstance(norm, nn.InstanceNorm2d)
@@ -142,13 +142,13 @@ class Layer:
         return x.relu_() if self._relu else x
 
     def work(self) -> float:
-        """Multiply-adds of all raw rows, what is computed again for them included."""
+        """Multiply-adds of all raw rows, including what is recomputed for them."""
         again = self._source.work() if isinstance(self._source, Layer) and not self._source.store else 0.0
         return again + self.convolve.work * self.height * self.width
 
 
 class Carried:
-    """A layer's rows for a 3x3 convolution that overwrites them in order: remembers the last overwritten."""
+    """A layer's rows for a 3x3 convolution that overwrites them in order; keeps the last overwritten ones."""
 
     def __init__(self, layer: Layer) -> None:
         self.height, self.width = layer.height, layer.width
@@ -165,22 +165,22 @@ class Carried:
 
 
 def convolve_rows(convolve: Convolution, source: Rows, first: int, last: int) -> Tensor:
-    """Rows of the convolution of the whole picture; only the rows needed for them are read."""
+    """Rows of the convolution of the whole picture; only the necessary rows are read."""
     lower, upper = convolve.source_rows(first, last)
     above, below = max(0, -lower), max(0, upper - source.height)
     result = convolve(source.rows(max(0, lower), min(upper, source.height)), above, below)
-    start = first % 2 if convolve.scale == 2 else 0  # a doubling starts at an even row
+    start = first % 2 if convolve.scale == 2 else 0  # upsampling starts at an even row
     return result[:, :, start : start + last - first]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a picture is cut, and what is kept between passes."""
+    """How a picture is cut into strips, and which results are kept between passes."""
 
     rows: int
     """Rows of a layer's result in one strip."""
     keep_all: bool
-    """Keep every result; else those at full resolution are computed again when they are needed."""
+    """Keep every result; otherwise those at full resolution are recomputed when needed."""
     on_disk: bool
 
 
@@ -188,7 +188,7 @@ STORED_BYTES = {True: 128, False: 64}
 """Bytes of the workspace for each pixel of the picture, in float32, by ``Plan.keep_all``."""
 
 REPEATED = {True: 0, False: 1}
-"""How often down1 and up2 are computed again, likewise."""
+"""Number of times that down1 and up2 are recomputed, likewise."""
 
 
 def make_plan(
@@ -196,17 +196,17 @@ def make_plan(
 ) -> Plan:
     """The fastest way to stylize a picture of ``height`` x ``width`` within ``max_memory`` bytes.
 
-    ``strip_bytes``: how much of a layer's result one strip should hold, in float32; a processor is
-    fastest when several such strips fit its cache.
+    ``strip_bytes``: bytes of a layer's result in one strip, in float32; a processor is fastest when several
+    such strips fit into its cache.
 
-    Raises MetastyleError if the budget is too small for any way.
+    Raises MetastyleError if the budget is too small for any plan.
     """
     row = (
         128 * width
     )  # bytes; the same for all layers: 32 channels, or 64 at half the width, or 128 at a quarter
     fast = max(16, strip_bytes // row // 4 * 4)
     for keep_all, on_disk in ((True, False), (False, False), (False, True)):
-        wanted = fast if keep_all else max(fast, 64)  # strips overlap in what is computed again
+        wanted = fast if keep_all else max(fast, 64)  # strips overlap where rows are recomputed
         stored = 0 if on_disk else STORED_BYTES[keep_all] * height * width * itemsize // 4
         affordable = (max_memory - stored) // (STRIP_COPIES * row) - HALO_ROWS
         if affordable >= MINIMAL_ROWS:
@@ -214,12 +214,12 @@ def make_plan(
     needed = STRIP_COPIES * row * (MINIMAL_ROWS + HALO_ROWS)
     raise MetastyleError(
         f"max_memory of {max_memory / 1e6:.1f} MB is too little for a picture {width} pixels across: "
-        f"{needed / 1e6:.1f} MB would do"
+        f"{needed / 1e6:.1f} MB are needed"
     )
 
 
 class Rendering:
-    """One picture on its way through the network."""
+    """The work of sending one picture through the network."""
 
     def __init__(
         self,
@@ -271,7 +271,7 @@ class Rendering:
         return x
 
     def _residuals(self, x: Store) -> Store:
-        """x + IN(conv(ReLU(IN(conv(x))))), in x, by the last block beside it; h holds both inner results."""
+        """x + IN(conv(ReLU(IN(conv(x))))), in x; the last block writes elsewhere. h has inner results."""
         result = x
         for (conv1, conv2), block in zip(self._layers.residuals, self._network.residuals, strict=True):
             inner = Layer(x, conv1, cast(nn.Module, block.norm1))

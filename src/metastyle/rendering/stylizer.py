@@ -1,4 +1,4 @@
-"""A network applied to pictures: any size, exactly that size, within a budget of memory."""
+"""A network applied to pictures of any size, within a memory budget."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ LARGEST_PICTURE = 100_000_000
 DEFAULT_BUDGET = 2 << 30
 
 FORWARD_BYTES = 640
-"""What one plain forward pass takes for each pixel, in float32, with a library's work space."""
+"""Memory of one plain forward pass per pixel, in float32, including the library's work space."""
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Stylizer:
-    """Stylizes pictures with a copy of ``network``, as it is now.
+    """Stylizes pictures with a copy of ``network``.
 
-    device: "auto" takes CUDA, else Apple's GPU, else the processor; or a device's name.
+    device: "auto" takes CUDA, else Apple's GPU, else the processor; or the name of a device.
     precision: "float32", or "bfloat16": less time on processors and GPUs that compute in it, for differences
         of a few 8-bit levels. The last convolution is always computed in float32.
-    grain: amount added to flat areas of what the network sees, 0 to 2 (``core/grain.py``).
-    max_memory: bytes for the layers' results, beside torch itself, the picture and its result. Default:
-        half of what is free, at most 2 GiB on a processor. 128 bytes a pixel keep everything; with 64, the
-        results at full resolution are computed twice; with less, the others go to a temporary file.
+    grain: amount of grain in flat areas of the input, 0 to 2 (``core/grain.py``).
+    max_memory: bytes for the layers' results, in addition to torch itself, the picture and its result.
+        Default: half of the free memory, at most 2 GiB on a processor. 128 bytes per pixel keep everything;
+        with 64, results at full resolution are computed twice; with less, the others go to a temporary file.
 
-    The picture comes out the same whatever the budget, to within rounding.
+    The result does not depend on the budget, except for rounding.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Stylizer:
 
     @property
     def max_memory(self) -> int:
-        """Bytes for the layers' results: as given, or what is free now."""
+        """Bytes for the layers' results, as given or according to the free memory."""
         return default_budget(self.device) if self._max_memory is None else self._max_memory
 
     @own_surroundings()
     def render(self, pixels: np.ndarray, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
         """Stylize (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
 
-        ``progress`` is called with the part that is done, up to 1.0; an exception that it raises ends it all.
+        ``progress`` is called with the finished share, up to 1.0; an exception that it raises ends the work.
         """
         check_pixels(pixels)
         return self._render(pixels, progress)
@@ -91,7 +91,7 @@ class Stylizer:
         """Stylize pictures as ``render`` does. A GPU takes neighbors of one size and type together.
 
         Args:
-            batch: how many it takes together at most; None is as many as fit into ``max_memory``.
+            batch: the most pictures in one pass; None is as many as fit into ``max_memory``.
             progress: called with the finished share, up to 1.0; an exception that it raises ends the work.
         """
         batch = check_value("batch", batch, Count | None)
@@ -107,7 +107,7 @@ class Stylizer:
         return results
 
     def _batches(self, pictures: Sequence[np.ndarray], most: int | None) -> Iterator[list[np.ndarray]]:
-        """Pictures that go through the network together: on a CPU, which is busy with one, one at a time."""
+        """Groups of pictures that go through the network together; on a CPU, one at a time."""
         for (shape, _), group in groupby(pictures, key=lambda pixels: (pixels.shape, pixels.dtype)):
             alike = list(group)
             check_pixels(alike[0])
@@ -119,7 +119,7 @@ class Stylizer:
 
     @own_surroundings()
     def measure(self, pixels: np.ndarray) -> list[Moments]:
-        """Mean and variance of what each instance normalization sees of (H, W, 3) uint8 or uint16.
+        """Mean and variance at the input of each instance normalization, for (H, W, 3) uint8 or uint16.
 
         In the network's order; cheaper than ``render`` by the last convolution.
         """
@@ -157,8 +157,8 @@ class Stylizer:
     def _in_strips(
         self, pixels: np.ndarray, progress: Callable[[float], None] | None = None
     ) -> tuple[Rendering, Source, bool]:
-        """How to render strip by strip: the work, its picture, and whether that is transposed."""
-        # Strips are cut across the longer side, so that even a panorama's rows are short.
+        """Prepare rendering in strips: the work, its picture, and whether that is transposed."""
+        # Strips are cut across the longer side, so that rows are short even for a panorama.
         transposed = pixels.shape[1] > pixels.shape[0]
         picture = Source(
             pixels.transpose(1, 0, 2) if transposed else pixels,
@@ -179,7 +179,7 @@ class Stylizer:
         return Rendering(self.network, layers, plan, progress), picture, transposed
 
     def _forward_fits(self, pixels: np.ndarray) -> bool:
-        """Whether one plain forward pass is the way: on a GPU, in full precision, if memory allows."""
+        """Whether to use one plain forward pass: on a GPU, in full precision, if memory allows."""
         plain = self.device.type != "cpu" and self.dtype == torch.float32
         return plain and FORWARD_BYTES * pixels.shape[0] * pixels.shape[1] <= self.max_memory
 
@@ -207,13 +207,13 @@ class Stylizer:
 def share_of(
     progress: Callable[[float], None] | None, index: int, count: int
 ) -> Callable[[float], None] | None:
-    """What reports the progress of item ``index`` of ``count`` as a share of the whole; None for None."""
+    """A callback for the progress of item ``index`` of ``count``, as a share of all; None for None."""
     check_value("progress", progress, Callable | None)
     return None if progress is None else lambda share: progress((index + share) / count)
 
 
 def default_budget(device: torch.device) -> int:
-    """Half of the memory that is free there, torch's own reserve included; on a processor at most 2 GiB."""
+    """Half of the device's free memory, including torch's reserve; on a processor at most 2 GiB."""
     if device.type == "cuda":
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return (torch.cuda.mem_get_info(device)[0] + idle) // 2
@@ -221,7 +221,7 @@ def default_budget(device: torch.device) -> int:
 
 
 def check_pixels(pixels: np.ndarray) -> None:
-    """Raise MetastyleError unless this is (H, W, 3) of uint8 or uint16 and of a size that can be stylized."""
+    """Raise MetastyleError unless this is (H, W, 3) uint8 or uint16 of a size that can be stylized."""
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise MetastyleError(f"a picture of shape {pixels.shape}: it must be (height, width, 3)")
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -242,11 +242,11 @@ def _check_size(height: int, width: int) -> None:
 
 @contextmanager
 def out_of_memory(device: torch.device) -> Iterator[None]:
-    """Turn an allocator's failure into a message that says what to do."""
+    """Turn an allocation failure into a message that says what to do."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise MetastyleError(
-            f"memory of {device} ran out: lower max_memory (--max-memory)"
+            f"{device} ran out of memory: lower max_memory (--max-memory)"
             + ("" if device.type == "cpu" else " or use --device cpu")
         ) from error

@@ -175,7 +175,7 @@ def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: P
         (["--from", "50"], "--from is 50.0: use less than 0.3 s, the length of "),
         (["--from", "half"], "'half' is not a time"),
         (["-o", "x.avi"], "films cannot be written as '.avi'"),
-        (["-o", "x.webm", "--codec", "h264"], ".webm does not take h264"),
+        (["-o", "x.webm", "--codec", "h264"], ".webm cannot hold h264"),
         (["--codec", "divx"], "codec 'divx' is unknown"),
         (["--quality", "99"], "quality is 99: use 1"),
         (["--device", "gpu9"], "device 'gpu9' is unknown"),
@@ -200,7 +200,7 @@ def test_inputs_that_are_no_films(
     (tmp_path / "there.mp4").write_bytes(b"precious")
     for arguments, expected in (
         ([tmp_path / "none.mp4"], "none.mp4: cannot be read"),
-        ([tmp_path], "frames are of one size"),
+        ([tmp_path], "frames must be of one size"),
         ([photo], "photo.png is a picture: use 'metastyle stylize'"),
         ([tmp_path / "cut.mp4"], "cut.mp4: cannot be read as a film"),
         ([clip, "-o", clip], "clip.mp4 exists: add --overwrite"),
@@ -303,7 +303,7 @@ def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
         assert process.stderr is not None
         said = process.stderr.read()
         assert process.wait(60) == 130
-    assert "out.unfinished.mp4 holds them; the same command again goes on from there" in said
+    assert "out.unfinished.mp4 holds them; the same command resumes from there" in said
     kept = len(shown(tmp_path / "out.unfinished.mp4"))
     assert 60 <= kept < 150
     for out, first_line in (("out.mp4", "going on after"), ("whole.mp4", "repainting")):

@@ -149,7 +149,7 @@ def video(
 
 @dataclass
 class _Call:
-    """What was asked for, and the style that it is painted in, once there is one."""
+    """The request, and its style once that is ready."""
 
     clip: Path
     output: str | None
@@ -171,11 +171,11 @@ class _Call:
         self.name = mixture_name(self.parts)
 
     def film(self) -> Outcome:
-        """Repaint the film; interrupted, keep what there is."""
+        """Repaint the film; if interrupted, keep what is finished."""
 
         def adapted(footage: Footage) -> Style:
             style = self._adapted(footage)
-            self.stop.armed = True  # from here on there is something to keep
+            self.stop.armed = True  # from here on there is something worth keeping
             return style
 
         def on_progress(progress: Progress) -> bool:
@@ -208,7 +208,7 @@ class _Call:
 def _film(
     clip: Path, adapted: Callable[[Footage], Style], **keywords: Any
 ) -> tuple[Film, BaseException | None]:
-    """What has become of the film, and what has stopped it, if that was not Ctrl-C."""
+    """The film, and what stopped it, except for Ctrl-C."""
     from metastyle import api
     from metastyle.films.film import FilmFailedError, FilmInterrupted
 
@@ -283,8 +283,7 @@ def _film_outcome(
         problems.append(problem)
     if film.path is not None:
         problems.append(
-            f"stopped after {film.frames} frames: {film.path} holds them;"
-            " the same command again goes on from there"
+            f"stopped after {film.frames} frames: {film.path} holds them; the same command resumes from there"
         )
     elif problem is None:
         problems.append("stopped before the first frame was painted")
@@ -318,7 +317,7 @@ def _outcome(
 
 def _show(progress: Progress, display: Display) -> None:
     if progress.frames_before and progress.frames == progress.frames_before + 1:
-        display.note(f"going on after {progress.frames_before} frames that are finished")
+        display.note(f"resuming after {progress.frames_before} finished frames")
     note = f"{progress.frames} frames  {progress.frames_per_second:.3g} frames/s"
     if progress.seconds_left is not None:
         note += f"  {seconds(progress.seconds_left)} left"
