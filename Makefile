@@ -34,7 +34,7 @@ page: $(PAGE) ## lint, types and unit tests of the studio's page
 	cd studio && npm run --silent check && npm run --silent test
 
 browser: .venv/dev $(PAGE) ## drive the studio's page in Chromium: minutes, and all of two cores
-	METASTYLE_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio/test_page.py
+	METASTYLE_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio/test_page*.py
 
 fix: .venv/dev ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .

@@ -480,7 +480,7 @@ export class Studio {
     const full = this.fullEdge;
     const { width, height } = this.photo!;
     const short = Math.min(width, height) / Math.max(width, height);
-    if (this.pace === null) return [Math.min(FIRST_EDGE, full), full];
+    if (this.pace === null) return full <= FIRST_EDGE ? [full] : [FIRST_EDGE, full];
     const layers = 1 + this.regions.length;
     const seconds = (layers * full * full * short * this.pace) / (256 * 192);
     const quick = Math.max(QUICK_EDGE, Math.round(full * Math.sqrt(PATIENCE / 2 / seconds)));

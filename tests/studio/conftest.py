@@ -55,3 +55,6 @@ def painting(client: TestClient) -> str:
 def files(folder: Path) -> set[str]:
     """Names of all files below a folder."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+from .browser import address, browser, page  # noqa: E402, F401 (fixtures of the page's tests)

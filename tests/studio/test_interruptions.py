@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
 from metastyle.core.loss_network import LossNetwork
 
 from .conftest import encoded
+from .running import Studio, call
 
 pytest.importorskip("uvicorn")
-
-
-def call(port: int, path: str, data: bytes | dict[str, Any] | None = None) -> Any:
-    body = json.dumps(data).encode() if isinstance(data, dict) else data
-    kind = {"content-type": "application/json"} if isinstance(data, dict) else {}
-    request = Request(f"http://127.0.0.1:{port}/api/{path}", body, kind)
-    return json.load(urlopen(request, timeout=60))
-
-
-class Studio:
-    """The command itself, in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        words = ["-m", "metastyle", "studio", "--no-open", "--quiet", "--device", "cpu"]
-        options = ["--port", str(self.port), "--folder", str(folder)]
-        self.process = subprocess.Popen([sys.executable, *words, *options], env=os.environ)
-        for _ in range(600):
-            try:
-                call(self.port, "studio")
-                return
-            except OSError:
-                assert self.process.poll() is None, "the studio has ended"
-                time.sleep(0.1)
-        raise AssertionError("the studio does not answer")
-
-    def end(self, by: signal.Signals = signal.SIGTERM) -> None:
-        self.process.send_signal(by)
-        self.process.wait(timeout=30)
-
-    def wait(self, job: str, *states: str) -> dict[str, Any]:
-        for _ in range(1200):
-            state: dict[str, Any] = call(self.port, f"jobs/{job}")
-            if state["state"] in states:
-                return state
-            time.sleep(0.1)
-        raise AssertionError(f"the job stays {state}")
 
 
 def children(process: int) -> set[int]:

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -21,102 +14,23 @@ from PIL import Image
 
 import metastyle
 from metastyle.core.loss_network import LossNetwork
-from metastyle.studio.app import create_app
-from metastyle.studio.assets import PAGE
-from metastyle.studio.settings import StudioSettings
 from metastyle.weights.builtin_styles import builtin_path
 
-from .conftest import LIMITS, encoded
+from .browser import (
+    HEIGHT,
+    WIDTH,
+    builtin,
+    choose,
+    download,
+    in_python,
+    required,
+    set_slider,
+    shown,
+    worst,
+)
+from .conftest import encoded
 
-CHROMIUM = Path("/usr/bin/chromium")
-if not os.environ.get("METASTYLE_BROWSER"):
-    # Three pages that paint without a pause take all of two cores for ten minutes.
-    pytest.skip("the studio's page is driven in a browser by 'make browser'", allow_module_level=True)
-if not PAGE.is_dir():
-    pytest.skip("the studio's page has not been built: 'make page' does that", allow_module_level=True)
-if not CHROMIUM.exists():
-    pytest.skip("Chromium is not on this machine: the studio's page is not driven", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api")
-uvicorn = pytest.importorskip("uvicorn")
-
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
-]
-PATIENCE = 120_000
-WIDTH, HEIGHT = 256, 172
-"""Of the photograph: what the page paints with brush 4 is exactly this, so nothing is resized."""
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A studio that runs, and its address."""
-    folder = tmp_path_factory.mktemp("page") / "own"
-    settings = StudioSettings(folder=folder, device="cpu", limits=replace(LIMITS, waiting=8))
-    config = uvicorn.Config(create_app(settings), port=0, log_level="error", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join(timeout=20)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Any, address: str) -> Iterator[Any]:
-    """The page, opened once; anything that it has complained of fails the last test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    # What the server refuses is also on the browser's console; tests see what the page says of it.
-    refusal = "Failed to load resource: the server responded with a status of 4"
-    page.on(
-        "console",
-        lambda m: complaints.append(m.text) if m.type == "error" and refusal not in m.text else None,
-    )
-    foreign: list[str] = []
-    own = (address, "blob:", "data:")
-    page.on("request", lambda r: None if r.url.startswith(own) else foreign.append(r.url))
-    page.goto(address)
-    shown(page)
-    yield page
-    context.close()
-    assert complaints == []
-    assert foreign == [], "nothing is loaded from elsewhere"
-
-
-def shown(page: Any, edge: int | None = None) -> None:
-    """Wait until a painted picture is there, at rest, with this long edge."""
-    at = ':not([data-edge="0"])' if edge is None else f'[data-edge="{edge}"]'
-    page.locator(f'.after{at}[data-busy="false"]').wait_for(state="attached")
-
-
-def choose(page: Any, label: str, content: bytes, name: str = "picture.png") -> None:
-    file = {"name": name, "mimeType": "image/png", "buffer": content}
-    page.locator(f'input[aria-label="{label}"]').set_input_files(file)
-
-
-def set_slider(page: Any, label: str, value: str) -> None:
-    page.locator(f'label:has-text("{label}") input[type="range"]').first.fill(value)
-
-
-def download(page: Any, button: str) -> Image.Image:
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name=button, exact=True).click()
-    return Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
+required()
 
 
 @pytest.fixture(scope="module")
@@ -127,21 +41,6 @@ def painted(page: Any) -> Any:
     shown(page, WIDTH)
     page.get_by_text("PNG", exact=True).click()
     return page
-
-
-def in_python(style: metastyle.Style, **options: Any) -> np.ndarray:
-    photo = Image.open(io.BytesIO(encoded(WIDTH, HEIGHT, seed=5)))
-    return np.asarray(style.stylize(photo, brush=4, device="cpu", **options), int)
-
-
-def builtin(name: str) -> metastyle.Style:
-    path = builtin_path(name)
-    assert path is not None
-    return metastyle.load(path)
-
-
-def worst(a: Image.Image, b: np.ndarray) -> int:
-    return int(np.abs(np.asarray(a.convert("RGB"), int) - b).max())
 
 
 def test_the_page_paints_as_python_does(painted: Any) -> None:
@@ -309,38 +208,3 @@ def test_the_camera_is_painted_mirrored_and_kept(painted: Any) -> None:
     assert Path(waiting.value.path()).read_bytes()[:4] == b"\x1a\x45\xdf\xa3", "WebM"
     painted.get_by_role("button", name="Stop", exact=True).click()
     painted.get_by_role("button", name="Paint", exact=True).click()
-
-
-def test_the_exported_page_needs_no_server(browser: Any, tmp_path: Path, loss_network: LossNetwork) -> None:
-    """Behind a bare file server; a painting at first sight is painted as in Python."""
-    from metastyle.studio.export import export_site
-
-    site = tmp_path / "site"
-    export_site(site)
-    handler = partial(QuietHandler, directory=str(site))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        context = browser.new_context(accept_downloads=True)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
-        shown(page)
-        choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
-        choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
-        page.get_by_label("Paint with dots").wait_for()
-        set_slider(page, "Brush", "2")
-        shown(page, WIDTH)
-        page.get_by_text("PNG", exact=True).click()
-        ours = download(page, "As shown")
-        context.close()
-        server.shutdown()
-    painting = Image.open(io.BytesIO(encoded(512, 384, seed=7)))
-    start = metastyle.adapt(painting, steps=0, device="cpu")
-    assert worst(ours, in_python(start, grain=1)) <= 3
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """A file server that says nothing."""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""

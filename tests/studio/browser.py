@@ -1,0 +1,149 @@
+"""Debian's Chromium, driven through the studio's page: what its tests share."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import metastyle
+from metastyle.studio.app import create_app
+from metastyle.studio.assets import PAGE
+from metastyle.studio.settings import StudioSettings
+from metastyle.weights.builtin_styles import builtin_path
+
+from .conftest import LIMITS, encoded
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
+]
+PATIENCE = 60_000
+WIDTH, HEIGHT = 256, 172
+"""Of the photograph: what the page paints with brush 4 is exactly this, so nothing is resized."""
+
+
+def required() -> None:
+    """Skip the module where there is no browser, or nobody asked for one."""
+    if not os.environ.get("METASTYLE_BROWSER"):
+        # Pages that paint take all of two cores for minutes.
+        pytest.skip("the studio's page is driven in a browser by 'make browser'", allow_module_level=True)
+    if not PAGE.is_dir():
+        pytest.skip("the studio's page has not been built: 'make page' does that", allow_module_level=True)
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not on this machine: the page is not driven", allow_module_level=True)
+    pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("uvicorn")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio that runs, and its address."""
+    import uvicorn
+
+    folder = tmp_path_factory.mktemp("page") / "own"
+    settings = StudioSettings(folder=folder, device="cpu", limits=replace(LIMITS, waiting=8))
+    config = uvicorn.Config(create_app(settings), port=0, log_level="error", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The page, opened once; anything that it has complained of fails the last test."""
+    page = opened(browser)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    # What the server refuses is also on the browser's console; tests see what the page says of it.
+    refusal = "Failed to load resource: the server responded with a status of 4"
+    page.on(
+        "console",
+        lambda m: complaints.append(m.text) if m.type == "error" and refusal not in m.text else None,
+    )
+    foreign: list[str] = []
+    own = (address, "blob:", "data:")
+    page.on("request", lambda r: None if r.url.startswith(own) else foreign.append(r.url))
+    page.goto(address)
+    shown(page)
+    yield page
+    page.context.close()
+    assert complaints == []
+    assert foreign == [], "nothing is loaded from elsewhere"
+
+
+def opened(browser: Any) -> Any:
+    """An empty page in a window of its own."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True).new_page()
+    page.set_default_timeout(PATIENCE)
+    return page
+
+
+def shown(page: Any, edge: int | None = None) -> None:
+    """Wait until a painted picture is there, at rest, with this long edge."""
+    at = ':not([data-edge="0"])' if edge is None else f'[data-edge="{edge}"]'
+    page.locator(f'.after{at}[data-busy="false"]').wait_for(state="attached")
+
+
+def choose(page: Any, label: str, content: bytes, name: str = "picture.png") -> None:
+    """Give a file to the button of that name."""
+    file = {"name": name, "mimeType": "image/png", "buffer": content}
+    page.locator(f'input[aria-label="{label}"]').set_input_files(file)
+
+
+def set_slider(page: Any, label: str, value: str) -> None:
+    """Move a slider."""
+    page.locator(f'label:has-text("{label}") input[type="range"]').first.fill(value)
+
+
+def download(page: Any, button: str) -> Image.Image:
+    """The picture that a button saves."""
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button, exact=True).click()
+    return Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
+
+
+def worst(a: Image.Image, b: np.ndarray) -> int:
+    """The largest difference, in levels of 255."""
+    return int(np.abs(np.asarray(a.convert("RGB"), int) - b).max())
+
+
+def in_python(style: metastyle.Style, **options: Any) -> np.ndarray:
+    """The test's photograph, painted by the library."""
+    photo = Image.open(io.BytesIO(encoded(WIDTH, HEIGHT, seed=5)))
+    return np.asarray(style.stylize(photo, brush=4, device="cpu", **options), int)
+
+
+def builtin(name: str) -> metastyle.Style:
+    """A built-in style."""
+    path = builtin_path(name)
+    assert path is not None
+    return metastyle.load(path)

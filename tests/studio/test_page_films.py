@@ -1,0 +1,54 @@
+"""The Film view in Chromium: a clip with sound, three frames first, then the film beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .browser import required, shown
+
+required()
+av = pytest.importorskip("av")
+pytest.importorskip("cv2")
+
+from clips import make_clip, moving  # noqa: E402
+
+
+def test_a_clip_becomes_a_film(page: Any, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "holiday.mp4", moving(25))
+    page.locator('[data-style="night"]').click()
+    shown(page)
+    page.get_by_role("button", name="Film", exact=True).click()
+    page.locator('input[aria-label="Choose a clip"]').set_input_files(str(clip))
+    page.get_by_role("heading", name="holiday").wait_for()
+    page.locator('label:has-text("To") input[type="range"]').first.fill("0.5")
+
+    page.get_by_role("button", name="Preview three frames").click()
+    preview = page.get_by_alt_text("Preview three frames")
+    preview.wait_for()
+    for _ in range(100):
+        if preview.evaluate("image => image.complete && image.naturalWidth") >= 3 * 64:
+            break
+        page.wait_for_timeout(100)
+    assert preview.evaluate("image => image.naturalWidth") >= 3 * 64, "three frames beside each other"
+
+    page.get_by_role("button", name="Paint the film").click()
+    film = page.get_by_label("Film", exact=True).and_(page.locator("video"))
+    film.wait_for()
+    for _ in range(100):
+        if film.evaluate("video => video.readyState >= 1"):
+            break
+        page.wait_for_timeout(100)
+    assert film.evaluate("video => video.duration") == pytest.approx(0.5, abs=0.1)
+    assert film.evaluate("video => [video.videoWidth, video.videoHeight]") == [64, 48]
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download").click()
+    with av.open(str(waiting.value.path())) as film:
+        assert {stream.type for stream in film.streams} == {"video", "audio"}
+
+    page.get_by_role("button", name="Work", exact=True).click()
+    page.locator('[data-job="film"][data-state="done"]').wait_for()
+    page.locator('[data-job="preview"][data-state="done"]').wait_for()
+    page.get_by_role("button", name="Paint", exact=True).click()

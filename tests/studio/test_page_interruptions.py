@@ -1,0 +1,72 @@
+"""The page when it is loaded again, and when its server is killed, in the middle of learning."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metastyle.core.loss_network import LossNetwork
+
+from .browser import choose, opened, required, shown
+from .conftest import encoded
+from .running import Studio, free_port
+
+required()
+
+
+@pytest.mark.timeout(600)  # two servers and two workers import torch
+def test_learning_goes_on_after_a_reload_and_after_a_kill(
+    browser: Any, tmp_path: Path, loss_network: LossNetwork
+) -> None:
+    """Loaded again, the page follows the painting that is being learned; so it does after a kill -9."""
+    port = free_port()
+    studio = Studio(tmp_path / "own", port)
+    page = opened(browser)
+    try:
+        page.goto(f"http://127.0.0.1:{port}/")
+        shown(page)
+        choose(page, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
+        learning = page.get_by_text(re.compile(r"Learning speckles · \d+ of \d+"))
+        learning.wait_for()
+
+        page.reload()
+        learning.wait_for()
+        page.locator('[data-revision]:not([data-revision="0"])').wait_for()
+        assert page.locator("[data-style]").count() >= 14, "the styles are there, too"
+
+        studio.end(signal.SIGKILL)
+        studio = Studio(tmp_path / "own", port)
+        page.wait_for_timeout(4000)  # until the browser has asked again
+        learning.wait_for()
+        page.get_by_role("button", name="Good enough").click()
+        page.locator(".learning").wait_for(state="detached")
+        shown(page)
+        first = page.locator("[data-style]").first
+        assert "speckles" in first.text_content()
+        assert first.get_attribute("aria-pressed") == "true"
+    finally:
+        page.context.close()
+        studio.end()
+
+
+def test_a_server_that_is_gone_is_said_and_the_picture_stays(browser: Any, tmp_path: Path) -> None:
+    """What is painted in the page needs no server; what does need it says so."""
+    studio = Studio(tmp_path / "own")
+    page = opened(browser)
+    try:
+        page.goto(f"http://127.0.0.1:{studio.port}/")
+        shown(page)
+        page.locator('[data-style="mosaic"]').click()
+        shown(page)
+        studio.end(signal.SIGKILL)
+        page.get_by_label("Keep the photograph’s colors").check()
+        shown(page)
+        choose(page, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
+        page.locator(".notices p", has_text="does not answer").wait_for()
+        shown(page)
+    finally:
+        page.context.close()
