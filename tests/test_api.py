@@ -278,6 +278,21 @@ def test_the_same_seed_gives_the_same_style_file(tmp_path: Path) -> None:
     assert a == b != c
 
 
+def test_the_start_is_told_before_the_first_step() -> None:
+    """What Psi predicts, before any step; a style to start from is known already."""
+    order: list[Any] = []
+    style = metastyle.adapt(
+        pixels(), on_start=order.append, on_step=lambda step: order.append(step.step), **QUICK
+    )
+    first, *steps = order
+    assert steps == [1, 2]
+    untouched = metastyle.adapt(pixels(), **QUICK | {"steps": 0})
+    assert all(torch.equal(first[name], own) for name, own in untouched.parameters.items())
+    assert not all(torch.equal(first[name], own) for name, own in style.parameters.items())
+    metastyle.adapt(pixels(), start=style, on_start=order.append, **QUICK)
+    assert len(order) == 3
+
+
 def test_adapting_again_takes_the_style_from_the_cache(tmp_path: Path) -> None:
     steps: list[int] = []
     for _ in range(2):

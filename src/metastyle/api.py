@@ -20,6 +20,7 @@ from torch import Tensor
 from metastyle.core import parameters as arithmetic
 from metastyle.core.adaptation import Adaptation, AdaptationStep
 from metastyle.core.device import pick_device
+from metastyle.core.initialization import Parameters
 from metastyle.core.settings import (
     FEATHER,
     AdaptationSettings,
@@ -90,6 +91,7 @@ def adapt(
     weights_cache: str | Path | None = None,
     offline: bool = False,
     on_download: Callable[[int, int, str], None] | None = None,
+    on_start: Callable[[Parameters], None] | None = None,
     on_step: Callable[[AdaptationStep], bool | None] | None = None,
 ) -> Style:
     """Adapt the network to a painting.
@@ -112,6 +114,8 @@ def adapt(
         weights_cache: The folder for downloaded weights; None is the user's cache folder.
         offline: Never download anything.
         on_download: Called with the bytes received, the bytes expected, and the name of what is downloaded.
+        on_start: Called before the first step with the parameters that Psi predicts from the painting, by
+            name, float32 on the CPU; not called if there is a ``start`` or a cached style.
         on_step: Called after every step; if it returns False, the adaptation ends there and keeps its style.
 
     Raises:
@@ -178,6 +182,7 @@ def adapt(
         device,
         start.parameters if start else None,
         alpha_mask(style_picture),
+        on_start,
     )
     finished = _take_steps(run, on_step)
     provenance = dataclasses.asdict(settings) | contents.record()

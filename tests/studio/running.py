@@ -54,7 +54,7 @@ class Studio:
 
     def wait(self, job: str, *states: str) -> dict[str, Any]:
         """The job, in one of these states."""
-        for _ in range(1200):
+        for _ in range(4000):  # minutes on a machine that is busy
             state: dict[str, Any] = call(self.port, f"jobs/{job}")
             if state["state"] in states:
                 return state

@@ -76,6 +76,8 @@ class Adaptation:
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
         start: a style's parameters to start from, instead of w_0 = Psi(theta, s).
         style_mask: how visible each pixel of the painting is (1, 1, H, W) in [0, 1]; None: fully.
+        on_start: called with all parameters of w_0, float32 on the CPU, before the contents are looked at;
+            not called if there is a ``start``.
 
     Attributes:
         parameters: the network's parameters after the last step taken, float32 on the CPU.
@@ -92,6 +94,7 @@ class Adaptation:
         device: str = "auto",
         start: Parameters | None = None,
         style_mask: Tensor | None = None,
+        on_start: Callable[[Parameters], None] | None = None,
     ) -> None:
         if start is not None:
             _check_start(start, settings)
@@ -104,14 +107,17 @@ class Adaptation:
         with torch.no_grad(), self._autocast():
             visible = None if style_mask is None else self._place(style_mask)
             self._target = style_target(self._loss_network, self._place(style), visible)
-            self._features = torch.cat(
-                [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
-            )
         with torch.no_grad():
             if start is None:
                 self._network.load_state_dict(initialization.start(self._target))
+                if on_start is not None:
+                    on_start(_on_cpu(dict(self._network.named_parameters())))
             elif settings.parameters != "low_rank":
                 self._network.load_state_dict(full_parameters(start, dict(self._network.named_parameters())))
+        with torch.no_grad(), self._autocast():
+            self._features = torch.cat(
+                [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
+            )
         balance = balanced_style_weight(self._target, settings.balance).item()
         self._style_weight = settings.style_weight * balance
         own: dict[str, Tensor] = dict(self._network.named_parameters())

@@ -12,19 +12,14 @@ import metastyle
 from metastyle import api
 from metastyle.core.adaptation import AdaptationStep
 from metastyle.core.device import pick_device
-from metastyle.core.losses import style_target
 from metastyle.core.settings import default_settings
 from metastyle.images.contents import PROCEDURAL_SHARE, Contents
-from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture, resize
-from metastyle.images.transparency import visible_painting
 from metastyle.studio.graphs import flatten, to_float16
 from metastyle.studio.worker import Task
 from metastyle.weights.builtin_styles import builtin_path
-from metastyle.weights.initialization import load_initialization
-from metastyle.weights.vgg16 import load_loss_network
 
 EVERY = 1.0
 """Seconds between two states of an adaptation that are sent to the page."""
@@ -48,8 +43,6 @@ def adapt(task: Task) -> dict[str, Any]:
         task.report({"revision": revision, "grain": settings.grain, "steps": settings.steps, **known})
 
     task.report({"revision": 0, "step": 0, "steps": settings.steps})
-    if start is None:
-        send(_first(painting, settings.style_size), step=0)
 
     def on_step(step: AdaptationStep) -> bool:
         task.check()
@@ -71,6 +64,7 @@ def adapt(task: Task) -> dict[str, Any]:
         start=start,
         settings=settings,
         device=task.device,
+        on_start=lambda first: send(first, step=0),
         on_step=on_step,
     )
     style = replace(style, painting=asked["name"])
@@ -78,13 +72,6 @@ def adapt(task: Task) -> dict[str, Any]:
     style.save(path, overwrite=True)
     task.parameters.unlink(missing_ok=True)
     return {"style": task.id, "steps": len(style.curve), "grain": style.grain, "kind": style.kind}
-
-
-def _first(painting: Picture, style_size: int) -> dict[str, Any]:
-    """w_0 = Psi(theta, s): what there is to see before any step."""
-    initialization, _ = load_initialization()
-    seen = visible_painting(resize(painting, style_size))
-    return initialization.start(style_target(load_loss_network(), to_tensor(seen.pixels)))
 
 
 def paint(task: Task) -> dict[str, Any]:
