@@ -196,7 +196,7 @@ def test_arbitrary_changes_of_true_files(sources: dict[str, bytes], data: st.Dat
     ("make", "message"),
     [
         (lambda p: None, "does not exist"),
-        (lambda p: p.mkdir(), "is a folder; a picture was expected"),
+        (lambda p: p.mkdir(), "is a folder: use a picture"),
         (lambda p: p.write_bytes(b""), "is empty"),
         (lambda p: p.write_text("hello " * 100), "is not a picture or is damaged at its start; JPEG, PNG"),
         (lambda p: p.symlink_to(p.parent / "nowhere"), "does not exist"),

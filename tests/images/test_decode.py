@@ -270,7 +270,7 @@ def test_of_an_animation_the_first_frame_is_taken_and_it_is_said(
     picture = open_picture(path)
     assert np.abs(picture.pixels.astype(int) - (200, 40, 40)).max() < 12
     assert [r.getMessage() for r in caplog.records] == [
-        f"{path} is animated: the first of its 2 frames is taken ('metastyle video' repaints them all)"
+        f"{path} is animated: the first of its 2 frames is used ('metastyle video' repaints them all)"
     ]
 
 

@@ -140,7 +140,7 @@ def test_hdr_is_said_and_highlights_are_cut(transfer: int, caplog: pytest.LogCap
         picture = open_picture(png(told(curve, BT2020, LIGHT * 3), cicp(9, transfer)))
     assert [r.getMessage() for r in caplog.records] == [
         f"<bytes> is HDR ({'PQ' if transfer == 16 else 'HLG'}): "
-        "taken in standard dynamic range (sRGB), highlights above white are cut"
+        "converted to standard dynamic range (sRGB), highlights above white are clipped"
     ]
     expected = srgb_curve((LIGHT * 3).clip(0, 1))
     # Where BT.2020's own range ends (HLG's at 4.9 times white) nothing can be compared.

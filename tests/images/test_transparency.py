@@ -62,7 +62,7 @@ def test_without_hidden_parts_nothing_changes() -> None:
 
 
 def test_nothing_visible_is_nothing_to_learn() -> None:
-    with pytest.raises(MetastyleError, match=r"p\.png is transparent everywhere"):
+    with pytest.raises(MetastyleError, match=r"p\.png is fully transparent"):
         visible_painting(Picture(painting(0).pixels, np.zeros((HEIGHT, WIDTH), np.uint8), name="p.png"))
 
 

@@ -102,7 +102,7 @@ def written(path, tensors=None, **metadata):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"format": None}, "not a metastyle style: its format is not stated"),
+        ({"format": None}, "not a metastyle style: its format is not declared"),
         ({"format": "metastyle-initialisation"}, "its format is 'metastyle-initialisation'"),
         ({"format": "a\nb"}, r"its format is 'a\\nb'"),
         ({"format_version": "2"}, "made by a newer metastyle .*upgrade"),
@@ -112,9 +112,9 @@ def written(path, tensors=None, **metadata):
         ({"format_version": "9" * 5000}, "its format version is"),
         ({"kind": "some"}, "a style's kind is 'some'"),
         ({"kind": "all"}, "lack down1.bias"),
-        ({"kind": None}, "does not state its kind"),
+        ({"kind": None}, "lacks its kind"),
         ({"base": "ab"}, "base is 'ab'"),
-        ({"painting": None}, "does not state its painting"),
+        ({"painting": None}, "lacks its painting"),
         ({"painting_sha256": ""}, "painting_sha256 is ''"),
         ({"settings": "{"}, "settings or loss curve cannot be read"),
         ({"settings": "[" * 100_000}, "settings or loss curve cannot be read"),

@@ -225,7 +225,7 @@ def test_a_download_is_reported_and_checked_before_it_is_read(tmp_path, monkeypa
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         seen = []
-        with pytest.raises(MetastyleError, match=r"vgg16-397923af\.pth: what came has the sha256"):
+        with pytest.raises(MetastyleError, match=r"vgg16-397923af\.pth: the download has the sha256"):
             vgg16.from_torchvision(lambda *report: seen.append(report), f"{address}/file.pth")
         with pytest.raises(MetastyleError, match=r"no download .*404"):
             vgg16.from_torchvision(None, f"{address}/none.pth")

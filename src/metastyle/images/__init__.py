@@ -1,1 +1,1 @@
-"""Pictures in and out."""
+"""Reading, writing and converting pictures."""

@@ -1,9 +1,9 @@
-"""Keeping the photograph's colors, before an adaptation or after rendering, and mixtures of two pictures.
+"""Keeping the photograph's colors, before adaptation or after rendering, and mixing two pictures.
 
 Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style Transfer" (2016), section 3:
 the luminance of the stylized picture with the photograph's color. They take luminance from YIQ; here the
-space is OKLab (Ottosson, 2020), in which lightness and hue are nearly those that people see, so a face that
-the style darkens stays skin-colored.
+space is OKLab (Ottosson, 2020), whose lightness and hue are close to perception, so that a face darkened by
+the style keeps the color of skin.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _CONES_TO_LAB = np.array(
 )
 _LAB_TO_CONES = np.linalg.inv(_CONES_TO_LAB)
 _CONES_TO_LINEAR = np.linalg.inv(_LINEAR_TO_CONES)
-_HALVINGS = 10  # of the chroma of a color that sRGB does not have: to a thousandth
-_SLACK = 1e-5  # of linear light: invisible, and it spares the colors on the gamut's edge
+_HALVINGS = 10  # for the chroma of out-of-gamut colors: to a thousandth
+_SLACK = 1e-5  # of linear light: invisible, and spares colors at the edge of the gamut
 
 _Floats = NDArray[np.float32]
 
@@ -43,8 +43,8 @@ _Floats = NDArray[np.float32]
 def keep_color(content: Samples, stylized: Samples) -> Samples:
     """The lightness of ``stylized`` with the hue and chroma of ``content``.
 
-    Both (H, W, 3) sRGB of one size and type, uint8 or uint16; so is the result. Where sRGB has no such
-    color (a saturated blue as light as white), chroma is reduced until it has one; lightness and hue stay.
+    Both (H, W, 3) sRGB of one size and type, uint8 or uint16, like the result. Colors outside sRGB (a
+    saturated blue as light as white) lose chroma until they fit, at the same lightness and hue.
     """
     _check_alike(content, stylized)
     out = np.empty_like(content)
@@ -66,9 +66,9 @@ def match_color(
     """The painting in the photograph's colors: with the mean and covariance of its sRGB values.
 
     Gatys, Bethge, Hertzmann, Shechtman (2016), section 4: x -> A x + b with A = S_C^(1/2) S_S^(-1/2), their
-    "image analogies" form with symmetric square roots. Adapted to instead of the painting, it gives
-    strokes in the photograph's colors. Both (H, W, 3), uint8 or uint16; the result is like the painting.
-    Means and covariances are weighted by the alphas (H, W), so that what is hidden does not count.
+    "image analogies" form with symmetric square roots. Adapting to the result gives strokes in the
+    photograph's colors. Both are (H, W, 3), uint8 or uint16; the result has the painting's shape and type.
+    Means and covariances are weighted by the alphas (H, W), so that hidden pixels do not count.
     """
     x, wanted = (p.reshape(-1, 3) / np.float64(np.iinfo(p.dtype).max) for p in (painting, photo))
     own_mean, own = _moments(x, painting_alpha)
@@ -141,13 +141,13 @@ def _oklab(pixels: Samples) -> _Floats:
 
 
 def _linear(lab: _Floats) -> _Floats:
-    """(3, N) OKLab -> (3, N) linear sRGB, outside [0, 1] if sRGB does not have the color."""
+    """(3, N) OKLab -> (3, N) linear sRGB, outside [0, 1] for colors outside sRGB."""
     cones = _times(_LAB_TO_CONES, lab)
     return _times(_CONES_TO_LINEAR, cones * cones * cones)
 
 
 def _into_gamut(lab: _Floats) -> _Floats:
-    """Linear sRGB in [0, 1] of (3, N) OKLab, with as much of each color's chroma as fits."""
+    """Linear sRGB in [0, 1] of (3, N) OKLab, with as much chroma as fits."""
     linear = _linear(lab)
     outside = np.flatnonzero(~_in_gamut(linear))
     if len(outside):

@@ -1,4 +1,4 @@
-"""Contents, on which adaptation trains: crops of photographs, procedural pictures, or both."""
+"""The contents that adaptation trains on: crops of photographs, procedural pictures, or both."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from metastyle.images.picture import Picture, resize
 T = TypeVar("T")
 
 PROCEDURAL_SHARE = 0.25
-"""Share of procedural pictures among the photographs of a call: it keeps the style fit for others."""
+"""Share of procedural pictures among the contents, so that the style also works on other photographs."""
 MOST_PHOTOS = 12
-"""Photographs of a call that adaptation trains on at most; of more, evenly spaced ones are taken."""
+"""Most photographs of a call that adaptation trains on; of more, evenly spaced ones are taken."""
 
 _ZOOM = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What adaptation trains on: photographs and procedural pictures, or by default the latter alone."""
+    """The contents of an adaptation: photographs and procedural pictures, by default only the latter."""
 
     read: Callable[[], Sequence[Picture]] = tuple
-    """Returns the photographs. It is called at most once, and only when they are needed."""
+    """Returns the photographs; called at most once, and only if they are needed."""
     procedural: float = PROCEDURAL_SHARE
     """The share of procedural pictures, 0 to 1; without photographs, all are procedural."""
     place: str = ""
-    """A digest of where the photographs are, if that and not their pixels identifies a cached style."""
+    """A digest of the photographs' location, if that identifies a cached style, and not their pixels."""
     stand: str = ""
-    """A digest of what is there now."""
+    """A digest of the current contents of that location."""
     differing: str = ""
-    """For people: what a style with another ``stand`` was adapted on."""
+    """A description of what a style with another ``stand`` was adapted on."""
 
     @cached_property
     def photos(self) -> tuple[Picture, ...]:
@@ -51,7 +51,7 @@ class Contents:
 
     @property
     def identity(self) -> str:
-        """Equal for contents whose styles are interchangeable in the cache."""
+        """A text that is equal for contents that may share a cached style."""
         drawn = f"{self.procedural:g} of procedural {procedural.VERSION}"
         if self.place:
             return f"{self.place}, {drawn}"
@@ -60,7 +60,7 @@ class Contents:
         return f"{pixel_digest(self.photos)}, {drawn}" if self.procedural else pixel_digest(self.photos)
 
     def record(self) -> dict[str, Any]:
-        """What the settings of a style state about its contents: digests, and no names."""
+        """The record of the contents in a style's settings: digests, no names."""
         if not self.photos:
             return {"contents": "procedural"}
         about = {
@@ -72,7 +72,7 @@ class Contents:
         return {"contents": kind, "learned_on": about}
 
     def differs(self, settings: Mapping[str, Any]) -> bool:
-        """Whether a style with these ``settings`` was adapted when something else was in this place."""
+        """Whether a style with these ``settings`` was adapted on other contents of this location."""
         about = settings.get("learned_on")
         return bool(self.place) and isinstance(about, Mapping) and about.get("stand") != self.stand
 
@@ -93,8 +93,8 @@ def procedural_pool(count: int, size: int, seed: int) -> Tensor:
 def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> Tensor:
     """``count`` random crops (count, 3, size, size) in [0, 1] of the photographs, each taken in turn.
 
-    The scale is random too, from the whole shorter side down to a third of it, so that the network
-    meets both the layout of a photograph and its detail; crops are mirrored half of the time.
+    The scale is random, too, from the whole shorter side down to a third of it, so that the network
+    sees both the layout of a photograph and its detail. Half of the crops are mirrored.
     """
     rng = np.random.default_rng(seed)
     ready = [reduced(opaque(photo), shorter_side(size)) for photo in spread(photos, count)]
@@ -102,7 +102,7 @@ def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> T
 
 
 def shorter_side(size: int) -> int:
-    """The shorter side in pixels above which a photograph gains nothing for crops of ``size`` pixels."""
+    """The shorter side, in pixels, above which a photograph adds no detail to crops of ``size`` pixels."""
     return _ZOOM * size
 
 
@@ -121,13 +121,13 @@ def reduced(photo: Picture, shorter: int) -> Picture:
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """``count`` of the items, evenly spaced, or all of them where there are fewer."""
+    """``count`` evenly spaced items, or all of them if there are fewer."""
     count = min(count, len(items))
     return [items[i * len(items) // count] for i in range(count)]
 
 
 def opaque(photo: Picture) -> Picture:
-    """The photograph with its fully transparent pixels in the mean color of the others."""
+    """The photograph with the mean color of the visible pixels in the fully transparent ones."""
     if photo.alpha is None:
         return photo
     hidden = photo.alpha == 0
@@ -139,7 +139,7 @@ def opaque(photo: Picture) -> Picture:
 
 
 def pixel_digest(pictures: Sequence[Picture]) -> str:
-    """sha256 of the pictures' pixels and their alpha, in hexadecimal."""
+    """The sha256 of the pictures' pixels and alpha, in hexadecimal."""
     digest = hashlib.sha256()
     for picture in pictures:
         digest.update(f"{picture.pixels.dtype}{picture.pixels.shape}".encode())

@@ -1,9 +1,9 @@
-"""Between pictures and numpy arrays or torch tensors.
+"""Conversion between pictures and numpy arrays or torch tensors.
 
-``to_tensor`` and ``from_tensor`` take pixels to the networks and back. The other functions turn a caller's
-arrays and tensors into pictures, and results into the type that was given. Channels come last in arrays and
-first in tensors: one (gray, or a mask), three (RGB) or four (RGB and alpha). Numbers are uint8, uint16, bool
-or floating point in [0, 1], in either byte order.
+``to_tensor`` and ``from_tensor`` convert pixels for the networks and back. The other functions turn a
+caller's arrays and tensors into pictures, and results into the caller's type. Channels come last in arrays
+and first in tensors: one (gray, or a mask), three (RGB) or four (RGB and alpha). Numbers are uint8, uint16,
+bool or floating point in [0, 1], in either byte order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import ROWS, Picture, Samples, check_pixels, check_size
 
-_OVERSHOOT = 0.5  # filters and noise go beyond [0, 1]; data of another range goes further
+_OVERSHOOT = 0.5  # filters and noise exceed [0, 1] slightly, data of another range by more
 _NUMPYS = (torch.float16, torch.float32, torch.float64)  # not bfloat16, for instance
 
 
@@ -44,7 +44,7 @@ def from_tensor(tensor: Tensor, dtype: DTypeLike = np.uint8) -> Samples:
     for top in range(0, pixels.shape[0], ROWS):
         rows = planes[:, top : top + ROWS].to("cpu", torch.float32)
         if not bool(torch.isfinite(rows).all()):
-            raise MetastyleError("the picture holds values that are not numbers: the adaptation has diverged")
+            raise MetastyleError("the picture has values that are not numbers: the adaptation has diverged")
         scaled = rows.clamp(0, 1).mul_(float(np.iinfo(kind).max)).round_()
         pixels[top : top + ROWS] = scaled.permute(1, 2, 0).numpy()
     return pixels
@@ -65,7 +65,7 @@ def pictures_from_array(array: NDArray[Any]) -> list[Picture]:
             " or a batch (B, H, W, 3)"
         )
     if not len(array):
-        raise MetastyleError(f"an array of shape {array.shape} holds no picture")
+        raise MetastyleError(f"an array of shape {array.shape} is empty: use a picture")
     batch = array if array.ndim == 4 else array[None]
     return [_picture(each if each.ndim == 3 else each[:, :, None], "an array") for each in batch]
 
@@ -77,13 +77,13 @@ def pictures_from_tensor(tensor: Tensor) -> list[Picture]:
     """
     if tensor.dim() not in (2, 3, 4) or (tensor.dim() > 2 and tensor.shape[-3] not in (1, 3, 4)):
         raise MetastyleError(
-            f"a tensor of shape {tuple(tensor.shape)} is no picture: use (3, H, W), a batch (B, 3, H, W),"
-            " or one or four channels in place of three"
+            f"a tensor of shape {tuple(tensor.shape)} is not a picture: use (3, H, W), a batch (B, 3, H, W),"
+            " or one or four channels instead of three"
         )
     if tensor.device.type == "meta" or tensor.layout != torch.strided:
-        raise MetastyleError("a tensor without numbers, or with few of them (sparse), is no picture")
+        raise MetastyleError("a tensor without data, or a sparse one, is not a picture")
     if not len(tensor):
-        raise MetastyleError(f"a tensor of shape {tuple(tensor.shape)} holds no picture")
+        raise MetastyleError(f"a tensor of shape {tuple(tensor.shape)} is empty: use a picture")
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point() and tensor.dtype not in _NUMPYS:
         tensor = tensor.float()
@@ -95,7 +95,7 @@ def pictures_from_tensor(tensor: Tensor) -> list[Picture]:
 def array_like(source: NDArray[Any], pictures: Sequence[Picture]) -> NDArray[Any]:
     """``pictures`` as an array of the type of ``source`` (uint8 for bool): a batch if that is one.
 
-    (H, W, 3), or (H, W, 4) where there is alpha.
+    (H, W, 3), or (H, W, 4) with alpha.
     """
     results = [_numbers(picture, source.dtype) for picture in pictures]
     if source.ndim < 4:
@@ -106,7 +106,7 @@ def array_like(source: NDArray[Any], pictures: Sequence[Picture]) -> NDArray[Any
 def tensor_like(source: Tensor, pictures: Sequence[Picture]) -> Tensor:
     """``pictures`` as a tensor of the type (uint8 for bool) and on the device of ``source``.
 
-    (3, H, W), or (4, H, W) where there is alpha; a batch if ``source`` is one.
+    (3, H, W), or (4, H, W) with alpha; a batch if ``source`` is one.
     """
     results = []
     for picture in pictures:
@@ -144,11 +144,11 @@ def _samples(array: NDArray[Any], kind: str) -> Samples:
         )
     least, most = float(array.min()), float(array.max())
     if not (np.isfinite(least) and np.isfinite(most)):
-        raise MetastyleError(f"{kind} with values that are not finite is no picture")
+        raise MetastyleError(f"{kind} with values that are not finite is not a picture")
     if least < -_OVERSHOOT or most > 1 + _OVERSHOOT:
         raise MetastyleError(
-            f"floating point from {least:.4g} to {most:.4g} is no picture: it must be in [0, 1]"
-            " (divide 0 to 255 by 255, or give uint8)"
+            f"floating point from {least:.4g} to {most:.4g} is not a picture: values must be in [0, 1]"
+            " (divide 0 to 255 by 255, or use uint8)"
         )
     samples = np.empty(array.shape, np.uint16)
     for top in range(0, len(array), ROWS):

@@ -1,10 +1,10 @@
-"""From a picture file of any common kind to a Picture.
+"""Reads picture files of all common formats as ``Picture``.
 
 Reads JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP and the first frame of GIF and other animations, with 1, 2, 4, 8
 or 16 bits per channel, in grayscale, palette, RGB, CMYK or CIELAB, with alpha, EXIF orientation and an ICC
 profile.
 
-The decoders are not trusted: the size is checked from the header before a pixel is decoded, only these
+The decoders are not trusted: the size in the header is checked before any pixel is decoded, only these
 formats are tried, and none of their warnings reaches the caller.
 """
 
@@ -32,7 +32,7 @@ PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".hif"}
     | {".tif", ".tiff", ".bmp", ".gif"}
 )
-"""File name extensions of what can be read."""
+"""File name extensions of readable formats."""
 
 _READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF"
 _MODES = {"gray": "L", "rgb": "RGB", "cmyk": "CMYK", "lab": "LAB"}
@@ -45,18 +45,18 @@ def open_picture(
 ) -> Picture:
     """Open a picture from a path, from the bytes of a file, or from a binary stream (read from its start).
 
-    Colors are converted to sRGB from the embedded ICC profile, or from what else the file says about them
+    Colors are converted to sRGB from the embedded ICC profile, or from other color information in the file
     (code points of HEIC, AVIF and PNG; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile, or one for
-    another kind of picture, is taken as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
+    another kind of picture, counts as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
     animation the first frame is taken; both log a warning. 16 bits are kept (also of 10- and 12-bit HEIC;
-    AVIF is read as 8), except where a profile other than sRGB must be converted, which is done at 8 bits.
+    AVIF is read as 8), except that profiles other than sRGB are converted at 8 bits.
 
-    at_least: pixels along the shorter side that will do. Where that is cheaper (JPEG), the picture comes out
-        smaller than it is, but not below that.
+    at_least: sufficient pixels along the shorter side. Where it is cheaper (JPEG), the picture is read at a
+        smaller size, but not below this.
 
-    Raises MetastyleError, naming the source, for what is missing, unreadable, empty, damaged, cut off, no
-    picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before
-    decoding; beyond 178 megapixels Pillow's own limit, PIL.Image.MAX_IMAGE_PIXELS, has to be raised too).
+    Raises MetastyleError, naming the source, if it is missing, unreadable, empty, damaged, truncated, not a
+    picture, smaller than MIN_SIDE on a side, or larger than ``max_pixels`` (checked before decoding; above
+    178 megapixels Pillow's own limit, PIL.Image.MAX_IMAGE_PIXELS, must be raised, too).
     """
     if max_pixels < 1:
         raise MetastyleError(f"max_pixels must be positive, not {max_pixels}")
@@ -88,12 +88,12 @@ def from_pil(image: Image.Image) -> Picture:
     try:
         with quiet():
             return _to_picture(pillow.channels(image), name)
-    except Exception as error:  # a lazily opened file decodes here, and decoders raise anything
+    except Exception as error:  # a lazily opened file is decoded here, and decoders raise anything
         raise _damaged(error, name) from error
 
 
 def list_pictures(folder: str | Path) -> list[Path]:
-    """The pictures of a folder by extension, sorted by name; not those of sub-folders, no hidden files."""
+    """The pictures in a folder, by extension, sorted by name; without subfolders and hidden files."""
     name = one_line(folder)
     try:
         entries = sorted(Path(folder).iterdir())
@@ -103,7 +103,7 @@ def list_pictures(folder: str | Path) -> list[Path]:
             if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".") and p.is_file()
         ]
     except NotADirectoryError:
-        raise MetastyleError(f"{name} is a file; a folder of pictures was expected") from None
+        raise MetastyleError(f"{name} is a file: use a folder of pictures") from None
     except (OSError, ValueError) as error:
         raise MetastyleError(f"{name} cannot be listed: {reason(error)}") from error
 
@@ -114,17 +114,17 @@ def _open_file(path: Path, name: str, max_pixels: int) -> BinaryIO:
     except FileNotFoundError:
         raise MetastyleError(f"{name} does not exist") from None
     if stat.S_ISDIR(mode):
-        raise MetastyleError(f"{name} is a folder; a picture was expected")
+        raise MetastyleError(f"{name} is a folder: use a picture")
     if stat.S_ISFIFO(mode):
         with path.open("rb") as pipe:
             return io.BytesIO(pipe.read(_most_bytes(max_pixels) + 1))
     if not stat.S_ISREG(mode):
-        raise MetastyleError(f"{name} is not a regular file; a picture was expected")
+        raise MetastyleError(f"{name} is not a regular file: use a picture")
     return path.open("rb")
 
 
 def _most_bytes(max_pixels: int) -> int:
-    """More bytes than any file of a permitted picture: four 16-bit channels twice over, and metadata."""
+    """An upper limit for the size of a permitted picture's file: four 16-bit channels twice, and metadata."""
     return 16 * max_pixels + (64 << 20)
 
 
@@ -147,14 +147,14 @@ def _open_stream(stream: BinaryIO, name: str, max_pixels: int, at_least: int | N
         raise MetastyleError(
             f"{name} is too large: at most {max_pixels / 1e6:g} megapixels are read"
         ) from error
-    except Exception as error:  # decoders of damaged data raise whatever they stumble over
+    except Exception as error:  # decoders raise anything on damaged data
         raise _damaged(error, name) from error
 
 
 def _decode(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None = None) -> Decoded:
     """Decode the first picture of a seekable stream; ``at_least`` as in ``pillow.read``.
 
-    Raises MetastyleError for a size that is refused, and for damaged data whatever the decoder raises.
+    Raises MetastyleError for a size that is not permitted, and whatever the decoder raises for damaged data.
     """
     stream.seek(0)
     head = stream.read(64)
@@ -176,7 +176,7 @@ def _read_png(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     has_code_points, colors = png_code_points(stream)
     stream.seek(0)
     decoded = pillow.read(stream, name, max_pixels)
-    # The specification places this chunk above all others that speak of color.
+    # By the specification, this chunk takes precedence over all other color information.
     return replace(decoded, icc=None, stated=colors) if has_code_points else decoded
 
 
@@ -187,19 +187,19 @@ def _damaged(error: Exception, name: str) -> MetastyleError:
         return MetastyleError(f"{name} needs more memory than is free, or is damaged")
     if isinstance(error, OSError) and error.errno is not None:
         return MetastyleError(f"{name} cannot be read: {reason(error)}")
-    return MetastyleError(f"{name} is damaged, cut off or of an unknown kind: {reason(error)}")
+    return MetastyleError(f"{name} is damaged, truncated or of an unknown kind: {reason(error)}")
 
 
 def _to_picture(decoded: Decoded, name: str) -> Picture:
     if decoded.stated is not None and decoded.stated.hdr:
         _log.warning(
-            "%s is HDR (%s): taken in standard dynamic range (sRGB), highlights above white are cut",
+            "%s is HDR (%s): converted to standard dynamic range (sRGB), highlights above white are clipped",
             name,
             decoded.stated.hdr,
         )
     if decoded.frames > 1:
         _log.warning(
-            "%s is animated: the first of its %d frames is taken ('metastyle video' repaints them all)",
+            "%s is animated: the first of its %d frames is used ('metastyle video' repaints them all)",
             name,
             decoded.frames,
         )
@@ -233,7 +233,7 @@ def _to_srgb(decoded: Decoded) -> Samples:
 
 
 def _upright(array: Samples, orientation: int) -> Samples:
-    """Undo the camera's position as EXIF numbers it: bit by bit, a transposition and two mirrorings."""
+    """Undo an EXIF orientation, whose bits stand for a transposition and two reflections."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,4 +1,4 @@
-"""From a picture to a file that is either complete or not there at all."""
+"""Writes pictures to files, completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from metastyle.files import one_line, reason, replacing
 from metastyle.images import profiles
 from metastyle.images.picture import ROWS, Picture, Samples, as_image, eight_bits, round_to
 
-# Qualities at which a difference from the pixels is not seen side by side at 100 %; color is not
-# subsampled (except by lossy WebP, which always is), because brush strokes are edges of color.
+# Qualities without a visible difference side by side at 100 %. Color is not subsampled (except in
+# lossy WebP, which always is), because brush strokes have color edges.
 _FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 92, "method": 4},
@@ -49,12 +49,12 @@ def save_picture(
 ) -> None:
     """Write a picture in the format of the extension: .jpg .jpeg .png .webp .avif .tif .tiff .bmp.
 
-    A picture that came with an RGB profile (Display P3, Adobe RGB) is converted back to it and carries it;
-    after a CMYK, gray or input-only profile the file is plain sRGB. Where the format has no alpha (JPEG, BMP)
-    the picture is laid on white. 16 bits are kept for gray pictures in PNG and TIFF, else rounded to 8.
+    A picture that was read with an RGB profile (Display P3, Adobe RGB) is converted back to it and embeds it;
+    with a CMYK, gray or input-only profile the file is plain sRGB. If the format has no alpha (JPEG, BMP),
+    the background is white. 16 bits are kept for gray pictures in PNG and TIFF, otherwise rounded to 8.
     ``quality`` is 1 to 100; by default 95 for JPEG (4:4:4), 92 for WebP, 85 for AVIF (4:4:4).
 
-    The file is written under another name and then renamed; a failure leaves nothing behind.
+    The file is written under another name and renamed; a failure leaves nothing behind.
 
     Raises MetastyleError for an existing file unless ``overwrite``, an unknown extension, a missing or
     unwritable folder, and a full disk.
@@ -77,13 +77,13 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def _format_of(path: Path) -> str:
-    """Pillow's name of the format that the extension asks for."""
+    """Pillow's name of the format for the extension."""
     try:
         return _SUFFIXES[path.suffix.lower()]
     except KeyError:
         asked = f"'{path.suffix}'" if path.suffix else "a name without extension"
         raise MetastyleError(
-            f"{one_line(path)}: pictures cannot be written as {asked}; use one of {', '.join(_SUFFIXES)}"
+            f"{one_line(path)}: pictures cannot be written as {asked}: use one of {', '.join(_SUFFIXES)}"
         ) from None
 
 
@@ -97,22 +97,22 @@ def _write(
     exif: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> None:
-    """Encode ``image`` in the format of the extension, with that metadata which the format can hold."""
+    """Encode ``image`` in the format of the extension, with the metadata that the format can hold."""
     name, format_name = one_line(path), _format_of(path)
     options = dict(_FORMATS[format_name])
     if quality is not None:
         if format_name not in _WITH_QUALITY:
             raise MetastyleError(
-                f"{name}: a quality applies to .jpg, .webp and .avif; {path.suffix} loses nothing"
+                f"{name}: a quality applies to .jpg, .webp and .avif; {path.suffix} is lossless"
             )
         if not 1 <= quality <= 100:
-            raise MetastyleError(f"quality {quality} is out of range; give a whole number from 1 to 100")
+            raise MetastyleError(f"quality is {quality}: use a whole number from 1 to 100")
         options["quality"] = int(quality)
     longest = _LONGEST_SIDE.get(format_name)
     if longest is not None and max(image.size) > longest:
         raise MetastyleError(
-            f"{name}: {format_name} holds at most {longest} pixels a side, the picture is "
-            f"{image.width}x{image.height}; choose .png or .tif"
+            f"{name}: {format_name} allows {longest} pixels a side, and the picture is "
+            f"{image.width}x{image.height}: use .png or .tif"
         )
     if format_name in _WITH_PROFILE:
         options["icc_profile"] = icc
@@ -126,9 +126,9 @@ def _write(
         try:
             image.save(stream, format=format_name, **options)
             if format_name == "BMP" and exif is not None:
-                stream.write(exif)  # behind the end of the picture, for our own eyes: origin.py
+                stream.write(exif)  # after the end of the picture, read by origin.py alone
         except OSError as error:
-            if error.errno is None:  # an encoder's own complaint, not the disk's
+            if error.errno is None:  # an error of the encoder, not of the disk
                 raise MetastyleError(
                     f"{name} could not be encoded as {format_name}: {reason(error)}"
                 ) from error

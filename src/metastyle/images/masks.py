@@ -1,4 +1,4 @@
-"""Regions of a picture: masks with soft edges, and one picture laid over another through a mask."""
+"""Regions of a picture: masks with soft edges, and compositing through them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from metastyle.core.settings import FEATHER, Feather, check_value
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, eight_bits
 
-_PROPORTIONS = 0.02  # how far the sides' ratio of mask and picture may differ: rounding of reduced sizes
+_PROPORTIONS = 0.02  # tolerance for the aspect ratio, because reduced sizes are rounded
 _ROWS = 128
 
 Mask = NDArray[np.float32]
 
 
 def fit_mask(mask: Picture, height: int, width: int, *, feather: float = FEATHER, name: str = "mask") -> Mask:
-    """A mask (height, width) in [0, 1] from a picture: white, or opaque where it has transparency, is inside.
+    """A mask (height, width) in [0, 1] from a picture. White is inside, or opaque if it has transparency.
 
-    feather: deviation of the Gaussian that softens edges, as a share of the long edge; 0 keeps them as drawn.
+    feather: sigma of the Gaussian that softens edges, as a share of the long edge; 0 keeps them as drawn.
 
     Raises:
-        MetastyleError: other proportions than the picture's, or ``feather`` outside 0 to 0.5.
+        MetastyleError: the mask has other proportions than the picture, or ``feather`` is not 0 to 0.5.
     """
     feather = check_value("feather", feather, Feather)
     rows, columns = mask.pixels.shape[:2]

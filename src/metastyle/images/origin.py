@@ -1,8 +1,8 @@
-"""What a result was made from, written into the result itself, so that it stays with the file.
+"""The record of what a result was made from, stored in the result itself.
 
-The record is EXIF's ProcessingSoftware, which describes what was done to a picture; what the photograph's own
-file says (camera, author, Software) stays as it is. It holds three digests and no name. It is lost where a
-program writes the picture anew without its metadata.
+The record is in EXIF's ProcessingSoftware, which describes how a picture was processed; the photograph's own
+metadata (camera, author, Software) is kept. It has three digests and no names. It is lost if another program
+rewrites the picture without its metadata.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REMEMBERED = 1 << 17
 
 @dataclass(frozen=True)
 class Origin:
-    """What one result was made from."""
+    """The record of one result."""
 
     photo: str
     """Digest of the photograph's file, 32 hexadecimal digits."""
@@ -43,7 +43,7 @@ class Origin:
 
 
 def stamp(exif: bytes | None, origin: Origin) -> bytes:
-    """``exif``, as pictures carry it, with the record."""
+    """A picture's ``exif`` with the record added."""
     tags = Image.Exif()
     if exif is not None:
         tags.load(exif)
@@ -62,7 +62,7 @@ def read_origin(path: Path) -> Origin | None:
 
 
 def photo_digest(photo: Path | BytesIO) -> str:
-    """Of a photograph's file, or of what came through a pipe.
+    """The digest of a photograph's file, or of bytes from a pipe.
 
     Raises:
         OSError: it cannot be read.
@@ -73,12 +73,12 @@ def photo_digest(photo: Path | BytesIO) -> str:
 
 
 def place_digest(photo: Path) -> str:
-    """Of the photograph's absolute path, links followed."""
+    """The digest of the photograph's absolute path, with links resolved."""
     return digest(os.fsencode(os.path.realpath(photo)))[:16]
 
 
 def digest(data: bytes) -> str:
-    """32 hexadecimal digits."""
+    """A digest of 32 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -87,7 +87,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-@functools.lru_cache(_REMEMBERED)  # folders that are watched are asked every second
+@functools.lru_cache(_REMEMBERED)  # watched folders are checked every second
 def _file_digest(path: Path, _: tuple[int, int]) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -103,7 +103,7 @@ def _read_origin(path: Path, _: tuple[int, int]) -> Origin | None:
                 tags = Image.Exif()
                 tags.load(image.info.get("exif") or _behind_bmp(path, image))
                 text = tags.get(_TAG)
-    except Exception:  # damaged pictures make decoders raise anything; they are no results of ours
+    except Exception:  # decoders raise anything on damaged pictures, which are not our results
         return None
     match = _FORM.fullmatch(str(text).strip("\0 "))
     return None if match is None else Origin(*match.groups())
@@ -111,13 +111,13 @@ def _read_origin(path: Path, _: tuple[int, int]) -> Origin | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The header alone: nothing is decoded."""
+    """Read the header alone; nothing is decoded."""
     with quiet(), Image.open(path, formats=("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")) as image:
         yield image
 
 
 def _behind_bmp(path: Path, image: Image.Image) -> bytes:
-    """What ``encode`` appends to a BMP, which has no place for metadata."""
+    """The record that ``encode`` appends to a BMP, which has no metadata."""
     if image.format != "BMP":
         return b""
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""The picture as the program handles it: upright sRGB samples, and what its file said about it."""
+"""The picture type: upright sRGB samples, and metadata of the file."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from PIL import Image
 from metastyle.errors import MetastyleError
 
 MIN_SIDE = 16
-"""Pixels that a picture must have along each side: the loss network halves it three times."""
+"""Smallest side of a picture in pixels: the loss network halves it three times."""
 MAX_PIXELS = 100_000_000
-"""Pixels that a picture may have."""
+"""Most pixels of a picture."""
 
 Samples = NDArray[Any]  # uint8 or uint16, as Picture and check_pixels assert
 
 ROWS = 256
-"""Rows that are handled at once where temporaries of the whole picture would cost too much memory."""
+"""Rows that are processed at once to limit the memory of temporaries."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright picture in sRGB, and what its file said about it."""
+    """An upright picture in sRGB, with metadata of its file."""
 
     pixels: Samples
     """(H, W, 3), uint8 or uint16, sRGB; gray pictures have three equal channels."""
     alpha: Samples | None = None
-    """(H, W), of the type of ``pixels``: 0 is transparent. Colors are not multiplied by it."""
+    """(H, W), of the type of ``pixels``; 0 is transparent. Colors are not premultiplied."""
     icc: bytes | None = None
-    """The profile that the file carried, from which ``pixels`` were converted."""
+    """The embedded profile of the file, from which ``pixels`` were converted."""
     exif: bytes | None = None
     """Camera, time, place and author; never orientation or thumbnail."""
     dpi: tuple[float, float] | None = None
     gray: bool = False
-    """Whether the file held one channel. It is written as one again while its channels are equal."""
+    """Whether the file had one channel. It is written with one channel if its channels are still equal."""
     name: str = "<array>"
     """The file's name, for messages."""
 
@@ -61,13 +61,11 @@ def resize(picture: Picture, long_edge: int) -> Picture:
 
     The shorter edge is kept in proportion but not below MIN_SIDE. Averages are of sRGB values, as in nearly
     every viewer and in the pictures that the networks were trained on, not of linear light. Colors are
-    weighted by alpha, so that what is transparent does not bleed into edges. 16 bits stay 16 bits.
+    weighted by alpha, so that transparent pixels do not bleed into edges. 16 bits stay 16 bits.
     """
     width, height = picture.size
     if isinstance(long_edge, bool) or not hasattr(long_edge, "__index__") or long_edge < MIN_SIDE:
-        raise MetastyleError(
-            f"size {long_edge} is not possible; give a whole number of at least {MIN_SIDE} pixels"
-        )
+        raise MetastyleError(f"size is {long_edge}: use a whole number of at least {MIN_SIDE} pixels")
     scale = int(long_edge) / max(width, height)
     new = (max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale)))
     check_size(new, f"{picture.name} at size {long_edge}", MAX_PIXELS)
@@ -107,7 +105,7 @@ def as_image(samples: Samples, mode: str) -> Image.Image:
 
 
 def check_size(size: tuple[int, int], name: str, max_pixels: int | None = None) -> None:
-    """Refuse a (width, height) below MIN_SIDE, or above ``max_pixels`` altogether."""
+    """Raise MetastyleError for a side below MIN_SIDE, or more than ``max_pixels`` pixels."""
     width, height = size
     if min(size) < MIN_SIDE:
         raise MetastyleError(

@@ -1,4 +1,4 @@
-"""Whatever people have as a picture, read as ``Picture``; and results as the same kind of thing."""
+"""Everything that callers may pass as a picture, read as ``Picture``; results come back as the same kind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_picture(given: PictureLike) -> Picture:
     """
     pictures = read_pictures(given)
     if len(pictures) > 1:
-        raise MetastyleError(f"a batch of {len(pictures)} pictures, where one is expected: give one of them")
+        raise MetastyleError(f"a batch of {len(pictures)} pictures, where one is expected: use one of them")
     return pictures[0]
 
 
@@ -58,10 +58,10 @@ def read_photos(given: PictureLike | Iterable[PictureLike] | None, most: int) ->
     """Read photographs: a picture, a batch, several of either, or a folder; None stands for no photograph.
 
     Args:
-        most: How many pictures of a folder are read at most.
+        most: The most pictures to read from a folder.
 
     Raises:
-        MetastyleError: A picture cannot be read, or a folder holds none.
+        MetastyleError: A picture cannot be read, or a folder has none.
     """
     if given is None:
         return []
@@ -79,7 +79,7 @@ def read_photos(given: PictureLike | Iterable[PictureLike] | None, most: int) ->
 
 
 def repaint_alike(given: Any, repaint: Callable[[list[Picture]], list[Picture]]) -> Any:
-    """What ``repaint`` makes of a picture, a batch, or a list of either, as the same kind of thing.
+    """Apply ``repaint`` to a picture, a batch, or a list of either; the result is of the same kind.
 
     A path, bytes and an open file become PIL images.
 

@@ -1,10 +1,10 @@
 """Contents without a data set: procedural pictures whose statistics and layout resemble photographs.
 
-Occluding leaves of power-law sizes give the edges and the scale invariance of natural images (Lee, Mumford,
-Huang, "Occlusion Models for Natural Images", IJCV 2001), 1/f noise their textures (Ruderman, "The Statistics
-of Natural Images", 1994). What leaves lack is where styles show blotches, so it is drawn around them:
-walls and skies that are really flat, ground in perspective, hills in haze, rows of windows, rounded, shaded
-subjects of the size that people photograph, backgrounds out of focus, light from one side, nights with lamps.
+Occluding leaves of power-law sizes have the edges and the scale invariance of natural images (Lee, Mumford,
+Huang, "Occlusion Models for Natural Images", IJCV 2001), and 1/f noise has their textures (Ruderman, "The
+Statistics of Natural Images", 1994). Styles show blotches in places that leaves do not have, so these are
+drawn, too: flat walls and skies, ground in perspective, hills in haze, rows of windows, rounded, shaded
+subjects of realistic size, blurred backgrounds, light from one side, nights with lamps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 Array = NDArray[np.float32]
 
 VERSION = 2
-"""Changes where equal arguments begin to give other pictures."""
+"""Increased whenever the same arguments give different pictures."""
 
 _SMALLEST, _LARGEST = 0.015, 0.35  # radii of leaves, relative to the side
 _EXPONENT = 3.0
@@ -29,12 +29,12 @@ _EXPONENTS = (0.8, 1.1, 1.5, 2.0)
 
 
 def dead_leaves(count: int, size: int, seed: int) -> Array:
-    """``count`` pictures (count, 3, size, size), float32 in [0, 1], sRGB; the same for the same arguments."""
+    """``count`` pictures (count, 3, size, size), float32 in [0, 1], sRGB; deterministic."""
     return np.stack([_picture(size, np.random.default_rng((seed, index))) for index in range(count)])
 
 
 def power_law_noise(size: int, exponent: float, rng: np.random.Generator) -> Array:
-    """A field (size, size) of zero mean and unit deviation whose amplitude spectrum falls as 1/f^exponent."""
+    """A field (size, size) of zero mean and unit deviation with an amplitude spectrum of 1/f^exponent."""
     f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     f[0, 0] = np.inf
     spectrum = f**-exponent * np.exp(2j * np.pi * rng.random(f.shape))
@@ -44,7 +44,7 @@ def power_law_noise(size: int, exponent: float, rng: np.random.Generator) -> Arr
 
 @dataclass
 class _Scene:
-    """A picture that is being drawn, and what it is drawn with."""
+    """A picture being drawn, and its materials."""
 
     rng: np.random.Generator
     size: int
@@ -61,11 +61,11 @@ class _Scene:
     """(3, size, size)."""
 
     def color(self) -> Array:
-        """(3, 1, 1), any of the palette's."""
+        """A color (3, 1, 1) from the palette."""
         return np.asarray(self.palette[self.rng.integers(0, len(self.palette))][:, None, None])
 
     def shifted(self, kind: int) -> Array:
-        """A texture, moved and mirrored anywhere, so that a few serve for all."""
+        """A texture, randomly shifted and mirrored, so that a few are enough."""
         offset = self.rng.integers(0, self.size, 2)
         moved = np.roll(self.textures[kind], (int(offset[0]), int(offset[1])), (0, 1))
         return np.asarray(moved[:, ::-1] if self.rng.random() < 0.5 else moved)
@@ -81,7 +81,7 @@ def _picture(size: int, rng: np.random.Generator) -> Array:
     ground = grounds[rng.choice(len(grounds), p=[0.15, 0.35, 0.2, 0.3])]
     ground(scene)
     if rng.random() < 0.3:
-        _blur(scene, rng.uniform(0.004, 0.03))  # out of focus, behind what follows
+        _blur(scene, rng.uniform(0.004, 0.03))  # blurred, behind everything that follows
     for _ in range(rng.choice(4, p=[0.25, 0.5, 0.15, 0.1])):
         _subject(scene)
     picture = scene.picture
@@ -97,10 +97,10 @@ def _picture(size: int, rng: np.random.Generator) -> Array:
 
 def _palette(rng: np.random.Generator) -> Array:
     """Eight colors around two hues, mostly muted, light and dark: (8, 3)."""
-    # Earth and leaves, skies and water, and now and then anything.
+    # Earth and leaves, skies and water, and occasionally anything.
     usual = [rng.uniform(0.03, 0.3), rng.uniform(0.52, 0.66)]
     hues = np.array([hue if rng.random() < 0.75 else rng.random() for hue in usual])
-    strongest = np.where((hues > 0.3) & (hues < 0.52) | (hues > 0.68), 0.4, 1.0)  # of what nature has little
+    strongest = np.where((hues > 0.3) & (hues < 0.52) | (hues > 0.68), 0.4, 1.0)  # rare in nature
     kinds = rng.integers(0, 2, 8)
     hues = hues[kinds] + 0.03 * rng.standard_normal(8)
     saturation = rng.beta(1.2, 1.8, 8) * strongest[kinds]
@@ -110,14 +110,14 @@ def _palette(rng: np.random.Generator) -> Array:
 
 
 def _gradient(scene: _Scene, top: Array, bottom: Array) -> Array:
-    """A smooth way from one color to another, in any direction but mostly downwards: (3, size, size)."""
+    """A gradient between two colors, mostly vertical: (3, size, size)."""
     lean = scene.rng.normal(0, 0.35)
     way = (scene.y + lean * (scene.x - 0.5)).clip(0, 1) ** scene.rng.uniform(0.6, 1.6)
     return np.asarray(top + (bottom - top) * way)
 
 
 def _wall(scene: _Scene) -> None:
-    """A backdrop: hardly anything but a slow change of light."""
+    """A backdrop: little more than a slow change of light."""
     base = scene.color()
     scene.picture[:] = _gradient(scene, base, base * scene.rng.uniform(0.5, 1.3))
     scene.picture += scene.rng.choice([0.0, 0.01, 0.04]) * scene.shifted(int(scene.rng.integers(0, 4)))
@@ -126,7 +126,7 @@ def _wall(scene: _Scene) -> None:
 
 
 def _landscape(scene: _Scene) -> None:
-    """A sky, perhaps with clouds; hills that fade into it; ground in perspective, and what grows there."""
+    """A sky, perhaps with clouds; hills fading into it; ground in perspective, with plants."""
     rng, x, y = scene.rng, scene.x, scene.y
     blue = np.array([rng.uniform(0.3, 0.75), rng.uniform(0.5, 0.8), rng.uniform(0.7, 0.95)], np.float32)
     sky = (blue if rng.random() < 0.6 else np.repeat(rng.uniform(0.5, 1), 3) ** [1, 1.1, 1.2])[:, None, None]
@@ -179,14 +179,14 @@ def _room(scene: _Scene) -> None:
 
 
 def _foliage(scene: _Scene) -> None:
-    """Leaves over leaves."""
+    """Overlapping leaves."""
     base = _gradient(scene, scene.color(), scene.color())
     scene.picture[:] = base * (1 + scene.rng.uniform(0.05, 0.3) * scene.shifted(_NATURAL))
     _leaves(scene, int(scene.rng.integers(150, 300)))
 
 
 def _leaves(scene: _Scene, count: int, above: float = -0.1) -> None:
-    """Leaves of density r^-3, smaller ones further up where there is a horizon ``above``."""
+    """Leaves of density r^-3, smaller towards a horizon ``above`` if there is one."""
     rng = scene.rng
     a, b = _SMALLEST ** (1 - _EXPONENT), _LARGEST ** (1 - _EXPONENT)
     radii = (a + rng.random(count) * (b - a)) ** (1 / (1 - _EXPONENT))
@@ -198,7 +198,7 @@ def _leaves(scene: _Scene, count: int, above: float = -0.1) -> None:
 
 
 def _subject(scene: _Scene) -> None:
-    """A figure of rounded parts that hang together, lit from the scene's side, sharp, with its shadow."""
+    """A sharp figure of connected rounded parts, lit like the scene, with its shadow."""
     rng = scene.rng
     height = rng.uniform(0.1, 0.33)
     cx, cy = rng.uniform(0.15, 0.85), rng.uniform(0.35, 0.85)
@@ -240,8 +240,8 @@ def _blob(
 ) -> None:
     """Paint an ellipse, or a rounded box, at ``where`` = (x, y, radius).
 
-    rough: how wavy its edge is; soft: how wide the edge is; texture: deviation; flat: unshaded;
-    round_: shaded like a ball, otherwise like a sheet that leans.
+    rough: waviness of the edge; soft: width of the edge; texture: deviation; flat: unshaded;
+    round_: shaded like a ball, otherwise like an inclined plane.
     """
     rng, size = scene.rng, scene.size
     cx, cy, radius = where
@@ -278,7 +278,7 @@ def _blob(
 
 
 def _blur(scene: _Scene, radius: float) -> None:
-    """Out of focus by ``radius``, relative to the side."""
+    """Blurred by ``radius``, relative to the side."""
     pixels = (scene.picture.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     blurred = Image.fromarray(np.ascontiguousarray(pixels)).filter(
         ImageFilter.GaussianBlur(radius * scene.size)
@@ -287,7 +287,7 @@ def _blur(scene: _Scene, radius: float) -> None:
 
 
 def _night(scene: _Scene) -> None:
-    """Darkness, and lamps that glow in it; some are out of focus."""
+    """Darkness with glowing lamps, some of them out of focus."""
     rng = scene.rng
     scene.picture *= rng.uniform(0.08, 0.35)
     scene.picture[2] += rng.uniform(0, 0.05)

@@ -1,7 +1,7 @@
-"""ICC profiles: from a picture's own colors to sRGB and back, with littleCMS through Pillow.
+"""ICC profiles: conversion of a picture's colors to sRGB and back, with littleCMS through Pillow.
 
-Color management works at 8 bits, all that Pillow hands to littleCMS. The intent is relative colorimetric
-with black-point compensation: in-gamut colors stay exact, and the darkest ink becomes black.
+Color management works at 8 bits, because Pillow passes no more to littleCMS. The intent is relative
+colorimetric with black-point compensation: in-gamut colors stay exact, and the darkest ink becomes black.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-_MAX_PROFILE_BYTES = 16 << 20  # printing presses have profiles of up to 4 MB; more than this is no profile
+_MAX_PROFILE_BYTES = 16 << 20  # profiles of printing presses have up to 4 MB
 
 
 def to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From pictures of ``mode`` (L, RGB, CMYK or LAB) with this profile to sRGB, mode RGB.
+    """The transform from pictures of ``mode`` (L, RGB, CMYK or LAB) with this profile to sRGB, mode RGB.
 
-    None if the profile is damaged or is for another kind of picture (a CMYK profile in an RGB file).
+    None if the profile is damaged or for another kind of picture (a CMYK profile in an RGB file).
     """
     return _transform(_parse(icc), _srgb(), mode)
 
 
 def from_srgb(icc: bytes) -> ImageCms.ImageCmsTransform | None:
-    """From sRGB to the RGB space of the profile; None if it is damaged, not of RGB, or for reading only."""
+    """The transform from sRGB to the profile's RGB; None if it is damaged, not RGB, or input-only."""
     return _transform(_srgb(), _parse(icc), "RGB")
 
 
 def lab_to_srgb() -> ImageCms.ImageCmsTransform | None:
-    """From CIELAB (D50) to sRGB."""
+    """The transform from CIELAB (D50) to sRGB."""
     return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), _srgb(), "LAB")
 
 
 def changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform of L or RGB moves no color by more than 1 of 255: the profile is sRGB by any name.
+    """Whether a transform of L or RGB changes no color by more than 1 of 255, so that the profile is sRGB.
 
     Measured on all grays, or on a 16 x 16 x 16 grid of colors.
     """

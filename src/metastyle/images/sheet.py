@@ -17,9 +17,10 @@ _PAPER, _INK = (250, 249, 246), (40, 40, 40)
 def sheet(
     rows: Sequence[Sequence[Pixels | None]], labels: Sequence[Sequence[str]] = (), cell: int = 320
 ) -> Pixels:
-    """Rows of pictures (H, W, 3) uint8 as one, each fitted into ``cell`` pixels, its label above it.
+    """Join rows of pictures (H, W, 3) uint8 into one, each fitted into ``cell`` pixels, with its label above.
 
-    Each row is as high as its tallest picture; None leaves a cell empty. ``labels`` is shaped like ``rows``.
+    Each row is as high as its tallest picture; None leaves a cell empty. ``labels`` has the shape of
+    ``rows``.
     """
     font = ImageFont.load_default(size=max(12, cell // 20))
     line = int(font.getbbox("Ag")[3]) + 6 if labels else 0

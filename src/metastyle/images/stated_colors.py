@@ -1,8 +1,8 @@
-"""Colors that a file states without an ICC profile, and their conversion to sRGB.
+"""Colors that a file declares without an ICC profile, and their conversion to sRGB.
 
 Code points (ITU-T H.273: HEIC, AVIF, cICP in PNG), PNG's gAMA and cHRM, EXIF's and TIFF's tags. High dynamic
-range becomes standard as ITU-R BT.2408 relates them: reference white, 203 cd/m2, is white; brighter
-highlights are cut, as they are in films.
+range is converted to standard range according to ITU-R BT.2408: reference white, 203 cd/m2, is white, and
+brighter highlights are clipped, as in films.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PRIMARIES = {  # of H.273, as x and y of red, green, blue and white
     12: (*_P3, *_D65),
 }
 _TRANSFERS: dict[int, Literal["PQ", "HLG"] | float] = {4: 2.2, 5: 2.8, 8: 1.0, 16: "PQ", 18: "HLG"}
-_SAME = 0.005  # of a chromaticity: rounding in files
+_SAME = 0.005  # of a chromaticity, because files round them
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 _COLOR_SPACE, _GAMMA, _INTEROP_INDEX = 0xA001, 0xA500, 1
@@ -49,12 +49,12 @@ _Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Stated:
-    """Primaries and transfer of three or one channels that are not sRGB's."""
+    """Primaries and transfer function that differ from sRGB's."""
 
     primaries: tuple[float, ...] = _SRGB
     """CIE x and y of red, green, blue and white."""
     transfer: Literal["sRGB", "PQ", "HLG"] | float = "sRGB"
-    """The curve from values to light; a number is an exponent."""
+    """The curve from values to linear light; a number is an exponent."""
 
     @property
     def hdr(self) -> str | None:
@@ -63,15 +63,15 @@ class Stated:
 
 
 def from_code_points(primaries: int, transfer: int) -> Stated | None:
-    """What H.273's numbers mean; None for sRGB and for what is unspecified.
+    """The colors of H.273's code points; None for sRGB and for unspecified ones.
 
-    The curves of standard television (BT.709, BT.601, BT.2020) are taken as sRGB's: screens show both alike.
+    The curves of BT.709, BT.601 and BT.2020 count as sRGB's, because screens show both in the same way.
     """
     return _unless_srgb(_PRIMARIES.get(primaries, _SRGB), _TRANSFERS.get(transfer, "sRGB"))
 
 
 def from_info(info: Mapping[Any, Any]) -> Stated | None:
-    """From Pillow's notes on a PNG: its gAMA and cHRM, unless an sRGB chunk overrides them."""
+    """The colors of a PNG, from its gAMA and cHRM as read by Pillow, unless an sRGB chunk overrides them."""
     if "srgb" in info:
         return None
     gamma, given = info.get("gamma"), info.get("chromaticity")
@@ -80,7 +80,7 @@ def from_info(info: Mapping[Any, Any]) -> Stated | None:
 
 
 def from_exif(exif: Image.Exif) -> Stated | None:
-    """Adobe RGB as cameras state it, or the primaries in the tags."""
+    """Adobe RGB as declared by cameras, or the primaries in the tags."""
     camera, pointed = (exif.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.Interop))
     space = camera.get(_COLOR_SPACE)
     if space == 2 or (space != 1 and str(pointed.get(_INTEROP_INDEX, ""))[:3] == "R03"):
@@ -95,7 +95,7 @@ def from_exif(exif: Image.Exif) -> Stated | None:
 
 
 def to_srgb(samples: Samples, stated: Stated) -> Samples:
-    """(H, W) or (H, W, 3), uint8 or uint16, in the stated colors -> the same in sRGB."""
+    """(H, W) or (H, W, 3), uint8 or uint16, in the declared colors -> the same in sRGB."""
     out = np.empty_like(samples)
     top = np.float32(np.iinfo(samples.dtype).max)
     light = _light(stated.transfer, int(top) + 1)
@@ -103,7 +103,7 @@ def to_srgb(samples: Samples, stated: Stated) -> Samples:
     luminance = None if matrix is None else _to_xyz(stated.primaries)[1].astype(np.float32)
     for row in range(0, len(samples), _ROWS):
         linear = light[samples[row : row + _ROWS]]
-        if stated.transfer == "HLG":  # from the scene's light to a display's
+        if stated.transfer == "HLG":  # from scene light to display light
             shown = linear if luminance is None else (linear @ luminance)[..., None]
             linear = (
                 linear * np.maximum(shown, 1e-6) ** np.float32(0.2) * np.float32(_HLG_PEAK / _REFERENCE_WHITE)
@@ -124,13 +124,13 @@ def _unless_srgb(
 
 
 def _curve(exponent: float | None) -> Literal["sRGB"] | float:
-    """The exponent, or sRGB for about 2.2, which is what writers of sRGB files state."""
+    """The exponent, or sRGB if it is about 2.2, which sRGB files declare."""
     sane = exponent is not None and 0.1 < exponent < 10
     return exponent if sane and exponent is not None and abs(exponent - 2.2) > 0.1 else "sRGB"
 
 
 def _is_sane(primaries: tuple[float, ...]) -> bool:
-    """Whether they span a triangle with the white in it."""
+    """Whether the primaries span a triangle that contains the white."""
     if len(primaries) != 8 or not all(0 <= v <= 1 for v in primaries) or min(primaries[1::2]) < 1e-3:
         return False
     columns = _columns(primaries[:6])
@@ -166,7 +166,7 @@ def _to_srgb_matrix(primaries: tuple[float, ...]) -> _Matrix:
 
 @cache
 def _light(transfer: Literal["sRGB", "PQ", "HLG"] | float, levels: int) -> NDArray[np.float32]:
-    """The light of each value, where 1 is white; for HLG, that of the scene, where 1 is the brightest."""
+    """The light of each value, where 1 is white; for HLG, scene light, where 1 is the brightest."""
     if transfer == "sRGB":
         return srgb_to_linear(levels)
     v = np.arange(levels) / (levels - 1)

@@ -1,4 +1,4 @@
-"""Paintings with transparent parts: what is hidden is replaced by a continuation of what is visible."""
+"""Paintings with transparent parts: hidden pixels are replaced by a continuation of the visible ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LEAST_SHARE = 1 / 255
 
 
 def visible_painting(picture: Picture) -> Picture:
-    """A painting whose pixels do not depend on hidden colors; its alpha says how visible they are.
+    """A painting whose pixels do not depend on hidden colors; its alpha is their visibility.
 
-    Every pixel is laid, by its alpha, over a smooth continuation of the visible ones, so that hidden colors
-    cause no edges. Without alpha, or where all is opaque, the picture comes back without alpha, unchanged.
+    Every pixel is composited, by its alpha, over a smooth continuation of the visible ones, so that hidden
+    colors cause no edges. An opaque picture comes back unchanged and without alpha.
 
     Raises MetastyleError if nothing is visible.
     """
@@ -31,7 +31,7 @@ def visible_painting(picture: Picture) -> Picture:
     assert mask is not None
     mask = mask * (mask > _LEAST_SHARE)
     if not bool((mask > 0).any()):
-        raise MetastyleError(f"{picture.name} is transparent everywhere: there is nothing to adapt to")
+        raise MetastyleError(f"{picture.name} is fully transparent: there is nothing to adapt to")
     colors = to_tensor(picture.pixels) * (mask > 0)
     filled = torch.lerp(_continued(colors, mask), colors, mask)
     top = np.iinfo(picture.alpha.dtype).max
@@ -40,7 +40,7 @@ def visible_painting(picture: Picture) -> Picture:
 
 
 def alpha_mask(picture: Picture) -> Tensor | None:
-    """How visible each pixel is, (1, 1, H, W) float32 in [0, 1]; None where alpha does not say."""
+    """The visibility of each pixel, (1, 1, H, W) float32 in [0, 1]; None without alpha."""
     if picture.alpha is None:
         return None
     top = float(np.iinfo(picture.alpha.dtype).max)
@@ -48,7 +48,7 @@ def alpha_mask(picture: Picture) -> Tensor | None:
 
 
 def _continued(colors: Tensor, weight: Tensor) -> Tensor:
-    """Fill holes with averages of ever larger squares ("pull-push", Gortler et al. 1996)."""
+    """Fill holes with averages over increasingly large squares ("pull-push", Gortler et al. 1996)."""
     if bool((weight >= 1).all()) or max(weight.shape[2:]) == 1:
         return colors
     odd = (0, weight.shape[3] % 2, 0, weight.shape[2] % 2)

@@ -1,1 +1,1 @@
-"""Weights and styles as files: which exist, where they are found, and how they are checked."""
+"""Files of weights and styles: their locations and checks."""

@@ -1,8 +1,7 @@
-"""Read a pickle of float32 arrays without running anything that it requests.
+"""Reads a pickle of float32 arrays without running anything in it.
 
-A pickle is a program. This reader never hands it numpy's or anybody's functions: the three names
-that a pickled array needs are answered with stand-ins that can only hold numbers, every other
-name is refused.
+A pickle is a program. This reader gives it no real functions: the three names that a pickled array needs
+are replaced by stand-ins that can only hold numbers, and every other name is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from metastyle.errors import MetastyleError
 
 
 class _DType:
-    """Stands in for numpy.dtype and keeps its code."""
+    """A stand-in for numpy.dtype that keeps its code."""
 
     def __init__(self, code: object = None, *_: object) -> None:
         self.code = code
@@ -29,7 +28,7 @@ class _DType:
 
 
 class _Array:
-    """Stands in for numpy.ndarray: takes a shape and bytes, and checks that they fit each other."""
+    """A stand-in for numpy.ndarray: takes a shape and bytes, and checks that they match."""
 
     value: NDArray[np.float32]
 
@@ -87,7 +86,7 @@ def load_arrays(data: bytes, source: str) -> dict[str, NDArray[np.float32]]:
         raise MetastyleError(
             f"{source}: a pickle that asks for {refused}: refused, because only plain arrays are read here"
         ) from None
-    except Exception as error:  # damaged pickles raise whatever their opcodes stumble over
+    except Exception as error:  # damaged pickles raise anything
         raise MetastyleError(
             f"{source}: not a readable pickle of arrays ({' '.join(str(error).split())})"
         ) from None

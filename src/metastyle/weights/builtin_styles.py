@@ -1,7 +1,7 @@
-"""The built-in styles: adapted by the project's own code, and usable at once without any download.
+"""The built-in styles: adapted with the project's own code, and usable without any download.
 
-Each is an ordinary style file in the package. The file itself states under ``settings["artwork"]`` what the
-painting is, who made it, and on which terms the numbers may be used.
+Each is an ordinary style file in the package. In the file, ``settings["artwork"]`` has the painting's title
+and artist, and the license of the style.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ STYLES = Path(__file__).with_name("styles")
 """The folder of the built-in styles, one style file each."""
 
 PHOTOGRAPH = STYLES / "photograph.jpg"
-"""Drawn by the project, to show styles on."""
+"""A photograph drawn by the project, on which styles are shown."""
 
 
 @dataclass(frozen=True)
 class Artwork:
-    """What a built-in style was adapted to."""
+    """The painting of a built-in style."""
 
     name: str
-    """What ``--style`` takes."""
+    """The name for ``--style``."""
     title: str
     artist: str
     year: str
     terms: str
-    """Why the style may be shipped and used."""
+    """The license under which the style is shipped and used."""
     path: Path
     size: int
-    """Bytes of the style file."""
+    """Size of the style file in bytes."""
 
 
 def builtin_names() -> list[str]:
-    """Names of the built-in styles, sorted. Touches no file's content."""
+    """Names of the built-in styles, sorted; reads no file."""
     return sorted(path.stem for path in STYLES.glob("*.safetensors"))
 
 
 def builtin_path(name: str) -> Path | None:
-    """The file of the built-in style ``name``, whatever its case; None if there is none of that name."""
+    """The file of the built-in style ``name``, ignoring case; None if there is no such style."""
     wanted = name.strip().lower().replace(" ", "-")
     return STYLES / f"{wanted}.safetensors" if wanted in builtin_names() else None
 
@@ -50,13 +50,13 @@ def artworks() -> list[Artwork]:
     """All built-in styles with their provenance.
 
     Raises:
-        MetastyleError: a file of the package is damaged.
+        MetastyleError: a file in the package is damaged.
     """
     return [_artwork(path) for name in builtin_names() if (path := builtin_path(name))]
 
 
 def _artwork(path: Path) -> Artwork:
-    from metastyle.weights.style_file import read_style  # brings torch, which the names alone do not need
+    from metastyle.weights.style_file import read_style  # imports torch, which the names alone do not need
 
     record: dict[str, Any] = read_style(path).settings.get("artwork", {})
     try:

@@ -1,4 +1,4 @@
-"""Caches: what is missing from one is made again, and what cannot be put into one is used without it."""
+"""Caches are optional: missing entries are made again, and a cache that cannot be written is skipped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _reported: set[Path] = set()
 
 
 def cache_if_possible(path: Path, what: str, write: Callable[[Path], object]) -> None:
-    """Make the folder of ``path`` and let ``write`` put ``what`` there.
+    """Make the folder of ``path`` and call ``write`` to store ``what`` there.
 
-    A cache that cannot be written is not an error: a warning is logged instead, once for each folder.
+    A cache that cannot be written is not an error: a warning is logged instead, once per folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

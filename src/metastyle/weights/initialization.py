@@ -1,4 +1,4 @@
-"""The meta-trained initialization as a file: theta, and the predictor behind Psi where there is one."""
+"""The meta-trained initialization as a file: theta, and the predictor behind Psi if there is one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from metastyle.weights.weight_file import WeightFile
 
 INITIALIZATION = WeightFile(
     name="initialization",
-    what="where adaptation starts: the meta-trained image transformation network and its style predictor",
+    what="start of adaptation: the meta-trained image transformation network and its style predictor",
     origin="trained by this project's own code",
     license="MIT, as the project",
     file_name="metastyle.safetensors",
 )
 
 SHIPPED = Path(__file__).with_name(INITIALIZATION.file_name)
-"""The file that comes with the package."""
+"""The file in the package."""
 
 FORMAT = "metastyle-initialisation"
 VERSION = 1
@@ -37,11 +37,11 @@ _WIDEST = 4096
 
 
 def load_initialization(path: Path | None = None) -> tuple[Initialization, str]:
-    """Read an initialization; None reads the one that comes with the package.
+    """Read an initialization; None reads the one in the package.
 
     Returns:
         The module, float32 on the CPU in evaluation mode, which belongs to the caller; and its hash, the
-        ``tensor_digest`` of its numbers, which every style that was adapted from it states as its base.
+        ``tensor_digest`` of its numbers, which is the ``base`` of all styles adapted from it.
 
     Raises:
         MetastyleError: The file is missing, unknown, truncated, damaged, or made by a newer version.
@@ -53,9 +53,9 @@ def load_initialization(path: Path | None = None) -> tuple[Initialization, str]:
 
 
 def shipped_initialization() -> tuple[Initialization, str]:
-    """The initialization that comes with the package, read and checked once in a process.
+    """The initialization in the package, read and checked once per process.
 
-    Everybody shares it, so it must not be changed; otherwise it is what ``load_initialization`` returns.
+    It is shared, so it must not be changed; otherwise it is what ``load_initialization`` returns.
     """
     return _read_once(SHIPPED)
 
@@ -95,7 +95,7 @@ def save_initialization(
         settings: How it was trained, as values that JSON can hold.
 
     Returns:
-        The hash of the numbers as they were rounded: what ``load_initialization`` returns for the file.
+        The hash of the rounded numbers, as ``load_initialization`` returns it for the file.
 
     Raises:
         MetastyleError: A number is beyond float16's range, or ``path`` cannot be written.
@@ -117,7 +117,7 @@ def save_initialization(
 
 
 def _empty(tensors: dict[str, torch.Tensor], path: Path) -> Initialization:
-    """An initialization of the file's form without numbers, for which nothing random is drawn."""
+    """An initialization of the file's form without storage, for which no random numbers are drawn."""
     with torch.device("meta"):
         network = TransformationNetwork()
         if not any(name.startswith("predictor.") for name in tensors):

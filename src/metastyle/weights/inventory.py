@@ -1,4 +1,4 @@
-"""Every weight file and its state on this machine: for ``metastyle weights`` to show, fetch and verify."""
+"""All weight files and their state on this machine, for ``metastyle weights``."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ FILES = (VGG16, INITIALIZATION, VGG19, ADAIN_DECODER, LPIPS)
 
 @dataclass(frozen=True)
 class WeightFileState:
-    """The state of a weight file on this machine, which was read and verified for this."""
+    """The verified state of a weight file on this machine."""
 
     file: WeightFile
     state: State
     path: Path
-    """Where it is, or would be."""
+    """Where the file is, or would be."""
     bytes: int
-    """Its size on disk; 0 where it is missing."""
+    """Its size on disk in bytes; 0 if it is missing."""
     problem: str = ""
-    """What is wrong with it, where it is damaged."""
+    """What is wrong with it, if it is damaged."""
 
 
 def weight_files(cache_dir: Path | None = None) -> list[WeightFileState]:
-    """The state of every weight file. Reads up to 130 MB, needs no network."""
+    """The state of every weight file; reads up to 130 MB and needs no network."""
     return [verify(file.name, cache_dir=cache_dir) for file in FILES]
 
 
 def verify(name: str, *, cache_dir: Path | None = None) -> WeightFileState:
-    """Read one weight file in full and compare it with its checksum.
+    """Read one weight file completely and compare it with its checksum.
 
     Raises:
         MetastyleError: there is no weight file of this name.
@@ -61,13 +61,13 @@ def fetch(name: str, *, cache_dir: Path | None = None, progress: Progress | None
     """Make sure that a weight file is on this machine and complete; a damaged one is replaced.
 
     Raises:
-        MetastyleError: no such name, no source has it, or it cannot be written.
+        MetastyleError: the name is unknown, no source has the file, or it cannot be written.
     """
     file = _file(name)
     if file is VGG16:
         load_loss_network(cache_dir=cache_dir, progress=progress)
     elif file is INITIALIZATION:
-        load_initialization()  # it comes with the package: nothing to fetch, only to check
+        load_initialization()  # part of the package: only checked
     elif file is LPIPS:
         load_lpips(cache_dir=cache_dir, progress=progress)
     else:

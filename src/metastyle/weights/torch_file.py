@@ -1,4 +1,4 @@
-"""Published torch files, read by torch's reader of nothing but tensors: no code of a pickle is run."""
+"""Published torch files, read by torch's tensor-only reader, which runs no code of the pickle."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def read_state(path: Path, largest: int) -> dict[str, Tensor]:
     """The tensors of a state dictionary by name, on the CPU; ``largest`` is the most bytes that are read.
 
     Raises:
-        MetastyleError: unreadable, larger than that, or something else than tensors by name.
+        MetastyleError: the file is unreadable, larger than that, or not a dictionary of tensors.
     """
     try:
         state = torch.load(io.BytesIO(read_bytes(path, largest)), map_location="cpu", weights_only=True)
     except (MetastyleError, OSError):
         raise
-    except Exception as error:  # torch documents no kind; a damaged file raises many
+    except Exception as error:  # undocumented; damaged files raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MetastyleError(f"{path}: not a readable file of torch tensors ({reason})") from None
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise MetastyleError(f"{path}: not a state dictionary: it holds something else than tensors by name")
+        raise MetastyleError(f"{path}: not a state dictionary: it has other values than tensors")
     return {str(name): tensor for name, tensor in state.items()}

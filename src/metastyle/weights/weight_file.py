@@ -1,4 +1,4 @@
-"""One published weight file: what it is, where it is cached, how it is verified and kept."""
+"""A published weight file: its description, its cache, and its verification."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LARGEST = 128 << 20
 
 
 class Progress(Protocol):
-    """Called during a download with the bytes so far, the bytes in all, and what is being fetched."""
+    """Called during a download with the bytes received, the total bytes, and the name of the download."""
 
     def __call__(self, done: int, total: int, what: str, /) -> object: ...
 
 
 class UnreachableWeightsError(MetastyleError):
-    """No source had the weights. ``details`` holds one line for each source that was asked."""
+    """No source had the weights; ``details`` has a line for each source that was tried."""
 
     def __init__(self, message: str, details: list[str]) -> None:
         super().__init__(message)
@@ -35,31 +35,31 @@ class UnreachableWeightsError(MetastyleError):
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One set of numbers that the program needs and did not compute on this machine."""
+    """One set of weights that the program needs."""
 
     name: str
     what: str
     origin: str
     license: str
-    """As the source states it."""
+    """The license, as stated by the source."""
     file_name: str
-    """In the cache, or in the package for what comes with it."""
+    """The file's name in the cache, or in the package."""
     digests: tuple[str, ...] = ()
-    """Accepted ``tensor_digest`` values; empty where the file carries its own checksum."""
+    """Accepted ``tensor_digest`` values; empty if the file has its own checksum."""
 
     def is_known(self, tensors: Mapping[str, Tensor]) -> bool:
         """Whether these are the published numbers."""
         return tensor_digest(tensors) in self.digests
 
     def cached_path(self, cache_dir: Path | None = None) -> Path:
-        """Where the file is once it has been fetched; None is the user's cache folder."""
+        """The file's path after it has been fetched; None is the user's cache folder."""
         return (default_cache_dir() if cache_dir is None else cache_dir) / self.file_name
 
     def read(self, path: Path) -> dict[str, Tensor]:
         """Read a cached file and verify its numbers.
 
         Raises:
-            MetastyleError: it is missing, or not what was published.
+            MetastyleError: it is missing, or not the published file.
         """
         tensors = decode(read_bytes(path, _LARGEST), str(path)).tensors
         if not self.is_known(tensors):
@@ -67,12 +67,12 @@ class WeightFile:
         return tensors
 
     def keep(self, tensors: Mapping[str, Tensor], cache_dir: Path | None) -> None:
-        """Put fetched tensors into the cache, if that can be written."""
+        """Write fetched tensors to the cache, if possible."""
         metadata = {"what": self.what, "origin": self.origin, "license": self.license}
         write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
         cache_if_possible(self.cached_path(cache_dir), self.what, write)
 
 
 def default_cache_dir() -> Path:
-    """The user's cache folder for this program, by the platform's own convention. It need not exist."""
+    """The user's cache folder for this program, by the platform's convention. It need not exist."""
     return Path(platformdirs.user_cache_dir("metastyle", appauthor=False))

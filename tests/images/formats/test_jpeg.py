@@ -55,7 +55,7 @@ def test_without_its_two_end_bytes_it_opens_and_without_more_it_does_not(
             try:
                 opened = open_picture(whole[:-cut])
             except MetastyleError as error:
-                assert "is damaged, cut off or of an unknown kind" in str(error)
+                assert "is damaged, truncated or of an unknown kind" in str(error)
             else:  # what is gone belonged to blocks beyond the edge, or refined nothing
                 assert np.abs(opened.pixels - expected).max() <= 3
         for share in range(20, 95, 5):
@@ -78,5 +78,5 @@ def test_scans_without_number_are_refused_in_every_kind_of_jpeg(colors: NDArray[
         data = jpeg(colors, **options)
         last = data.rindex(b"\xff\xda")
         many = data[:-2] + data[last:-2] * 10_000 + b"\xff\xd9"
-        with pytest.raises(MetastyleError, match=r"is not a sane JPEG: it has 100.. scans"):
+        with pytest.raises(MetastyleError, match=r"is not a normal JPEG: it has 100.. scans"):
             open_picture(many)

@@ -13,7 +13,7 @@ _MOST_CHUNKS = 1000
 
 
 def png_code_points(stream: BinaryIO) -> tuple[bool, Stated | None]:
-    """Whether a PNG has a cICP chunk, and the colors in it; read up to the first pixels."""
+    """Whether a PNG has a cICP chunk before the first pixels, and its colors."""
     stream.seek(8)
     for _ in range(_MOST_CHUNKS):
         head = stream.read(8)
@@ -73,7 +73,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _associated(ipma: bytes, item: int) -> list[int]:
-    """The numbers, from 1, of an item's properties."""
+    """The numbers of an item's properties, starting at 1."""
     wide_item, wide_index = ipma[0] > 0, ipma[3] & 1
     count, at = struct.unpack_from(">I", ipma, 4)[0], 8
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""HEIC, as telephones write it, with pi-heif."""
+"""HEIC, as written by phones, with pi-heif."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metastyle.images.stated_colors import from_code_points
 
 
 def is_heic(head: bytes) -> bool:
-    """An ISO media file whose brands are HEVC's, or a bare MIAF that does not name AVIF."""
+    """Whether this is an ISO media file with HEVC brands, or a plain MIAF without AVIF."""
     if head[4:8] != b"ftyp":
         return False
     if head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"):
@@ -23,8 +23,8 @@ def is_heic(head: bytes) -> bool:
 
 
 def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
-    """HEIC comes out upright already: rotation is part of the format and applied by libheif."""
-    import pi_heif  # 30 ms and a library that most pictures do not need
+    """Decode HEIC, which comes out upright: rotation is part of the format and applied by libheif."""
+    import pi_heif  # takes 30 ms, and most pictures do not need it
 
     file = pi_heif.open_heif(stream, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     check_size(file.size, name, max_pixels)

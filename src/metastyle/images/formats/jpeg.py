@@ -1,4 +1,4 @@
-"""JPEG: where the picture ends in its file, which may be followed by a film or lack its last two bytes."""
+"""JPEG: finds the end of the picture, which may be followed by a film or lack its last two bytes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from metastyle.errors import MetastyleError
 from metastyle.images.formats import pillow
 from metastyle.images.formats.decoded import Decoded
 
-_MOST_SCANS = 200  # progressive JPEGs have about ten; thousands in a small file keep the decoder for hours
+_MOST_SCANS = 200  # progressive JPEGs have about ten; thousands in a small file take the decoder hours
 
 _END = b"\xff\xd9"
 _NOISE = bytes(random.Random(0).choices(range(255), k=4096))  # more than any block has
 _FILLER = _NOISE + b"".join(bytes([0xFF, restart]) + _NOISE for restart in range(0xD0, 0xD8))
-"""What a decoder makes more of than of nothing, wherever the picture broke off."""
+"""Bytes from which a decoder continues a picture, wherever it was truncated."""
 
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -25,22 +25,22 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not a stuffed byte, a rest
 
 
 def is_jpeg(head: bytes) -> bool:
-    """By its first bytes."""
+    """Whether this is a JPEG, by its first bytes."""
     return head.startswith(b"\xff\xd8\xff")
 
 
 def read(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None = None) -> Decoded:
     """Decode a seekable stream; ``at_least`` as in ``pillow.read``.
 
-    Raises MetastyleError for more scans than a picture can need and for a size that is refused, and
-    for damaged or cut off data whatever Pillow raises, or ValueError.
+    Raises MetastyleError for too many scans and for a size that is not permitted, and for damaged or
+    truncated data whatever Pillow raises, or ValueError.
     """
     stream.seek(0)
     data = stream.read()
     components, scans, ended = _frame(data)
     if len(scans) > _MOST_SCANS:
         raise MetastyleError(
-            f"{name} is not a sane JPEG: it has {len(scans)} scans where about ten are usual"
+            f"{name} is not a normal JPEG: it has {len(scans)} scans, where about ten are usual"
         )
     if ended:
         stream.seek(0)
@@ -71,8 +71,8 @@ def _frame(data: bytes) -> tuple[int, list[bytes], bool]:
 
 
 def _is_complete(components: int, scans: list[bytes]) -> bool:
-    """Whether every coefficient of every component has been sent to its last bit."""
-    missing: dict[int, list[int]] = {}  # of a component's 64 coefficients, how many bits are yet to come
+    """Whether every coefficient of every component has been transmitted to its last bit."""
+    missing: dict[int, list[int]] = {}  # bits still missing of each of a component's 64 coefficients
     for header in scans:
         count = header[2]
         first, last, bits = header[3 + 2 * count : 6 + 2 * count]
@@ -83,7 +83,7 @@ def _is_complete(components: int, scans: list[bytes]) -> bool:
 
 
 def _read_without_end(data: bytes, name: str, max_pixels: int) -> Decoded:
-    """A picture that lacks its end, and nothing else: then it does not matter what is put before the end."""
+    """Check that a picture only lacks its end marker: then bytes put before the end make no difference."""
     bare = data.removesuffix(b"\xff")
     decoded, other = (
         pillow.read(io.BytesIO(bare + filler + _END), name, max_pixels, ("JPEG",))

@@ -1,4 +1,4 @@
-"""What a file states about its picture: profile, resolution, orientation, and EXIF fit for writing."""
+"""A file's metadata: profile, resolution, orientation, and EXIF cleaned for writing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT_TAGS = (
     *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Copyright),
     *(ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor, ExifTags.Base.XPKeywords),
 )
-_DROPPED_EXIF_TAGS = (  # the maker's note points into the old file; sizes and colors may change
+_DROPPED_EXIF_TAGS = (  # the maker note points into the old file; sizes and colors may change
     *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),
     *(
         ExifTags.Base.ExifImageWidth,
@@ -60,9 +60,9 @@ def _described(read_exif: Callable[[], Image.Exif], icc: object, dpi: object) ->
 
 
 def clean_exif(exif: Image.Exif) -> bytes | None:
-    """Keep what describes the photograph (camera, time, place, author); None if nothing is, or it is damaged.
+    """Keep what describes the photograph (camera, time, place, author); None if nothing does.
 
-    Orientation, thumbnail and everything that speaks of the old file's layout are left out.
+    Orientation, thumbnail and everything about the old file's layout are left out.
     """
     kept = Image.Exif()
     try:
@@ -74,7 +74,7 @@ def clean_exif(exif: Image.Exif) -> bytes | None:
                 kept.get_ifd(ifd).update(entries)
                 described = True
         return kept.tobytes() if described else None
-    except Exception:  # whatever the metadata of a damaged file makes of Pillow's writer
+    except Exception:  # Pillow's writer raises anything on damaged metadata
         return None
 
 

@@ -1,4 +1,4 @@
-"""What Pillow decodes, as samples of 8 or 16 bits, also where Pillow itself keeps one byte of two."""
+"""Formats that Pillow decodes, with 16 bits even where Pillow itself keeps one byte of two."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def read(
     formats: tuple[str, ...] = FORMATS,
     at_least: int | None = None,
 ) -> Decoded:
-    """Decode a seekable stream; raises for sizes that are refused, and whatever Pillow raises.
+    """Decode a seekable stream; raises for sizes that are not permitted, and whatever Pillow raises.
 
-    at_least: pixels along the shorter side that will do; a JPEG is then decoded at 1/2, 1/4 or 1/8 of it.
+    at_least: sufficient pixels along the shorter side; a JPEG is then decoded at 1/2, 1/4 or 1/8.
     """
     image = Image.open(stream, formats=formats)
     check_size(image.size, name, max_pixels)
@@ -78,7 +78,7 @@ def channels(image: Image.Image) -> Decoded:
 
 
 def _frames(image: Image.Image) -> int:
-    """How many pictures an animation shows; 1 for anything else, such as a TIFF of several pages."""
+    """The number of frames of an animation; 1 for anything else, such as a TIFF with several pages."""
     if image.format not in ("GIF", "PNG", "WEBP", "AVIF") or not getattr(image, "is_animated", False):
         return 1
     return int(getattr(image, "n_frames", 1))
@@ -91,7 +91,7 @@ def _as_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:
 
 
 def _join_bytes(high: Decoded, low_image: Image.Image, key: object) -> Decoded:
-    """Put the high and the low bytes of 16-bit samples together; ``key`` is the color that means nothing."""
+    """Combine the high and the low bytes of 16-bit samples; ``key`` is the transparent color."""
     low = np.array(low_image)
     wide = high.samples.astype(np.uint16) << 8
     wide |= low[..., :3]
@@ -104,7 +104,7 @@ def _join_bytes(high: Decoded, low_image: Image.Image, key: object) -> Decoded:
 
 
 def _rawmode(image: Image.Image) -> str | None:
-    """How the decoder is asked to lay samples out, if all parts of the picture agree."""
+    """The sample layout requested from the decoder, if all parts of the picture agree."""
     modes = {
         t.args[0] if isinstance(t.args, tuple) and t.args else t.args for t in getattr(image, "tile", [])
     }

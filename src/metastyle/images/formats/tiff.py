@@ -1,8 +1,8 @@
-"""TIFF, which gives writers many choices. Pillow reads the common ones, and a few others wrongly.
+"""TIFF, which has many variants. Pillow reads the common ones, and a few others incorrectly.
 
-The tags are read first. What Pillow is known to decode correctly is left to it, pictures in separate planes
-are read as one gray picture per plane, and every other kind is refused by name. The kinds are tested with
-samples laid out as in the specification (TIFF 6.0, and its technical notes for JPEG).
+The tags are read first. Pillow decodes what it is known to decode correctly, pictures in separate planes
+are read as one gray picture per plane, and every other variant is rejected by name. The variants are tested
+with samples laid out as in the specification (TIFF 6.0, and its technical notes for JPEG).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _ONLY = ("TIFF",)
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a TIFF lays out its samples."""
+    """The sample layout of a TIFF."""
 
     photometric: int
     bits: tuple[int, ...]
@@ -93,13 +93,13 @@ class _Kind:
 
     @property
     def known(self) -> bool:
-        """Whether it is decoded correctly."""
+        """Whether this layout is decoded correctly."""
         colors = _COLORS.get(self.photometric)
         depth = self.bits[0] if self.bits else 0
         if colors is None or len(self.bits) < colors or set(self.bits) != {depth} or set(self.formats) != {1}:
             return False
         if _ASSOCIATED in self.extra and self.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
-            return False  # an index cannot be multiplied by alpha, and for ink or CIELAB nobody says how
+            return False  # premultiplying a palette index is impossible, and for ink or CIELAB undefined
         if self.in_planes:
             return depth in _BITS_IN_PLANES.get(self.photometric, ()) and self.real_cmyk
         if self.photometric == _YCBCR and self.compression == 1 and not self.whole_chroma:
@@ -108,7 +108,7 @@ class _Kind:
 
     @property
     def in_planes(self) -> bool:
-        """Read as one gray picture a plane; Pillow would not widen 12 bits, nor invert 16."""
+        """Whether to read one gray picture per plane; Pillow would not widen 12 bits, nor invert 16."""
         return self.planar or self.bits == (12,) or (self.photometric, self.bits) == (_WHITE_IS_ZERO, (16,))
 
     def __str__(self) -> str:
@@ -125,15 +125,15 @@ class _Kind:
 
 
 def is_tiff(head: bytes) -> bool:
-    """A TIFF or BigTIFF, of either byte order."""
+    """Whether this is a TIFF or BigTIFF, of either byte order."""
     return head.startswith(tuple(TiffImagePlugin.PREFIXES))
 
 
 def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     """Decode the picture of a seekable stream: the first that is not a reduced copy or a mask of another.
 
-    Raises MetastyleError for a camera raw, for a kind that is not decoded correctly and for a size that
-    is refused, and for damaged data whatever the decoder raises.
+    Raises MetastyleError for a camera raw, a variant that is not decoded correctly and a size that is not
+    permitted, and for damaged data whatever the decoder raises.
     """
     page = tiff_pages.choose(stream, name)
     kind = _Kind.of(page.tags)
@@ -175,7 +175,7 @@ def _read_planes(stream: BinaryIO, tags: Tags, kind: _Kind) -> Decoded:
 def _read_plane(
     stream: BinaryIO, tags: Tags, kind: _Kind, plane: int, photometric: int | None = None
 ) -> Samples:
-    """One plane, read as a TIFF of its own that has one gray or palette sample a pixel."""
+    """One plane, read as a separate TIFF with one gray or palette sample per pixel."""
     photometric = photometric or (_PALETTE if kind.photometric == _PALETTE else _BLACK_IS_ZERO)
     samples = pillow.read(_plane_file(stream, tags, kind, plane, photometric), "", 2**31, _ONLY).samples
     if kind.bits[0] == 12:
@@ -196,7 +196,7 @@ def _plane_file(stream: BinaryIO, tags: Tags, kind: _Kind, plane: int, photometr
         stream.seek(at)
         parts.append(stream.read(size))
         if len(parts[-1]) != size or not size:
-            raise ValueError("its samples end early")
+            raise ValueError("its samples are incomplete")
     entries: dict[int, tuple[int, Any]] = {
         tag: (_UNDEFINED if isinstance(tags[tag], bytes) else _LONG, tags[tag])
         for tag in _COPIED
@@ -239,14 +239,14 @@ def _exif(stream: BinaryIO, tags: Tags) -> Image.Exif:
     try:
         stream.seek(0)
         exif.load_from_fp(stream)
-    except Exception:  # BigTIFF, or damaged: what is needed to show the picture is known already
+    except Exception:  # BigTIFF, or damaged: everything needed to show the picture is known already
         exif = Image.Exif()
         exif.update({tag: tags[tag] for tag in (274, 282, 283, 296, 34675) if tag in tags})
     return exif
 
 
 def _divided(samples: Samples, alpha: Samples) -> Samples:
-    """Colors into which alpha was multiplied, without it; where nothing is visible they stay."""
+    """Undo premultiplied alpha; invisible pixels stay as they are."""
     top = np.iinfo(alpha.dtype).max
     weight = (alpha if samples.ndim == 2 else alpha[..., None]).astype(np.float32)
     divided = np.rint(samples.astype(np.float32) * top / np.maximum(weight, 1))

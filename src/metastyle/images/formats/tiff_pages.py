@@ -1,4 +1,4 @@
-"""Which of a TIFF's pictures to read: some begin with a thumbnail, and camera raws need developing first."""
+"""Chooses one of a TIFF's pictures: some begin with a thumbnail, and camera raws must be developed first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tags = TiffImagePlugin.ImageFileDirectory_v2
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES = 254, 255, 256, 257, 262, 330
 _DNG_VERSION = 50706
-_REDUCED, _IS_MASK = 1, 4  # bits of the subfile's type
+_REDUCED, _IS_MASK = 1, 4  # bits of the subfile type
 _OLD_REDUCED = 2
 _MASK = 4
 _COLOR_FILTERS, _LINEAR_RAW = 32803, 34892
@@ -33,7 +33,7 @@ class Page:
 
     tags: Tags
     offset: int
-    """The position of its directory in the file."""
+    """Position of its directory in the file."""
 
     def as_first(self, stream: BinaryIO) -> BinaryIO:
         """A file whose first picture this is: the stream itself, or a copy in memory."""
@@ -58,17 +58,17 @@ class Page:
 
     @property
     def is_mask(self) -> bool:
-        """It says where another picture is transparent."""
+        """The transparency of another picture."""
         return bool(self.tags.get(_SUBFILE, 0) & _IS_MASK) or self.tags.get(_PHOTOMETRIC) == _MASK
 
     @property
     def is_raw(self) -> bool:
-        """Raw data of a camera's sensor, which has to be developed first."""
+        """Raw sensor data, which must be developed first."""
         return _DNG_VERSION in self.tags or self.tags.get(_PHOTOMETRIC) in (_COLOR_FILTERS, _LINEAR_RAW)
 
 
 def is_camera_raw(head: bytes) -> bool:
-    """By the first bytes of a file that no reader of pictures knows, or of Canon's kind of TIFF."""
+    """Whether a file is a camera raw other than a plain TIFF, by its first bytes."""
     return (
         head.startswith(_RAW_HEADS)
         or head[4:12] == b"ftypcrx "
@@ -80,14 +80,14 @@ def camera_raw(name: str) -> MetastyleError:
     """The error for a camera raw."""
     return MetastyleError(
         f"{name} is a camera raw: develop it first (with the camera's software, darktable or RawTherapee) "
-        "and give the JPEG or TIFF that comes out"
+        "and use the resulting JPEG or TIFF"
     )
 
 
 def choose(stream: BinaryIO, name: str) -> Page:
     """The first picture that is neither a reduced copy nor a mask; the largest copy if there is no other.
 
-    Raises MetastyleError for a camera raw, and for damaged data whatever the reader of tags raises.
+    Raises MetastyleError for a camera raw, and for damaged data whatever the tag reader raises.
     """
     smaller: list[Page] = []
     for page, below in _pages(stream, name):
@@ -103,12 +103,12 @@ def choose(stream: BinaryIO, name: str) -> Page:
 
 
 def _pages(stream: BinaryIO, name: str) -> Iterator[tuple[Page, list[Page]]]:
-    """The pictures one after the other, each with those that hang below it."""
+    """The pictures in order, each followed by its sub-pictures."""
     stream.seek(0)
     header = stream.read(8)
     if header.startswith(b"MM\0+"):  # Pillow would take it for a smaller TIFF
         raise MetastyleError(
-            f"{name} is a BigTIFF of big-endian order, which is not supported: save it as a plain TIFF"
+            f"{name} is a big-endian BigTIFF, which is not supported: save it as a plain TIFF"
         )
     if _is_big(header):
         header += stream.read(8)
