@@ -1,4 +1,4 @@
-"""The styles of a call: adapted to paintings, with progress and a preview shown, or read from files."""
+"""The styles of a call: adapted to paintings, with progress and a preview, or read from files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREVIEW_SIZE = 512
 
 @dataclass(frozen=True)
 class Prepared:
-    """A style that is ready to be used, and how it was made."""
+    """A ready style, and how it was made."""
 
     style: Style
     seconds: float
@@ -54,7 +54,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Everything that adapting to a painting takes, besides the painting."""
+    """Everything that an adaptation needs except the painting."""
 
     settings: AdaptationSettings
     sources: AdaptationSources
@@ -67,9 +67,9 @@ class Adapter:
         """The style of one part, or the mixture of several: style files are read, paintings adapted to.
 
         Args:
-            own: what the call repaints, to adapt on where the sources name nothing else; None means
-                procedural pictures.
-            match_color: a photograph whose colors paintings are given first.
+            own: the pictures that the call repaints, to adapt on unless ``--content`` names others; None
+                means procedural pictures.
+            match_color: a photograph whose colors are given to paintings first.
         """
         from metastyle import api
 
@@ -97,7 +97,7 @@ class Adapter:
 
         Args:
             on_step: returns False to stop after the step.
-            start: a style file to go on from.
+            start: a style file to start from.
         """
         from metastyle import api
         from metastyle.weights.weight_file import default_cache_dir
@@ -112,7 +112,7 @@ class Adapter:
             self.display.step(name, step)
             return on_step(step)
 
-        self.display.update(f"adapting to {name}", 0.0, "getting ready")
+        self.display.update(f"adapting to {name}", 0.0, "preparing")
         contents = contents_of(self.sources.content, own, self.settings.pool, self.display)
         style = api.adapt(
             source(painting),
@@ -144,7 +144,7 @@ def _read(part: Part) -> Prepared:
 
 
 class Preview:
-    """A picture file that shows a photograph every few seconds as the adaptation repaints it so far."""
+    """A picture file with a photograph as repainted so far, updated every few seconds."""
 
     def __init__(self, photo: Path, out: Path) -> None:
         from metastyle.images.convert import to_tensor

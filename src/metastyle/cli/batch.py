@@ -1,4 +1,4 @@
-"""Many photographs, one after the other: the results, the failures, and those that arrive meanwhile."""
+"""Many photographs, one after another: results, failures, and new arrivals."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ T = TypeVar("T")
 WATCH_EVERY = 1.0
 """Seconds between two listings of watched folders."""
 WRITERS = 4
-"""Most photographs that are encoded and written at one time."""
+"""Most photographs that are encoded and written at the same time."""
 
 
 @dataclass(frozen=True)
 class Paint:
-    """What every photograph is repainted with: ``api.render_regions``'s arguments."""
+    """The arguments of ``api.render_regions`` for every photograph."""
 
     background: Style | None
     regions: list[tuple[Picture, Style | None]]
     feather: float
     options: RenderOptions
     look: str
-    """Digest of all of this, to be written into results."""
+    """Digest of all of this, which is written into results."""
 
 
 class Painted(NamedTuple):
-    """A photograph that was repainted, or the error that kept it from being."""
+    """A repainted photograph, or the error instead."""
 
     job: Job
     result: Picture | Exception
@@ -54,7 +54,7 @@ class Painted(NamedTuple):
 
 @dataclass
 class Batch:
-    """Photographs being repainted, and what became of them."""
+    """The repainting of photographs, and its outcome."""
 
     display: Display
     speaker: Speaker
@@ -62,12 +62,12 @@ class Batch:
     written: list[dict[str, Any]] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
     bug: bool = False
-    """Whether one failed for a reason that nobody foresaw."""
+    """Whether one failed because of a bug."""
     opened: tuple[Path, Picture] | None = None
-    """The first photograph, until it is repainted: it was opened to see whether it can be."""
+    """The first photograph, opened to check that it can be read, until it is repainted."""
 
     def readable(self, jobs: list[Job]) -> list[Job]:
-        """The jobs from the first photograph on that can be read; those before it have failed."""
+        """The jobs starting at the first readable photograph; those before it have failed."""
         for index, job in enumerate(jobs):
             try:
                 self.opened = (job.photo, self.open(job.photo))
@@ -80,12 +80,12 @@ class Batch:
     def repaint(self, jobs: list[Job], paint: Paint, *, overwrite: bool, together: int = 1) -> None:
         """Repaint them all, in order; one that fails does not stop the others.
 
-        While photographs are painted, the next are read and those before are written. What has been painted
-        is written whole, whatever ends this.
+        While photographs are painted, the next are read and the previous are written. Painted photographs are
+        always written completely, whatever ends this.
 
         Args:
-            together: how many photographs are painted in one call, in which a GPU takes those of one size
-                together. Twice as many are in memory.
+            together: photographs per call, of which a GPU paints those of one size together. Twice as many
+                are in memory.
         """
         what = "repainting" if len(jobs) == 1 else f"repainting {len(jobs)} photographs"
         reading = _ahead(self._take, [job.photo for job in jobs], together)
@@ -172,7 +172,7 @@ def _opened(job: Job, reading: Future[Picture]) -> tuple[Job, Picture | Exceptio
 def _paint_group(
     group: list[tuple[Job, Picture | Exception]], paint: Paint, progress: Callable[[float], None]
 ) -> list[Painted]:
-    """Paint photographs in one call; if that fails, each in a call of its own."""
+    """Paint photographs in one call; if that fails, one by one."""
     readable = [photo for _, photo in group if not isinstance(photo, Exception)]
     try:
         pictures, spent = paint_together(readable, paint, progress) if readable else ([], 0.0)
@@ -190,13 +190,13 @@ def _paint_group(
 
 
 def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Future[T]:
-    """Run ``do`` in a thread of its own; the program may end before it, if it would be done ``in_vain``."""
+    """Run ``do`` in its own thread; the program does not wait for it at exit if it is ``in_vain``."""
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(do(*arguments))
-        except BaseException as error:  # raised where the result is asked for
+        except BaseException as error:  # raised where the result is requested
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=in_vain).start()
@@ -204,7 +204,7 @@ def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Futu
 
 
 def _ahead(do: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Future[T]]:
-    """``do`` for each item, in order; begun for the next ``count`` when one is asked for."""
+    """``do`` for each item, in order, started ``count`` items ahead."""
     begun: deque[Future[T]] = deque()
     for item in items:
         begun.append(_begin(do, item, in_vain=True))
@@ -214,7 +214,7 @@ def _ahead(do: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Fut
 
 
 def repaint_one(job: Job, photo: Picture, paint: Paint, *, overwrite: bool) -> dict[str, Any]:
-    """Repaint and write one photograph; a record of the result."""
+    """Repaint and write one photograph; returns a record of the result."""
     (painted,), spent = paint_together([photo], paint)
     return write_one(job, painted, spent, paint.look, overwrite=overwrite)
 
@@ -232,7 +232,7 @@ def paint_together(
 
 
 def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite: bool) -> dict[str, Any]:
-    """Write a result that took ``spent`` seconds to paint; a record of it."""
+    """Write a result that took ``spent`` seconds to paint; returns a record of it."""
     from metastyle.images.encode import save_picture
     from metastyle.images.origin import Origin, photo_digest, place_digest, stamp
 
@@ -240,7 +240,7 @@ def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite:
     origin = Origin(photo_digest(source(job.photo)), place_digest(job.photo), look)
     painted = replace(painted, exif=stamp(painted.exif, origin))
     if job.output == PIPE:
-        # Through a file: what writes pictures also checks them, names them and keeps their profile.
+        # Through a file, because the writer of pictures works on files.
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "result.png"
             save_picture(painted, file)
@@ -259,14 +259,14 @@ def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite:
 
 
 def arrivals(look: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:
-    """Jobs for photographs that arrive or change in watched folders, without an end.
+    """Endless jobs for photographs that arrive or change in watched folders.
 
-    A file is taken when its size and time have stayed the same for one interval, so that a file which is
+    A file is taken when its size and time have not changed for one interval, so that a file which is
     still being copied is left alone.
 
     Args:
-        look: lists what is to be done now.
-        seen: photographs that are finished.
+        look: lists the jobs at present.
+        seen: finished photographs.
     """
     before = {path: _stamp(path) for path in seen}
     taken = dict(before)

@@ -1,4 +1,4 @@
-"""The contents that adaptation trains on: what is to be repainted, or what ``--content`` names."""
+"""The contents that adaptation trains on: the pictures to be repainted, or those of ``--content``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from metastyle.images.picture import Picture
 
 PROCEDURAL = "procedural"
-"""In place of photographs: pictures that a program draws."""
+"""Used instead of photographs: pictures drawn by a program."""
 
 
 def asked_for(content: Path | None) -> str | None:
-    """``--content`` as a text that is equal for equal contents; a file or folder comes before the word."""
+    """``--content`` as a text that is equal for equal contents; an existing path takes precedence."""
     if content is None:
         return None
     return PROCEDURAL if _is_procedural(content) else str(content.absolute())
@@ -35,9 +35,9 @@ def _is_procedural(content: Path) -> bool:
 def contents_of(
     content: Path | None, own: Contents | None, most: int, display: Display
 ) -> Path | Piped | list[Picture] | Contents | None:
-    """The contents that ``content`` names, or else ``own``; None means procedural pictures.
+    """The contents named by ``content``, or else ``own``; None means procedural pictures.
 
-    Of a folder, up to ``most`` photographs are taken; those that cannot be read are left out, with a note.
+    At most ``most`` photographs of a folder are used; unreadable ones are left out, with a note.
 
     Raises:
         MetastyleError: none of a folder's pictures can be read.
@@ -78,10 +78,10 @@ def photographs(
     """The photographs that a call repaints, as contents for crops of ``size`` pixels.
 
     Photographs that are ``given`` by name are identified by their pixels. Folders and patterns are identified
-    by their paths, so that a photograph that comes or goes does not cost another adaptation.
+    by their paths, so that added or removed photographs do not require another adaptation.
 
     Args:
-        found: everything that ``given`` means; up to ``MOST_PHOTOS`` readable ones are taken, evenly spread.
+        found: all photographs of ``given``; up to ``MOST_PHOTOS`` readable ones are used, evenly spread.
         opened: the photograph, if there is only one and it has been opened.
     """
     from metastyle.images.contents import PROCEDURAL_SHARE, Contents, reduced, shorter_side
@@ -98,21 +98,21 @@ def photographs(
         PROCEDURAL_SHARE,
         place=_digest(sorted(str(path.resolve()) for path in given)),
         stand=_digest(sorted(_name_and_size(path) for path in found)),
-        differing="other photographs than these, of the same folders",
+        differing="other photographs in the same folders",
     )
 
 
 def cached_for_others(name: str, settings: Mapping[str, Any], contents: object) -> str | None:
-    """A line for a cached style that was adapted on other contents than there are now."""
+    """A line about a cached style that was adapted on other contents than the current ones."""
     from metastyle.images.contents import Contents
 
     if isinstance(contents, Contents) and contents.differs(settings):
-        return f"{name} was adapted on {contents.differing}: --adapt-again adapts on what is there now"
+        return f"{name} was adapted on {contents.differing}: --adapt-again adapts on the current ones"
     return None
 
 
 def _readable(found: Sequence[Path], size: int) -> list[Picture]:
-    """The first photograph that can be read of each of ``MOST_PHOTOS`` equal stretches."""
+    """The first readable photograph of each of ``MOST_PHOTOS`` equal parts."""
     from metastyle.images.contents import MOST_PHOTOS, open_reduced, shorter_side
 
     pictures: list[Picture] = []
@@ -121,7 +121,7 @@ def _readable(found: Sequence[Path], size: int) -> list[Picture]:
         for path in found[index * len(found) // count : (index + 1) * len(found) // count]:
             try:
                 pictures.append(open_reduced(source(path), shorter_side(size)))
-            except MetastyleError:  # reported when it is to be repainted
+            except MetastyleError:  # reported when it is repainted
                 continue
             break
     return pictures

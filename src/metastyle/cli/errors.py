@@ -1,4 +1,4 @@
-"""What went wrong, in one line, and the exit code that says so."""
+"""One-line messages for errors, and exit codes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _left_over(error: UnusedCliTokensError) -> str:
     command = " ".join(error.command_chain or ())
     rest = " ".join(error.unused_tokens or ())
     if command in _ONE_A_CALL:
-        return f"{command} does one {_ONE_A_CALL[command]} a call: call it again for {rest}"
-    return f"{command} has no use for: {rest}; 'metastyle {command} --help' shows examples"
+        return f"{command} takes one {_ONE_A_CALL[command]} at a time: run it again for {rest}"
+    return f"{command} does not take {rest}; 'metastyle {command} --help' shows examples"
 
 
 def _invalid(error: ValidationError) -> str:
-    """cyclopts checks ranges itself once pydantic has been imported, but says so in several lines."""
+    """Once pydantic has been imported, cyclopts checks ranges itself, with errors of several lines."""
     argument = error.argument
     if argument is not None and range_of(argument.field_info.annotation):
         try:

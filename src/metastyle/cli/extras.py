@@ -1,4 +1,4 @@
-"""Optional dependencies: for a missing one, an error names the command that installs it."""
+"""Optional dependencies: the error for a missing one names the command that installs it."""
 
 from __future__ import annotations
 

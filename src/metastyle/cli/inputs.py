@@ -13,7 +13,7 @@ from pathlib import Path
 from metastyle.errors import MetastyleError
 
 PIPE = Path("<pipe>")
-"""What ``-`` on the command line becomes: stdin as a photograph, stdout as a result."""
+"""Stands for ``-`` on the command line: stdin as a photograph, stdout as a result."""
 
 STYLE_SUFFIX = ".safetensors"
 FILMS = frozenset(
@@ -21,7 +21,7 @@ FILMS = frozenset(
     | {".flv", ".3gp", ".ogv", ".mxf", ".vob"}
 )
 WRITABLE = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
-"""Formats that results are written in; the result of a photograph in another format is a PNG."""
+"""Formats of results; a photograph in another format gives a PNG."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     """``2/5``, the second of five workers, as (2, 5).
 
     Raises:
-        MetastyleError: not of this form.
+        MetastyleError: the text does not have this form.
     """
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
@@ -45,7 +45,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def expand_home(text: str) -> str:
-    """``~/a.jpg`` in full, unless a file has this name: shells expand it only where a word begins."""
+    """Expand ``~/a.jpg``, unless a file has this name: shells only expand it at the start of a word."""
     if not text.startswith("~") or os.path.exists(text):  # noqa: PTH110 (no error for any text)
         return text
     return os.path.expanduser(text)  # noqa: PTH111 (keeps the slash of a folder)
@@ -65,7 +65,7 @@ def is_pipe(path: Path) -> bool:
 
 
 def is_nameless(path: Path) -> bool:
-    """Whether the path says nothing about the picture: ``-``, ``/dev/stdin``, ``/dev/fd/63``."""
+    """Whether the path is no name for a picture: ``-``, ``/dev/stdin``, ``/dev/fd/63``."""
     return path == PIPE or re.match(r"/(dev/(stdin|fd/)|proc/)", str(path)) is not None
 
 
@@ -84,7 +84,7 @@ def source(path: Path) -> Path | Piped:
 
 
 def read_pipe(path: Path = PIPE) -> Piped:
-    """Everything that comes through a pipe, which is read once."""
+    """All bytes of a pipe, which is read once."""
     this: object = sys.stdin if path == PIPE else path.stat().st_ino
     if path not in _read or _read[path][0] != this:
         _read[path] = (this, _everything(path))
@@ -117,7 +117,7 @@ def check_is_file(path: Path) -> None:
 
 
 def check_is_picture(path: Path) -> None:
-    """``check_is_file``, for a path that does not have a film's extension."""
+    """``check_is_file`` for a picture, whose extension must not be that of a film."""
     check_is_file(path)
     if path.suffix.lower() in FILMS:
         raise MetastyleError(
@@ -127,7 +127,7 @@ def check_is_picture(path: Path) -> None:
 
 
 def _no_file(path: Path) -> str | None:
-    """What to do instead, if it is clear what was meant by a path that is not a file."""
+    """Advice for a path that is not a file, if the intention is clear."""
     text = str(path)
     if scheme := re.match(r"([a-z][a-z0-9+.-]+):/+", text, re.IGNORECASE):
         url = f"{scheme[1]}://{text[scheme.end() :]}"
@@ -137,14 +137,14 @@ def _no_file(path: Path) -> str | None:
     if number := re.search(r"%[0-9]*d(?![a-z])", path.name):
         files = text.replace(number[0], "*")
         return (
-            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each on its own,"
+            f"{path} stands for numbered pictures: 'metastyle stylize \"{files}\"' repaints each,"
             " 'metastyle video' a film of them"
         )
     return None
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise MetastyleError if ``path`` cannot be written, as far as can be told before it is."""
+    """Raise MetastyleError if ``path`` cannot be written, as far as is known in advance."""
     try:
         if path.is_dir():
             raise MetastyleError(f"{path} is a folder: give a file name")
@@ -152,11 +152,11 @@ def check_output(path: Path, *, overwrite: bool) -> None:
             raise MetastyleError(f"{path} exists: add --overwrite, or choose another name with -o")
         if not path.parent.exists() and re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
             raise MetastyleError(f"{path} is a URL: results are written to files")
-        # Links are followed: what they point to is replaced.
+        # Links are followed: their targets are replaced.
         existing = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
         if not existing.is_dir():
             raise MetastyleError(f"{path}: {existing} is not a folder")
-        with tempfile.TemporaryFile(dir=existing):  # nothing else knows about lists of rights, quotas, mounts
+        with tempfile.TemporaryFile(dir=existing):  # accounts for access lists, quotas and mounts
             pass
     except (OSError, ValueError) as error:
         raise MetastyleError(f"{path}: cannot be written: {_reason(error)}") from None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 HELP = """\
-Adapt a small network to any painting in seconds, then repaint your photographs.
+Adapt a small network to any painting in about a minute, then repaint your photographs.
 
     metastyle stylize photo.jpg --style painting.jpg
 
@@ -58,11 +58,11 @@ COMMANDS: tuple[Callable[..., Outcome | int] | App, ...] = (
 )
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""Variables by which users decide how idle threads wait: the standard's, GCC's, LLVM's and Intel's."""
+"""Environment variables for how idle threads wait: OpenMP's, GCC's, LLVM's and Intel's."""
 
 
 class Reflowing(DefaultFormatter):
-    """Joins the lines into which an option's help is wrapped in docstrings, so that it fits any terminal."""
+    """Joins the wrapped lines of help in docstrings, so that it fits any terminal."""
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         for entry in panel.entries:
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code.
 
     0 done, 1 some of several things failed, 2 an error that the user can fix, 70 a bug, 130 interrupted,
-    141 done, but whoever read stdout has left before the end.
+    141 done, but the reader of stdout closed it before the end.
     """
     wait_asleep()
     given = sys.argv[1:] if arguments is None else arguments
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _expanded(token: str) -> str:
-    """``~`` in ``--style=~/a.jpg``, where the shell leaves it."""
+    """Expand ``~`` in ``--style=~/a.jpg``, which the shell does not."""
     option = re.match(r"--?[a-z][a-z-]*=", token)
     start = option[0] if option else ""
     return start + expand_home(token[len(start) :])
@@ -116,7 +116,7 @@ def _run(tokens: list[str]) -> int:
         if isinstance(outcome, Outcome):
             return report(outcome, bound.arguments.get("common", Common()))
     except (Exception, KeyboardInterrupt) as error:
-        # Looked for by hand, because the command line itself may be what is wrong.
+        # Searched by hand, because the command line itself may be invalid.
         if "--debug" in tokens:
             traceback.print_exc(file=STDERR)
         return report_error(error, json="--json" in tokens)
@@ -124,10 +124,10 @@ def _run(tokens: list[str]) -> int:
 
 
 def _conclude(code: int) -> int:
-    """The exit code, once it is known whether what was said has arrived."""
+    """The exit code, depending on whether the output could be written."""
     STDOUT.flush()
     if STDOUT.lost is not None:
-        if isinstance(STDOUT.lost, BrokenPipeError):  # whoever read our output has gone, and knows it
+        if isinstance(STDOUT.lost, BrokenPipeError):  # the reader of our output has closed it
             return code or BROKEN_PIPE
         complain(f"stdout cannot be written: {explain(STDOUT.lost)[0]}")
         code = code or USAGE
@@ -136,12 +136,12 @@ def _conclude(code: int) -> int:
 
 
 def wait_asleep() -> None:
-    """Let OpenMP's idle threads sleep, unless the user has decided how they wait.
+    """Let OpenMP's idle threads sleep, unless the user has configured how they wait.
 
-    Between two parallel pieces of work they spin for a few milliseconds, in case the next piece comes at
-    once. On a busy machine, spinning takes the processor from the very thread that is waited for, and a
-    picture takes several times as long (benchmarks/waiting.md). The runtime reads its settings while torch
-    is loaded: afterwards this does nothing.
+    Between two parallel sections they spin for a few milliseconds, in case the next one follows
+    immediately. On a busy machine, spinning takes processor time from the thread they are waiting for, and a
+    picture takes several times as long (benchmarks/waiting.md). The runtime reads its settings when torch
+    is loaded; after that, this has no effect.
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in WAITING):
         os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -1,6 +1,6 @@
 """Options that commands share, and how their values are written.
 
-Nothing heavy is imported here, so that help and usage errors come at once.
+Nothing heavy is imported here, so that help and usage errors appear immediately.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from metastyle.core.settings import (
 T = TypeVar("T")
 
 OF_CONTENTS = ("size", "grain", "batch")
-"""Settings of adaptation whose options have ``content`` in their names."""
+"""Settings of an adaptation whose options have ``content`` in their names."""
 
 FLAG = Parameter(negative="", show_default=False)
 ADAPTATION = Group("How the network is adapted to a painting", sort_key=10)
@@ -172,10 +172,10 @@ def defaults_by_device() -> dict[str, str]:
 
 
 def option_name(setting: str) -> str:
-    """The option that sets the field ``setting`` of ``AdaptationSettings``.
+    """The option for the field ``setting`` of ``AdaptationSettings``.
 
     ``size``, ``grain`` and ``batch`` are called ``--content-size`` and so on, because ``--size``, ``--grain``
-    and ``--batch`` are about the results.
+    and ``--batch`` refer to the results.
     """
     return ("--content-" if setting in OF_CONTENTS else "--") + setting.replace("_", "-")
 
@@ -186,11 +186,11 @@ class AdaptationOptions:
     """``AdaptationSettings`` as options."""
 
     effort: Effort = "normal"
-    """How much time a painting is worth: about ten seconds, a minute, or five minutes of two CPU cores. The
+    """How long the adaptation takes: about ten seconds, a minute, or five minutes on two CPU cores. The
     defaults of a few options depend on it; they are listed in this order."""
 
     def settings(self, device: str, **given_otherwise: int | None) -> AdaptationSettings:
-        """What was given, over the defaults of the effort on ``device``.
+        """The given settings, and the defaults of the effort on ``device`` for the others.
 
         Raises:
             MetastyleError: a value is out of range, or there is no such device.
@@ -207,15 +207,16 @@ class AdaptationOptions:
 @Parameter(name="*", group=ADAPTATION)
 @dataclass(frozen=True)
 class AdaptationSources:
-    """Where adaptation finds what it needs."""
+    """The inputs of an adaptation."""
 
     content: Annotated[Path | None, Parameter(metavar="PATH")] = None
-    """A photograph or a folder of them to adapt on, or 'procedural'; without it, what is to be repainted."""
+    """A photograph or a folder of photographs to adapt on, or 'procedural'; by default, the pictures that
+    will be repainted."""
     adapt_again: Annotated[bool, FLAG] = False
     """Adapt again to paintings whose styles an earlier call has cached."""
     learn_again: Annotated[bool, Parameter(negative="", show=False)] = False
     """The earlier name of ``adapt_again``."""
     loss_network: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    """A file with VGG-16's weights; without it, they are found or fetched."""
+    """A file with VGG-16's weights; by default they are found or downloaded."""
     offline: Annotated[bool, FLAG] = False
     """Never use the network."""

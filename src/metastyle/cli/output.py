@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from metastyle.core.adaptation import AdaptationStep
 
 LINE_EVERY = 10.0
-"""Seconds between two lines where stderr is no terminal."""
+"""Seconds between two lines if stderr is not a terminal."""
 
 
 class Display:
-    """Bars in a terminal, now and then a line elsewhere (a log), nothing when ``quiet``."""
+    """Progress bars in a terminal, occasional lines elsewhere (a log), nothing if ``quiet``."""
 
     def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
         self._quiet = quiet
@@ -34,7 +34,7 @@ class Display:
         self._remarks = _Remarks(self)
         if quiet:
             return
-        # Imported here, because help must come at once.
+        # Imported here, because help must appear immediately.
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -47,7 +47,7 @@ class Display:
             console=self._console,
             disable=not self._console.is_terminal,
             refresh_per_second=8,
-            redirect_stdout=STDOUT.isatty(),  # what goes to a file must not land above the bars
+            redirect_stdout=STDOUT.isatty(),  # output to a file must not go above the bars
         )
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class Display:
             self._bars.stop()
 
     def update(self, what: str, share: float, note: str = "") -> None:
-        """``share``, 0 to 1, of ``what`` is done."""
+        """Show that ``share``, 0 to 1, of ``what`` is done."""
         if self._quiet:
             return
         what, note = printable(what), printable(note)
@@ -81,12 +81,12 @@ class Display:
             self._console.print(f"{what}: {share:.0%} {note}".rstrip(), markup=False, soft_wrap=True)
 
     def download(self, done: int, total: int, what: str) -> None:
-        """For ``on_download``: bytes so far, bytes in all."""
+        """For ``on_download``: bytes received, total bytes."""
         share = done / total if total else 0.0
         self.update(f"fetching {what}", share, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
     def step(self, what: str, step: AdaptationStep) -> None:
-        """A step of the adaptation to ``what``."""
+        """Show a step of the adaptation to ``what``."""
         note = f"step {step.step}/{step.steps}  loss {step.total:.1f}  {seconds(step.seconds_left)} left"
         self.update(f"adapting to {what}", step.step / step.steps, note)
 
@@ -95,13 +95,13 @@ class Display:
         return lambda share: self.update(what, (index + share) / count, note)
 
     def note(self, line: str) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         if not self._quiet:
             self._console.print(printable(line), markup=False, soft_wrap=True)
 
 
 class _Remarks(logging.Handler):
-    """Shows what the library logs, each line once: a picture may be opened several times."""
+    """Shows the library's log, each line once, because a picture may be opened several times."""
 
     def __init__(self, display: Display) -> None:
         super().__init__(logging.WARNING)
@@ -116,7 +116,7 @@ class _Remarks(logging.Handler):
 
 
 class Speaker:
-    """What a command says on stdout when it is done: lines for people, or one JSON object for programs."""
+    """Prints the outcome of a command on stdout: lines for people, or one JSON object for programs."""
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self._lines = not (json or quiet)
@@ -125,7 +125,7 @@ class Speaker:
     def line(self, text: str = "") -> None:
         if self._lines:
             STDOUT.write((printable(text) if STDOUT.isatty() else text) + "\n")
-            STDOUT.flush()  # for whoever reads along
+            STDOUT.flush()  # for readers that follow along
 
     def document(self, content: dict[str, Any]) -> None:
         if self._json:
@@ -141,26 +141,26 @@ def to_json(content: dict[str, Any]) -> str:
 
 
 def complain(line: str) -> None:
-    """One line on stderr, whatever ``--quiet`` says."""
+    """Print one line on stderr, even with ``--quiet``."""
     STDERR.write(f"metastyle: {printable(line)}\n")
 
 
 def printable(text: str) -> str:
-    """Without what would move a terminal's cursor or change its colors: names of files can hold anything."""
+    """Escape what would move a terminal's cursor or change its colors: file names can hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has done, as it is said to people, to programs and to the shell."""
+    """The outcome of a command, for people, programs and the shell."""
 
     command: str
     outputs: list[dict[str, Any]] = field(default_factory=list)
-    """For ``--json``: what was written, a record each."""
+    """For ``--json``: a record of each written file."""
     errors: list[Any] = field(default_factory=list)
-    """For ``--json``: what could not be done."""
+    """For ``--json``: the failures."""
     details: dict[str, Any] = field(default_factory=dict)
-    """For ``--json``: whatever is particular to the command."""
+    """For ``--json``: entries that are specific to the command."""
     lines: list[str] = field(default_factory=list)
     """For people, on stdout."""
     problems: list[str] = field(default_factory=list)
@@ -169,7 +169,7 @@ class Outcome:
 
 
 def report(outcome: Outcome, common: Common) -> int:
-    """Say what a command has done; the exit code."""
+    """Print the outcome of a command; returns the exit code."""
     speaker = Speaker(common.json, common.quiet)
     speaker.document(
         {
@@ -188,7 +188,7 @@ def report(outcome: Outcome, common: Common) -> int:
 
 
 def report_error(error: BaseException, *, json: bool) -> int:
-    """Say what stopped a command; the exit code."""
+    """Print the error that stopped a command; returns the exit code."""
     line, code = explain(error)
     complain(line)
     if json:

@@ -1,4 +1,4 @@
-"""The plan of a call, made before any work: its photographs, where each result goes, and what is finished."""
+"""The plan of a call, made before any work: its photographs, its results, and what is finished."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _MOST_OF_ONE_NAME = 99
 
 @dataclass
 class Plan:
-    """What a call has to do, and what it leaves as it is."""
+    """The jobs of a call, and the pictures that it leaves alone."""
 
     jobs: list[Job] = field(default_factory=list)
     photos: list[Path] = field(default_factory=list)
-    """All photographs that are meant, finished or not, and of every shard."""
+    """All photographs of the call, finished or not, of all shards."""
     finished: list[Path] = field(default_factory=list)
-    """Results of earlier calls, made from the same photographs in the same way."""
+    """Results of earlier calls that were made in the same way from the same photographs."""
     unknown: list[Path] = field(default_factory=list)
-    """Files that are taken for results by their names alone, because their metadata do not say."""
+    """Files that count as results by their names alone, because they lack metadata."""
     refused: dict[Path, str] = field(default_factory=dict)
-    """Photographs for which nothing can be written, and why."""
+    """Photographs for which nothing can be written, with the reason."""
     left_out: dict[Path, str] = field(default_factory=dict)
     """Pictures that are not photographs, and what they are."""
     notes: list[str] = field(default_factory=list)
-    """Lines about results that are not where their photographs' names suggest."""
+    """Lines about results in unexpected places."""
 
 
 def plan(
@@ -53,23 +53,25 @@ def plan(
     not_photos: Sequence[Path] = (),
     may_be_empty: bool = False,
 ) -> Plan:
-    """Every job of a call, or an error that names what stands in its way.
+    """Plan all jobs of a call.
 
-    Folders stand for the pictures in them, and patterns for the files that match. Results go beside their
+    Folders stand for the pictures in them, and patterns for the matching files. Results go next to their
     photographs, into the folder ``output``, or, for a single photograph, into the file ``output``.
-    Photographs of one name keep their folders' names. Of several photographs, those are finished whose
-    results say that they were made from them in this look; the existing result of a single one is an error.
+    Photographs with the same name keep their folders' names. Among several photographs, those are finished
+    whose results declare that they were made from them in this look; for a single photograph, an existing
+    result is an error.
 
     Args:
         style: the style's name in results' names.
         into_folder: ``output`` is a folder, whether it exists or not.
-        look: digest of all that decides how results look.
+        look: digest of everything that affects how results look.
         shard: (i, n) takes every n-th photograph from the i-th on, so that n workers share the work.
-        not_photos: pictures that a folder may hold beside photographs: paintings and masks.
+        not_photos: paintings and masks, which may be in a folder with the photographs.
         may_be_empty: a folder without pictures is not an error.
 
     Raises:
-        MetastyleError: nothing to do, a missing file, no folder that can be written to, an existing result.
+        MetastyleError: there is nothing to do, a file is missing, a folder is not writable, or a result
+            exists.
     """
     if is_single(photos):
         check_is_picture(photos[0])
@@ -88,12 +90,12 @@ def plan(
 
 
 def is_single(photos: Sequence[Path]) -> bool:
-    """Whether one photograph is given by its name, and not a folder or a pattern."""
+    """Whether a single photograph is given by name, not a folder or a pattern."""
     return len(photos) == 1 and not photos[0].is_dir() and not is_pattern(photos[0])
 
 
 def is_pattern(path: Path) -> bool:
-    """``holiday/*.jpg``, where the shell has not replaced it already."""
+    """Whether this is a pattern such as ``holiday/*.jpg`` that the shell has not expanded."""
     return any(c in str(path) for c in "*?[") and not path.exists()
 
 
@@ -158,7 +160,7 @@ def _photographs(
 
 
 def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Path]) -> set[Path]:
-    """The pictures that say they were made from another of the pictures, or in this look."""
+    """The pictures whose metadata say that they were made from another of the pictures, or in this look."""
     from metastyle.images.origin import place_digest, read_origin
 
     origins = {p: origin for p in pictures if p != PIPE and (origin := read_origin(p))}
@@ -174,7 +176,7 @@ def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Pat
 
 
 def _named(photos: Sequence[Path], style: str, folder: Path | None, found: Plan) -> list[Job]:
-    """A job for each photograph, with results whose names differ."""
+    """A job for each photograph, with distinct result names."""
     jobs = [Job(p, (Path() if is_nameless(p) else p.parent) / result_name(p, style)) for p in photos]
     beside = Counter(_key(str(job.output)) for job in jobs)
     jobs = [
@@ -195,7 +197,7 @@ def _named(photos: Sequence[Path], style: str, folder: Path | None, found: Plan)
         return [Job(job.photo, folder / job.output.name) for job in jobs]
     names = _folder_names({job.output.parent for job in jobs})
     found.notes.append(
-        f"photographs of one name come from several folders: {folder} gets folders like theirs"
+        f"photographs with the same name come from several folders: {folder} gets subfolders like theirs"
     )
     return [Job(job.photo, folder / names[job.output.parent] / job.output.name) for job in jobs]
 
@@ -205,7 +207,7 @@ def _with_kind(photo: Path) -> Path:
 
 
 def _folder_names(folders: Iterable[Path]) -> dict[Path, Path]:
-    """For each folder, the shortest end of its path with which all of them differ."""
+    """For each folder, the shortest end of its path that makes all of them distinct."""
     parts = {folder: folder.resolve().parts[1:] for folder in folders}
     longest = max(map(len, parts.values()))
     for count in range(1, longest + 1):
@@ -218,7 +220,7 @@ def _folder_names(folders: Iterable[Path]) -> dict[Path, Path]:
 def _settle(
     jobs: Sequence[Job], inputs: set[str], folder: Path | None, look: str, overwrite: bool, found: Plan
 ) -> None:
-    """Divide the jobs into those to do, those that are finished, and those that cannot be done."""
+    """Divide the jobs into open, finished and impossible ones."""
     taken = set(inputs)
     errors: list[MetastyleError] = []
     for job in jobs:
@@ -226,7 +228,7 @@ def _settle(
             output = _free(job, folder, look, overwrite, found, taken)
             if output is None:
                 continue
-            # What exists here was recognized, and is to be replaced.
+            # An existing file here was recognized, and will be replaced.
             check_picture_output(output, overwrite=overwrite)
         except MetastyleError as error:
             errors.append(error)
@@ -243,10 +245,10 @@ def _settle(
 def _free(
     job: Job, folder: Path | None, look: str, overwrite: bool, found: Plan, taken: set[str]
 ) -> Path | None:
-    """Where the result goes; None if it exists.
+    """The path of the result; None if it exists.
 
     Raises:
-        MetastyleError: a result of this photograph is there, made in another way, and is not to be replaced.
+        MetastyleError: a result of this photograph exists that was made differently and may not be replaced.
     """
     from metastyle.images.origin import read_origin
 
@@ -274,7 +276,7 @@ def _free(
 
 
 def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, str | None]:
-    """Results of this photograph, wherever earlier calls may have written them, and their looks.
+    """Results of this photograph, in all places of earlier calls, and their looks.
 
     The look is None for a result that was made before the photograph was changed.
     """
@@ -285,7 +287,7 @@ def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, s
     for output in dict.fromkeys([job.output, *flat, *_candidates(job, folder)]):
         if not _exists(output):
             if output.parent == job.output.parent and output != job.output:
-                break  # of img-2.png, img-3.png and so on there are no more
+                break  # img-2.png, img-3.png and so on end here
             continue
         origin = None if _key(output) in taken else read_origin(output)
         if origin is None:
@@ -298,16 +300,16 @@ def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, s
 
 
 class _MadeOtherwise(MetastyleError):
-    """A result exists that is not the one asked for."""
+    """A different result exists."""
 
 
 def _is_own(error: MetastyleError) -> bool:
-    """Whether the error is about one photograph, and not about all of a folder."""
+    """Whether the error concerns one photograph, not the whole folder."""
     return isinstance(error, _MadeOtherwise)
 
 
 def _candidates(job: Job, folder: Path | None) -> Iterator[Path]:
-    """Names for a result, each for the case that those before it belong to other pictures."""
+    """Names for a result, to be used if the ones before belong to other pictures."""
     yield job.output
     if folder is not None and not is_nameless(job.photo):
         above = job.photo.parent.resolve().parts[1:]
@@ -329,12 +331,12 @@ def _digest(photo: Path) -> str:
 
     try:
         return photo_digest(source(photo))
-    except OSError:  # what cannot be read is nothing's original, and is said when it is opened
+    except OSError:  # unreadable; reported when it is opened
         return ""
 
 
 def _key(path: Path | str) -> str:
-    """A text that is equal for all paths, or names, of one file."""
+    """A text that is equal for all paths or names of a file."""
     text = os.path.realpath(path) if isinstance(path, Path) else path
     return text.casefold() if sys.platform in ("darwin", "win32") else text
 

@@ -1,4 +1,4 @@
-"""One call of ``metastyle stylize``: which photographs, in which style, and what became of them."""
+"""One call of ``metastyle stylize``, from its photographs and styles to the outcome."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from metastyle.style import RenderOptions
 
 GPU_BATCH = 8
-"""Photographs that a GPU takes together unless ``--batch`` says otherwise."""
+"""Photographs that a GPU repaints together by default."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for."""
+    """The arguments of the call."""
 
     photos: list[Path]
     parts: list[Part]
@@ -75,7 +75,7 @@ class Request:
                 import ray  # noqa: F401
 
     def look(self) -> str:
-        """The digest of everything that decides how results look."""
+        """The digest of everything that affects how results look."""
         return look_digest(
             self.parts,
             self.masks,
@@ -88,12 +88,12 @@ class Request:
 
     @property
     def several(self) -> bool:
-        """Whether more than one photograph may be meant."""
+        """Whether there may be more than one photograph."""
         return self.watch or not is_single(self.photos)
 
 
 def repaint(request: Request) -> Outcome:
-    """Repaint the photographs that are asked for.
+    """Repaint the requested photographs.
 
     Raises:
         MetastyleError: nothing can be done at all.
@@ -151,10 +151,10 @@ class _Call:
         return Speaker(common.json, common.quiet or self.to_stdout)
 
     def run(self, batch: Batch, find: Callable[[], Plan]) -> None:
-        """Repaint what was found, and with ``--watch`` what ``find`` finds later."""
+        """Repaint the photographs, and with ``--watch`` those that ``find`` finds later."""
         request, found = self.request, self.found
         batch.failed |= found.refused
-        # Before a minute of adaptation: is there any photograph to use it on?
+        # Before a minute of adaptation: is any photograph readable?
         jobs = batch.readable(found.jobs)
         _announce(found, batch.display)
         if not jobs and not request.watch:
@@ -169,7 +169,7 @@ class _Call:
             _watch(batch, paint, find, {job.photo for job in found.jobs}, together)
 
     def _paint(self, batch: Batch, jobs: list[Job]) -> Paint:
-        """The styles, adapted to where they are paintings, and how to paint with them."""
+        """Prepare the styles, adapting to paintings, and everything else that painting needs."""
         request = self.request
         adapter = Adapter(self.settings, request.sources, request.device, batch.display)
         first = batch.opened[1] if batch.opened else None
@@ -185,7 +185,7 @@ class _Call:
         )
 
     def _own_contents(self, jobs: list[Job], first: Picture | None) -> Contents | None:
-        """The call's photographs, as contents; None where there is only an empty folder to watch."""
+        """The call's photographs, as contents; None if there is only an empty folder to watch."""
         found = self.found
         if not (jobs or found.finished or found.unknown):
             return None
@@ -200,7 +200,7 @@ class _Call:
         return 1 if pick_device(self.request.device).type == "cpu" else GPU_BATCH
 
     def outcome(self, batch: Batch, seconds: float) -> Outcome:
-        """What became of the photographs."""
+        """The outcome of the call."""
         found, several = self.found, self.request.several
         code = DONE
         if batch.failed:
@@ -228,7 +228,7 @@ class _Call:
 
 @contextmanager
 def _interruptible(lines: list[str]) -> Iterator[None]:
-    """Ctrl-C ends the block, but not the report of what was done, in whose ``lines`` it is said."""
+    """Ctrl-C ends the block but not the report, to whose ``lines`` it is added."""
     try:
         yield
     except KeyboardInterrupt:
@@ -236,11 +236,11 @@ def _interruptible(lines: list[str]) -> Iterator[None]:
 
 
 def _announce(planned: Plan, display: Display) -> None:
-    """Say what is left as it is, and which results have other names than expected."""
+    """Print which pictures are left alone, and which results have unexpected names."""
     if count := len(planned.finished):
-        display.note(f"{count} results were there already" if count > 1 else "1 result was there already")
+        display.note(f"{count} results existed already" if count > 1 else "1 result existed already")
     if planned.unknown:
-        display.note(f"taken for finished by the name alone: {_some(planned.unknown)}")
+        display.note(f"considered finished by name alone: {_some(planned.unknown)}")
     left_out = {
         picture: what for picture, what in planned.left_out.items() if picture not in planned.finished
     }
@@ -257,7 +257,7 @@ def _some(paths: list[Path]) -> str:
 
 
 def _watch(batch: Batch, paint: Paint, find: Callable[[], Plan], seen: set[Path], together: int) -> None:
-    """Repaint what arrives, until Ctrl-C; a photograph that is being repainted then is left out."""
+    """Repaint new photographs until Ctrl-C, which drops the current one."""
 
     def look() -> list[Job]:
         planned = find()
@@ -272,7 +272,7 @@ def _watch(batch: Batch, paint: Paint, find: Callable[[], Plan], seen: set[Path]
         for arrived in arrivals(look, seen):
             batch.repaint(arrived, paint, overwrite=False, together=together)
     except KeyboardInterrupt:
-        batch.display.note("no longer watching")
+        batch.display.note("stopped watching")
 
 
 def _check_stdout(jobs: list[Job], common: Common) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 
 class StopRequest:
-    """Ctrl-C once asks to stop after the current step; twice stops at once.
+    """The first Ctrl-C asks to stop after the current step, the second one stops immediately.
 
-    Before ``armed`` is set there is nothing worth keeping and the first Ctrl-C stops at once.
+    Until ``armed`` is set there is nothing worth keeping, and the first Ctrl-C stops immediately.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""stdout and stderr that never fail: work goes on, whether or not anybody can read about it."""
+"""stdout and stderr that never fail, so that work continues even if its output cannot be written."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, Literal, cast
 
 _NO_FD = (OSError, ValueError, AttributeError)
-"""What a stream raises that is closed, missing, or no file."""
+"""Errors of a stream that is closed, missing, or not a file."""
 
 
 class Outlet:
-    """stdout or stderr, whatever it is at the moment: writing never raises, and losses are recorded.
+    """The current stdout or stderr: writing never raises, and lost output is recorded.
 
     A stream may be missing (``>&-``), full, closed by its reader, or unable to encode a file's name.
     """
@@ -23,11 +23,11 @@ class Outlet:
         self._name = name
         self._beneath_bars = beneath_bars
         self.lost: Exception | None = None
-        """Why something could not be delivered."""
+        """The error by which output was lost, if any."""
 
     @property
     def stream(self) -> IO[str] | None:
-        """The stream, or None where the process was started without one."""
+        """The stream, or None if the process has none."""
         stream = getattr(sys, self._name)
         # While bars are shown in a terminal, rich stands before the stream and writes above them.
         return cast(
@@ -39,7 +39,7 @@ class Outlet:
         return getattr(self.stream, "encoding", None) or "utf-8"
 
     def encodes(self, text: str) -> bool:
-        """Whether ``text`` goes through as it is."""
+        """Whether the stream can encode ``text``."""
         try:
             text.encode(self.encoding)
         except UnicodeError:
@@ -53,7 +53,7 @@ class Outlet:
             return False
 
     def write(self, text: str) -> int:
-        """Write what can be encoded, the rest as escapes. For a missing stream nothing is written or lost."""
+        """Write text, escaping what cannot be encoded. Without a stream, nothing is written or lost."""
         stream = self.stream
         if stream is not None and self.lost is None:
             try:
@@ -87,7 +87,7 @@ class Outlet:
         self.flush()
 
     def _lose(self, error: Exception) -> None:
-        """Remember why, and let what is still buffered go nowhere, or Python would complain when it ends."""
+        """Record the error and discard what is still buffered, or Python would complain at exit."""
         self.lost = self.lost or error
         stream = self.stream
         with suppress(*_NO_FD):
@@ -101,15 +101,15 @@ class Outlet:
 STDOUT = Outlet("stdout")
 STDERR = Outlet("stderr")
 BARS = Outlet("stderr", beneath_bars=True)
-"""Where bars are drawn."""
+"""The stream for progress bars."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Guard the streams of one run of the command line, so that nothing that is printed fails.
+    """Guard the streams during one run of the command line, so that printing never fails.
 
-    That holds for what libraries print, too: characters that a stream cannot encode are replaced. Streams
-    that would refuse what does not fit at once are made to wait.
+    This includes the output of libraries: characters that a stream cannot encode are replaced, and
+    non-blocking streams are made blocking.
     """
     _fill_gaps()
     for outlet in (STDOUT, STDERR, BARS):
@@ -128,7 +128,7 @@ def guarded() -> Iterator[None]:
 
 
 def _fill_gaps() -> None:
-    """A closed stream's number must not go to a picture, into which libraries would then print."""
+    """Reserve the descriptor of a closed stream: a picture could get it, and be printed into."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)

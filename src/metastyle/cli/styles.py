@@ -1,4 +1,4 @@
-"""What ``--style`` means: a painting, a style file, a built-in style's name, or a mixture of several."""
+"""Parses ``--style``: a painting, a style file, the name of a built-in style, or a mixture."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from metastyle.errors import MetastyleError
 from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
 PHOTO = "photo"
-"""In place of a masked style: the photograph as it is."""
+"""Used instead of a style in a mask: the unchanged photograph."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One style of a mixture and its share; None where no weight was given."""
+    """One style of a mixture and its weight; None if none was given."""
 
     path: Path
     weight: float | None = None
@@ -52,14 +52,14 @@ def read_parts(texts: Sequence[str]) -> list[Part]:
     """The parts of a mixture, from ``STYLE`` or ``STYLE:WEIGHT`` each; all exist and can be opened.
 
     Raises:
-        MetastyleError: neither a file nor a built-in style, an unusable weight, or a weight is missing.
+        MetastyleError: there is no such file or built-in style, or a weight is unusable or missing.
     """
     parts = [_located(text) for text in texts]
     bare = [part for part in parts if part.weight is None]
     if bare and len(bare) < len(parts):
         raise MetastyleError(f"{bare[0].name} has no weight: give all styles one (STYLE:WEIGHT), or none")
     if len(parts) > 1 and not any(part.weight is None or part.weight > 0 for part in parts):
-        raise MetastyleError("all weights are 0: at least one style must have a larger one")
+        raise MetastyleError("all weights are 0: at least one must be positive")
     return parts
 
 
@@ -70,13 +70,13 @@ def weights_of(parts: Sequence[Part]) -> list[float] | None:
 
 
 def mixture_name(parts: Sequence[Part]) -> str:
-    """The mixture's name in results' names."""
+    """The mixture's name in the names of results."""
     return "+".join(part.name for part in parts)
 
 
 @dataclass(frozen=True)
 class Masked:
-    """A style inside a mask; no part leaves the photograph as it was."""
+    """A style inside a mask; without a part, the photograph stays unchanged there."""
 
     mask: Path
     part: Part | None
@@ -86,7 +86,7 @@ def read_masks(texts: Sequence[str]) -> list[Masked]:
     """``MASK=STYLE`` each, or ``MASK=photo``.
 
     Raises:
-        MetastyleError: not of this form, no such mask or style.
+        MetastyleError: the text does not have this form, or there is no such mask or style.
     """
     masks = []
     for text in texts:
@@ -100,7 +100,7 @@ def read_masks(texts: Sequence[str]) -> list[Masked]:
 
 
 def parse_part(text: str) -> tuple[str, float | None]:
-    """``STYLE:WEIGHT`` or ``STYLE``; a colon that no number follows belongs to the file name."""
+    """``STYLE:WEIGHT`` or ``STYLE``; a colon without a number after it belongs to the file name."""
     name, colon, number = text.rpartition(":")
     try:
         weight = float(number) if colon and name else None
@@ -130,7 +130,7 @@ def _located(text: str) -> Part:
         return Part(path, weight)
     builtin = builtin_path(name)
     if builtin is None and path.suffix:
-        check_is_file(path)  # says that there is no such file
+        check_is_file(path)  # reports that there is no such file
     if builtin is None:
         near = get_close_matches(name.lower(), builtin_names(), n=1)
         raise MetastyleError(
@@ -147,11 +147,10 @@ def look_digest(
     sources: AdaptationSources,
     **options: Any,
 ) -> str:
-    """A digest of everything that decides how results look: results of another look are not finished.
+    """A digest of everything that affects how results look; other results do not count as finished.
 
-    It covers the bytes of styles and masks, and the options as they were given. The defaults of another
-    machine, or photographs that were added to the folder, are no reason to repaint everything; another
-    ``--content`` is.
+    It covers the bytes of styles and masks, and the given options. Defaults of another machine, or added
+    photographs in a folder, do not require repainting everything; another ``--content`` does.
     """
     painted = any(part.is_painting for part in [*parts, *(one.part for one in masks if one.part)])
     record = {

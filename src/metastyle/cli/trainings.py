@@ -1,4 +1,4 @@
-"""How ``train`` and ``train-baseline`` show a training and its end."""
+"""The output of ``train`` and ``train-baseline``."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ def _outcome(command: str, last: Finished, **details: Any) -> Outcome:
             **details,
         },
         lines=[f"{last.weights}  {last.iteration} iterations  {seconds(last.seconds)}"],
-        problems=["stopped; the same command again resumes from here"] if interrupted else [],
+        problems=["stopped; the same command resumes from here"] if interrupted else [],
         code=INTERRUPTED if interrupted else DONE,
     )

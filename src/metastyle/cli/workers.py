@@ -1,4 +1,4 @@
-"""The same work on many machines: a Ray Data job, one process per worker (extra ``scale``)."""
+"""Repainting on many machines: a Ray Data job with one process per worker (extra ``scale``)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from metastyle.images.decode import open_picture
 
 
 class _Painter:
-    """One worker: it has the styles, and repaints the photographs that it is handed."""
+    """One worker, which has the styles and repaints the photographs it gets."""
 
     def __init__(self, paint: Paint, overwrite: bool) -> None:
-        torch.set_num_threads(1)  # as many processes as there are processors
+        torch.set_num_threads(1)  # one process per processor
         self._paint, self._overwrite = paint, overwrite
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         job = Job(Path(row["photo"]), Path(row["output"]))
         try:
             record = repaint_one(job, open_picture(job.photo), self._paint, overwrite=self._overwrite)
-        except Exception as error:  # whatever is wrong with one, the others are done
+        except Exception as error:  # a failure does not affect the others
             line, code = explain(error)
             if not isinstance(error, MetastyleError):
                 line = f"{job.photo}: {line}"
@@ -44,12 +44,12 @@ def repaint_all(
 ) -> Iterator[dict[str, Any]]:
     """Repaint with ``workers`` processes; a record for each photograph as it is done, or its error.
 
-    A running cluster is used where ``RAY_ADDRESS`` names one: its machines must see the photographs under the
+    If ``RAY_ADDRESS`` names a running cluster, it is used; its machines must see the photographs under the
     same paths. Otherwise Ray is started on this machine alone, and stopped afterwards.
     """
     ours = not ray.is_initialized()
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own way to say less
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # makes Ray print less
     if ours:
         ray.init(
             num_cpus=workers,
@@ -59,7 +59,7 @@ def repaint_all(
             _node_ip_address="127.0.0.1",
         )
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False  # the command shows its own
+        ray.data.DataContext.get_current().enable_progress_bars = False  # the command has its own bars
         rows = [{"photo": str(job.photo.absolute()), "output": str(job.output.absolute())} for job in jobs]
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Painter,

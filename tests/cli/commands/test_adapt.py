@@ -92,7 +92,7 @@ def test_ctrl_c_keeps_what_was_learned(
     assert result.document["interrupted"] is True and result.document["exit_code"] == 130
     out = tmp_path / "waves.safetensors"
     assert len(api.load(out).curve) == 3
-    assert f"stopped after step 3 of 50; {out} holds the style as it was then" in result.err
+    assert f"stopped after step 3 of 50; {out} has the style at that point" in result.err
     assert not (machine / "styles").exists() or not list((machine / "styles").iterdir())
 
 

@@ -69,7 +69,7 @@ def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
 def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
     result = run(*ARGUMENTS, "--minutes", "7", "--json", "--quiet")
     assert result.code == 130
-    assert result.err == "metastyle: stopped; the same command again resumes from here\n"
+    assert result.err == "metastyle: stopped; the same command resumes from here\n"
     assert result.document["interrupted"] is True
     assert result.document["validation"] == [{"iteration": 2, "total": 30.5}]
 

@@ -55,7 +55,7 @@ def test_an_interrupted_run_says_how_to_go_on(run: Run, trained: list[Settings])
     result = run(*ARGUMENTS, "--minutes", "7", "--json")
     assert result.code == 130 and result.document["interrupted"] is True
     assert result.document["losses"] == {"pixels": 0.25, "features": 1.5}
-    assert result.err.endswith("metastyle: stopped; the same command again resumes from here\n")
+    assert result.err.endswith("metastyle: stopped; the same command resumes from here\n")
 
 
 @pytest.mark.parametrize(

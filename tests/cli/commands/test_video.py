@@ -59,8 +59,8 @@ def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["clip-plain-0m0s.png"]
     fifo = tmp_path / "fifo.mp4"
     os.mkfifo(fifo)
-    assert "a pipe is neither" in run("video", fifo, "-s", style_file).err
-    assert "a pipe is neither" in run("video", clip, "-s", style_file, "-o", "-").err
+    assert "written to files, not pipes" in run("video", fifo, "-s", style_file).err
+    assert "written to files, not pipes" in run("video", clip, "-s", style_file, "-o", "-").err
     assert (
         "--fps is 9.0: use it for numbered pictures" in run("video", clip, "-s", style_file, "--fps", 9).err
     )
@@ -237,7 +237,7 @@ def test_a_painter_that_fails_keeps_what_there_is(
     assert result.code == 2
     first, second = result.err.splitlines()
     assert "not enough memory" in first
-    assert "stopped after 4 frames" in second and "clip-plain.unfinished.mp4 holds them" in second
+    assert "stopped after 4 frames" in second and "clip-plain.unfinished.mp4 has them" in second
     assert len(shown(tmp_path / "clip-plain.unfinished.mp4")) == 4
     assert run("video", clip, "--style", style_file, "--quiet").code == 0
     assert len(shown(tmp_path / "clip-plain.mp4")) == 8
@@ -256,7 +256,7 @@ def test_what_cannot_be_rescued_stays_in_its_folder(
     assert result.code == 130
     first, second = result.err.splitlines()
     assert "clip-plain.unfinished.mp4 already exists" in first
-    assert "stopped after 7 frames" in second and "clip-plain.mp4.parts holds them" in second
+    assert "stopped after 7 frames" in second and "clip-plain.mp4.parts has them" in second
     assert (tmp_path / "clip-plain.unfinished.mp4").read_bytes() == b"precious"
 
 
@@ -303,7 +303,7 @@ def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
         assert process.stderr is not None
         said = process.stderr.read()
         assert process.wait(60) == 130
-    assert "out.unfinished.mp4 holds them; the same command resumes from there" in said
+    assert "out.unfinished.mp4 has them; the same command resumes from there" in said
     kept = len(shown(tmp_path / "out.unfinished.mp4"))
     assert 60 <= kept < 150
     for out, first_line in (("out.mp4", "going on after"), ("whole.mp4", "repainting")):

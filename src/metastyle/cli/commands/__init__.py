@@ -1,1 +1,1 @@
-"""One file per command; each is a thin face over the library."""
+"""One file per command; each is a thin layer over the library."""

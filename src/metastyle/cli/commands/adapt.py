@@ -42,9 +42,9 @@ def adapt(
     sources: AdaptationSources = AdaptationSources(),  # noqa: B008
     common: Common = Common(),  # noqa: B008
 ) -> Outcome:
-    """Adapt the network to a painting, and keep the result as a style file.
+    """Adapt the network to a painting, and save the result as a style file.
 
-    Ctrl-C stops after the current step and keeps the style as it is then.
+    Ctrl-C stops after the current step and saves the style at that point.
 
     For example:
 
@@ -57,11 +57,11 @@ def adapt(
 
     Args:
         painting: Any picture, or - for stdin.
-        output: The style file, or a folder for PAINTING.safetensors; without it, beside the painting.
-        overwrite: Replace a style file or preview that exists.
+        output: The style file, or a folder for PAINTING.safetensors; by default next to the painting.
+        overwrite: Replace an existing style file or preview.
         from_: Start from this style, such as a draft of the same painting.
-        preview: Show every few seconds how the adaptation repaints this photograph so far.
-        preview_output: The preview's file; without it, STYLE-preview.jpg beside the style.
+        preview: Repaint this photograph every few seconds during the adaptation.
+        preview_output: The preview's file; by default STYLE-preview.jpg next to the style.
         batch: The former name of --content-batch.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -98,7 +98,7 @@ def _outcome(prepared: Prepared, out: Path, last: AdaptationStep | None) -> Outc
     lines = [f"{out}  {len(prepared.style.curve)} steps  {how}"]
     problems = []
     if interrupted and last is not None:
-        problems = [f"stopped after step {last.step} of {last.steps}; {out} holds the style as it was then"]
+        problems = [f"stopped after step {last.step} of {last.steps}; {out} has the style at that point"]
     else:
         lines.append(f"now: metastyle stylize PHOTO --style {out}")
     return Outcome(
@@ -112,7 +112,7 @@ def _outcome(prepared: Prepared, out: Path, last: AdaptationStep | None) -> Outc
 
 
 def _style_path(painting: Path, output: str | None) -> Path:
-    """The style file: ``output``, or a file named like the painting, in the folder ``output`` or beside it.
+    """The style file: ``output``, or one named like the painting, in the folder ``output`` or next to it.
 
     Raises:
         MetastyleError: the painting has no name, or ``output`` is not a style file's name.

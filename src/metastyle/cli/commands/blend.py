@@ -34,9 +34,9 @@ def blend(
 ) -> Outcome:
     """Blend styles into a new one: a weighted mean of their parameters.
 
-    Weights are relative and need not add up to 1; without weights, all count the
-    same. With --strip, a picture shows a photograph on the way from one style to
-    another instead.
+    Weights are relative and need not add up to 1; without weights, all styles
+    count equally. With --strip, the output is a picture of a photograph in steps
+    from one style to another.
 
     For example:
 
@@ -47,8 +47,8 @@ def blend(
     Args:
         styles: Built-in styles, or files made by 'metastyle adapt', each with its weight.
         output: The new style file; with --strip, the picture.
-        strip: Number of pictures on the way from the first style to the second.
-        photo: The photograph that the strip shows.
+        strip: Number of pictures from the first style to the second.
+        photo: The photograph for the strip.
         overwrite: Replace the output if it exists.
     """
     parts = read_parts(styles)

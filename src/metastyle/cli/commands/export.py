@@ -34,12 +34,12 @@ def export(
 
     Args:
         style: A style file made by 'metastyle adapt'.
-        output: The model; without it, STYLE.onnx beside the style.
+        output: The model; by default STYLE.onnx next to the style.
         overwrite: Replace the model if it exists.
     """
     check_is_file(style)
     if output is None and style == PIPE:
-        raise MetastyleError("a style is read from a file: give its name")
+        raise MetastyleError("styles are read from files, not pipes: give a file name")
     out = output if output is not None else style.with_suffix(_SUFFIX)
     if out.suffix.lower() != _SUFFIX:
         raise MetastyleError(f"{out}: a model's name ends in {_SUFFIX}")

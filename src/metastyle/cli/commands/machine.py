@@ -1,4 +1,4 @@
-"""What this machine offers, and how long adapting and stylizing take on it."""
+"""Facts about this machine, and its speed of adapting and stylizing."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from metastyle.weights.weight_file import default_cache_dir
 _SIDE = 512
 _STEP_BUDGET = 5.0
 _MOST_STEPS = 6
-_DRAWN = 2  # procedural pictures drawn to tell what drawing the pool costs; they are repeated to fill it
+_DRAWN = 2  # procedural pictures drawn to time the drawing; they are repeated to fill the pool
 _VECTOR_UNITS = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 
 
 def describe(device: str = "auto") -> dict[str, Any]:
-    """Facts about this machine that bear on speed and on what works; JSON can hold all of them.
+    """Facts about this machine that matter for speed and features, as JSON values.
 
     Raises:
         MetastyleError: ``device`` is not on this machine.
@@ -60,8 +60,8 @@ def describe(device: str = "auto") -> dict[str, Any]:
 def measure(device: str = "auto", progress: Callable[[float], None] = lambda share: None) -> dict[str, Any]:
     """Seconds for the default adaptation, for 512 x 512 pixels and for 12 megapixels (extrapolated).
 
-    Runs a few steps and one picture for real, on random weights: the arithmetic is the same. The first of
-    each is not counted. Bounded by time, so that a slow machine measures fewer steps.
+    Runs a few steps and one picture on random weights, which take the same arithmetic. The first of each is
+    not counted. The time is limited, so that a slow machine measures fewer steps.
     """
     settings = default_settings(pick_device(device))
     setup, adaptation = _setup_seconds(settings, device)
@@ -82,7 +82,7 @@ def measure(device: str = "auto", progress: Callable[[float], None] = lambda sha
 
 
 def _setup_seconds(settings: AdaptationSettings, device: str) -> tuple[float, Adaptation]:
-    """Seconds from a painting to the first step, and an adaptation that is ready for it."""
+    """The seconds before the first step, and the prepared adaptation."""
     painting = torch.rand(1, 3, settings.style_size, settings.style_size)
     loss_network, initialization = LossNetwork(), Initialization()
     started = time.perf_counter()
@@ -116,7 +116,7 @@ def _picture_seconds(device: str) -> float:
 
 
 def _processor() -> dict[str, Any]:
-    # Older releases of torch do not list what the processor can do.
+    # Older releases of torch do not list the features of the processor.
     flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return {
         "name": str(flags.get("cpu_name") or platform.processor() or platform.machine()),

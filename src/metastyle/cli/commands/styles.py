@@ -34,7 +34,7 @@ def styles(
 ) -> Outcome:
     """List the built-in styles, or show them on a photograph.
 
-    Each name can be given to --style; nothing has to be downloaded.
+    Use a name with --style; nothing has to be downloaded.
 
     For example:
 
@@ -44,7 +44,7 @@ def styles(
 
     Args:
         gallery: Write a page (.html) or a sheet (.jpg, .png) with the photograph in every style.
-        photo: The photograph to show; without it, one that is included with the program.
+        photo: The photograph; by default one that comes with the program.
         overwrite: Replace the gallery if it exists.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -93,7 +93,7 @@ def _record(artwork: Artwork) -> dict[str, Any]:
 
 
 def _repaint_all(found: list[Artwork], photo: Path, device: str, quiet: bool) -> list[Picture]:
-    """The photograph as it is, then in every style."""
+    """The original photograph, then in every style."""
     from metastyle import api
     from metastyle.images.decode import open_picture
     from metastyle.images.picture import resize
@@ -124,7 +124,7 @@ def _write_sheet(path: Path, pictures: list[Picture], found: list[Artwork], *, o
 
 
 def _write_page(path: Path, pictures: list[Picture], found: list[Artwork], *, overwrite: bool) -> None:
-    """One file that needs no other."""
+    """One self-contained HTML file."""
     from metastyle.files import write_bytes
     from metastyle.images.encode import to_pil
 

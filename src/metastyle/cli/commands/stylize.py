@@ -58,7 +58,7 @@ def stylize(
     STYLE is a painting (any picture), a style file made by 'metastyle adapt', or
     a built-in style's name. The network is first adapted to a painting, on crops
     of all the photographs, and the style is cached for the next call with them or
-    with their folder. Results are written beside the photographs, as
+    with their folder. Results are written next to the photographs, as
     PHOTO-STYLE.jpg.
 
     For example:
@@ -78,23 +78,23 @@ def stylize(
 
     Args:
         photos: Photographs, folders of them, patterns, or - for stdin.
-        style: What to paint with; several styles are blended by their weights.
+        style: The style; several styles are blended by their weights.
         output: A file for one photograph (- for stdout, as PNG), or a folder; NEW/ is created.
-        size: Long edge of the result; without it, the photograph's own size.
-        strength: 0 is the photograph, 1 the full style, and up to 2 exaggerates it.
-        brush: Size of the strokes, whatever the picture's size, 0.25 to 8: 2 is twice as broad as 1.
-        grain: How much flat areas are filled, 0 to 2; without it, as the style was adapted.
-        keep_color: Keep the photograph's colors; take only strokes and light from the painting.
+        size: Long edge of the result; by default the photograph's own size.
+        strength: 0 is the photograph, 1 the full style; values up to 2 exaggerate it.
+        brush: Stroke size relative to the picture, 0.25 to 8: 2 is twice as broad as 1.
+        grain: Amount of texture in flat areas, 0 to 2; by default, as the style was adapted.
+        keep_color: Keep the photograph's colors; take only strokes and lightness from the style.
         match_color: Give the painting the first photograph's colors before adapting to it.
-        mask: Another style where a mask is white or opaque; 'photo' leaves the photograph as it was.
+        mask: Another style where a mask is white or opaque; 'photo' leaves the photograph unchanged.
         feather: Softness of the masks' edges, as a share of the long edge, 0 to 0.5.
-        overwrite: Replace results that exist.
-        watch: Then repaint photographs that arrive in the folders, until Ctrl-C.
+        overwrite: Replace existing results.
+        watch: Then wait for new photographs in the folders and repaint them, until Ctrl-C.
         shard: Repaint the I-th of N equal parts, so that N calls share the work.
         workers: Share the work among this many processes of a Ray cluster, or of this machine.
-        batch: Photographs of one size that a GPU repaints together; without it, 8.
+        batch: Photographs of one size that a GPU repaints together. [default: 8]
         max_memory: Working memory for one picture; larger ones are repainted in strips, without seams.
-        precision: bfloat16 is faster on processors that compute in it, and differs by a few levels.
+        precision: bfloat16 is faster on hardware that supports it; results differ by a few levels.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     return repaint(

@@ -30,10 +30,10 @@ def train(
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> Outcome | int:
-    """Meta-train the model that every adaptation starts from.
+    """Meta-train the initialization from which every adaptation starts.
 
     A checkpoint is saved every few minutes and when Ctrl-C stops the run; the
-    same command again goes on from there.
+    same command resumes from there.
 
     For example:
 
@@ -45,14 +45,14 @@ def train(
     On several GPUs: torchrun --nproc-per-node 4 --no-python metastyle train ...
 
     Args:
-        content: Folder of photographs, or of tar shards of them, or one shard.
+        content: Folder of photographs or of tar shards, or one shard.
         style: The same for paintings.
         config: A preset (cpu, gpu, paper, smoke), or a TOML file.
         output: Folder of the run; a run found there is resumed.
         minutes: Length of the training in minutes.
-        iterations: Length in iterations; with both, the one that ends first.
+        iterations: Length in iterations; if both are given, the run ends at the earlier one.
         change: Any setting of the configuration, as section.name=value; may be repeated.
-        loss_network: A file with VGG-16's weights; by default they are found or fetched.
+        loss_network: A file with VGG-16's weights; by default they are found or downloaded.
         device: auto, cpu, cuda or cuda:N.
     """
     with needs("train", "training"):
@@ -67,7 +67,7 @@ def train(
 
 
 def parse_change(text: str) -> tuple[str, Any]:
-    """``section.name=value``; the value as TOML writes it, quotes around text may be left out."""
+    """``section.name=value``, with a TOML value; quotes around text are optional."""
     name, equals, value = text.partition("=")
     if not equals or name.count(".") != 1:
         raise MetastyleError(f"--set {text}: write section.name=value, such as optimizer.learning_rate=5e-4")

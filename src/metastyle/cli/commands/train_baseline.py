@@ -34,11 +34,11 @@ def train_baseline(
 ) -> Outcome | int:
     """Train a part of a system that MetaStyle is compared with.
 
-    AdaIN's weights are published and fetched; the decoders of WCT, Style-Swap
-    and Avatar-Net, the network of Shen et al. and the networks of Johnson et
-    al., one for each painting, are trained here. A checkpoint is saved every
-    few minutes and when Ctrl-C stops the run; the same command again goes on
-    from there.
+    AdaIN's published weights are downloaded. The decoders of WCT, Style-Swap and
+    Avatar-Net, the network of Shen et al. and the networks of Johnson et al.,
+    one per painting, are trained with this command. A checkpoint is saved every
+    few minutes and when Ctrl-C stops the run; the same command resumes from
+    there.
 
     For example:
 
@@ -48,17 +48,17 @@ def train_baseline(
 
     Args:
         name: wct-1 to wct-5, style-swap, avatar-net, shen or johnson.
-        content: Folder of photographs, or of tar shards of them, or one shard.
+        content: Folder of photographs or of tar shards, or one shard.
         style: The same for paintings; for johnson, the one painting.
         output: Folder of the weights and the checkpoint.
         minutes: Length of the training in minutes.
-        iterations: Length in iterations; with both, the one that ends first.
-        crop: Side of the squares that are cut out of pictures, a multiple of 16.
-        batch: Photographs in a batch; by default the published number.
+        iterations: Length in iterations; if both are given, the run ends at the earlier one.
+        crop: Side of the square crops of pictures, a multiple of 16.
+        batch: Photographs per batch; by default the published number.
         learning_rate: Adam's learning rate at the start; by default the published one.
-        from_scratch: Start with random numbers, not with AdaIN's published decoder (shen: not with
+        from_scratch: Start from random weights, not from AdaIN's published decoder (shen: not from
             the shipped model's filters).
-        seed: Of everything random.
+        seed: Random seed.
         workers: Processes that decode pictures; they do not change the result.
         save_minutes: Minutes between checkpoints.
         device: auto, cpu, cuda or cuda:N.

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 16_384
 _OPTIONS = {"begin": "--from", "end": "--to", "at": "--preview"}
-"""What those of the library's keywords are called here that have another name."""
+"""Keywords of the library whose options have other names."""
 
 
 def video(
@@ -81,9 +81,9 @@ def video(
 
     The network is first adapted to a painting, on frames of the film, and the
     style is cached for the next call with it. Sound, subtitles, chapters and time
-    stamps are kept. Ctrl-C leaves a film of what is finished; the same command
-    again resumes from there. The film is written beside the clip, as
-    CLIP-STYLE.mp4 (.mkv where sound or subtitles need it).
+    stamps are kept. Ctrl-C leaves a film of the finished frames; the same command
+    resumes from there. The film is written next to the clip, as CLIP-STYLE.mp4
+    (.mkv if sound or subtitles need it).
 
     For example:
 
@@ -97,27 +97,27 @@ def video(
     Args:
         clip: A film, in any container and codec that FFmpeg reads, or its frames, PNG or JPEG:
             a folder, or FRAME%04d.png.
-        style: What to paint with, as in 'metastyle stylize'; several are blended by their weights.
+        style: The style, as in 'metastyle stylize'; several are blended by their weights.
         output: The film (.mp4, .m4v, .mov, .mkv or .webm) or a folder; with --preview, the picture.
-        size: Long edge of the result; without it, the clip's own size.
+        size: Long edge of the result; by default the clip's own size.
         from_: Where to begin: seconds, m:ss or h:mm:ss.
-        to: Where to end; the frame shown then is not included.
+        to: Where to end; the frame shown at that time is not included.
         preview: Repaint the frame shown at this time, as a picture; no film is written.
         fps: Frames per second of a film that is given as frames. [default: 25]
-        strength: 0 is the clip, 1 the full style, and up to 2 exaggerates it.
-        brush: Size of the strokes, whatever the film's size, 0.25 to 8: 2 is twice as broad as 1.
-        grain: How much flat areas are filled, 0 to 2; without it, as the style was adapted.
-        keep_color: Keep the clip's colors; take only strokes and light from the painting.
-        smoothing: Share of each frame that comes from the one before, moved along; 0 to below 1.
+        strength: 0 is the clip, 1 the full style; values up to 2 exaggerate it.
+        brush: Stroke size relative to the frame, 0.25 to 8: 2 is twice as broad as 1.
+        grain: Amount of texture in flat areas, 0 to 2; by default, as the style was adapted.
+        keep_color: Keep the clip's colors; take only strokes and lightness from the style.
+        smoothing: Share of the previous result, moved along, in each frame; 0 to below 1.
         frame_by_frame: Paint every frame independently: sharper, but with flicker.
-        codec: h264, hevc, vp9 or av1; without it, what plays everywhere in that container.
+        codec: h264, hevc, vp9 or av1; by default, what plays everywhere in that container.
         quality: Constant rate factor, 1 to 51 (h264, hevc) or 63 (vp9, av1); lower is better and larger.
-        overwrite: Replace a result that exists, and unfinished work made with other options.
+        overwrite: Replace an existing result, and unfinished work with other options.
         max_memory: Working memory for one frame; larger ones are repainted in strips, without seams.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     if is_pipe(clip) or output == str(PIPE):
-        raise MetastyleError("films are read from files and written to files: a pipe is neither")
+        raise MetastyleError("films are read from files and written to files, not pipes: give file names")
     parts = read_parts(style)
     settings = adaptation.settings(device)
     keywords: dict[str, Any] = {
@@ -276,14 +276,14 @@ def _film_outcome(
     problems = list(film.notes)
     if film.complete:
         if film.damage is not None:
-            problems.append(f"{film.damage}; {film.path} holds what could be read")
+            problems.append(f"{film.damage}; {film.path} has everything that could be read")
         return _outcome(record, prepared, started, problem=film.damage, problems=problems)
     problem = None if error is None else explain(error)[0]
     if problem is not None:
         problems.append(problem)
     if film.path is not None:
         problems.append(
-            f"stopped after {film.frames} frames: {film.path} holds them; the same command resumes from there"
+            f"stopped after {film.frames} frames: {film.path} has them; the same command resumes from there"
         )
     elif problem is None:
         problems.append("stopped before the first frame was painted")

@@ -21,17 +21,17 @@ def weights(
 ) -> Outcome:
     """List the weight files that the program uses, and their state on this machine.
 
-    They are fetched automatically when they are first needed. Each is read in
-    full and compared with its checksum before it is listed.
+    They are downloaded automatically when first needed. Each is read completely
+    and compared with its checksum before it is listed.
 
     For example:
 
         metastyle weights
-        metastyle weights --fetch     # now, to be offline later
+        metastyle weights --fetch     # now, to work offline later
         metastyle weights --verify    # exit code 1 unless all are here
 
     Args:
-        fetch: Fetch what is missing, and replace what is damaged.
+        fetch: Download missing files, and replace damaged ones.
         verify: Exit with code 1 unless every file is here and undamaged.
     """
     from metastyle.weights import inventory
