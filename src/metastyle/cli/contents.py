@@ -107,7 +107,7 @@ def cached_for_others(name: str, settings: Mapping[str, Any], contents: object) 
     from metastyle.images.contents import Contents
 
     if isinstance(contents, Contents) and contents.differs(settings):
-        return f"{name} was adapted on {contents.differing}: --adapt-again adapts on the current ones"
+        return f"{name} was adapted on {contents.differing}: --adapt-again uses the current contents"
     return None
 
 
