@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metastyle.bench.frechet import Fid
 from metastyle.bench.nulls import NULLS
 from metastyle.bench.pictures import unique_names
 from metastyle.bench.protocol import MEASURES, Cell, Measure
@@ -17,6 +18,7 @@ from metastyle.bench.table import markdown
 from metastyle.files import write_bytes
 
 MARK = " †"
+FIDS = {"fid": "FID", "artfid": "ArtFID"}
 ACROSS, UP = "lpips", "unseen"
 """The plot's axes."""
 
@@ -34,27 +36,42 @@ does not measure style transfer by itself.
 LPIPS is computed as published figures are. CFSD and the style losses are not: they come from other networks,
 and compare only within this page."""
 
+_FID_NOTE = """\
+*FID* compares all pictures with all paintings, *ArtFID* is (1 + LPIPS)(1 + FID), both for systems that have
+painted all pairs. They are computed as StyleID's evaluation does, except that its ArtFID takes LPIPS of
+AlexNet; FID compares with published figures only at 512 pixels, on the same pictures and with the same
+weights of Inception-v3. Those were given by the user, sha256 {weights}."""
 
-def page(cells: Sequence[Cell], scale: Mapping[str, str]) -> str:
+
+def page(cells: Sequence[Cell], scale: Mapping[str, str], fids: Sequence[Fid] = ()) -> str:
     """Markdown; ``scale`` says how large photographs and paintings are."""
     rows = [c for c in cells if "strength=" not in c.method]
     curves = [c for c in cells if "strength=" in c.method]
     paintings, photos = ({getattr(c, field) for c in cells} for field in ("painting", "photo"))
-    lost = won_by_nulls(cells)
-    parts = [table(rows, lost), ""] if rows else []
+    lost = won_by_nulls(cells) | fids_won_by_nulls(fids)
+    parts = [table(rows, lost, fids), ""] if rows else []
     if curves:
         parts += ["The same at other strengths, to tell more style from better:", ""]
-        parts += [table(curves, lost, preparation=False), ""]
+        parts += [table(curves, lost, fids, preparation=False), ""]
     sizes = ", ".join(f"{what} {pixels}" for what, pixels in scale.items())
     return "\n".join(
         [*parts, f"{len(photos)} photographs x {len(paintings)} paintings; {sizes} pixels.", "", NOTES]
+        + (["", _FID_NOTE.format(weights=", ".join(sorted({fid.weights for fid in fids})))] if fids else [])
     )
 
 
-def table(cells: Sequence[Cell], lost: Container[str] = (), *, preparation: bool = True) -> str:
+def table(
+    cells: Sequence[Cell],
+    lost: Container[str] = (),
+    fids: Sequence[Fid] = (),
+    *,
+    preparation: bool = True,
+) -> str:
     """A line for each method; the columns of the fields ``lost`` are marked."""
+    measured = {fid.method: fid for fid in fids}
     head = ["system", "pairs", *(["preparation"] if preparation else [])]
-    head += [measure.title + (MARK if measure.field in lost else "") for measure in MEASURES]
+    titles = {measure.field: measure.title for measure in MEASURES} | (FIDS if fids else {})
+    head += [title + (MARK if field in lost else "") for field, title in titles.items()]
     lines = []
     for method, name in unique_names({c.method: c.name for c in cells}).items():
         own = [c for c in cells if c.method == method and not c.error]
@@ -64,6 +81,8 @@ def table(cells: Sequence[Cell], lost: Container[str] = (), *, preparation: bool
         line = [name, str(len(own)), *([_preparation(own)] if preparation else [])]
         for measure in MEASURES:
             line.append(interval({(c.painting, c.photo): getattr(c, measure.field) for c in own}))
+        if method in measured:
+            line += [f"{getattr(measured[method], field):.3g}" for field in FIDS]
         lines.append(line)
     return "\n".join(markdown(head, lines))
 
@@ -86,6 +105,17 @@ def won_by_nulls(cells: Sequence[Cell]) -> set[str]:
             rivals = [other for other in systems if null.keys() & other.keys()]
             if rivals and all(_wins(null, rival) for rival in rivals):
                 found.add(measure.field)
+    return found
+
+
+def fids_won_by_nulls(fids: Sequence[Fid]) -> set[str]:
+    """``fid`` and ``artfid``, likewise."""
+    found = set()
+    for field in FIDS:
+        nulls = [getattr(fid, field) for fid in fids if fid.method in NULLS]
+        systems = [getattr(fid, field) for fid in fids if fid.method not in NULLS]
+        if nulls and systems and min(nulls) <= min(systems):
+            found.add(field)
     return found
 
 

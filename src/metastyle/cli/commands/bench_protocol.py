@@ -20,6 +20,7 @@ from metastyle.cli.output import Display, Outcome
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from metastyle.bench.frechet import Fid
     from metastyle.bench.participants import Maker
     from metastyle.bench.protocol import Cell
 
@@ -34,6 +35,7 @@ def protocol(
     size: Annotated[Whole, Ge(176), Le(2048)] = 512,
     style_size: SquareSize = 512,
     curves: Annotated[bool, FLAG] = False,
+    inception: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     weights: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/bench/protocol"),
@@ -68,6 +70,8 @@ def protocol(
         size: Side of the squares that photographs are cut to.
         style_size: Long edge of the paintings, for the systems and for style losses.
         curves: Measure MetaStyle and AdaIN at strengths from 0.4 to 1.5, too.
+        inception: ArtFID's weights of Inception-v3, art_inception.pth: adds FID and ArtFID. Without the
+            file there are none. With --shard, give it to one more call without --shard.
         weights: Folder of weights that train-baseline made, or of MicroAST's published ones.
         shard: Measure the I-th of N parts of the paintings, so that N calls share the work.
         output: Folder for results.json, protocol.md, curves.svg and the pictures.
@@ -87,8 +91,10 @@ def protocol(
     scale = {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
     with Display(common.quiet) as display:
         failed = _measure(methods, styles, squares, output, device, part, scale, display)
-    cells = [*benchmark.results_of(output), *failed]
-    written = page.page(cells, scale)
+        cells = list(benchmark.results_of(output))
+        fids = _fids(inception, cells, styles, squares, output, device, display) if shard is None else []
+    cells += failed
+    written = page.page(cells, scale, fids)
     write_markdown(output / "protocol.md", written)
     page.plot(cells, output / "curves.svg")
     errors = failures((one.method, one.error) for one in failed)
@@ -135,3 +141,30 @@ def _measure(
             failed.append(cell)
         display.update("measuring", number / total, f"{cell.name}, {cell.painting}, {cell.photo}")
     return failed
+
+
+def _fids(
+    inception: Path | None,
+    cells: list[Cell],
+    styles: dict[str, Tensor],
+    squares: dict[str, Tensor],
+    output: Path,
+    device: str,
+    display: Display,
+) -> list[Fid]:
+    """FID of all systems that have painted everything, where the weights for it were given."""
+    from metastyle.bench import frechet
+    from metastyle.bench.inception import load_inception
+    from metastyle.core.device import pick_device
+
+    if inception is None:
+        return []
+    where = pick_device(device)
+    network, digest = load_inception(inception)
+    found = []
+    methods = {cell.method for cell in cells}
+    measured = frechet.measure(output, cells, styles, list(squares), network.to(where), digest, where)
+    for number, fid in enumerate(measured, 1):
+        found.append(fid)
+        display.update("measuring FID", number / len(methods), fid.method)
+    return found

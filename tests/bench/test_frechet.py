@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from metastyle.bench import protocol_page
+from metastyle.bench.frechet import Fid, frechet_distance, measure
+from metastyle.bench.nulls import NULLS
+from metastyle.bench.pictures import picture_path
+from metastyle.bench.protocol import MEASURES, Cell
+
+
+def sample(seed: int, count: int = 200, size: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, size)) @ rng.normal(size=(size, size)) + rng.normal(size=size)
+
+
+def test_a_sample_is_0_from_itself_and_the_order_does_not_matter() -> None:
+    a, b = sample(0), sample(1, count=150)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a)) and frechet_distance(a, b) > 0.1
+
+
+def test_moved_and_stretched_samples_have_closed_forms() -> None:
+    """Of one dimension each: (m_1 - m_2)^2 + (s_1 - s_2)^2."""
+    a = sample(0, size=1)
+    b = 3 * a + 7
+    expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected)
+    c = sample(3)
+    assert frechet_distance(c, c + np.array([1, 0, -2, 0, 2])) == pytest.approx(9)
+
+
+def test_it_is_the_formula_with_square_roots_of_matrices() -> None:
+    a, b = sample(0), sample(1)
+    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, vectors = np.linalg.eigh(first)
+    root = vectors @ np.diag(np.sqrt(values)) @ vectors.T
+    trace = np.sqrt(np.linalg.eigvalsh(root @ second @ root)).sum()
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(first) + np.trace(second) - 2 * trace
+    assert frechet_distance(a, b) == pytest.approx(expected)
+
+
+def test_fewer_samples_than_features_are_no_trouble() -> None:
+    a = np.random.default_rng(0).normal(size=(6, 500))
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+class Mean(nn.Module):
+    """Stands for Inception: the mean color."""
+
+    looked = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        Mean.looked += 1
+        return x.mean((2, 3))
+
+
+def cell(method: str, painting: str, photo: str) -> Cell:
+    return Cell(method, method, painting, photo, **{m.field: 0.5 for m in MEASURES})
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> tuple[Path, list[Cell], dict[str, Tensor]]:
+    """A null row that is the painting, a system, and one that has not painted all."""
+    rng = np.random.default_rng(0)
+    paintings, cells = {}, []
+    for painting in "xy":
+        pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+        paintings[painting] = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+        for photo in "ab":
+            for method in ("null painting", "system", "half"):
+                if method == "half" and photo == "b":
+                    continue
+                path = picture_path(tmp_path, method, painting, photo)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels if method in NULLS else 255 - pixels // 2).save(path)
+                cells.append(cell(method, painting, photo))
+    return tmp_path, cells, paintings
+
+
+def test_who_has_painted_all_pairs_is_measured_once(
+    painted: tuple[Path, list[Cell], dict[str, Tensor]],
+) -> None:
+    folder, cells, paintings = painted
+
+    def run(weights: str = "0123456789abcdef") -> list[Fid]:
+        return list(measure(folder, cells, paintings, ["a", "b"], Mean(), weights, torch.device("cpu")))  # type: ignore[arg-type]
+
+    found = {fid.method: fid for fid in run()}
+    assert found.keys() == {"null painting", "system"}
+    assert found["null painting"].fid == pytest.approx(0, abs=1e-9) and found["system"].fid > 0.01
+    assert found["system"].artfid == pytest.approx(1.5 * (1 + found["system"].fid), rel=1e-5)
+    looked = Mean.looked
+    assert run() == list(found.values()) and Mean.looked == looked
+    run("another file's")
+    assert Mean.looked > looked
+    page = protocol_page.page(cells, {}, list(found.values()))
+    assert "| FID † | ArtFID † |" in page and "sha256 0123456789abcdef" in page
+    assert "FID" not in protocol_page.page(cells, {})
