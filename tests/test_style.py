@@ -77,10 +77,10 @@ def replaced(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
         ({"base": "AB" * 32}, "base is"),
         ({"base": None}, "base is None"),
         ({"painting_sha256": "ab" * 32 + "\n"}, "painting_sha256 is"),
-        ({"settings": {"a": float("nan")}}, "cannot be written down"),
-        ({"settings": {"a": object()}}, "cannot be written down"),
+        ({"settings": {"a": float("nan")}}, "cannot be stored as JSON"),
+        ({"settings": {"a": object()}}, "cannot be stored as JSON"),
         ({"settings": [1]}, "settings are a list"),
-        ({"curve": ((1, 2.0),)}, "cannot be written down"),
+        ({"curve": ((1, 2.0),)}, "cannot be stored as JSON"),
         ({"curve": ((1, float("inf"), 1.0, 1.0),)}, "curve holds numbers that are not finite"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Adapt a small network to any painting in seconds, then repaint photos with it.
+"""Adapt a small network to any painting in about a minute, then repaint photographs with it.
 
 >>> import metastyle
 >>> style = metastyle.adapt("painting.jpg")

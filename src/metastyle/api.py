@@ -98,28 +98,28 @@ def adapt(
 
     Args:
         painting: The style picture; its transparent parts are ignored.
-        contents: Photographs, or a folder of them, to train on; None trains on procedural pictures, and
-            ``Contents`` describes any mixture of the two.
-        match_color: A photograph whose colors the painting is given first.
-        start: A style, or its file, to start from, such as a draft that deserves more steps.
-        effort: How much time the painting is worth, "draft", "normal" or "fine" (``default_settings``).
-        settings: How to adapt; None is what ``effort`` means on the device.
+        contents: Photographs, or a folder of photographs, to train on; None trains on procedural pictures,
+            and ``Contents`` describes any mixture of the two.
+        match_color: A photograph whose colors are given to the painting first.
+        start: A style, or its file, to start from, such as a draft.
+        effort: How long the adaptation takes: "draft", "normal" or "fine" (``default_settings``).
+        settings: The settings of the adaptation; None takes those of ``effort`` on the device.
         steps: This and all keywords up to ``seed`` are fields of ``AdaptationSettings`` and replace those of
-            ``settings``; None leaves a field as it is.
+            ``settings``; None keeps a field.
         device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
         loss_network: A file with VGG-16's weights; None finds or downloads them.
-        cache: A folder in which finished styles are kept, and from which they are taken when everything that
-            decides the result is the same; None keeps nothing. A folder that cannot be written is no error.
-        refresh_cache: Adapt even if ``cache`` holds the style already, and replace it.
+        cache: A folder for finished styles, which are reused if everything that affects the result is the
+            same; None caches nothing. A folder that cannot be written is not an error.
+        refresh_cache: Adapt even if ``cache`` has the style, and replace it.
         weights_cache: The folder for downloaded weights; None is the user's cache folder.
         offline: Never download anything.
-        on_download: Called with the bytes received, the bytes expected, and the name of what is downloaded.
+        on_download: Called with the bytes received, the total bytes, and the name of the download.
         on_start: Called before the first step with the parameters that Psi predicts from the painting, by
             name, float32 on the CPU; not called if there is a ``start`` or a cached style.
-        on_step: Called after every step; if it returns False, the adaptation ends there and keeps its style.
+        on_step: Called after every step; if it returns False, the adaptation ends with the current style.
 
     Raises:
-        MetastyleError: A picture cannot be read, a setting is out of range, weights cannot be had, or the
+        MetastyleError: A picture cannot be read, a setting is out of range, weights are unavailable, or the
             loss diverges.
     """
     fields = {
@@ -217,12 +217,12 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
 
     Args:
         styles: At least one, all adapted from the same initialization.
-        weights: One number from 0 for each style, not all 0, which are divided by their sum; None blends
+        weights: A nonnegative number for each style, not all 0; they are divided by their sum. None blends
             equal parts.
 
     Returns:
-        A style whose settings state what was blended. It holds the instance norms if all styles do, and else
-        all parameters.
+        A style whose settings record what was blended. It has the instance norms alone if all styles do, and
+        otherwise all parameters.
 
     Raises:
         MetastyleError: There are no styles, unusable weights, or different initializations.
@@ -301,12 +301,12 @@ def stylize(
     """Repaint a picture, a batch of pictures, or a list of either, in one style or in several.
 
     Args:
-        picture: What to repaint; the same kind of thing comes back, as from ``Style.stylize``.
+        picture: The picture or pictures; the result is of the same kind, as from ``Style.stylize``.
         style: A style, the path of a style file, or the name of a built-in style. A painting is adapted to
-            first, with the default settings and on these very pictures. None is the photograph as it is.
-        regions: Pairs of a mask and a style, each laid over what came before. A mask is a picture of the
+            first, with the default settings and on these pictures. None is the unchanged photograph.
+        regions: Pairs of a mask and a style, each on top of the ones before. A mask is a picture with the
             photograph's proportions, white or opaque inside (``images/masks.py``).
-        feather: How soft the masks' edges are, as a share of the picture's long edge.
+        feather: Softness of the masks' edges, as a share of the picture's long edge.
         size: This and all keywords after it are those of ``Style.render_many``.
 
     Raises:
@@ -362,17 +362,17 @@ def film(
 ) -> Film:
     """Repaint a film without flicker; its sound, subtitles, chapters and time stamps are kept.
 
-    A film that was interrupted, for whatever reason, is resumed by the same call: what is finished is in
-    OUT.parts beside it, and the film comes out as if nothing had happened. The extra ``video`` is needed.
+    The same call resumes a film that was interrupted for any reason: finished segments are in OUT.parts next
+    to it, and the film is the same as without the interruption. The extra ``video`` is needed.
 
     Args:
-        clip: A film of any kind that FFmpeg reads, or its frames, PNG or JPEG: a folder, or FRAME%04d.png.
-        style: What ``stylize`` takes; a painting is adapted to first, on frames of the film. Or a function
-            that returns a style for a ``Footage``, whose ``contents`` are those frames; it is called when
+        clip: A film in any format that FFmpeg reads, or its frames, PNG or JPEG: a folder, or FRAME%04d.png.
+        style: As for ``stylize``; a painting is adapted to first, on frames of the film. Or a function
+            that returns a style for a ``Footage``, whose ``contents`` are those frames; it is called after
             everything else has been checked.
         out: The path of the film (.mp4, .m4v, .mov, .mkv or .webm), or a folder; None writes CLIP-STYLE.mp4
-            beside the clip, or .mkv if only that holds the sound.
-        style_name: What the style is called in the name of the film; None is the name of its painting.
+            next to the clip, or .mkv if no other container can hold the sound.
+        style_name: The style's name in the name of the film; None is the name of its painting.
         size: The long edge of the film in pixels; None keeps the clip's own size.
         begin: The second of the clip at which the film begins.
         end: The second of the clip before which it ends.
@@ -381,24 +381,24 @@ def film(
         brush: The size of strokes relative to those on frames of 1024 pixels, 0.25 to 8.
         grain: The amount of grain that the network sees in flat areas, 0 to 2; None is the amount that the
             style was adapted with.
-        keep_color: Keep the clip's colors and take only light and dark from the style.
-        smoothing: The share of the frame before, moved along, in each frame, 0 to below 1.
+        keep_color: Keep the clip's colors and take only the lightness from the style.
+        smoothing: The share of the previous result, moved along, in each frame, 0 to below 1.
         temporal: How the statistics that normalize the frames follow the film; None is the default.
         frame_by_frame: Paint every frame independently: sharper, but with flicker.
         codec: "h264", "hevc", "vp9" or "av1"; None is what plays everywhere in the film's container.
-        quality: The constant rate factor; less is better and larger.
-        overwrite: Replace an existing film, and unfinished work that was made with other keywords.
+        quality: The constant rate factor; lower is better and larger.
+        overwrite: Replace an existing film, and unfinished work with other keywords.
         max_memory: Bytes of working memory for one frame; larger ones are rendered in strips, exactly.
         device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
-        on_progress: Called after every frame; if it returns False, the work stops there, and a playable film
-            of what is finished is left.
+        on_progress: Called after every frame; if it returns False, the work stops and leaves a playable film
+            of the finished frames.
 
     Returns:
         The path of the film, whether it is complete, its size and speed, and what it lacks of the clip.
 
     Raises:
         MetastyleError: The clip or the style cannot be read, the film cannot be written, or a keyword is out
-            of range. ``FilmFailedError``, if painting failed halfway, states what is finished.
+            of range. ``FilmFailedError``, if painting failed halfway, describes what is finished.
     """
     try:
         from metastyle.films.film import make_film
@@ -432,7 +432,7 @@ def film(
         if not isinstance(style, Style) and callable(style):
             made = style(footage)
             if not isinstance(made, Style):
-                raise MetastyleError(f"the function has returned no style, but {type(made).__name__}")
+                raise MetastyleError(f"the function returned no style, but {type(made).__name__}")
             return made
         contents = footage.contents(default_settings(pick_device(device)).size)
         result = as_style(style, contents=contents, device=device)
@@ -458,9 +458,9 @@ def film(
 def as_style(
     style: StyleLike | None, *, contents: Contents | None = None, device: str = "auto"
 ) -> Style | None:
-    """The style that ``stylize`` means by ``style``; a painting is adapted to, on ``contents``.
+    """The style for ``style`` as in ``stylize``; a painting is adapted to, on ``contents``.
 
-    Files that have not changed are read once, so that calls in a loop share a style and its renderer.
+    Unchanged files are read once, so that calls in a loop share a style and its renderer.
 
     Raises:
         MetastyleError: The style or the painting cannot be read.
@@ -493,7 +493,7 @@ def render_regions(
     batch: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> list[Picture]:
-    """``Style.render_many`` with one style behind and others in regions; None is the photograph.
+    """``Style.render_many`` with a background style and others in regions; None is the photograph.
 
     Every style sees the whole picture, so that its colors do not depend on the shape of its region.
 
@@ -534,7 +534,7 @@ def render_regions(
 
 
 def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> AdaptationSettings:
-    """``settings`` with single fields changed.
+    """``settings`` with some fields changed.
 
     Raises:
         MetastyleError: There is no such field, or a value is out of range.
@@ -549,7 +549,7 @@ def settings_from(settings: AdaptationSettings, changes: Mapping[str, Any]) -> A
 
 
 def _pairs(regions: Any) -> list[tuple[PictureLike, StyleLike | None]]:
-    """``regions`` if they are what they have to be.
+    """``regions`` as a list of pairs.
 
     Raises:
         MetastyleError: They are not pairs.
@@ -557,11 +557,11 @@ def _pairs(regions: Any) -> list[tuple[PictureLike, StyleLike | None]]:
     try:
         return [(mask, style) for mask, style in regions]
     except (TypeError, ValueError):
-        raise MetastyleError("regions are no pairs: use [(mask, style), ...]") from None
+        raise MetastyleError("regions are not pairs: use [(mask, style), ...]") from None
 
 
 def _style_picture(painting: PictureLike, match_color: PictureLike | None, style_size: int) -> Picture:
-    """The painting as the network is adapted to it."""
+    """The painting in the form that the network is adapted to."""
     picture = visible_painting(resize(read_picture(painting), style_size))
     if match_color is None:
         return picture
@@ -571,7 +571,7 @@ def _style_picture(painting: PictureLike, match_color: PictureLike | None, style
 
 
 def _take_steps(run: Adaptation, on_step: Callable[[AdaptationStep], bool | None] | None) -> bool:
-    """Whether all steps were taken, and ``on_step`` did not end them."""
+    """Take the steps; returns whether all were taken."""
     for step in run:
         if on_step is not None and on_step(step) is False:
             return step.step == step.steps
@@ -579,7 +579,7 @@ def _take_steps(run: Adaptation, on_step: Callable[[AdaptationStep], bool | None
 
 
 def _read_cached(path: Path) -> Style | None:
-    """The style at ``path``; None if there is none that can be read, so that it is made again."""
+    """The style at ``path``; None if it cannot be read, so that it is made again."""
     try:
         return Style.load(path)
     except MetastyleError:
@@ -590,7 +590,7 @@ def _load_once(path: Path) -> Style:
     try:
         status = path.stat()
     except OSError:
-        return load(path)  # says what is wrong
+        return load(path)  # reports the error
     return _loaded(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
@@ -602,7 +602,7 @@ def _loaded(path: Path, modified: int, size: int) -> Style:
 def _laid_over(
     below: Sequence[Picture], above: Sequence[Picture], masks: Mapping[tuple[int, int], Mask]
 ) -> list[Picture]:
-    """Pictures with others laid over them inside the mask of their size."""
+    """Pictures composited with others inside the mask of their size."""
     return [
         dataclasses.replace(one, pixels=lay_over(one.pixels, other.pixels, masks[one.size]))
         for one, other in zip(below, above, strict=True)

@@ -1,21 +1,21 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that are meant for users."""
 
 from __future__ import annotations
 
 
 class MetastyleError(Exception):
-    """Something that a user can mend: one line that says what is wrong and what would be right.
+    """An error that a user can fix: one line that says what is wrong and what to do.
 
     The command line prints it and exits with code 2; anything else that escapes is a bug.
     """
 
     def __str__(self) -> str:
-        """The line; what is not printable in it, such as a line break in a file's name, is written out."""
+        """The line, with unprintable characters escaped, such as a line break in a file name."""
         return printable(super().__str__())
 
 
 class ExistsError(MetastyleError):
-    """Something is where a result would go: ``what`` says what. The command line adds its own advice."""
+    """Something exists where a result would go: ``what`` says what. The command line adds its own advice."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}: pass overwrite=True, or choose another name")
@@ -26,7 +26,7 @@ class ExistsError(MetastyleError):
 
 
 def printable(text: str) -> str:
-    """``text`` on one line, each character printable."""
+    """``text`` on one line of printable characters."""
     if text.isprintable():
         return text
     words = text.encode("utf-8", "backslashreplace").decode().split()

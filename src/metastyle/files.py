@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read within a limit; errors name the file in one line."""
+"""Files are written completely or not at all, and read within a size limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def as_path(name: str, value: object) -> Path:
     """The argument ``name`` as a path.
 
     Raises:
-        MetastyleError: it is neither text nor a path.
+        MetastyleError: it is not a path.
     """
     if not isinstance(value, str | os.PathLike):
         raise MetastyleError(f"{name} is {one_line(repr(value))}: use a path")
@@ -25,12 +25,12 @@ def as_path(name: str, value: object) -> Path:
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a path that could not be written, before any work is done for it."""
+    """Raise MetastyleError, before any work is done, if a path cannot be written."""
     name = one_line(path)
     try:
-        os.path.realpath(path)  # raises for a null byte, which the tests below take for absence
+        os.path.realpath(path)  # raises for a null byte, which the tests below would not notice
         if path.is_dir():
-            raise MetastyleError(f"{name} is a folder; a file name was expected")
+            raise MetastyleError(f"{name} is a folder: use a file name")
         if not path.parent.is_dir():
             raise MetastyleError(f"{name} cannot be written: there is no folder {one_line(path.parent)}")
         if not overwrite and os.path.lexists(path):
@@ -41,9 +41,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """A stream that becomes ``path`` when the block ends, and leaves no trace if it raises.
+    """A stream that becomes the file ``path`` at the end of the block, and leaves no trace if it raises.
 
-    A link is followed: what it points to is replaced. OSError becomes a MetastyleError naming the file.
+    A link is followed: its target is replaced. OSError becomes a MetastyleError that names the file.
     """
     check_target(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
@@ -62,7 +62,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
 
 
 def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes, or the ``first`` so many of them."""
+    """The bytes of a regular file of at most ``limit`` bytes, or the ``first`` of them."""
     try:
         if not path.exists():
             raise MetastyleError(f"{path}: no such file")
@@ -74,12 +74,12 @@ def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
     except (OSError, ValueError) as error:
         raise MetastyleError(f"{path}: cannot be read: {reason(error)}") from None
     if size > limit:
-        raise MetastyleError(f"{path}: larger than {limit:,} bytes, which no such file is")
+        raise MetastyleError(f"{path}: larger than {limit:,} bytes, the limit for such files")
     return data
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
-    """Write beside ``path`` and rename: whoever looks sees the old file or the whole new one."""
+    """Write a file atomically: readers see either the old file or the complete new one."""
     with replacing(path, overwrite=overwrite) as file:
         file.write(data)
 
@@ -91,7 +91,7 @@ def one_line(text: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in words, on one line."""
+    """A one-line description of an error."""
     if isinstance(error, OSError) and error.errno is not None:
         if error.errno == errno.ENOSPC:
             return "the disk is full"

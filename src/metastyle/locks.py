@@ -1,4 +1,4 @@
-"""One run at a time where two would be in each other's way."""
+"""Locks, where two runs at a time would interfere."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 
 CLAIM = ".claim"
-"""The file in a claimed folder. It means nothing by itself: the system's lock on it ends with the process."""
+"""The file in a claimed folder. Its existence means nothing: the lock on it ends with the process."""
 
 _NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # some network file systems
 
 
 @contextmanager
 def claimed(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold ``folder`` for this run. It is made, and removed again if nothing else is in it in the end.
+    """Hold ``folder`` for this run. It is created, and removed at the end if it is empty.
 
     Raises:
-        MetastyleError: another run holds it (``purpose`` says for what), or it cannot be made.
+        MetastyleError: another run holds it (``purpose`` says why), or it cannot be created.
     """
     try:
         lock = _locked(folder, purpose)
@@ -51,7 +51,7 @@ def _locked(folder: Path, purpose: str) -> FileLock | None:
         except NotImplementedError:
             return None
         except FileNotFoundError:
-            continue  # the run before has just finished, and its folder went with it
+            continue  # the previous run has just finished and removed it
         except OSError as error:
             if error.errno in _NO_LOCKS_HERE:
                 return None

@@ -46,7 +46,7 @@ Curve: TypeAlias = tuple[tuple[int, float, float, float], ...]
 """(step, total loss, content loss, style loss) of every step taken; the last two are weighted."""
 
 Alike = TypeVar("Alike", NDArray[Any], Tensor, Image.Image, Picture, list[Any])
-"""Kinds of pictures that come back as they were given."""
+"""Kinds of pictures that come back as the same kind."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -67,7 +67,7 @@ class RenderOptions(TypedDict, total=False):
 
 
 class _Asked(NamedTuple):
-    """What decides a renderer."""
+    """Everything that a renderer depends on."""
 
     device: str
     max_memory: int | None
@@ -81,26 +81,26 @@ class Style:
     """An adapted style, which can repaint pictures, be saved, and be blended with others.
 
     ``adapt``, ``load`` and ``blend`` make styles. A style is checked when it is made and never changes. It
-    keeps the renderer that it used last, so that the next pictures need not wait for another.
+    keeps its last renderer for the next pictures.
 
     Raises:
-        MetastyleError: Parameters do not fit the network or are not finite, or a field does not hold what is
-            described below.
+        MetastyleError: Parameters do not fit the network or are not finite, or a field is not as described
+            below.
     """
 
     parameters: Parameters
     """float32 on the CPU, by the network's names: all 1,679,235 parameters, the 3,200 of the instance norms,
     or those and the factors of low-rank changes (``core/low_rank.py``)."""
     kind: StyleKind
-    """Which of the three: "all", "instance_norm" or "low_rank"."""
+    """Which parameters it has: "all", "instance_norm" or "low_rank"."""
     base: str
-    """The sha256 of the initialization that was adapted, as ``weights.tensor_files.tensor_digest`` has it."""
+    """The sha256 of the initialization that was adapted (``weights.tensor_files.tensor_digest``)."""
     painting: str
-    """The painting's name, for people."""
+    """The painting's name, for display."""
     painting_sha256: str
     """The sha256 of the painting's pixels; for a blend, that of the record of what was blended."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """How it was adapted, as values that JSON can hold."""
+    """How it was adapted, as JSON values."""
     curve: Curve = ()
     """The losses of the adaptation."""
     _kept: dict[_Asked, Stylizer] = field(default_factory=dict, init=False)
@@ -111,7 +111,7 @@ class Style:
             if not isinstance(value := getattr(self, what), str) or not _SHA256.match(value):
                 raise MetastyleError(f"the style's {what} is {value!r}: use a sha256 in hexadecimal")
         settings, curve = _checked_provenance(self.settings, self.curve)
-        # Copies in one form, so that what the caller does to the originals later changes nothing here.
+        # Copies, so that later changes to the originals have no effect.
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "curve", curve)
@@ -132,7 +132,7 @@ class Style:
 
     @property
     def needs_base(self) -> bool:
-        """Whether the style means something only with the initialization that was adapted."""
+        """Whether the style needs the initialization that was adapted."""
         return self.kind != "all"
 
     @classmethod
@@ -258,7 +258,7 @@ class Style:
 
         Args:
             size: The long edge of the results in pixels; None keeps each picture's own size.
-            keep_color: Keep the photograph's colors and take only light and dark from the style.
+            keep_color: Keep the photograph's colors and take only the lightness from the style.
             strength: 0 is the photograph, 1 the full style; up to 2, the style is exaggerated.
             brush: The size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
                 size of the picture; None paints pictures of up to 1024 pixels at their own size and larger
@@ -269,8 +269,8 @@ class Style:
             precision: "bfloat16" is faster on hardware that computes in it; results differ by a few levels
                 of 255.
             device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
-            batch: How many neighboring pictures of one size a GPU renders together at most; None is as many
-                as fit into its memory.
+            batch: The most consecutive pictures of one size that a GPU renders together; None is as many as
+                fit into its memory.
             progress: Called with the finished share, up to 1.0; an exception that it raises ends the work.
 
         Raises:
@@ -327,11 +327,11 @@ class Style:
     ) -> Stylizer:
         """The style's renderer, which works on arrays and tensors.
 
-        Calls with the same arguments, one after the other, return the same renderer.
+        Consecutive calls with the same arguments return the same renderer.
 
         Args:
-            strength: Above 1, the style is exaggerated; below 1, it is for the caller to mix the result with
-                the photograph.
+            strength: Above 1, the style is exaggerated; below 1, the caller must mix the result with the
+                photograph.
 
         Raises:
             MetastyleError: An argument is out of range.
@@ -364,7 +364,7 @@ class Style:
             strength: Above 1, the parameters go beyond the style, further away from the initialization.
 
         Raises:
-            MetastyleError: The style was adapted from another initialization, which would be needed.
+            MetastyleError: The style needs another initialization than the one in the package.
         """
         check_value("strength", strength, Strength)
         if not self.needs_base and strength == 1:
@@ -386,17 +386,19 @@ def check_base(style: Style, base: str) -> None:
 
 
 def _checked_provenance(given: Any, losses: Any) -> tuple[dict[str, Any], Curve]:
-    """Settings and losses in the form that they have after reading a file."""
+    """Check settings and losses; they come back in the form that they have after reading a file."""
     try:
         settings = json.loads(json.dumps(given, allow_nan=False))
         curve = tuple((int(n), float(t), float(c), float(s)) for n, t, c, s in losses)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise MetastyleError(f"the style's settings or loss curve cannot be written down: {error}") from None
+        raise MetastyleError(
+            f"the style's settings or loss curve cannot be stored as JSON: {error}"
+        ) from None
     if not isinstance(settings, dict):
         raise MetastyleError(f"the style's settings are a {type(settings).__name__}: use a dictionary")
     grain = settings.get("grain", 0.0)
     if not (isinstance(grain, int | float) and 0 <= grain <= LARGEST_GRAIN):
         raise MetastyleError(f"the style's grain is {grain!r}: use 0 to {LARGEST_GRAIN:g}")
     if not all(math.isfinite(x) for row in curve for x in row):
-        raise MetastyleError("the style's loss curve holds numbers that are not finite")
+        raise MetastyleError("the style's loss curve has numbers that are not finite")
     return settings, curve

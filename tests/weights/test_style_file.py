@@ -119,11 +119,11 @@ def written(path, tensors=None, **metadata):
         ({"settings": "{"}, "settings or loss curve cannot be read"),
         ({"settings": "[" * 100_000}, "settings or loss curve cannot be read"),
         ({"settings": "[]"}, "settings are a list"),
-        ({"settings": '{"a": NaN}'}, "cannot be written down"),
-        ({"curve": "[[1, 2, 3]]"}, "cannot be written down"),
-        ({"curve": "7"}, "cannot be written down"),
+        ({"settings": '{"a": NaN}'}, "cannot be stored as JSON"),
+        ({"curve": "[[1, 2, 3]]"}, "cannot be stored as JSON"),
+        ({"curve": "7"}, "cannot be stored as JSON"),
         ({"curve": "[[1, NaN, 1, 1]]"}, "not finite"),
-        ({"curve": "[[1e999, 1, 1, 1]]"}, "cannot be written down"),
+        ({"curve": "[[1e999, 1, 1, 1]]"}, "cannot be stored as JSON"),
     ],
 )
 def test_foreign_and_newer_files_are_told_apart(tmp_path, metadata, message):

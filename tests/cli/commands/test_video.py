@@ -306,7 +306,7 @@ def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
     assert "out.unfinished.mp4 has them; the same command resumes from there" in said
     kept = len(shown(tmp_path / "out.unfinished.mp4"))
     assert 60 <= kept < 150
-    for out, first_line in (("out.mp4", "going on after"), ("whole.mp4", "repainting")):
+    for out, first_line in (("out.mp4", "resuming after"), ("whole.mp4", "repainting")):
         with start(out) as process:
             assert process.stderr is not None
             said = process.stderr.read()

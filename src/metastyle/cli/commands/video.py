@@ -316,8 +316,6 @@ def _outcome(
 
 
 def _show(progress: Progress, display: Display) -> None:
-    if progress.frames_before and progress.frames == progress.frames_before + 1:
-        display.note(f"resuming after {progress.frames_before} finished frames")
     note = f"{progress.frames} frames  {progress.frames_per_second:.3g} frames/s"
     if progress.seconds_left is not None:
         note += f"  {seconds(progress.seconds_left)} left"
