@@ -81,7 +81,7 @@ def replaced(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
         ({"settings": {"a": object()}}, "cannot be stored as JSON"),
         ({"settings": [1]}, "settings are a list"),
         ({"curve": ((1, 2.0),)}, "cannot be stored as JSON"),
-        ({"curve": ((1, float("inf"), 1.0, 1.0),)}, "curve holds numbers that are not finite"),
+        ({"curve": ((1, float("inf"), 1.0, 1.0),)}, "curve has numbers that are not finite"),
     ],
 )
 def test_what_is_no_style_is_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
