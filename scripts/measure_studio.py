@@ -2,6 +2,7 @@
 
 python scripts/measure_studio.py [--painting FILE] [--photo FILE]     the tables of docs/studio.md
 python scripts/measure_studio.py --site BEFORE --site AFTER --rounds 3   exported pages, in turns
+python scripts/measure_studio.py --site BEFORE --site AFTER --painter    what paints in them, alone
 
 A site is a folder that ``metastyle studio --export`` has written. Pages are measured in turns, each with
 an empty cache, and the smallest time of all rounds is shown: other programs only make times larger.
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--photo", default=str(EXAMPLES / "photos" / "lake.jpg"))
     parser.add_argument("--site", action="append", type=Path, default=[])
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--painter", action="store_true")
     options = parser.parse_args()
     best: dict[str, list[float]] = {}
     with sync_playwright() as p:
@@ -53,7 +55,12 @@ def main() -> None:
         for _ in range(options.rounds):
             for index, site in enumerate(options.site):
                 with _file_server(site) as address:
-                    for what, value in _page(browser, address, options.photo, options.painting):
+                    measured = (
+                        _painter(browser, address)
+                        if options.painter
+                        else _page(browser, address, options.photo, options.painting)
+                    )
+                    for what, value in measured:
                         row = best.setdefault(what, [0.0] * len(options.site))
                         better = max if "frames a second" in what else min
                         row[index] = better(row[index], value) if row[index] else value
@@ -97,6 +104,53 @@ def _page(browser: Any, address: str, photo: str, painting: str) -> Iterator[tup
     yield "camera: frames a second", float(canvas.get_attribute("data-rate"))
     yield "camera: thousand pixels a frame", canvas.evaluate("c => c.width * c.height / 1000")
     context.close()
+
+
+SIZES = ((256, 192), (320, 240), (512, 384))
+PAINTER = """async ([sizes, times]) => {
+    const known = performance.getEntriesByType("resource").map((entry) => entry.name);
+    const worker = new Worker(known.find((name) => /worker-[^/]*js$/.test(name)), { type: "module" });
+    let number = 0;
+    const ask = (order) => new Promise((resolve, reject) => {
+        worker.onmessage = ({ data }) => (data.error ? reject(data.error) : resolve(data.value));
+        worker.postMessage({ ...order, number: ++number });
+    });
+    await ask({ kind: "start", base: document.baseURI, wanted: "wasm" });
+    const file = await (await fetch("model/styles/starry-night.safetensors")).arrayBuffer();
+    await ask({ kind: "style", id: "a", file });
+    const look = { mix: [{ style: "a", weight: 1 }], strength: 1, grain: 1, keepColor: false };
+    const taken = [];
+    for (const [width, height] of sizes)
+        for (const kind of ["paint", "frame"]) {
+            let least = Infinity;
+            for (let time = 0; time < times; time++) {
+                const data = new Uint8ClampedArray(4 * width * height).map((_, i) => (i * 7919) % 256);
+                const began = performance.now();
+                await ask({ kind, look, photo: { width, height, data }, fresh: time === 0 });
+                least = Math.min(least, (performance.now() - began) / 1000);
+            }
+            taken.push(least);
+        }
+    worker.terminate();
+    return taken;
+}"""
+
+
+def _painter(browser: Any, address: str) -> Iterator[tuple[str, float]]:
+    """What still pictures and moving ones take, after first ones, while the page does nothing else."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    page.locator('.after:not([data-edge="0"])').wait_for(state="attached")
+    _at_rest(page)
+    page.get_by_role("button", name="Camera", exact=True).click()
+    page.wait_for_timeout(8000)  # previews of styles
+    taken = page.evaluate(PAINTER, [SIZES, 6])
+    for index, (width, height) in enumerate(SIZES):
+        still, moving = taken[2 * index : 2 * index + 2]
+        yield f"{width} x {height}: seconds", still
+        yield f"{width} x {height}: frames a second", 1 / moving
+    page.close()
 
 
 def _painted(page: Any, brush: str, edge: int) -> float:
