@@ -1,1 +1,1 @@
-"""The other systems of Table 1."""
+"""The compared systems: those of Table 1, and others."""

@@ -37,7 +37,7 @@ class AdaIN:
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None, strength: float = 1.0) -> Self:
-        """With the published weights, fetched if they are missing; ``weights`` is not used.
+        """AdaIN with the published weights, downloaded if missing; ``weights`` is not used.
 
         strength: how far features go to the style's moments; 1 is eq. 9, and beyond it they go further.
         """
@@ -58,7 +58,7 @@ class AdaIN:
 
 
 def adain(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Equation 8: give features (B, C, H, W) the channel mean and deviation (1 or B, C, 1, 1)."""
+    """Equation 8: features (B, C, H, W) with the channel mean and deviation (1 or B, C, 1, 1)."""
     own_mean, own_std = moments(features)
     return std * ((features - own_mean) / own_std) + mean
 
@@ -72,7 +72,7 @@ def load_decoder() -> Decoder:
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     with torch.device("meta"):
         both = count(Encoder(4), Decoder(4))
     return Count(

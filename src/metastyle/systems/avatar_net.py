@@ -2,16 +2,16 @@
 arXiv 1805.03857).
 
 The style decorator, at relu4_1: both features are whitened (ZCA), the content's 5 x 5 patches are replaced
-by the style's most similar ones, and the result is colored like the style. An hourglass decodes it, and on
-the way AdaIN gives its features the moments of the style's at relu3_1, relu2_1 and relu1_1. The hourglass
-is trained to reconstruct pictures, each being its own style:
+by the style's most similar ones, and the result is colored like the style. An hourglass decodes it; AdaIN
+gives its features the style's moments at relu3_1, relu2_1 and relu1_1. The hourglass is trained to
+reconstruct pictures, with each picture as its own style:
 
     L = lambda_1 |I_o - I_i|^2 + sum over layers |Phi(I_o) - Phi(I_i)|^2 + lambda_tv TV(I_o)     (section 4.1)
 
-with lambda_1 = lambda_tv = 10. Deviations: the decoder starts as AdaIN's published one, and its patches are
-inside the picture, where the published code reflects the content at the border. The published count includes
-VGG-19's three fully connected layers, 123.6M parameters that no picture ever passes: they are counted, but
-not kept.
+with lambda_1 = lambda_tv = 10. Deviations: the decoder starts as AdaIN's published one, and patches are
+inside the picture, while the published code reflects the content at the border. The published count includes
+VGG-19's three fully connected layers, 123.6M parameters that are never used: they are counted but not
+stored.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Hourglass(Decoder):
         return self._finished(features, at)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Without any style."""
+        """Decode without a style."""
         return self._finished(features, {})
 
     def _finished(self, features: Tensor, at: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
@@ -159,10 +159,10 @@ class Reconstruction(Objective):
 
 @torch.no_grad()
 def begin_with(hourglass: Hourglass, published: Decoder) -> None:
-    """Let the hourglass compute what AdaIN's published decoder does.
+    """Initialize the hourglass so that it equals AdaIN's published decoder.
 
-    Its last two convolutions start as one: the input of conv1_1 is never negative, so identity and ReLU pass
-    it on, and the published 3 x 3 convolution to the picture is the middle of the 7 x 7 one.
+    Of its last two convolutions, the first starts as the identity (the input of conv1_1 is never negative, so
+    ReLU does not change it), and the 7 x 7 one has the published 3 x 3 kernel at its center.
     """
     copy_published(hourglass, published)
     last = published.state_dict()
@@ -175,11 +175,12 @@ def begin_with(hourglass: Hourglass, published: Decoder) -> None:
 
 @torch.no_grad()
 def calibrate_skips(encoder: Encoder, hourglass: Hourglass, pictures: Sequence[Tensor]) -> None:
-    """Let the convolutions after the skips undo, on average, what AdaIN does there.
+    """Initialize the convolutions after the skips so that they undo, on average, the AdaIN there.
 
-    At a skip the decoder's features get the moments of the encoder's. A decoder that never had skips has
-    other moments there: x becomes (x - m) s'/s + m', which the next convolution reverts.
-    ``pictures`` are batches (B, 3, n, n), each picture being its own style.
+    At a skip the decoder's features get the moments of the encoder's. A decoder without skips has other
+    moments
+    there: x becomes (x - m) s'/s + m', which the next convolution reverts. ``pictures`` are batches
+    (B, 3, n, n), each picture as its own style.
     """
     for number, layer in enumerate(SKIPS):
         found = []
@@ -203,7 +204,7 @@ def _noted(seen: list[Tensor], features: Tensor) -> Tensor:
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     with torch.device("meta"):
         encoder, hourglass = Encoder(4), Hourglass()
         whole = nn.ModuleList(

@@ -1,4 +1,4 @@
-"""How the parameters of Table 1 are counted: from the definitions, without allocating memory for them."""
+"""Parameter counts of Table 1, from the definitions, without allocating memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Count:
 
     system: str
     quoted: str
-    """The number in the paper's Table 1; empty where it has none."""
+    """The number in the paper's Table 1; empty if it has none."""
     counted: int
-    """What the definition has, counted in the way that the quoted number is."""
+    """The number in the definition, counted like the quoted one."""
     used: int
-    """What passes through memory to repaint one photograph in a prepared or any style."""
+    """The number used to repaint a photograph in a prepared or any style."""
     note: str
 
 

@@ -1,4 +1,4 @@
-"""How the decoders of WCT, Style-Swap and Avatar-Net start: as close to AdaIN's as their shapes allow."""
+"""Initialization of the decoders of WCT, Style-Swap and Avatar-Net from AdaIN's, where shapes allow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from metastyle.systems.vgg19 import Decoder, Encoder
 def copy_published(decoder: Decoder, published: Decoder) -> None:
     """Copy the convolutions that have the same shape in both decoders.
 
-    The first convolution of a decoder of another level is left out: its input is features of the encoder,
-    whereas the same convolution of the published decoder sees that decoder's own features.
+    The first convolution of a decoder for another level is left out: its inputs are the encoder's features,
+    while the same convolution of the published decoder gets the features of that decoder.
     """
     own = decoder.state_dict()
     first = "" if decoder.level == published.level else f"conv{decoder.level}_1."
@@ -29,10 +29,10 @@ def copy_published(decoder: Decoder, published: Decoder) -> None:
 
 @torch.no_grad()
 def fit_last_convolution(encoder: Encoder, decoder: Decoder, pictures: Sequence[Tensor]) -> None:
-    """Set ``conv1_1`` to the least-squares solution of reconstructing pictures; the rest stays as it is.
+    """Set ``conv1_1`` to the least-squares solution for reconstructing pictures, and nothing else.
 
-    The features of a level differ in size by two orders of magnitude and many of them are redundant, which
-    makes the last, linear step slow to learn by gradients. At level 1 there is nothing else to learn.
+    The features of a level differ by two orders of magnitude and many are redundant, so that the last, linear
+    layer trains slowly by gradients. At level 1 there is nothing else to train.
     ``pictures`` are batches (B, 3, n, n), n a multiple of 16.
     """
     layer = f"relu{decoder.level}_1"

@@ -1,6 +1,6 @@
 """Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016).
 
-The picture itself is what is optimized, by L-BFGS:
+The picture itself is optimized, by L-BFGS:
 
     x = argmin_x  alpha L_content(x, photo) + beta L_style(x, style)                             (eq. 7)
 
@@ -9,8 +9,8 @@ against relu1_2, relu2_2, relu3_3, relu4_3, 1 : 1e5): its minimum is the referen
 ``vgg19`` is the paper's: relu4_2 against relu1_1 to relu5_1 of the normalized VGG-19 (section 3).
 
 Deviations: optimization starts from the photograph, not from noise. A penalty keeps the picture near
-[0, 1], so that clamping at the end changes little of what was optimized. Pooling takes maxima, as the
-published weights were trained. The weights of ``vgg19`` are ours, because losses are means here.
+[0, 1], so that clamping at the end changes little. Max pooling is used, with which the published weights
+were trained. The loss weights of ``vgg19`` are ours, because losses are means here.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ RANGE_WEIGHT = 1e3
 ITERATIONS = 500
 TOLERANCE = 1e-4
 """Optimization ends where an iteration lowers the loss by less than this share, on the average of ten."""
-_AT_ONCE = 10  # iterations between two looks at the loss; each costs one evaluation
+_AT_ONCE = 10  # iterations between two checks of the loss, which cost one evaluation each
 
 Objective = Callable[[Tensor], Tensor]
 """The loss of a picture (1, 3, H, W)."""
 
 
 class Gatys:
-    """The system without a model: nothing is learned, and every picture is optimized."""
+    """The system without a model: every picture is optimized."""
 
     name = "Gatys et al."
     styles = "any"
@@ -72,7 +72,7 @@ class Gatys:
         objective: Literal["vgg16", "vgg19"] = "vgg16",
         iterations: int = ITERATIONS,
     ) -> Gatys:
-        """With the published weights of the network, fetched where they are missing.
+        """The system with the network's published weights, downloaded if missing.
 
         iterations: of L-BFGS, at most; with fewer than ``ITERATIONS``, the name says so.
         """
@@ -171,5 +171,5 @@ def minimize(
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     return Count(Gatys.name, "", 0, 0, "no model: the picture is optimized")

@@ -2,10 +2,10 @@
 
     W* = argmin_W  E_x [ alpha L_content(f_W(x), x) + beta L_style(f_W(x), y_s) ]                (eq. 1)
 
-One network for one style, trained from random numbers: the project's own network and loss, Adam at 1e-3,
+One network per style, randomly initialized: the project's network and loss, Adam at 1e-3,
 batches of 4 photographs of 256 x 256. Deviations: those of the network (instance normalization,
 nearest-neighbor upsampling, sigmoid) and a learning rate that falls along a cosine. The paper takes 40,000
-steps; how many are taken here is a setting, which the comparison states.
+steps; here the number is a setting, which the comparison reports.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ PART = "johnson"
 PAINTING_SIZE = 512
 """Longer edge of the painting."""
 POOL = 64
-"""Crops that ``Johnson`` draws from; their features are kept, 8 MB each."""
+"""Crops that ``Johnson`` draws from; their features are cached, 8 MB each."""
 SAME_PAINTING = 0.03
-"""Largest mean difference of two thumbnails of one painting, scaled and stored differently."""
+"""Largest mean difference of two thumbnails of one painting that was scaled and stored differently."""
 
 
 class OneStyle(nn.Module):
-    """What a trained file holds: a network, and a thumbnail (3, 8, 8) of the painting that it learned."""
+    """The content of a trained file: a network, and a thumbnail (3, 8, 8) of its painting."""
 
     thumbnail: Tensor
 
@@ -62,7 +62,7 @@ class OneStyle(nn.Module):
 
 
 class Johnson:
-    """Trains while preparing, ``settings.steps`` steps for each style."""
+    """Trains in ``prepare``, ``settings.steps`` steps per style."""
 
     name = "Johnson et al."
     styles = "1"
@@ -74,14 +74,14 @@ class Johnson:
         photos: Sequence[Picture] = (),
         settings: AdaptationSettings | None = None,
     ) -> None:
-        """``photos`` are trained on; without any, procedural pictures are."""
+        """Trains on ``photos``; without any, on procedural pictures."""
         self.device, self.loss_network, self.photos = device, loss_network, photos
         self.settings = settings or AdaptationSettings(steps=2000, batch=4, size=256)
         self.parameters = transformation_network()
 
     @classmethod
     def load(cls, device: torch.device, photos: Sequence[Picture] = (), steps: int = 2000) -> Johnson:
-        """With VGG-16's published weights, fetched where they are missing."""
+        """The system with VGG-16's published weights, downloaded if missing."""
         settings = AdaptationSettings(steps=steps, batch=4, size=256)
         return cls(device, load_loss_network(), photos, settings)
 
@@ -106,7 +106,7 @@ class Johnson:
 
 
 class TrainedJohnson:
-    """Networks that ``train-baseline johnson`` has trained, one file ``johnson-*.safetensors`` a painting."""
+    """Networks trained by ``train-baseline johnson``, a file ``johnson-*.safetensors`` per painting."""
 
     name = "Johnson et al."
     styles = "1"
@@ -122,7 +122,7 @@ class TrainedJohnson:
 
     @classmethod
     def load(cls, device: torch.device, weights: Path | None = None) -> TrainedJohnson:
-        """All such files of ``weights``, a folder, and of the source tree."""
+        """All such files in the folder ``weights`` and in the source tree."""
         folders = [SHIPPED] if weights is None else [weights, SHIPPED]
         paths = {path.stem: path for f in reversed(folders) for path in f.glob(f"{PART}-*.safetensors")}
         if not paths:
@@ -155,7 +155,7 @@ class TrainedJohnson:
 
 
 def thumbnail(style: Tensor) -> Tensor:
-    """(1, 3, H, W) -> (3, 8, 8): means over areas, by which a painting is recognized at any size."""
+    """(1, 3, H, W) -> (3, 8, 8): means over areas, to recognize a painting at any size."""
     return F.adaptive_avg_pool2d(style, 8)[0]
 
 
@@ -170,7 +170,7 @@ class OneStyleLearning(Objective):
     learned: OneStyle
 
     def __init__(self, loss_network: LossNetwork, one: OneStyle, painting: Tensor, name: str = PART) -> None:
-        """``painting`` (1, 3, H, W), at the size that it is to be learned at."""
+        """``painting`` (1, 3, H, W), at the size for training."""
         super().__init__()
         self.loss_network, self.learned, self.name = loss_network, one, name
         self.target = style_target(loss_network, painting)
@@ -178,7 +178,7 @@ class OneStyleLearning(Objective):
 
     @classmethod
     def begin(cls, start: Start) -> Self:
-        """From random numbers, with the painting ``start.styles``."""
+        """A randomly initialized network for the painting ``start.styles``."""
         one = OneStyle().to(start.device)
         painting = to_tensor(resize(open_picture(start.styles), PAINTING_SIZE).pixels).to(start.device)
         dtype = start.precision
@@ -197,6 +197,6 @@ class OneStyleLearning(Objective):
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     network = transformation_network()
     return Count(Johnson.name, "1.68M", network, network, "one network for each style")

@@ -1,5 +1,5 @@
 """MetaStyle: Zhang, Zhu, Zhu, "MetaStyle: Three-Way Trade-Off Among Speed, Flexibility, and Quality in Neural
-Style Transfer" (AAAI 2019, arXiv 1812.05233), through the project's own path.
+Style Transfer" (AAAI 2019, arXiv 1812.05233), as implemented by this project.
 
 Nothing is reimplemented: ``metastyle.adapt`` prepares a style, and its network repaints.
 """
@@ -19,7 +19,7 @@ from metastyle.systems.repainting import repainting
 
 
 class MetaStyle:
-    """``steps`` steps, with the CPU's defaults everywhere; ``changes`` are arguments of ``adapt``.
+    """``steps`` steps with the CPU's defaults on any device; ``changes`` are arguments of ``adapt``.
 
     ``strength`` is that of ``metastyle stylize``: below 1 a mixture with the photograph, above it a style
     that goes further than adaptation did.
@@ -44,6 +44,6 @@ class MetaStyle:
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     network = transformation_network()
     return Count("MetaStyle", "1.68M", network, network, "one network, adapted to each style")

@@ -1,4 +1,4 @@
-"""What a part of a compared system learns: a network and its loss, as its paper has them."""
+"""The training objective of a part of a compared system: its network and loss, as in its paper."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from metastyle.weights.vgg16 import load_loss_network
 
 @dataclass(frozen=True)
 class Networks:
-    """The published networks that systems learn from; None is loaded where it is needed."""
+    """The published networks used in training; None means loaded when needed."""
 
     encoder: Encoder | None = None
     loss_network: LossNetwork | None = None
     decoder: Decoder | None = None
-    """AdaIN's, where decoders start."""
+    """AdaIN's decoder, from which decoders are initialized."""
     initialization: Initialization | None = None
-    """theta and Psi, where Shen et al.'s network starts; with a predictor."""
+    """theta and Psi (with a predictor), from which Shen et al.'s network is initialized."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What an objective is made from."""
+    """The arguments for making an objective."""
 
     part: str
     """The name of the part, such as ``wct-3``."""
@@ -42,9 +42,9 @@ class Start:
     """The paintings, or the one painting."""
     device: torch.device
     precision: torch.dtype
-    """Of VGG-16's convolutions."""
+    """Type of VGG-16's convolutions."""
     from_scratch: bool = False
-    """Start with random numbers instead of published ones."""
+    """Start from random weights instead of published ones."""
     networks: Networks = field(default_factory=Networks)
 
     def encoder(self, level: int) -> Encoder:
@@ -65,17 +65,17 @@ class Start:
 
 
 class Objective(nn.Module, ABC):
-    """A part of a system and its loss; only the parameters of ``learned`` are moved.
+    """A part of a system and its loss; only the parameters of ``learned`` are updated.
 
     Attributes:
-        learning_rate: the published one, at the start.
-        batch_size: photographs in a batch, as published.
-        sees: besides photographs: crops of ``paintings``, one painting's ``target``, or ``nothing``.
-        fits: whether ``fit`` does something.
+        learning_rate: the published initial learning rate.
+        batch_size: published number of photographs per batch.
+        sees: additional inputs: crops of ``paintings``, the ``target`` of a painting, or ``nothing``.
+        fits: whether ``fit`` has an effect.
         precision: ``native`` computes in bfloat16 where the hardware multiplies it natively.
-        learned: what is written.
-        name: that of the weights' file.
-        fingerprint: identifies what is learned from besides the folders of pictures; empty for nothing.
+        learned: the module that is saved.
+        name: name of the weights file.
+        fingerprint: identifies other inputs than the folders of pictures; empty for none.
     """
 
     learning_rate: ClassVar[float]
@@ -91,24 +91,24 @@ class Objective(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def begin(cls, start: Start) -> Self:
-        """The objective before its first iteration; random numbers come from torch's global generator."""
+        """Make the objective; random numbers come from torch's global generator."""
 
     @abstractmethod
     def forward(self, photos: Tensor, paintings: Tensor, targets: Sequence[StyleTarget]) -> dict[str, Tensor]:
-        """The parts of the loss, already weighted; their sum is minimized.
+        """The weighted parts of the loss, whose sum is minimized.
 
         Args:
             photos: (B, 3, n, n) in [0, 1], n a multiple of 16.
-            paintings: (B, 3, n, n), crops of paintings; the photographs again if none are asked for.
-            targets: described paintings, if they are asked for.
+            paintings: (B, 3, n, n), crops of paintings; the photographs if none are requested.
+            targets: style targets, if requested.
         """
 
     def fit(self, pictures: Sequence[Tensor]) -> None:
-        """Fit the start to batches of photographs and crops of paintings (B, 3, n, n), once."""
+        """Fit the initialization to batches of photographs and crops of paintings (B, 3, n, n), once."""
 
     def describe(self, painting: Tensor) -> StyleTarget:
-        """The target of a painting (1, 3, H, W) in [0, 1], where targets are asked for."""
-        raise NotImplementedError(f"{type(self).__name__} asks for no targets")
+        """The target of a painting (1, 3, H, W) in [0, 1], if targets are requested."""
+        raise NotImplementedError(f"{type(self).__name__} uses no targets")
 
 
 def total_variation(pictures: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ style's features with the largest normalized cross-correlation,
     BestMatch(i) = argmax_j <phi_i(C), phi_j(S)> / (|phi_i(C)| |phi_j(S)|)                       (eq. 1)
 
 and overlapping patches are averaged. The paper takes the style's patches as the filters of a convolution.
-The same sums can be had with a k^2-th of the arithmetic: the correlation of two k x k patches is a sum of
+The same sums take a k^2-th of the arithmetic here: the correlation of two k x k patches is a sum of
 correlations of single positions over k x k shifts, so all products of positions are computed once, by one
-matrix multiplication for each band of the style, and then added up.
+matrix product per band of the style, and then summed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from metastyle.errors import MetastyleError
 
 TABLE_BYTES = 256 << 20
-"""How much memory the table of correlations may take; a single row of the style is taken in any case."""
+"""Memory limit for the table of correlations; a single row of the style is always allowed."""
 
 
 def best_matches(content: Tensor, style: Tensor, size: int) -> Tensor:
@@ -28,10 +28,10 @@ def best_matches(content: Tensor, style: Tensor, size: int) -> Tensor:
 
     Args:
         content: (C, H, W).  style: (C, H', W').
-        size: k; patches are k x k at every position where they fit, so there are (H-k+1) (W-k+1) of them.
+        size: k; there are (H-k+1) (W-k+1) patches of k x k.
 
     Returns:
-        (H-k+1, W-k+1) indices of style patches, counted row by row; the first of equally similar ones.
+        (H-k+1, W-k+1) indices of style patches, in row order; ties go to the first.
 
     Raises:
         MetastyleError: no patch fits.
@@ -73,7 +73,7 @@ def swap(content: Tensor, style: Tensor, size: int) -> Tensor:
 
 
 def paste(style: Tensor, index: Tensor, size: int) -> Tensor:
-    """Lay out the patches of ``style`` (C, H', W') that ``index`` (rows, columns) names; average overlaps."""
+    """Assemble the patches of ``style`` (C, H', W') given by ``index`` (rows, columns); average overlaps."""
     rows, columns = index.shape
     style_columns = style.shape[2] - size + 1
     y, x = index // style_columns, index % style_columns
@@ -93,7 +93,7 @@ def _patch_norms(style: Tensor, size: int) -> Tensor:
 
 
 def _diagonal_sum(table: Tensor, size: int, one: int, other: int) -> Tensor:
-    """Sum of ``table`` shifted by 0 .. size-1 along two axes together; both get shorter by size - 1."""
+    """Sum of ``table`` shifted by 0 .. size-1 along both axes jointly; both get shorter by size - 1."""
     kept = table.shape[one] - size + 1, table.shape[other] - size + 1
     total = table.narrow(one, 0, kept[0]).narrow(other, 0, kept[1]).clone()
     for shift in range(1, size):

@@ -1,4 +1,4 @@
-"""Repainting with an image transformation network, for MetaStyle, Johnson et al. and Shen et al. alike."""
+"""Repainting with an image transformation network, as MetaStyle, Johnson et al. and Shen et al. do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metastyle.systems.protocol import Stylize
 
 
 def repainting(network: TransformationNetwork, device: torch.device, grain: float = 0.0) -> Stylize:
-    """The project's rendering on this device: in strips on a processor, in one pass elsewhere."""
+    """The project's rendering: in strips on a processor, in one pass on other devices."""
     if device.type == "cpu":
         return Stylizer(network, device="cpu", grain=grain).render_tensor
     network = network.to(device).eval().requires_grad_(False)

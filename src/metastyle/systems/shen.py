@@ -6,15 +6,14 @@ features into the filters of an image transformation network:
     w = meta(mean and std of relu1_2, relu2_2, relu3_3, relu4_3 of I_s; theta)
     min over theta   E_{c,s} [ content loss + style loss of N(I_c; w) ]                          (section 3)
 
-A hidden layer has 128 units for each of 14 convolutions, each of which has a linear map of its own from
-those to its filters and biases. The first and the last convolution are learned directly, instance
-normalization has no parameters.
+A hidden layer has 128 units for each of 14 convolutions, with a linear map from them to its filters and
+biases. The first and the last convolution are trained directly; instance normalization has no parameters.
 
 Deviations: the transformation network is ``core.network``'s, as in the table (nearest-neighbor upsampling,
-sigmoid at the end), every batch has another painting, not every twentieth, and training starts at the
-shipped theta's filters, the same for all paintings, on standardized statistics (``train-baseline shen
---from-scratch`` starts with random numbers). The published number includes the 14 convolutions' own filters,
-1,660,448 numbers that are always overwritten: they are not kept.
+sigmoid at the end), the painting changes with every batch, not with every twentieth, and training starts with
+the shipped theta's filters, the same for all paintings, on standardized statistics (``train-baseline shen
+--from-scratch`` starts with random weights). The published number includes the 14 convolutions' own filters,
+1,660,448 numbers that are always overwritten and not stored.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class MetaNetwork(nn.Module):
         )
 
     def forward(self, statistics: Tensor) -> Parameters:
-        """(1920,): means of the four layers, then deviations -> parameters by the network's own names."""
+        """(1920,): means of the four layers, then deviations -> parameters by the network's names."""
         units = torch.relu(self.hidden(statistics)).view(-1, self.width)
         parameters: Parameters = {
             f"{name}.{kind}": getattr(getattr(self, name), kind)
@@ -125,11 +124,11 @@ class MetaLearning(Objective):
         super().__init__()
         self.loss_network, self.learned = loss_network, meta
         with torch.device("meta"):
-            self._form = (TransformationNetwork(),)  # in a tuple: it is no part of this module
+            self._form = (TransformationNetwork(),)  # in a tuple, so that it is not part of this module
 
     @classmethod
     def begin(cls, start: Start) -> Self:
-        """At theta's filters."""
+        """A meta network that starts with theta's filters."""
         meta = MetaNetwork()
         if not start.from_scratch:
             begin_with(meta, start.initialization())
@@ -146,7 +145,7 @@ class MetaLearning(Objective):
         with torch.no_grad():
             wanted = self.loss_network(photos, [CONTENT])[CONTENT]
         for target in targets:
-            with torch.autocast(photos.device.type, enabled=False):  # 217M weights stay as they are
+            with torch.autocast(photos.device.type, enabled=False):  # 217M weights that are not updated
                 parameters = self.learned(target.statistics)
             found = functional_call(self._form[0], parameters, (photos,)).float()
             features = self.loss_network(found)
@@ -159,9 +158,9 @@ class MetaLearning(Objective):
 
 @torch.no_grad()
 def begin_with(meta: MetaNetwork, initialization: Initialization) -> None:
-    """Start at theta's filters for every painting, with hidden units that see standardized statistics.
+    """Start with theta's filters for every painting, and hidden units on standardized statistics.
 
-    The linear maps start at zero, as Psi's does: what depends on the painting is learned from there.
+    The linear maps start at zero, like Psi's, so that the dependence on the painting is learned.
     """
     theta = initialization.network.state_dict()
     meta.load_state_dict(
@@ -189,7 +188,7 @@ def moment_loss(features: Sequence[Tensor], statistics: Tensor) -> Tensor:
         features, torch.split(means, widths), torch.split(deviations, widths), strict=True
     ):
         f = f.float()
-        found = (f.var(dim=(2, 3)) + 1e-8).sqrt()  # the root has no slope at zero
+        found = (f.var(dim=(2, 3)) + 1e-8).sqrt()  # the square root has no derivative at zero
         parts += [
             F.mse_loss(f.mean(dim=(2, 3)), mean.expand(len(f), -1)),
             F.mse_loss(found, deviation.expand(len(f), -1)),
@@ -198,7 +197,7 @@ def moment_loss(features: Sequence[Tensor], statistics: Tensor) -> Tensor:
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     with torch.device("meta"):
         meta, network = MetaNetwork(), TransformationNetwork()
     norms = count(*[m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)])

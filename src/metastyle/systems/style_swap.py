@@ -1,7 +1,7 @@
 """Style-Swap: Chen and Schmidt, "Fast Patch-based Style Transfer of Arbitrary Style" (2016,
 arXiv 1612.04337).
 
-Features at relu3_1 are put together from the style's 3 x 3 patches (section 3.1, see ``patches``), and a
+Features at relu3_1 are assembled from the style's 3 x 3 patches (section 3.1, see ``patches``), and a
 trained inverse network turns them into a picture (section 3.2), where
 
     F = argmin_f sum_{H in N}  |Phi(f(H)) - H|^2 + lambda TV(f(H))                               (eq. 4)
@@ -83,7 +83,7 @@ class Inversion(Objective):
 
     @classmethod
     def begin(cls, start: Start) -> Self:
-        """From AdaIN's decoder, as far as it fits."""
+        """Initialized from AdaIN's decoder where shapes allow."""
         inverse = Decoder(3)
         if not start.from_scratch:
             copy_published(inverse, start.published_decoder())
@@ -106,7 +106,7 @@ class Inversion(Objective):
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     with torch.device("meta"):
         encoder, inverse = Encoder(3), Decoder(3)
         plain = count(encoder) - count(encoder.preprocess)

@@ -1,7 +1,7 @@
-"""Training the parts of compared systems that are not published: each is a task of the training loop.
+"""Training of the unpublished parts of compared systems, as tasks of the training loop.
 
-A run is a folder with ``NAME.safetensors``, the weights so far, ``NAME.state``, from which the same call goes
-on, and ``NAME.metrics.jsonl``. What an iteration sees is a function of the seed and its number.
+A run is a folder with ``NAME.safetensors``, the current weights, ``NAME.state``, from which the same call
+resumes, and ``NAME.metrics.jsonl``. The data of an iteration are a function of the seed and its number.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ PARTS: dict[str, type[Objective]] = {
     shen.PART: shen.MetaLearning,
     johnson.PART: johnson.OneStyleLearning,
 }
-"""What can be trained."""
+"""The parts that can be trained."""
 
 LARGEST_PAINTING = 512
-"""The longer edge that a described painting has at most."""
+"""Largest long edge of a described painting."""
 
 _SIDES = (384, 384)  # shorter side of described paintings: as paintings of LARGEST_PAINTING usually have it
 _WARM_UP = 0.01
-_SHOWN = 8  # batches that decoders are fitted to at the start
+_SHOWN = 8  # batches for fitting decoders at the start
 _FREE_TO_CHANGE = frozenset(
     {"contents", "styles", "output", "iterations", "minutes", "device", "workers", "save_minutes"}
 )
@@ -56,7 +56,7 @@ _FREE_TO_CHANGE = frozenset(
 
 @dataclass(frozen=True)
 class Settings(declared.Settings):
-    """One run. With ``iterations`` and ``minutes``, the one that ends first decides.
+    """The settings of a run, which ends after ``iterations`` or ``minutes``, whichever comes first.
 
     Raises:
         SettingError: a value has the wrong type or is out of range, or no length is given.
@@ -65,7 +65,7 @@ class Settings(declared.Settings):
     part: str
     """One of ``PARTS``."""
     contents: str
-    """Folder of photographs, or of tar shards of them, or one shard."""
+    """Folder of photographs or of tar shards, or one shard."""
     styles: str
     """The same for paintings; for Johnson et al. the one painting."""
     output: str = "runs/baselines"
@@ -75,15 +75,15 @@ class Settings(declared.Settings):
     minutes: Positive | None = None
     """Length in minutes of training."""
     crop: Annotated[int, Ge(32), Le(2048), MultipleOf(16)] = 256
-    """Side of the squares that are cut out of pictures."""
+    """Side of the square crops of pictures."""
     batch: Annotated[int, Ge(1), Le(1024)] | None = None
-    """Photographs in a batch; None is the published number."""
+    """Photographs per batch; None is the published number."""
     learning_rate: Annotated[float, Gt(0), Lt(1)] | None = None
-    """Adam's learning rate at the start, from where it falls along a cosine; None is the published one."""
+    """Adam's initial learning rate, which falls along a cosine; None is the published one."""
     from_scratch: bool = False
-    """Start with random numbers, not with AdaIN's decoder (Shen et al.: not with theta)."""
+    """Start from random weights, not from AdaIN's decoder (Shen et al.: not from theta)."""
     seed: Seed = 0
-    """Of everything random."""
+    """Random seed."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     workers: Annotated[int, Ge(0)] = 2
@@ -107,8 +107,8 @@ def train(settings: Settings, networks: Networks | None = None) -> Generator[Tra
     passed in are moved to the device, except VGG-16, which is copied.
 
     Raises:
-        MetastyleError: no pictures, no published weights, another run's checkpoint, or 50 gradients in a row
-            that are not finite.
+        MetastyleError: there are no pictures or published weights, the checkpoint belongs to another run, or
+            50 gradients in a row are not finite.
     """
     objective = PARTS[settings.part]
     device = pick_device(settings.device)
@@ -122,14 +122,14 @@ def train(settings: Settings, networks: Networks | None = None) -> Generator[Tra
 
 
 class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
-    """One part of a system, learned from crops of photographs and what its objective asks for besides."""
+    """The training of one part of a system on crops of photographs and the other inputs of its objective."""
 
     module: Objective
 
     def __init__(self, settings: Settings, fabric: Fabric, dtype: torch.dtype, networks: Networks) -> None:
         self.device, self.run_settings = fabric.device, settings
         kind = PARTS[settings.part]
-        self.pictures = self._pictures(kind)  # before anything is fetched
+        self.pictures = self._pictures(kind)  # before any download
         styles = Path(settings.styles)
         start = Start(settings.part, styles, self.device, dtype, settings.from_scratch, networks)
         with torch.random.fork_rng(devices=[]):
@@ -168,7 +168,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.workers, self.stem = settings.workers, self.module.name
 
     def _pictures(self, kind: type[Objective]) -> Split:
-        """Crops of photographs are an episode's queries; crops of paintings, if asked for, its contents."""
+        """Crops of photographs are an episode's queries; crops of paintings, if requested, its contents."""
         photos = find_pictures(self.run_settings.contents)
         paintings = [] if kind.sees == "nothing" else find_pictures(self.run_settings.styles)
         crops, described = (paintings, []) if kind.sees == "paintings" else ([], paintings)
@@ -198,7 +198,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         )
 
     def crop(self, progress: float) -> int:
-        """The same throughout."""
+        """The same during the whole run."""
         return self.run_settings.crop
 
     def batches(self, episode: Episode, progress: float) -> list[tuple[Tensor, Tensor, list[Any]]]:
@@ -213,7 +213,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         return Loss(torch.stack(list(parts.values())).sum(), parts)
 
     def prepare(self) -> Iterator[Preparing]:
-        """Fit the start to the pictures of the first iterations."""
+        """Fit the initialization to the pictures of the first iterations."""
         if self.run_settings.from_scratch or not self.module.fits:
             return
         yield Preparing("the start", 0, 1)
@@ -222,7 +222,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.module.fit([torch.cat([photos, crops]) for photos, crops, _ in shown])
 
     def write(self, learned: nn.Module, record: Record) -> Path:
-        """The weights, and how they were trained, without the places of pictures on this machine."""
+        """Write the weights with the settings of their training, without paths on this machine."""
         places = ("contents", "styles", "output")
         about = {
             "settings": {name: value for name, value in self.settings.items() if name not in places},

@@ -1,12 +1,12 @@
 """WCT: Li et al., "Universal Style Transfer via Feature Transforms" (NIPS 2017, arXiv 1705.08086).
 
 Five times, from relu5_1 down to relu1_1: encode, whiten and color (see ``whitening``), blend with the
-features themselves, decode (section 3.3). Each decoder was trained alone to give pictures back:
+features themselves, decode (section 3.3). Each decoder was trained independently to reconstruct pictures:
 
     L = |I_o - I_i|^2 + lambda |Phi(I_o) - Phi(I_i)|^2,  lambda = 1                              (eq. 1)
 
 Deviations: decoders start from the tail of AdaIN's published decoder, their last convolution from a
-least-squares fit, and they learn from paintings, too.
+least-squares fit, and they are also trained on paintings.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Reconstruction(Objective):
 
     @classmethod
     def begin(cls, start: Start) -> Self:
-        """From AdaIN's decoder, as far as it fits."""
+        """Initialized from AdaIN's decoder where shapes allow."""
         level = int(start.part[-1])
         decoder = Decoder(level)
         if not start.from_scratch:
@@ -117,7 +117,7 @@ class Reconstruction(Objective):
 
 
 def parameter_count() -> Count:
-    """Of Table 1."""
+    """Its parameters, as in Table 1."""
     with torch.device("meta"):
         encoders = [count(Encoder(level)) for level in LEVELS]
         decoders = sum(count(Decoder(level)) for level in LEVELS)

@@ -1,7 +1,7 @@
-"""Weights that ``metastyle train-baseline`` makes: safetensors, one file for each trained part.
+"""The weights made by ``metastyle train-baseline``: one safetensors file per trained part.
 
 Training writes float16. With ``eight_bits``, weights are stored as int8 with a scale per output channel,
-which halves the file again; docs/baselines.md says what that costs.
+which halves the file again; docs/baselines.md has its effect.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from metastyle.files import read_bytes, write_bytes
 from metastyle.weights.tensor_files import FLOATS, TensorFile, check_format, decode, encode
 
 SHIPPED = Path(__file__).parents[3] / "systems-weights"
-"""The folder of a source tree with trained parts; an installed package has none."""
+"""The folder of trained parts in a source tree; an installed package has none."""
 
 FORMAT = "metastyle-baseline"
 VERSION = 2
-"""Of files with int8 weights; others are of version 1, which earlier releases read too."""
+"""Version of files with int8 weights; others have version 1, which earlier releases also read."""
 
 _SCALE = ".scale"
 _LARGEST = 1 << 30  # Shen et al.'s network takes 435 MB
@@ -38,17 +38,17 @@ def trained_path(part: str, folder: Path | None = None) -> Path:
 def save_trained(
     module: nn.Module, part: str, path: Path, settings: dict[str, Any], *, eight_bits: bool = False
 ) -> None:
-    """Write a module's numbers and how they were trained; an existing file is replaced.
+    """Write a module's weights and training settings; an existing file is replaced.
 
     Args:
         module: its state is written.
         part: the name of the part.
         path: the file.
-        settings: anything that JSON can hold.
+        settings: any JSON value.
         eight_bits: weights of convolutions and linear maps as int8; float16 otherwise.
 
     Raises:
-        MetastyleError: numbers beyond float16's range, or ``path`` cannot be written.
+        MetastyleError: weights are beyond float16's range, or ``path`` cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     for name, tensor in module.state_dict().items():
@@ -69,12 +69,12 @@ def save_trained(
 
 
 def load_trained(module: M, part: str, folder: Path | None = None) -> M:
-    """Fill a module (which may be on the meta device) with trained numbers; float32 on the CPU, frozen.
+    """Load trained weights into a module (which may be on the meta device): float32 on the CPU, frozen.
 
-    They are looked for in ``folder`` and then in the source tree.
+    They are searched in ``folder`` and then in the source tree.
 
     Raises:
-        MetastyleError: they are in neither, or the file is damaged or another part's.
+        MetastyleError: they are in neither, or the file is damaged or belongs to another part.
     """
     path = trained_path(part, folder)
     if not path.is_file() and trained_path(part).is_file():
@@ -94,7 +94,7 @@ def load_trained(module: M, part: str, folder: Path | None = None) -> M:
 
 
 def missing(what: str, arguments: str, folder: Path | None) -> str:
-    """The line that says what is missing, and the command that trains it.
+    """An error line that names what is missing and the command that trains it.
 
     ``arguments`` are those of ``train-baseline`` except the photographs and the output folder, which is
     ``folder`` or the command's default.
@@ -105,10 +105,10 @@ def missing(what: str, arguments: str, folder: Path | None) -> str:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """How the weights in a file were trained.
+    """The training settings of the weights in a file.
 
     Raises:
-        MetastyleError: it is no such file.
+        MetastyleError: it is not such a file.
     """
     settings: dict[str, Any] = json.loads(_read(path).metadata["settings"])
     return settings
@@ -121,14 +121,14 @@ def _read(path: Path) -> TensorFile:
 
 
 def _quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(O, ...) -> int8 (O, ...) from -127 to 127, and the scale (O,) that it is multiplied by."""
+    """(O, ...) -> int8 (O, ...) from -127 to 127, and its scale (O,)."""
     rows = weight.detach().float().flatten(1)
     scale = (rows.abs().amax(dim=1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
     return (rows / scale[:, None]).round().to(torch.int8).view_as(weight), scale
 
 
 def _dequantized(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights multiplied by their scales; what has no scale stays as it is."""
+    """Weights multiplied by their scales; those without a scale are unchanged."""
     found = {name: t for name, t in tensors.items() if not name.endswith(_SCALE)}
     for name, tensor in found.items():
         scale = tensors.get(name + _SCALE)
