@@ -1,4 +1,4 @@
-# Everything a newcomer needs. `make help` lists it.
+# Common tasks; `make help` lists them.
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
@@ -7,10 +7,10 @@ PAGE := src/metastyle/studio/page/index.html
 .DEFAULT_GOAL := help
 .PHONY: help demo studio test check page browser fix docs examples clean
 
-help: ## list what can be made
+help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-demo: .venv/metastyle ## set up, learn a painting, repaint a photograph, show where the pictures lie
+demo: .venv/metastyle ## set up, adapt to a painting, repaint a photograph, print where the pictures are
 	@$(BIN)/python examples/demo.py
 
 studio: .venv/studio $(PAGE) ## set up, build the page where a painting becomes a filter, and open it
@@ -19,9 +19,9 @@ studio: .venv/studio $(PAGE) ## set up, build the page where a painting becomes 
 test: .venv/dev ## set up, then lint, types, import rules and the whole test suite
 	@$(BIN)/metastyle weights --fetch --quiet || echo "tests that need VGG-16 will be skipped"
 	$(MAKE) --no-print-directory check
-	@if ! command -v npm >/dev/null; then echo "npm is not on this machine: the studio's page is not tested"; \
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: the studio's page is not tested"; \
 	elif $(MAKE) --no-print-directory studio/node_modules; then $(MAKE) --no-print-directory page; \
-	else echo "npm packages cannot be had: the studio's page is not tested"; fi
+	else echo "npm packages are not available: the studio's page is not tested"; fi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev ## lint, types and import rules
@@ -36,15 +36,15 @@ page: $(PAGE) ## lint, types and unit tests of the studio's page
 browser: .venv/dev $(PAGE) ## drive the studio's page in Chromium: minutes, and all of two cores
 	METASTYLE_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio/test_page*.py
 
-fix: .venv/dev ## format, and mend what the linter can mend
+fix: .venv/dev ## format, and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/dev ## write the generated pages again
+docs: .venv/dev ## regenerate the generated pages
 	$(BIN)/python scripts/make_cli_docs.py
 	$(BIN)/python scripts/make_api_docs.py
 
-examples: .venv/metastyle ## draw the example paintings and photographs again
+examples: .venv/metastyle ## redraw the example paintings and photographs
 	$(BIN)/python examples/draw.py
 
 clean: ## remove the environment and what the demo wrote

@@ -1,9 +1,9 @@
-"""What adaptation costs on this machine: seconds, memory, where a step's time goes, the arithmetic floor.
+"""The cost of adaptation on this machine: seconds, memory, a profile of a step, the arithmetic floor.
 
     python benchmarks/adapt.py [--steps 100] [--threads N]
 
 writes benchmarks/adapt.md. Contents are procedural and the painting is the project's own, so it runs
-anywhere; the loss network's weights are fetched if they are not there.
+anywhere; the loss network's weights are downloaded if missing.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ KINDS = {
 
 
 def multiply_adds(size: int) -> int:
-    """Of one step on one picture: the network forward and twice backward, VGG forward and once backward.
+    """Multiply-adds of one step on one picture: the network forward and twice backward, VGG forward and once.
 
-    All convolutions are counted as written; in float32 on a processor fewer are done (core/quick.py).
+    All convolutions are counted as defined; in float32 on a processor they take fewer (core/quick.py).
     """
     pixels = size * size
     network = pixels * (81 * 3 * 32 + 9 * 32 * 64 / 4 + 9 * 64 * 128 / 16 + 10 * 9 * 128 * 128 / 16)
@@ -110,7 +110,7 @@ def main() -> None:
         "",
         "| what | value |",
         "|---|---|",
-        f"| getting ready (contents, their features, the painting) | {prepared:.1f} s |",
+        f"| preparation (contents, their features, the painting) | {prepared:.1f} s |",
         f"| {settings.steps} steps | {seconds:.1f} s |",
         f"| one step, median (fastest, slowest) | {median:.3f} s ({steps[0]:.3f}, {steps[-1]:.3f}) |",
         f"| peak memory of the process | {peak:.2f} GB |",

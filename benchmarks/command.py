@@ -1,12 +1,12 @@
-"""The command as a whole process: how long until one small picture is there, and photographs a second.
+"""The whole command: time for one small picture, and photographs per second.
 
     python benchmarks/command.py --before 5fa8f80 [--rounds 5] [--threads 1]
 
 runs this checkout and an earlier revision of it in turns, each in fresh processes. *Start*: a photograph of
 256² in a built-in style, from the interpreter's first instruction to its exit. *Folder*: photographs of 256²,
-512² and 1024² (JPEG in, JPEG out), the start not counted, beside a bare loop that sends the same decoded
-pixels through the same network in a process like it. Ratios are medians of ratios within a round. Writes
-command.json and command.md beside this file.
+512² and 1024² (JPEG in, JPEG out), without the startup, compared with a bare loop that sends the same
+decoded pixels through the same network in a similar process. Ratios are medians of ratios within a round.
+Writes command.json and command.md beside this file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def draw(folder: Path, side: int, count: int) -> None:
 
 
 def folders(photos: Path, loop: bool) -> dict[str, list[float]]:
-    """[wall, processor] seconds a photograph for each size, in this process."""
+    """[wall, processor] seconds per photograph for each size, in this process."""
     import torch
 
     import metastyle
@@ -76,23 +76,23 @@ def folders(photos: Path, loop: bool) -> dict[str, list[float]]:
         ]
         run: Callable[[], None] = (lambda p=pictures: bare(p)) if loop else (lambda f=folder: command(f))
         if side == min(FOLDERS):
-            run()  # what is done once a process
+            run()  # work done once per process
         taken = seconds(run)
         result[str(side)] = [taken.wall / count, taken.processor / count]
     return result
 
 
 def environment(source: Path, threads: int) -> dict[str, str]:
-    """For a fresh interpreter with the package from ``source``, whose bytecode is kept."""
+    """Environment of a fresh interpreter with the package from ``source``, whose bytecode is kept."""
     variables = environment_for(source, threads)
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     variables["PYTHONPYCACHEPREFIX"] = str(source.parent / "bytecode")
-    variables["OMP_WAIT_POLICY"] = "passive"  # for both alike; waiting.py measures that
+    variables["OMP_WAIT_POLICY"] = "passive"  # the same for both; waiting.py measures its effect
     return variables
 
 
 def process_seconds(arguments: list[str], variables: dict[str, str]) -> Seconds:
-    """Of a fresh interpreter, from its start to its exit."""
+    """Seconds of a fresh interpreter, from its start to its exit."""
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=variables)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -101,7 +101,7 @@ def process_seconds(arguments: list[str], variables: dict[str, str]) -> Seconds:
 
 
 def measure(sources: dict[str, Path], rounds: int, threads: int) -> list[dict[str, Any]]:
-    """A row for each kind of work and each way to do it."""
+    """A row for each kind of work and each method."""
     with tempfile.TemporaryDirectory() as scratch:
         photos = Path(scratch)
         for side, count in FOLDERS.items():

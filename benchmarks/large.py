@@ -1,9 +1,9 @@
-"""Large pictures: processor seconds and memory, beside an earlier revision.
+"""Large pictures: processor seconds and memory, compared with an earlier revision.
 
     python benchmarks/large.py --before 5fa8f80 [--size 4000 6000] [--max-memory BYTES] [--rounds 1]
 
 runs this checkout and an earlier revision of it in turns, each in a fresh process with one thread, on one
-picture with detail at every scale, and compares the results. Adds to large.json, and writes large.md, beside
+picture with detail at every scale, and compares the results. Adds to large.json and writes large.md next to
 this file.
 """
 

@@ -1,9 +1,10 @@
-"""What bfloat16 changes in a picture: every built-in style, the project's own photographs.
+"""The effect of bfloat16 on pictures, for every built-in style and the project's own photographs.
 
     python benchmarks/precision.py [--size 256] [--time]
 
-writes precision.json and precision.md beside this file. ``--time`` also times both precisions in turns, which
-says something only on a processor that computes in bfloat16 (AVX512-BF16 or AMX); elsewhere it is emulated.
+writes precision.json and precision.md next to this file. ``--time`` also times both precisions in turns,
+which is only meaningful on a processor that computes in bfloat16 (AVX512-BF16 or AMX); elsewhere it is
+emulated.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from metastyle.weights.builtin_styles import builtin_names, builtin_path
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 MEAN, PSNR = 1.0, 46.0
-"""What a default would have to keep: mean difference in levels of 255, and dB."""
+"""Limits for a default: mean difference in levels of 255, and PSNR in dB."""
 
 
 def measure(size: int, timed: bool) -> list[dict[str, Any]]:

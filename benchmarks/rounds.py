@@ -1,7 +1,7 @@
-"""What the scripts in this folder share: work measured in turns, fresh processes, results and their pages.
+"""Shared code of the scripts in this folder: measuring in turns, fresh processes, results and pages.
 
-A shared machine slows down for minutes at a time. Ways that take turns are slowed down alike, so the median
-of the ratios within a round says more than the ratio of two medians.
+A shared machine slows down for minutes at a time. Methods that take turns are slowed down equally, so the
+median of the ratios within a round is more reliable than the ratio of two medians.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Seconds(NamedTuple):
-    """What some work took in this process."""
+    """The time that some work took in this process."""
 
     wall: float
     processor: float
@@ -40,7 +40,7 @@ def seconds(work: Callable[..., object], *arguments: Any) -> Seconds:
 
 
 def in_turns(ways: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """What each way returned in each round; in a round, every way has its turn."""
+    """The results of each method in each round; in a round, every method has its turn."""
     found: dict[str, list[T]] = {name: [] for name in ways}
     for number in range(rounds):
         for name, way in ways.items():
@@ -55,7 +55,7 @@ def ratio(values: Sequence[float], reference: Sequence[float]) -> float:
 
 
 def fresh(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
-    """What a fresh interpreter prints as JSON in its last line."""
+    """The last line that a fresh interpreter prints, as JSON."""
     done = subprocess.run(
         [sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True, env=dict(environment)
     )
@@ -75,18 +75,18 @@ def checkout(revision: str, folder: Path) -> Path:
 
 
 def environment_for(source: Path, threads: int) -> dict[str, str]:
-    """The environment in which an interpreter takes the package from ``source``."""
+    """An environment in which the interpreter imports the package from ``source``."""
     return os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": str(threads)}
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has held so far."""
+    """The peak memory of this process so far, in bytes."""
     # Linux counts in KiB, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def machine(**more: Any) -> dict[str, Any]:
-    """What the figures were measured on; ``load`` is how many cores other programs held just now."""
+    """The machine of a measurement; ``load`` is the number of cores that other programs use at present."""
     return {
         **more,
         "processor": platform.processor() or platform.machine(),
@@ -97,7 +97,7 @@ def machine(**more: Any) -> dict[str, Any]:
 
 
 def write(script: str, result: Any, page: str) -> None:
-    """Put the result and its page beside ``script``, as JSON and Markdown of the same name."""
+    """Write the result and its page next to ``script``, as JSON and Markdown of the same name."""
     beside = Path(script)
     beside.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     beside.with_suffix(".md").write_text(page, encoding="utf-8")

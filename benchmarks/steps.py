@@ -1,10 +1,10 @@
-"""Steps of adaptation, beside an earlier revision: seconds, memory, and whether the loss falls alike.
+"""Adaptation steps, compared with an earlier revision: seconds, memory, and losses.
 
     python benchmarks/steps.py --before b8703fa [--sizes 128 192 256] [--batches 1 4] [--threads 1 2]
     python benchmarks/steps.py --before b8703fa --sizes 192 --batches 1 --threads 1 --steps 30
 
 runs this checkout and an earlier revision of it in two processes that take their steps in turns, with the
-same contents, painting and seed. Adds to steps.json, and writes steps.md, beside this file.
+same contents, painting and seed. Adds to steps.json and writes steps.md next to this file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAINTING, CONTENT = EXAMPLES / "paintings" / "night.jpg", EXAMPLES / "photos" / 
 
 
 def picture(path: Path, size: tuple[int, int], shift: int = 0) -> Any:
-    """A tensor (1, 3, H, W) in [0, 1] of a file, rolled sideways by eighths: revisions differ in readers."""
+    """A file as (1, 3, H, W) in [0, 1], shifted sideways by eighths; without the package, whose readers differ."""
     import torch
 
     with Image.open(path) as file:
@@ -40,7 +40,7 @@ def picture(path: Path, size: tuple[int, int], shift: int = 0) -> Any:
 
 
 def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
-    """In a process of its own: a step for each line read, what it cost in a line written."""
+    """In a separate process: take a step for each line read, and write its cost as a line."""
     import torch
 
     from metastyle.core.adaptation import Adaptation
@@ -60,7 +60,7 @@ def take_steps(size: int, batch: int, threads: int, steps: int) -> None:
 
 
 def measure(sources: dict[str, Path], *work: int) -> dict[str, Any]:
-    """Both revisions' steps in turns; the first one of each warms it up."""
+    """Take steps of both revisions in turns; the first of each is a warm-up."""
     *_, threads, steps = work
     processes = {}
     for name, source in sources.items():
@@ -103,7 +103,7 @@ def _step_of(process: subprocess.Popen[str]) -> Callable[[], dict[str, float]]:
 
 def report(rows: list[dict[str, Any]], before: str) -> str:
     lines = [
-        "# Steps of adaptation",
+        "# Adaptation steps",
         "",
         f"`python benchmarks/steps.py --before {before}`, on {rows[-1]['machine']}, float32; the revisions"
         " take their steps in turns, on a machine whose cores others used as well. Seconds a step, medians,"

@@ -1,11 +1,12 @@
-"""How fast pictures are stylized, and in how much memory.
+"""Speed and memory of stylizing.
 
     python benchmarks/stylize.py                    sizes that take minutes
     python benchmarks/stylize.py --large            a picture of 100 megapixels as well
-    python benchmarks/stylize.py --only photographs   what many small photographs cost beside the network
+    python benchmarks/stylize.py --only photographs   many small photographs, compared with the network alone
 
-Every way runs the same network on the same picture, in turns, in one process. Writes stylize.json and
-stylize.md beside this file. Memory is the peak of a fresh process that stylizes one picture, torch and all.
+All methods run the same network on the same picture, in turns, in one process. Writes stylize.json and
+stylize.md next to this file. Memory is the peak of a fresh process that stylizes one picture, including
+torch.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Way = Callable[[np.ndarray], Any]
 
 
 def ways(network: TransformationNetwork, folder: Path, threads: int) -> dict[str, Way]:
-    """What can stylize (H, W, 3) uint8, H and W multiples of 4; the result's form is each way's own."""
+    """Functions that stylize (H, W, 3) uint8, H and W multiples of 4; the form of the result differs."""
     export_onnx(network, folder / "network.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -72,7 +73,7 @@ def ways(network: TransformationNetwork, folder: Path, threads: int) -> dict[str
 
 
 def speed(network: TransformationNetwork, threads: int) -> list[dict[str, Any]]:
-    """Seconds of each way at each size, wall and processor, and ratios within a round."""
+    """Wall and processor seconds of each method at each size, and ratios within a round."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         all_ways = ways(network, Path(folder), threads)
@@ -101,10 +102,10 @@ def speed(network: TransformationNetwork, threads: int) -> list[dict[str, Any]]:
 
 
 def photographs() -> list[dict[str, Any]]:
-    """Processor seconds for each of many photographs of 256x256 pixels, in three ways.
+    """Processor seconds per photograph for many of 256x256 pixels, with three methods.
 
-    ``Stylizer.render`` is the network alone; the others are what a program calls for one photograph after the
-    other. The first photograph, for which a style is read and its renderer built, is left out.
+    ``Stylizer.render`` is the network alone; the others are calls for one photograph after another. The first
+    photograph, for which a style is read and its renderer made, is left out.
     """
     style = metastyle.load(STYLE)
     renderer = style.stylizer(device="cpu")
@@ -117,7 +118,7 @@ def photographs() -> list[dict[str, Any]]:
     }
 
     def turn(way: Way) -> Callable[[], float]:
-        rng = np.random.default_rng(0)  # the same photographs for every way
+        rng = np.random.default_rng(0)  # the same photographs for every method
 
         def one() -> float:
             pixels = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)

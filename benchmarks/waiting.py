@@ -2,10 +2,10 @@
 
     python benchmarks/waiting.py [--rounds 3] [--loads 0 1]
 
-Every policy runs in a fresh process of its own, in turns, with as many threads as the machine has cores,
-while 0 or 1 process of the benchmark's own computes without end. Ratios are medians of ratios within a
-round, to the runtime's own default; wall time is what counts here, because spinning is what processor time
-would not forgive. Random weights: the arithmetic is the same. Writes waiting.json and waiting.md beside this.
+Every policy runs in a fresh process, in turns, with as many threads as the machine has cores, while 0 or 1
+other process of the benchmark keeps computing. Ratios are medians of ratios within a round, relative to the
+runtime's default. Wall time is measured, because spinning takes processor time anyway. Weights are random,
+which takes the same arithmetic. Writes waiting.json and waiting.md next to this file.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def in_fresh_process(policy: dict[str, str]) -> dict[str, float]:
 
 
 def cores_held() -> float:
-    """How many cores other processes hold just now."""
+    """The number of cores that other processes use at present."""
     return psutil.cpu_percent(2.0) / 100 * (psutil.cpu_count() or 1)
 
 

@@ -1,4 +1,4 @@
-"""A contact sheet: photographs down, paintings across, each learned with the default settings.
+"""A contact sheet: photographs by paintings, each adapted to with the default settings.
 
 python examples/contact_sheet.py                       # the project's own pictures -> out/sheet.jpg
 python examples/contact_sheet.py --paintings examples/paintings/night.jpg --steps 0 10 20 100 200
@@ -22,7 +22,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def pictures(given: list[Path]) -> list[Path]:
-    """Files as they are, folders as the pictures in them."""
+    """The given files, and the pictures in the given folders."""
     return [
         path
         for entry in given
@@ -45,7 +45,7 @@ def main() -> None:
     columns = [[np.asarray(Image.open(path).convert("RGB")) for path in photos]]
     header, labels = [None], [""]
     learned = [(painting, steps) for painting in paintings for steps in arguments.steps]
-    for painting, steps in track(learned, description="learning and repainting"):
+    for painting, steps in track(learned, description="adapting and repainting"):
         style = metastyle.adapt(painting, steps=steps)
         columns.append(
             [np.asarray(style.stylize(path, size=arguments.size).convert("RGB")) for path in photos]

@@ -55,7 +55,7 @@ def brush(photo: Pixels) -> Pixels:
 
 
 def mask(photo: Pixels) -> Pixels:
-    """The upper half in one style, the lower in another, and a disc left as it was."""
+    """The upper half in one style, the lower in another, and an unchanged disc."""
     height, width = photo.shape[:2]
     y, x = np.mgrid[:height, :width]
     sky = np.uint8(255) * (y < 0.5 * height).astype(np.uint8)

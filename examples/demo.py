@@ -1,4 +1,4 @@
-"""What ``make demo`` shows: one photograph, one painting, one command, and a sheet to look at."""
+"""The demo of ``make demo``: one photograph, one painting, one command, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main() -> int:
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in (PHOTO, PAINTING, result)]
     labels = ["photo", "painting", "photo in the painting's style"]
     Image.fromarray(sheet([pictures], [labels], cell=640)).save(OUT / "sheet.jpg", quality=92)
-    print(f"\nThe picture is {result}, the sheet beside photo and painting {OUT / 'sheet.jpg'}.")
+    print(f"\nThe picture is {result}, with photo and painting on one sheet: {OUT / 'sheet.jpg'}.")
     print(f"Now your own:  {Path(metastyle)} stylize YOUR_PHOTO --style YOUR_PAINTING")
     return 0
 

@@ -20,23 +20,23 @@ WIDTH = 100
 _HEAD = """\
 # From Python
 
-This page is made from the docstrings by `scripts/make_api_docs.py`. Importing `metastyle` is cheap: torch is
-imported when one of these names is first used.
+This page is generated from the docstrings by `scripts/make_api_docs.py`. Importing `metastyle` is cheap:
+torch is imported when one of these names is first used.
 """
 
 _LIKE = {"PictureLike": "metastyle.images.picture_like", "StyleLike": "metastyle.api"}
-"""What annotations call the kinds of things that are accepted, and where these names are declared."""
+"""Names of types in annotations, and where they are declared."""
 
 
 def page() -> str:
     """The whole page."""
-    logging.getLogger("griffe").setLevel(logging.ERROR)  # docstrings of other names are not its business
+    logging.getLogger("griffe").setLevel(logging.ERROR)  # it warns about docstrings that are not used here
     package = griffe.load("metastyle", search_paths=[ROOT / "src"], docstring_parser="google")
     sections = [_HEAD]
     for name in sorted(metastyle.__all__, key=lambda name: (name[0].isupper(), name)):
         found = package[metastyle._HOME[name].removeprefix("metastyle.") + f".{name}"]
         sections.append(_class(found) if found.is_class else _function(found, f"metastyle.{name}"))
-    sections.append("## What is accepted\n")
+    sections.append("## Types\n")
     for name, home in _LIKE.items():
         alias = package[f"{home.removeprefix('metastyle.')}.{name}"]
         sections.append(f"`{name}` = `{alias.value}`\n\n{_prose(alias.docstring.value)}\n")
@@ -58,7 +58,7 @@ def _class(found: griffe.Class) -> str:
 
 def _settings(fields: list[griffe.Attribute]) -> str:
     allowed = hints(AdaptationSettings)
-    lines = ["| field | default | can be | |", "|---|---|---|---|"]
+    lines = ["| field | default | values | |", "|---|---|---|---|"]
     for field in fields:
         if field.name in allowed:  # and no property
             default = repr(getattr(AdaptationSettings, field.name))

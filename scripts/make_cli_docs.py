@@ -1,4 +1,4 @@
-"""Writes docs/cli.md: the help of every command, as it is shown in a terminal 100 columns wide.
+"""Writes docs/cli.md: the help of every command, as shown in a terminal of 100 columns.
 
 python scripts/make_cli_docs.py
 """
@@ -26,10 +26,10 @@ This page is made from the program's own help by `scripts/make_cli_docs.py`.
 | 1 | some of several things failed, and the others are done |
 | 2 | an error that you can fix; one line on stderr says how |
 | 70 | a bug in metastyle; `--debug` shows where |
-| 130 | interrupted by Ctrl-C; what was finished is kept |
+| 130 | interrupted by Ctrl-C; finished work is kept |
 
-With `--json`, a command prints one JSON object on stdout: `outputs`, `errors`, `exit_code` and whatever
-is particular to the command. Progress goes to stderr.
+With `--json`, a command prints one JSON object on stdout: `outputs`, `errors`, `exit_code` and entries
+that are specific to the command. Progress goes to stderr.
 """
 
 

@@ -1,4 +1,4 @@
-"""Writes studio/test/cases.json: what Python computes, for the unit tests of the page's arithmetic.
+"""Writes studio/test/cases.json: results of Python for the unit tests of the page's arithmetic.
 
 python scripts/make_studio_cases.py
 """

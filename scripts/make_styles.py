@@ -1,10 +1,10 @@
-"""Adapts the built-in styles: paintings drawn by the project, and old ones in the public domain.
+"""Adapts the built-in styles to paintings drawn by the project and to old ones in the public domain.
 
     python scripts/make_styles.py --paintings DIR --content DIR [--only NAME]
 
 The first DIR holds the old paintings under the file names below (the project drew the others: examples/).
-The second one holds photographs to learn on.
-Styles are written into the package. A style that is there already is left alone unless --only names it.
+The second one holds photographs to adapt on.
+Styles are written into the package. Existing styles are kept unless --only names them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metastyle.weights.builtin_styles import STYLES
 EXAMPLES = Path(__file__).parents[1] / "examples" / "paintings"
 
 SETTINGS = metastyle.AdaptationSettings(steps=100, pool=48, parameters="low_rank", rank=2)
-"""What is shipped: see docs/styles.md for the measurement behind it."""
+"""The settings of built-in styles; docs/styles.md has the measurements behind them."""
 
 OURS = "MIT, as the project: drawn by its own code"
 

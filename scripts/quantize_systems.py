@@ -1,9 +1,9 @@
-"""Store trained parts of compared systems as int8, and measure what that costs.
+"""Quantizes trained parts of compared systems to int8, and measures the effect.
 
     python scripts/quantize_systems.py runs/baselines -o systems-weights
 
-A part's reconstructions of a few photographs and drawn pictures are compared with the pictures; where int8
-loses more than 0.1 dB on average, the part stays float16.
+A part's reconstructions of a few photographs and drawn pictures are compared with the originals; if int8
+loses more than 0.1 dB on average, the part stays in float16.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ALLOWED = 0.1
 
 
 def decoder(part: str) -> Decoder:
-    """The network of a part, without numbers."""
+    """The network of a part, without storage."""
     with torch.device("meta"):
         return Hourglass() if part == "avatar-net" else Decoder(PARTS[part])
 

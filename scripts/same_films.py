@@ -1,9 +1,9 @@
-"""Whether films come out as an earlier commit made them, byte for byte.
+"""Checks that films are byte for byte the same as with an earlier commit.
 
     python scripts/same_films.py COMMIT
 
-Both versions repaint the same small clips with the same commands, each in a process of its own; the films
-and the previews must be equal. Exits with 1 where one differs.
+Both versions repaint the same small clips with the same commands, in separate processes; the films and the
+previews must be equal. Exits with 1 if any differs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ for command in json.loads(sys.argv[1]):
 
 
 def draw_clip(path: Path, width: int, height: int, frames: int) -> None:
-    """Noise behind waves that move, with a cut in the middle, a flash, and a tone."""
+    """Moving waves in front of noise, with a cut in the middle, a flash, and a tone."""
     noise = np.random.default_rng(0).normal(0, 20, (height, width, 3))
     y, x = np.mgrid[:height, :width]
     with av.open(str(path), "w") as container:
@@ -65,7 +65,7 @@ def draw_clip(path: Path, width: int, height: int, frames: int) -> None:
 
 
 def content(path: Path) -> object:
-    """A file's bytes; of Matroska, which holds a random number, its packets with their times."""
+    """A file's bytes; for Matroska, which contains a random number, its packets with their times."""
     if path.suffix not in (".mkv", ".webm"):
         return path.read_bytes()
     with av.open(str(path)) as container:

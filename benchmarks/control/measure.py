@@ -1,8 +1,8 @@
-"""What brush scale and mixtures do, on photographs and built-in styles.
+"""The effect of brush sizes and mixtures, on photographs and built-in styles.
 
     python benchmarks/control/measure.py --photos DIR [--count 8]
 
-Writes brush.md, path.md and path.png beside this file; see README.md there.
+Writes brush.md, path.md and path.png next to this file; see README.md there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def pictures(folder: Path, count: int, smallest: int) -> list[Picture]:
 
 @torch.no_grad()
 def brush(photos: list[Picture]) -> list[str]:
-    """How far the reduced large result is from the preview, plain and with its brush."""
+    """Distance of the reduced large result from the preview, without and with its brush."""
     network = load_loss_network()
 
     def grams(picture: Picture) -> list[Tensor]:
@@ -54,7 +54,7 @@ def brush(photos: list[Picture]) -> list[str]:
         return 1e5 * style, float(pixels)
 
     lines = [
-        "| style | way | style statistics | pixels (of 255) |",
+        "| style | method | style statistics | pixels (of 255) |",
         "|---|---|---|---|",
     ]
     for name in STYLES:
@@ -75,9 +75,9 @@ def brush(photos: list[Picture]) -> list[str]:
 
 @torch.no_grad()
 def path(photos: list[Picture]) -> tuple[list[str], Figure]:
-    """Losses to both styles along the way from one to the other.
+    """Losses to both styles along their mixtures.
 
-    Without the paintings, a style's target is what it makes of a photograph that is not measured.
+    Without the paintings, a style's target is its rendering of a photograph that is not measured.
     """
     network = load_loss_network()
     measured, model = photos[1:], resize(photos[0], 512)

@@ -1,8 +1,8 @@
-"""Frames per second of films, beside plain loops over single frames.
+"""Frames per second of films, compared with plain loops over frames.
 
     python benchmarks/video/measure.py [--style night] [--rounds 2]
 
-Every way decodes the same clip, repaints it in the same style and encodes it as H.264, in turns, in one
+Every method decodes the same clip, repaints it in the same style and encodes it as H.264, in turns, in one
 process. Writes speed.md beside this file. Seconds mean little on a shared machine; the ratios are the result.
 """
 
@@ -63,7 +63,7 @@ def film(clip: Path, output: Path, painter: Painter) -> None:
 
 
 def loop(clip: Path, output: Path, paint: Callable[[np.ndarray], np.ndarray]) -> None:
-    """One frame after the other: decode, repaint, encode."""
+    """A plain loop over frames: decode, repaint, encode."""
     with av.open(str(clip)) as source, av.open(str(output), "w") as container:
         video = source.streams.video[0]
         stream = container.add_stream("libx264", rate=25)
@@ -90,7 +90,7 @@ def ways(style: Style, folder: Path, threads: int) -> dict[str, Callable[[Path, 
     return {
         REFERENCE: lambda clip, out: loop(clip, out, style.stylize),
         "loop over onnxruntime": lambda clip, out: loop(clip, out, engine),
-        "metastyle video, every frame for itself": lambda clip, out: film(
+        "metastyle video, every frame independently": lambda clip, out: film(
             clip, out, frame_by_frame(stylizer)
         ),
         "metastyle video, no smoothing": lambda clip, out: film(
@@ -124,7 +124,7 @@ def main() -> None:
                     rate = frames / (time.perf_counter() - started)
                     best[way, size] = max(best.get((way, size), 0.0), rate)
                     (folder / "out.mp4").unlink()
-    lines = ["| way | " + " | ".join(f"{s}, frames/s | ratio" for s in SIZES) + " |"]
+    lines = ["| method | " + " | ".join(f"{s}, frames/s | ratio" for s in SIZES) + " |"]
     lines.append("|---" * (1 + 2 * len(SIZES)) + "|")
     for way in table:
         cells = (f"{best[way, s]:.2f} | {best[way, s] / best[REFERENCE, s]:.2f}" for s in SIZES)
