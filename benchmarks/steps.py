@@ -31,7 +31,7 @@ PAINTING, CONTENT = EXAMPLES / "paintings" / "night.jpg", EXAMPLES / "photos" / 
 
 
 def picture(path: Path, size: tuple[int, int], shift: int = 0) -> Any:
-    """A file as (1, 3, H, W) in [0, 1], shifted sideways by eighths; without the package, whose readers differ."""
+    """A file as (1, 3, H, W) in [0, 1], shifted sideways by eighths; without the package's readers."""
     import torch
 
     with Image.open(path) as file:
