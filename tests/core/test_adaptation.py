@@ -18,6 +18,7 @@ from metastyle.core.device import compute_dtype
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
 from metastyle.core.loss_network import LossNetwork
+from metastyle.core.low_rank import RATE, factors_of
 from metastyle.core.network import (
     TransformationNetwork,
     hidden_kernels,
@@ -201,12 +202,27 @@ def test_the_rate_is_what_the_optimizers_move_by(loss_network: LossNetwork) -> N
             assert move.abs().max() == pytest.approx(1e-3, rel=0.01) or not move.any(), name
 
 
-@pytest.mark.parametrize("kind", ["low_rank", "instance_norm"])
-def test_small_styles_are_moved_by_adam_alone(loss_network: LossNetwork, kind: StyleKind) -> None:
+@pytest.mark.parametrize(("kind", "same"), [("all", False), ("low_rank", False), ("instance_norm", True)])
+def test_instance_norms_take_adams_steps_whatever_the_optimizer(
+    loss_network: LossNetwork, kind: StyleKind, same: bool
+) -> None:
     runs = [start(loss_network, parameters=kind, optimizer=optimizer) for optimizer in ("muon", "adam")]
     for run in runs:
         list(run)
-    assert runs[0].curve == runs[1].curve
+    assert (runs[0].curve == runs[1].curve) == same
+
+
+def test_factors_of_hidden_kernels_take_muons_steps(loss_network: LossNetwork) -> None:
+    run = start(loss_network, parameters="low_rank", steps=1, warm_up=0)
+    before = run.moved_parameters
+    list(run)
+    moves = {name: p - before[name] for name, p in run.moved_parameters.items()}
+    rate = 1e-3 * RATE
+    for kernel in hidden_kernels(TransformationNetwork()):
+        up, down = factors_of(kernel)
+        assert moves[up].square().mean().sqrt() == pytest.approx(1.5 * rate, rel=0.3)
+        assert not moves[down].any()  # U is zero before the first step: V has no gradient
+    assert moves["out.weight.up"].abs().max() == pytest.approx(rate, rel=0.01)
 
 
 def test_defaults_follow_the_device() -> None:

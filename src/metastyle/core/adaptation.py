@@ -25,7 +25,7 @@ from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
-from metastyle.core.low_rank import RATE, expand, low_rank_start, rank_of
+from metastyle.core.low_rank import RATE, expand, factors_of, low_rank_start, rank_of
 from metastyle.core.muon import Muon
 from metastyle.core.network import (
     TransformationNetwork,
@@ -211,10 +211,11 @@ class Adaptation:
             )
 
     def _optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        """Muon for the kernels between hidden layers, if it is asked for, and Adam for the rest."""
+        """Muon for the kernels between hidden layers, or their factors, if asked for; Adam for the rest."""
         hidden: list[Tensor] = []
-        if self.settings.optimizer == "muon" and self.settings.parameters == "all":
+        if self.settings.optimizer == "muon":
             names = hidden_kernels(self._network)
+            names |= {factor for name in names for factor in factors_of(name)}
             hidden = [parameter for name, parameter in self._moved.items() if name in names]
         chosen = {id(parameter) for parameter in hidden}
         others = [parameter for parameter in self._learned if id(parameter) not in chosen]

@@ -21,7 +21,7 @@ from metastyle.core.network import instance_norm_parameters
 SCALE = 4.0
 """s: how far a product changes a weight."""
 RATE = 5.0
-"""Adam's learning rate for these parameters, relative to that for all parameters."""
+"""The learning rate for these parameters, relative to that for all parameters."""
 
 _UP, _DOWN = ".up", ".down"
 _SHIFT = "out.bias"
@@ -60,6 +60,11 @@ def expand(parameters: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict
             down = parameters[name.removesuffix(_UP) + _DOWN]
             full[name.removesuffix(_UP)] = weight + SCALE * (up @ down).view_as(weight)
     return full
+
+
+def factors_of(weight: str) -> tuple[str, str]:
+    """The names of U and V of the convolution weight with this name."""
+    return weight + _UP, weight + _DOWN
 
 
 def rank_of(parameters: Mapping[str, Tensor]) -> int:

@@ -225,8 +225,8 @@ class AdaptationSettings(Settings):
     steps: Annotated[int, Ge(0), Le(100_000)] = 60
     """Steps to take; 0 keeps the predicted start."""
     optimizer: Literal["muon", "adam"] = "muon"
-    """What takes the steps: Muon for the kernels between hidden layers and Adam for the rest, or Adam alone,
-    as in the paper. Steps that do not change all parameters are always Adam's."""
+    """What takes the steps: Muon for the kernels between hidden layers, or their factors, and Adam for the
+    rest; or Adam alone, as in the paper. Instance-norm parameters always take Adam's."""
     learning_rate: Annotated[float, Gt(0), Le(1)] = 1e-3
     """Adam's highest learning rate; Muon's is 1.5 times as high."""
     warm_up: Annotated[int, Ge(0), Le(100_000)] = 5
