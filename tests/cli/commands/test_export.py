@@ -40,7 +40,7 @@ def test_a_model_beside_the_style(
     ("arguments", "expected"),
     [
         (["missing.safetensors"], "missing.safetensors: cannot be read"),
-        (["-"], "a style is read from a file"),
+        (["-"], "styles are read from files"),
     ],
 )
 def test_nonsense(arguments: list[str], expected: str, run: Run) -> None:
