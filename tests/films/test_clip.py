@@ -228,7 +228,7 @@ def test_what_is_no_film(tmp_path: Path) -> None:
 def test_an_unknown_codec(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", sound=None)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9").replace(b"avcC", b"zzzC"))
-    with pytest.raises(MetastyleError, match=r"codec is unknown|not one frame can be decoded|has no video"):
+    with pytest.raises(MetastyleError, match=r"codec is unknown|no frame can be decoded|has no video"):
         open_clip(path)
 
 
