@@ -185,7 +185,7 @@ def described(hint: Any) -> str:
         *first, last = (repr(choice) for choice in get_args(hint))
         return f"{', '.join(first)} or {last}"
     if get_origin(hint) is not Annotated:
-        kind = get_origin(hint) or hint
+        kind = hint if hint in _WORDS else get_origin(hint) or hint
         return _WORDS[kind] if kind in _WORDS else str(kind.__name__)
     kind, *limits = get_args(hint)
     multiple = next((limit.multiple_of for limit in limits if isinstance(limit, MultipleOf)), None)
