@@ -123,6 +123,8 @@ def test_a_metric_is_marked_if_a_null_row_is_as_good_as_every_system() -> None:
     assert protocol_page.won_by_nulls(cells) == {"lpips", "structure", "content", "style", "unseen"}
     page = protocol_page.page(cells, {})
     assert "| LPIPS † |" in page and "| MS-SSIM |" in page
+    last_first = protocol_page.page([*reversed(cells)], {})
+    assert last_first.index(f"| {null} |") > max(last_first.index(f"| {name} |") for name in "ab")
     alone = [c for c in cells if c.method in NULLS]
     assert protocol_page.won_by_nulls(alone) == set()
     elsewhere = [*alone, cell("c", painting="y")]  # no pair in common
