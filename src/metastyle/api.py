@@ -140,6 +140,7 @@ def adapt(
         "grain": grain,
         "seed": seed,
     }
+    check_value("on_start", on_start, Callable | None)
     check_value("on_step", on_step, Callable | None)
     check_value("on_download", on_download, Callable | None)
     settings = settings_from(
