@@ -42,6 +42,10 @@ const QUICK_EDGE = 208;
 const PATIENCE = 0.6;
 const UNTOUCHED: Settings = { mix: [], strength: 1, brush: 2, grain: null, keepColor: false };
 
+/** How long nothing is painted during an adaptation, in times of the painting before, and at most, in ms. */
+const RESTS = 3;
+const LONGEST_REST = 10_000;
+
 export class Studio {
   readonly engine = new Engine();
   info = $state.raw<EngineInfo | null>(null);
@@ -229,6 +233,7 @@ export class Studio {
       const revision = state.progress?.revision ?? 0;
       if (fetching || revision <= shown || state.state !== "running") return;
       fetching = true;
+      const began = performance.now();
       try {
         await this.engine.ready;
         await this.engine.addParameters(job.id, await api.parameters(job.id));
@@ -241,6 +246,9 @@ export class Studio {
       } catch {
         // the job has just ended: what is finished comes with its last state
       } finally {
+        // Painting takes the processors from the adaptation, which has them most of the time.
+        const rest = Math.min(LONGEST_REST, RESTS * (performance.now() - began));
+        await new Promise((resolve) => setTimeout(resolve, rest));
         fetching = false;
         if (this.job?.id === job.id && this.job.state === "running") void show(this.job);
       }
