@@ -192,9 +192,10 @@ def test_the_queue_is_bounded_and_says_so(
 ) -> None:
     request = {"painting": painting, "effort": "draft", "steps": 500, "name": "many"}
     answers = [client.post("/api/adaptations", json=request) for _ in range(settings.limits.waiting + 2)]
-    states = [(job["state"], job.get("error")) for job in client.get("/api/jobs").json()]
-    assert answers[-1].status_code == 503, states
-    assert "waiting already" in answers[-1].json()["error"]
+    # Whether the fourth or the fifth is one too many depends on when the worker takes the first.
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert refused and all(answer.status_code == 503 for answer in refused)
+    assert "waiting already" in refused[0].json()["error"]
     for job in client.get("/api/jobs").json():
         if job["state"] in ("queued", "running"):
             client.delete(f"/api/jobs/{job['id']}")
