@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import apply, check_same, file_name, sentence, whole
-from metastyle.bench.table import Table
+from metastyle.bench.table import Table, shared_table
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.device import pick_device
 from metastyle.core.initialization import Initialization
@@ -223,10 +223,7 @@ def measure_references(
 
 def results_of(folder: Path, part: str = "") -> Table[Cell]:
     """The cells of a folder, whichever process measured them; ``part`` names this process's file."""
-    path = folder / (f"results-{part}.json" if part else "results.json")
-    every = (folder / "results.json", *sorted(folder.glob("results-*.json")))
-    others = [other for other in every if other != path]
-    return Table(path, Cell, ("variant", "painting", "photo", "steps"), others=others, merge=not part)
+    return shared_table(folder, Cell, ("variant", "painting", "photo", "steps"), part)
 
 
 def picture_path(folder: Path, name: str, painting: str, photo: str, steps: int | None) -> Path:

@@ -25,7 +25,7 @@ from metastyle.bench.nulls import NULLS
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import check_same, repaint
 from metastyle.bench.quality import luminance
-from metastyle.bench.table import Table
+from metastyle.bench.table import Table, shared_table
 from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
 from metastyle.images.convert import to_tensor
@@ -132,10 +132,7 @@ def measure(
 
 def results_of(folder: Path, part: str = "") -> Table[Cell]:
     """The cells of a folder, whichever process measured them; ``part`` names this process's file."""
-    path = folder / (f"results-{part}.json" if part else "results.json")
-    every = (folder / "results.json", *sorted(folder.glob("results-*.json")))
-    others = [other for other in every if other != path]
-    return Table(path, Cell, ("method", "painting", "photo"), others=others, merge=not part)
+    return shared_table(folder, Cell, ("method", "painting", "photo"), part)
 
 
 @torch.no_grad()

@@ -68,6 +68,14 @@ class Table(Generic[Row]):
         write_rows(self.path, list(self._own.values()))
 
 
+def shared_table(folder: Path, kind: type[Row], key: Sequence[str], part: str = "") -> Table[Row]:
+    """The table of a folder, whichever process measured a row; ``part`` names this process's file."""
+    path = folder / (f"results-{part}.json" if part else "results.json")
+    every = (folder / "results.json", *sorted(folder.glob("results-*.json")))
+    others = [other for other in every if other != path]
+    return Table(path, kind, key, others=others, merge=not part)
+
+
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     """The rows of a file; none where it does not exist.
 
