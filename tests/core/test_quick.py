@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import gram_matrix
-from metastyle.core.network import TransformationNetwork, idle_parameters
+from metastyle.core.network import TransformationNetwork, idle_parameters, instance_norm_parameters
 from metastyle.core.quick import quick_loss_network, quick_network
 
 SIZES = [(1, 64, 72), (2, 41, 66)]
@@ -32,7 +33,7 @@ def _network() -> TransformationNetwork:
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
 def test_network_and_its_gradients_are_the_plain_ones(batch: int, height: int, width: int) -> None:
     network = _network()
-    quick = quick_network(network)
+    quick = quick_network(network, torch.float64)
     x = _pictures(batch, height, width).requires_grad_()
     plain, learned = network(x), quick(x)
     torch.testing.assert_close(learned, plain, atol=1e-10, rtol=0)
@@ -45,9 +46,45 @@ def test_network_and_its_gradients_are_the_plain_ones(batch: int, height: int, w
         assert (a - b).abs().max() < 1e-9 * b.abs().max(), name
 
 
+def test_each_picture_may_have_its_own_scales_and_shifts() -> None:
+    network = _network()
+    quick = quick_network(network, torch.float64)
+    x = _pictures(2, 40, 48)
+    generator = torch.Generator().manual_seed(2)
+    rows = {
+        name: torch.randn(2, p.numel(), generator=generator, dtype=torch.float64).requires_grad_()
+        for name, p in instance_norm_parameters(network).items()
+    }
+    plain, found = (functional_call(form, rows, (x,)) for form in (network, quick))
+    torch.testing.assert_close(found, plain, atol=1e-10, rtol=0)
+    expected = torch.autograd.grad(plain.square().sum(), list(rows.values()))
+    gradients = torch.autograd.grad(found.square().sum(), list(rows.values()))
+    for name, a, b in zip(rows, gradients, expected, strict=True):
+        assert (a - b).abs().max() < 1e-9 * b.abs().max() or name in idle_parameters(network), name
+
+
+def test_bfloat16_network_and_its_gradients_are_as_close_to_the_exact_ones_as_the_plain_one_is() -> None:
+    network = _network().float()
+    quick = quick_network(network, torch.bfloat16)
+    x = _pictures(2, 64, 72).float()
+    names = [name for name, p in network.named_parameters() if p.dim() == 4]
+
+    def results(form: TransformationNetwork, autocast: bool) -> tuple[Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            pictures = form(x).float()
+        gradients = torch.autograd.grad(
+            (pictures - 0.3).square().sum(), [network.get_parameter(name) for name in names]
+        )
+        return pictures, torch.cat([g.flatten() for g in gradients])
+
+    exact, plain, found = results(network, False), results(network, True), results(quick, False)
+    for rounded, alike, true in zip(plain, found, exact, strict=True):
+        assert (alike - true).norm() < 1.3 * (rounded - true).norm()
+
+
 def test_network_shares_its_parameters_under_the_same_names() -> None:
     network = _network()
-    quick = quick_network(network)
+    quick = quick_network(network, torch.float64)
     pairs = zip(network.named_parameters(), quick.named_parameters(), strict=True)
     assert all(a == b and p is q for (a, p), (b, q) in pairs)
 
@@ -57,7 +94,7 @@ def test_loss_network_and_its_gradient_are_the_plain_ones(batch: int, height: in
     torch.manual_seed(2)
     network = LossNetwork().double()
     before = {name: p.clone() for name, p in network.named_parameters()}
-    quick = quick_loss_network(network)
+    quick = quick_loss_network(network, torch.float64)
     x = _pictures(batch, height, width).requires_grad_()
     plain, learned = network(x), quick(x)
     assert list(learned) == list(STYLE_LAYERS)
@@ -73,7 +110,7 @@ def test_features_in_float32_differ_little() -> None:
     torch.manual_seed(3)
     network = LossNetwork()
     x = _pictures(1, 96, 80).float()
-    pairs = zip(quick_loss_network(network)(x).values(), network(x).values(), strict=True)
+    pairs = zip(quick_loss_network(network, torch.float64)(x).values(), network(x).values(), strict=True)
     assert all((a - b).abs().max() < 5e-5 * b.abs().max() for a, b in pairs)
 
 

@@ -82,7 +82,7 @@ def test_one_length_replaces_the_other() -> None:
             "[optimisation]\nlearning_rate = 1e-3",
             r"unknown setting optimisation: use one of data, objective, optimizer, run",
         ),
-        ("[optimizer]\nlr = 1e-3", r"unknown setting optimizer.lr: use one of optimizer.styles, "),
+        ("[optimizer]\nlr = 1e-3", r"unknown setting optimizer.lr: use one of optimizer.kind, "),
         ("[optimizer]\nlearning_rate = 'fast'", r"optimizer.learning_rate = 'fast': use a number"),
         ("[optimizer]\nstyles = 1.5", r"optimizer.styles = 1.5: use a whole number"),
         ("[optimizer]\nstyles = true", r"optimizer.styles = True: use a whole number"),

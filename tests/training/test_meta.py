@@ -143,8 +143,8 @@ def test_a_run_from_beginning_to_end(config: Configure, vgg: Any) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, RECONSTRUCTING, pytest.param(BILEVEL, marks=pytest.mark.slow)],
-    ids=["plain", "reconstructing", "bilevel"],
+    [{}, RECONSTRUCTING, {"optimizer__kind": "muon"}, pytest.param(BILEVEL, marks=pytest.mark.slow)],
+    ids=["plain", "reconstructing", "muon", "bilevel"],
 )
 def test_stopping_and_going_on_gives_the_same_bits(
     config: Configure, vgg: Any, tmp_path: Path, changes: Any

@@ -138,15 +138,10 @@ class Adaptation:
         self, network: TransformationNetwork, loss_network: LossNetwork
     ) -> tuple[TransformationNetwork, LossNetwork]:
         """Both networks in their fastest form for the device; the first shares its parameters."""
-        if self.device.type == "cpu" and self._dtype == torch.float32:
-            return quick_network(network), quick_loss_network(loss_network)
+        if self.device.type == "cpu":
+            return quick_network(network, self._dtype), quick_loss_network(loss_network, self._dtype)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loss_network = copy.deepcopy(loss_network).to(self.device)
-        if self._dtype != torch.float32:
-            # Frozen weights are converted once; autocast would convert them at every call.
-            for convolution in loss_network.children():
-                convolution.to(self._dtype)
-        return network, loss_network
+        return network, loss_network.prepared(self._dtype).to(self.device)
 
     @property
     def parameters(self) -> Parameters:

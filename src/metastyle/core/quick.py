@@ -1,12 +1,16 @@
-"""Both networks, rewritten for adaptation in float32 on a CPU: the same functions, summed in another order.
+"""Both networks, rewritten for training on a CPU: the same functions, summed in another order.
 
-An adaptation step is a forward and a backward pass through both networks. With torch's own
-layers, half of its time goes to kernel gradients in channels-last memory, to changes of the memory
-layout, and to multiplications that algebra can avoid:
+A training step is a forward and a backward pass through both networks. With torch's own layers, much of
+its time goes to changes of the memory layout and of the type, and to multiplications that algebra can avoid:
+
+- upsampling by 2, then 3x3, is four 2x2 convolutions of the small picture, 4/9 of the arithmetic;
+- 9x9 to 3 channels is 9x1 to 27 (see ``rendering/convolutions.py``);
+- padding keeps memory layout and type (``core/padding.py``).
+
+In float32, where torch's kernel gradients are slow in channels-last memory, also:
 
 - 3x3 convolutions with many channels use Winograd's algorithm (``core/winograd.py``);
-- upsampling by 2, then 3x3, is four 2x2 convolutions of the small picture, 4/9 of the arithmetic;
-- 9x9 from 3 channels is 9x1 from 27, 9x9 to 3 channels is 9x1 to 27 (see ``rendering/convolutions.py``);
+- 9x9 from 3 channels is 9x1 from 27;
 - kernel gradients are matrix products with the shifted source, one for each position in the kernel.
 
 Everything stays channels last. Only first derivatives exist, so the bilevel objective, which differentiates
@@ -27,18 +31,24 @@ from torch.nn import functional as F
 from metastyle.core import winograd
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import Conv, InstanceNorm, Residual, TransformationNetwork
+from metastyle.core.padding import reflected, replicated
 
 
-def quick_network(network: TransformationNetwork) -> TransformationNetwork:
-    """A network that shares ``network``'s parameters and trains faster, equal except for rounding."""
+def quick_network(network: TransformationNetwork, dtype: torch.dtype) -> TransformationNetwork:
+    """A network that shares ``network``'s parameters and trains faster, equal except for rounding.
+
+    ``dtype``: type of the hidden layers; in bfloat16 it is to be called without autocast, or within.
+    """
     with torch.device("meta"):
-        quick = _QuickNetwork()
+        quick = _QuickBfloat16Network() if dtype == torch.bfloat16 else _QuickNetwork()
     quick.load_state_dict(dict(network.named_parameters()), assign=True)
     return quick
 
 
-def quick_loss_network(network: LossNetwork) -> LossNetwork:
+def quick_loss_network(network: LossNetwork, dtype: torch.dtype) -> LossNetwork:
     """A loss network that shares ``network``'s weights and is faster, equal except for rounding."""
+    if dtype == torch.bfloat16:
+        return network.prepared(dtype)
     with torch.device("meta"):
         quick = _QuickLossNetwork()
     quick.load_state_dict({name: p.to("cpu") for name, p in network.state_dict().items()}, assign=True)
@@ -47,17 +57,89 @@ def quick_loss_network(network: LossNetwork) -> LossNetwork:
 
 
 class _QuickNetwork(TransformationNetwork):
+    """In float32, or in float64 to be tested."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, module in list(self.named_modules()):
+            if isinstance(module, InstanceNorm):
+                self.set_submodule(name, _QuickInstanceNorm(module.num_features))
+
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(_normalized(self.down1_norm, _from_few_channels(self.down1, x)), inplace=True)
-        x = F.relu(_normalized(self.down2_norm, _halved(self.down2, x)), inplace=True)
-        x = F.relu(_normalized(self.down3_norm, _halved(self.down3, x)), inplace=True)
+        x = F.relu(self.down1_norm(self._from_few_channels(self.down1, x)), inplace=True)
+        x = F.relu(self.down2_norm(self._halved(self.down2, x)), inplace=True)
+        x = F.relu(self.down3_norm(self._halved(self.down3, x)), inplace=True)
         for block in self.residuals:
             assert isinstance(block, Residual)
-            h = F.relu(_normalized(block.norm1, _many_channels(block.conv1, x)), inplace=True)
-            x = x + _normalized(block.norm2, _many_channels(block.conv2, h))
-        x = F.relu(_normalized(self.up1_norm, _doubled(self.up1, x)), inplace=True)
-        x = F.relu(_normalized(self.up2_norm, _doubled(self.up2, x)), inplace=True)
-        return torch.sigmoid(_to_few_channels(self.out, x))
+            h = F.relu(block.norm1(self._many_channels(block.conv1, x)), inplace=True)
+            x = x + block.norm2(self._many_channels(block.conv2, h))
+        x = F.relu(self.up1_norm(self._doubled(self.up1, x)), inplace=True)
+        x = F.relu(self.up2_norm(self._doubled(self.up2, x)), inplace=True)
+        return torch.sigmoid(self._to_few_channels(self.out, x))
+
+    def _convolution(self, x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+        """Convolution without padding, and without a bias, which the next normalization would cancel."""
+        result: Tensor = _Convolution.apply(x, weight, stride)  # type: ignore[no-untyped-call]
+        return result
+
+    def _many_channels(self, layer: Conv, x: Tensor) -> Tensor:
+        return winograd.convolve(reflected(x, 1), winograd.transform_kernels(layer.weight), layer.bias)
+
+    def _halved(self, layer: Conv, x: Tensor) -> Tensor:
+        return self._convolution(reflected(x, 1), layer.weight, layer.stride[0])
+
+    def _doubled(self, layer: Conv, x: Tensor) -> Tensor:
+        """Nearest-neighbor upsampling by 2, then the layer."""
+        # Even results see the pixels (left, own, own), odd ones (own, own, right).
+        with torch.autocast(x.device.type, enabled=False):
+            even = layer.weight.new_tensor([[1.0, 0, 0], [0, 1, 1]])
+            odd = layer.weight.new_tensor([[1.0, 1, 0], [0, 0, 1]])
+            weight = torch.cat([r @ layer.weight @ c.mT for r in (even, odd) for c in (even, odd)])
+        positions = self._convolution(replicated(x, 1), weight)
+        result: Tensor = _Interleaved.apply(positions)  # type: ignore[no-untyped-call]
+        return result
+
+    def _from_few_channels(self, layer: Conv, x: Tensor) -> Tensor:
+        p = layer.kernel_size[0] // 2
+        x = reflected(x, p).permute(0, 2, 3, 1)  # (B, H + 2p, W + 2p, 3)
+        columns = x.unfold(2, 2 * p + 1, 1).flatten(3).permute(0, 3, 1, 2)  # (B, 3 x 9, H + 2p, W)
+        weight = layer.weight.permute(0, 1, 3, 2).flatten(1, 2)[..., None]  # (out, 3 x 9 columns, 9 rows, 1)
+        return self._convolution(columns, weight)
+
+    def _to_few_channels(self, layer: Conv, x: Tensor) -> Tensor:
+        p = layer.kernel_size[0] // 2
+        weight = layer.weight.permute(0, 3, 1, 2).flatten(0, 1)[..., None]  # (3 x 9 columns, in, 9 rows, 1)
+        maps = self._convolution(reflected(x, p), weight)
+        summed: Tensor = _Neighbors.apply(maps, 2 * p + 1)  # type: ignore[no-untyped-call]
+        assert layer.bias is not None
+        return summed + layer.bias[:, None, None]
+
+
+class _QuickBfloat16Network(_QuickNetwork):
+    """With convolutions of bfloat16, for which torch is fast in both directions."""
+
+    def _convolution(self, x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+        return F.conv2d(x, weight.to(x.dtype), stride=stride)
+
+    def _many_channels(self, layer: Conv, x: Tensor) -> Tensor:
+        return self._convolution(reflected(x, 1), layer.weight)
+
+    def _from_few_channels(self, layer: Conv, x: Tensor) -> Tensor:
+        x = reflected(x.to(torch.bfloat16), layer.kernel_size[0] // 2)
+        return self._convolution(x, layer.weight)
+
+
+class _QuickInstanceNorm(InstanceNorm):
+    """Instance normalization as batch normalization of single pictures, which supports channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = (len(x), self.num_features)  # a row for each picture, or the same for all
+        affine = zip(torch.split(x, 1), self.weight.expand(rows), self.bias.expand(rows), strict=True)
+        pictures = [
+            F.batch_norm(picture, None, None, weight, bias, training=True, eps=self.eps)
+            for picture, weight, bias in affine
+        ]
+        return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
 
 class _QuickLossNetwork(LossNetwork):
@@ -76,57 +158,6 @@ class _QuickLossNetwork(LossNetwork):
             return super().layer(name, x)
         bias = self.get_parameter(f"{name}.bias")
         return winograd.convolve(F.pad(x, (1, 1, 1, 1)), self._kernels[name], bias, relu=True)
-
-
-def _normalized(norm: InstanceNorm, x: Tensor) -> Tensor:
-    """Instance normalization as batch normalization of single pictures, which supports channels last."""
-    pictures = [
-        F.batch_norm(picture, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
-        for picture in torch.split(x, 1)
-    ]
-    return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
-
-
-def _many_channels(layer: Conv, x: Tensor) -> Tensor:
-    x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-    return winograd.convolve(x, winograd.transform_kernels(layer.weight), layer.bias)
-
-
-def _halved(layer: Conv, x: Tensor) -> Tensor:
-    return _convolution(F.pad(x, (1, 1, 1, 1), mode="reflect"), layer.weight, layer.stride[0])
-
-
-def _doubled(layer: Conv, x: Tensor) -> Tensor:
-    """Nearest-neighbor upsampling by 2, then the layer."""
-    # Even results see the pixels (left, own, own), odd ones (own, own, right).
-    even = layer.weight.new_tensor([[1.0, 0, 0], [0, 1, 1]])
-    odd = layer.weight.new_tensor([[1.0, 1, 0], [0, 0, 1]])
-    weight = torch.cat([row @ layer.weight @ column.mT for row in (even, odd) for column in (even, odd)])
-    positions = _convolution(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight)
-    result: Tensor = _Interleaved.apply(positions)  # type: ignore[no-untyped-call]
-    return result
-
-
-def _from_few_channels(layer: Conv, x: Tensor) -> Tensor:
-    p = layer.kernel_size[0] // 2
-    x = F.pad(x, (p, p, p, p), mode="reflect").permute(0, 2, 3, 1)  # (B, H + 2p, W + 2p, 3)
-    columns = x.unfold(2, 2 * p + 1, 1).flatten(3).permute(0, 3, 1, 2)  # (B, 3 x 9, H + 2p, W)
-    weight = layer.weight.permute(0, 1, 3, 2).flatten(1, 2)[..., None]  # (out, 3 x 9 columns, 9 rows, 1)
-    return _convolution(columns, weight)
-
-
-def _to_few_channels(layer: Conv, x: Tensor) -> Tensor:
-    p = layer.kernel_size[0] // 2
-    weight = layer.weight.permute(0, 3, 1, 2).flatten(0, 1)[..., None]  # (3 x 9 columns, in, 9 rows, 1)
-    maps = _convolution(F.pad(x, (p, p, p, p), mode="reflect"), weight)
-    summed: Tensor = _Neighbors.apply(maps, 2 * p + 1)  # type: ignore[no-untyped-call]
-    assert layer.bias is not None
-    return summed + layer.bias[:, None, None]
-
-
-def _convolution(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
-    result: Tensor = _Convolution.apply(x, weight, stride)  # type: ignore[no-untyped-call]
-    return result
 
 
 class _Convolution(Function):

@@ -23,7 +23,8 @@ from metastyle.core.adaptation import Adaptation
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
-from metastyle.core.network import TransformationNetwork
+from metastyle.core.network import TransformationNetwork, idle_parameters
+from metastyle.core.quick import quick_network
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
 from metastyle.images.contents import photo_pool, procedural_pool
@@ -180,6 +181,11 @@ class OneStyleLearning(Objective):
     def begin(cls, start: Start) -> Self:
         """A randomly initialized network for the painting ``start.styles``."""
         one = OneStyle().to(start.device)
+        if start.device.type == "cpu":
+            one.network = quick_network(one.network, start.precision)
+        idle = idle_parameters(one.network)
+        for name, parameter in one.network.named_parameters():
+            parameter.requires_grad_(name not in idle)
         painting = to_tensor(resize(open_picture(start.styles), PAINTING_SIZE).pixels).to(start.device)
         dtype = start.precision
         with torch.autocast(start.device.type, dtype, enabled=dtype != torch.float32):

@@ -136,7 +136,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
             torch.manual_seed(settings.seed)
             self.module = kind.begin(start)
         self.learned = self.module.learned.train()
-        self.parameters = dict(self.learned.named_parameters())
+        self.parameters = {name: p for name, p in self.learned.named_parameters() if p.requires_grad}
         self.rate_factors = {}
 
         batch = settings.batch or kind.batch_size

@@ -1,9 +1,9 @@
 """A run on disk: one safetensors file, written atomically; nothing is pickled.
 
 The tensors are ``model.*``, the weights; ``average.*``, their moving average; ``first.*`` and ``second.*``,
-Adam's moments of each parameter; and those of the task, such as ``photos.*`` for the normalization.
-Everything else (iteration, seconds, settings ...) is JSON in the file's metadata. There is no random state to
-save, because every random number is a function of the seed and the iteration.
+Adam's moments of each parameter; ``momentum.*``, Muon's; and those of the task, such as ``photos.*`` for the
+normalization. Everything else (iteration, seconds, settings ...) is JSON in the file's metadata. There is no
+random state to save, because every random number is a function of the seed and the iteration.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from metastyle.core.muon import Muon
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
 from metastyle.training.old_names import current_numbers, current_parameters
@@ -115,3 +116,16 @@ def restore_adam(
                 "exp_avg": torch.empty_like(parameter).copy_(tensors[f"first.{name}"]).detach(),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"second.{name}"]).detach(),
             }
+
+
+def muon_tensors(muon: Muon, named: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Muon's momentum under the names of the parameters; empty before the first step."""
+    return {f"momentum.{name}": muon.state[p]["momentum"] for name, p in named.items() if p in muon.state}
+
+
+def restore_muon(muon: Muon, named: dict[str, nn.Parameter], tensors: dict[str, Tensor]) -> None:
+    """Restore the momentum, in the memory layout that Muon itself would have used."""
+    for name, parameter in named.items():
+        if f"momentum.{name}" in tensors:
+            kept = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"]).detach()
+            muon.state[parameter] = {"momentum": kept}

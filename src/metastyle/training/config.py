@@ -130,7 +130,10 @@ class ObjectiveConfig(Settings):
 
 @dataclass(frozen=True)
 class OptimizerConfig(Settings):
-    """The outer level's Adam, and the size of an iteration."""
+    """The outer level's optimizer, and the size of an iteration."""
+
+    kind: Literal["adam", "muon"] = "adam"
+    """Adam, or Muon for the network's kernels between hidden layers and Adam for all other parameters."""
 
     styles: Count = 4
     """Paintings per iteration, over all processes."""
@@ -142,6 +145,11 @@ class OptimizerConfig(Settings):
     """Paintings per backward pass of one process; fewer need less memory for the same gradient."""
     learning_rate: Annotated[float, Gt(0), Lt(1)] = 1e-5
     """Adam's highest learning rate."""
+    muon_rate: Positive = 0.3
+    """Learning rate of Muon relative to ``learning_rate``. Each of its steps is that long, while Adam's are
+    shorter where gradients disagree."""
+    muon_momentum: Annotated[float, Ge(0), Lt(1)] = 0.95
+    """Share of the earlier gradients' sum that Muon keeps at each iteration."""
     predictor_rate: float = 1.0
     """Learning rate of the predictor relative to ``learning_rate``. Each of its outputs is a sum over 128
     hidden units, so that the same rate would move an instance-norm parameter many times as far."""

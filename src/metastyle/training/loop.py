@@ -20,6 +20,7 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 
+from metastyle.core.muon import Muon
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.locks import claimed
@@ -28,8 +29,10 @@ from metastyle.training.checkpoint import (
     adam_tensors,
     check_same_run,
     load_state,
+    muon_tensors,
     prefixed,
     restore_adam,
+    restore_muon,
     save_state,
     under,
 )
@@ -79,11 +82,7 @@ class Loop(Generic[Batch]):
         self.first = fabric.is_global_zero
         self.output = Path(run.output)
         self.checkpoint = self.output / (f"{task.stem}.state" if task.stem else "state.safetensors")
-        by_factor: dict[float, list[torch.nn.Parameter]] = {}
-        for name, parameter in task.parameters.items():
-            by_factor.setdefault(task.rate_factors.get(name, 1.0), []).append(parameter)
-        groups = [{"params": members, "factor": factor} for factor, members in by_factor.items()]
-        self.adam = torch.optim.Adam(groups, lr=optimizer.learning_rate, fused=True)
+        self.adam, self.muon = self._optimizers()
         self.ema = copy.deepcopy(task.learned) if optimizer.ema_decay else task.learned
         self.iteration, self.seconds = 0, 0.0
         self.learning_rate = self.gradient_norm = 0.0
@@ -93,6 +92,23 @@ class Loop(Generic[Batch]):
         self.steps = 0
         self.losses: dict[str, float] = {}
         self.curve: list[dict[str, float]] = []
+
+    def _optimizers(self) -> tuple[torch.optim.Adam, Muon | None]:
+        """Muon for the kernels between hidden layers, if asked for, and Adam for the rest."""
+        optimizer, named = self.optimizer, self.task.parameters
+        hidden = self.task.hidden if optimizer.kind == "muon" else frozenset()
+        by_factor: dict[float, list[torch.nn.Parameter]] = {}
+        for name, parameter in named.items():
+            if name not in hidden:
+                by_factor.setdefault(self.task.rate_factors.get(name, 1.0), []).append(parameter)
+        groups = [{"params": members, "factor": factor} for factor, members in by_factor.items()]
+        adam = torch.optim.Adam(groups, lr=optimizer.learning_rate, fused=True)
+        if not hidden:
+            return adam, None
+        kernels = [parameter for name, parameter in named.items() if name in hidden]
+        muon = Muon(kernels, lr=optimizer.learning_rate, momentum=optimizer.muon_momentum)
+        muon.param_groups[0]["factor"] = optimizer.muon_rate
+        return adam, muon
 
     def events(self) -> Iterator[TrainingEvent]:
         """Run to the end."""
@@ -119,7 +135,8 @@ class Loop(Generic[Batch]):
         self._set_learning_rate()
         batches = self.task.batches(episode, self.progress)
         parts: list[dict[str, Tensor]] = []
-        self.adam.zero_grad()
+        for parameter in self.task.parameters.values():
+            parameter.grad = None
         for number, batch in enumerate(batches, start=1):
             # Processes synchronize once, with the last batch.
             with self.fabric.no_backward_sync(self.module, enabled=number < len(batches)):
@@ -132,13 +149,16 @@ class Loop(Generic[Batch]):
         self.gradient_norm = norm.item()
         if self._is_usable(self.gradient_norm):
             self.adam.step()
+            if self.muon is not None:
+                self.muon.step()
             self._update_ema()
             self._note(parts)
 
     def _set_learning_rate(self) -> None:
         factor = rate_factor(self.optimizer.schedule, self.progress, self.optimizer.warm_up)
         self.learning_rate = self.optimizer.learning_rate * factor
-        for group in self.adam.param_groups:
+        groups = self.adam.param_groups + ([] if self.muon is None else self.muon.param_groups)
+        for group in groups:
             group["lr"] = self.learning_rate * group["factor"]
 
     def _is_usable(self, norm: float) -> bool:
@@ -305,6 +325,8 @@ class Loop(Generic[Batch]):
         learned, adam, names = self.task.learned, self.adam, self.task.parameters
         tensors, numbers = self.task.state()
         tensors = tensors | prefixed("model", learned.state_dict()) | adam_tensors(adam, names)
+        if self.muon is not None:
+            tensors |= muon_tensors(self.muon, names)
         if self.ema is not learned:
             tensors |= prefixed("average", self.ema.state_dict())
         numbers |= {
@@ -339,6 +361,8 @@ class Loop(Generic[Batch]):
             self.ema.load_state_dict(under("average", tensors))
         task.restore(tensors, numbers)
         restore_adam(self.adam, task.parameters, tensors, numbers["adam_steps"])
+        if self.muon is not None:
+            restore_muon(self.muon, task.parameters, tensors)
         self.iteration, self.seconds = numbers["iteration"], numbers["seconds"]
         self.skipped, self.skipped_running = numbers["skipped"], numbers["skipped_running"]
         self.broken, self.curve = set(numbers["broken"]), numbers["curve"]

@@ -19,7 +19,8 @@ from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, balanced_style_weight, style_target
-from metastyle.core.network import idle_parameters
+from metastyle.core.network import hidden_kernels, idle_parameters
+from metastyle.core.quick import quick_network
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
@@ -119,7 +120,10 @@ class MetaTask(Task[MetaBatch]):
 
         self.learned, self.unmeasured = new_initialization(config)
         self.learned.to(self.device)
-        self.learned.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.device.type == "cpu" and not objective.inner_steps:  # which would need second derivatives
+            self.learned.network = quick_network(self.learned.network, dtype)
+        else:
+            self.learned.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         idle = idle_parameters(self.learned.network)
         for name, parameter in self.learned.network.named_parameters():
             parameter.requires_grad_(name not in idle)
@@ -139,6 +143,9 @@ class MetaTask(Task[MetaBatch]):
         self.photos: PhotoGrams | None = None
 
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        self.hidden = frozenset(
+            f"initialization.network.{name}" for name in hidden_kernels(self.learned.network)
+        )
         self.rate_factors = {"log_step_sizes": config.optimizer.step_size_rate}
         self.rate_factors |= {
             name: config.optimizer.predictor_rate
