@@ -2,6 +2,7 @@
 
     python benchmarks/steps.py --before b8703fa [--sizes 128 192 256] [--batches 1 4] [--threads 1 2]
     python benchmarks/steps.py --before b8703fa --sizes 192 --batches 1 --threads 1 --steps 30
+    python benchmarks/steps.py --before 68a47b8 --sizes 192 256 --threads 1     (on a processor with bfloat16)
 
 runs this checkout and an earlier revision of it in two processes that take their steps in turns, with the
 same contents, painting and seed. Adds to steps.json and writes steps.md next to this file.
@@ -82,12 +83,21 @@ def measure(sources: dict[str, Path], *work: int) -> dict[str, Any]:
     for kind in ("wall", "processor"):
         for name in taken:
             row[f"{name}_{kind}"] = statistics.median(values(name, kind))
-        row[f"ratio_{kind}"] = ratio(values("after", kind), values("before", kind))
+        row[f"ratio_{kind}"] = ratio(values("before", kind), values("after", kind))
     for name in taken:
         row[f"{name}_peak"] = max(step["peak"] for step in taken[name])
     curves = zip(taken["before"], taken["after"], strict=True)
     row["loss_difference"] = max(abs(b["total"] / a["total"] - 1) for b, a in curves)
-    return row | {"machine": platform.processor() or platform.machine()}
+    return row | {"precision": precision(), "machine": platform.processor() or platform.machine()}
+
+
+def precision() -> str:
+    """What adaptation computes in on this processor."""
+    import torch
+
+    from metastyle.core.device import compute_dtype
+
+    return str(compute_dtype(torch.device("cpu"))).removeprefix("torch.")
 
 
 def _step_of(process: subprocess.Popen[str]) -> Callable[[], dict[str, float]]:
@@ -101,20 +111,22 @@ def _step_of(process: subprocess.Popen[str]) -> Callable[[], dict[str, float]]:
     return step
 
 
-def report(rows: list[dict[str, Any]], before: str) -> str:
+def report(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Adaptation steps",
         "",
-        f"`python benchmarks/steps.py --before {before}`, on {rows[-1]['machine']}, float32; the revisions"
-        " take their steps in turns, on a machine whose cores others used as well. Seconds a step, medians,"
-        " of the processor (and on the wall); peak memory of the whole process. The ratio is the median over"
-        " pairs of steps; the difference is the largest between the two losses of a step, relative.",
+        "`python benchmarks/steps.py --before REVISION`; the revisions take their steps in turns, on machines"
+        " whose cores others used as well. Seconds a step, medians, of the processor (and on the wall); peak"
+        " memory of the whole process. The ratio is the median over pairs of steps; the difference is the"
+        " largest between the two losses of a step, relative.",
         "",
-        "| contents | threads | steps | before | after | times as fast | peak before, after | loss differs |",
-        "|---|---|---|---|---|---|---|---|",
+        "| compared with | precision | contents | threads | steps | before | after | times as fast"
+        " | peak before, after | loss differs |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [f"{row['batch']} of {row['size']}²", str(row["threads"]), str(row["steps"])]
+        cells = [row["compared_with"], row["precision"]]
+        cells += [f"{row['batch']} of {row['size']}²", str(row["threads"]), str(row["steps"])]
         for name in ("before", "after"):
             cells.append(f"{row[f'{name}_processor']:.2f} s ({row[f'{name}_wall']:.2f})")
         cells.append(f"{row['ratio_processor']:.2f} ({row['ratio_wall']:.2f})")
@@ -145,9 +157,10 @@ def main() -> None:
         sources = {"before": earlier, "after": HERE.parent / "src"}
         for threads, batch, size in itertools.product(arguments.threads, arguments.batches, arguments.sizes):
             row = measure(sources, size, batch, threads, arguments.steps)
-            key = ("size", "batch", "threads", "steps")
+            row["compared_with"] = arguments.before
+            key = ("compared_with", "precision", "size", "batch", "threads", "steps")
             rows = [old for old in rows if any(old[name] != row[name] for name in key)] + [row]
-            write(__file__, rows, report(rows, arguments.before))
+            write(__file__, rows, report(rows))
 
 
 if __name__ == "__main__":
