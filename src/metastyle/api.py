@@ -19,7 +19,7 @@ from torch import Tensor
 
 from metastyle.core import parameters as arithmetic
 from metastyle.core.adaptation import Adaptation, AdaptationStep
-from metastyle.core.device import pick_device
+from metastyle.core.device import hardware_of, pick_device
 from metastyle.core.initialization import Parameters
 from metastyle.core.settings import (
     FEATHER,
@@ -144,7 +144,7 @@ def adapt(
     check_value("on_step", on_step, Callable | None)
     check_value("on_download", on_download, Callable | None)
     settings = settings_from(
-        default_settings(pick_device(device), effort) if settings is None else settings,
+        default_settings(hardware_of(pick_device(device)), effort) if settings is None else settings,
         {name: value for name, value in fields.items() if value is not None},
     )
     style_picture = _style_picture(painting, match_color, settings.style_size)
@@ -435,7 +435,7 @@ def film(
             if not isinstance(made, Style):
                 raise MetastyleError(f"the function returned no style, but {type(made).__name__}")
             return made
-        contents = footage.contents(default_settings(pick_device(device)).size)
+        contents = footage.contents(default_settings(hardware_of(pick_device(device))).size)
         result = as_style(style, contents=contents, device=device)
         assert result is not None
         return result

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
-import torch
 from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,8 +28,10 @@ from metastyle.cli.options import (
 )
 from metastyle.core import device as hardware
 from metastyle.core.settings import (
+    EFFORTS,
     AdaptationSettings,
     Effort,
+    Hardware,
     SettingError,
     Strength,
     default_settings,
@@ -113,9 +114,10 @@ def _help(command: str) -> str:
     return stream.getvalue()
 
 
-def test_options_are_the_settings_of_the_library() -> None:
+def test_options_are_the_settings_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = [f.name for f in dataclasses.fields(AdaptationOptions) if f.name != "effort"]
     assert ours == [f.name for f in dataclasses.fields(AdaptationSettings)]
+    monkeypatch.setattr(hardware, "hardware_of", lambda device: "cpu")
     assert AdaptationOptions().settings("cpu") == AdaptationSettings()
     assert AdaptationOptions(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
     lines = {words[0]: line for line in _help("adapt").splitlines() if (words := line.strip("│ ").split())}
@@ -130,38 +132,35 @@ def test_help_is_wrapped_by_the_terminal_alone() -> None:
     assert "Without it, the shipped model with procedural pictures" in line
 
 
-def test_what_depends_on_effort_and_device_is_documented_and_can_be_set(
+def test_what_depends_on_effort_and_hardware_is_documented_and_can_be_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert "[default: 15, 60, 240; on a CUDA GPU 60, 200, 1000]" in _help("stylize")
-    by_device = {
-        device: [
-            dataclasses.asdict(default_settings(torch.device(device), effort)) for effort in get_args(Effort)
-        ]
-        for device in ("cpu", "cuda")
+    by_hardware = {
+        kind: [dataclasses.asdict(default_settings(kind, effort)) for effort in get_args(Effort)]
+        for kind in EFFORTS
     }
-    everything = [*by_device["cpu"], *by_device["cuda"]]
+    everything = [one for settings in by_hardware.values() for one in settings]
     differing = {name for name in everything[0] if len({str(one[name]) for one in everything}) > 1}
     assert differing == {f.name for f in dataclasses.fields(AdaptationOptions) if f.default is None}
     for name in differing:
-        cpu, gpu = (", ".join(str(one[name]) for one in by_device[device]) for device in ("cpu", "cuda"))
-        assert f"[default: {cpu}; on a CUDA GPU {gpu}]" in _help("adapt")
-    monkeypatch.setattr(hardware, "pick_device", torch.device)
-    for device, settings in by_device.items():
+        cpu, bfloat16, gpu = (", ".join(str(one[name]) for one in by_hardware[kind]) for kind in EFFORTS)
+        assert f"[default: {cpu}; with bfloat16 {bfloat16}; on a CUDA GPU {gpu}]" in _help("adapt")
+    for kind, settings in by_hardware.items():
+        monkeypatch.setattr(hardware, "hardware_of", lambda device, kind=kind: kind)
         for effort, expected in zip(get_args(Effort), settings, strict=True):
-            assert AdaptationOptions(effort=effort).settings(device) == AdaptationSettings(**expected)
+            assert AdaptationOptions(effort=effort).settings("cpu") == AdaptationSettings(**expected)
 
 
-def test_more_effort_is_more_work() -> None:
-    for device in ("cpu", "cuda"):
-        settings = [default_settings(torch.device(device), effort) for effort in get_args(Effort)]
-        work = [s.steps * s.batch * s.size**2 for s in settings]
-        assert work == sorted(work) and work[2] > 3 * work[1] > 9 * work[0]
+@pytest.mark.parametrize("kind", EFFORTS)
+def test_more_effort_is_more_work(kind: Hardware) -> None:
+    settings = [default_settings(kind, effort) for effort in get_args(Effort)]
+    work = [s.steps * s.batch * s.size**2 for s in settings]
+    assert work == sorted(work) and work[2] > 3 * work[1] > 9 * work[0]
 
 
 def test_an_effort_that_is_none_is_an_error() -> None:
     with pytest.raises(MetastyleError, match="use 'draft', 'normal' or 'fine'"):
-        default_settings(torch.device("cpu"), "much")  # type: ignore[arg-type]
+        default_settings("cpu", "much")  # type: ignore[arg-type]
 
 
 def test_ranges_are_those_of_the_annotations() -> None:

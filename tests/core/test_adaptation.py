@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from metastyle.core import device as devices
 from metastyle.core.adaptation import Adaptation, rate_factor
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
@@ -224,11 +225,23 @@ def test_factors_of_hidden_kernels_take_muons_steps(loss_network: LossNetwork) -
     assert moves["out.weight.up"].abs().max() == pytest.approx(rate, rel=0.01)
 
 
-def test_defaults_follow_the_device() -> None:
-    for name in ("cpu", "mps"):
-        assert default_settings(torch.device(name)) == AdaptationSettings()
-    on_gpu = default_settings(torch.device("cuda:1"))
-    assert on_gpu.steps > AdaptationSettings().steps and on_gpu.batch > AdaptationSettings().batch
+def test_defaults_follow_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = torch.bfloat16
+
+    def dtype_of(device: torch.device) -> torch.dtype:
+        return native if device.type == "cpu" else torch.float32
+
+    monkeypatch.setattr(devices, "compute_dtype", dtype_of)
+    assert [devices.hardware_of(torch.device(n)) for n in ("cpu", "mps", "cuda:1")] == [
+        "bfloat16",
+        "cpu",
+        "cuda",
+    ]
+    native = torch.float32
+    assert devices.hardware_of(torch.device("cpu")) == "cpu"
+    assert default_settings("cpu") == AdaptationSettings()
+    assert AdaptationSettings().steps < default_settings("bfloat16").steps
+    assert default_settings("bfloat16").batch < default_settings("cuda").batch
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from metastyle.core.settings import (
     SMALLEST_BUDGET,
     AdaptationSettings,
     Effort,
+    Hardware,
     SettingError,
     check_value,
     default_settings,
@@ -138,10 +139,10 @@ class Common:
 def with_settings(cls: type[T]) -> type[T]:
     """Give a class the fields of ``AdaptationSettings`` as options, with their help, ranges and defaults.
 
-    An option whose default depends on the effort or the device is None unless it is given.
+    An option whose default depends on the effort or the hardware is None unless it is given.
     """
     help_texts = {p.arg_name: p.description or "" for p in parse_from_object(AdaptationSettings).params}
-    defaults = defaults_by_device()
+    defaults = defaults_by_hardware()
     for setting in dataclasses.fields(AdaptationSettings):
         hint = hints(AdaptationSettings)[setting.name]
         plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
@@ -158,14 +159,17 @@ def with_settings(cls: type[T]) -> type[T]:
     return dataclass(frozen=True)(cls)
 
 
-def defaults_by_device() -> dict[str, str]:
-    """For each setting that depends on the effort or the device, its defaults in words."""
+_HARDWARE: dict[Hardware, str] = {"cpu": "", "bfloat16": "with bfloat16 ", "cuda": "on a CUDA GPU "}
+
+
+def defaults_by_hardware() -> dict[str, str]:
+    """For each setting that depends on the effort or the hardware, its defaults in words."""
     base = {f.name: f.default for f in dataclasses.fields(AdaptationSettings)}
     names = dict.fromkeys(name for efforts in EFFORTS.values() for own in efforts.values() for name in own)
     return {
-        name: "; on a CUDA GPU ".join(
-            ", ".join(str(own.get(name, base[name])) for own in EFFORTS[device].values())
-            for device in ("cpu", "cuda")
+        name: "; ".join(
+            words + ", ".join(str(own.get(name, base[name])) for own in EFFORTS[hardware].values())
+            for hardware, words in _HARDWARE.items()
         )
         for name in names
     }
@@ -195,11 +199,11 @@ class AdaptationOptions:
         Raises:
             MetastyleError: a value is out of range, or there is no such device.
         """
-        from metastyle.core.device import pick_device
+        from metastyle.core.device import hardware_of, pick_device
 
         given = {n: value for n, value in (vars(self) | given_otherwise).items() if value is not None}
         try:
-            return default_settings(pick_device(device), **given)
+            return default_settings(hardware_of(pick_device(device)), **given)
         except SettingError as error:
             raise SettingError(option_name(error.name), error.value, error.expected) from None
 

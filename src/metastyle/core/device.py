@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from metastyle.core.settings import Hardware
 from metastyle.errors import MetastyleError
 
 DEVICE_TYPES = ("cpu", "cuda", "mps")
@@ -46,3 +47,10 @@ def compute_dtype(device: torch.device) -> torch.dtype:
         native = flags.get("avx512_bf16", False) or flags.get("amx_bf16", False)
         return torch.bfloat16 if native else torch.float32
     return torch.float32
+
+
+def hardware_of(device: torch.device) -> Hardware:
+    """What ``device`` is for the defaults of an adaptation."""
+    if device.type == "cuda":
+        return "cuda"
+    return "bfloat16" if compute_dtype(device) == torch.bfloat16 else "cpu"

@@ -20,7 +20,6 @@ from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
-    import torch
     from pydantic import TypeAdapter
 
 StyleKind = Literal["all", "low_rank", "instance_norm"]
@@ -219,8 +218,8 @@ def _number(value: Any) -> str:
 
 @dataclass(frozen=True)
 class AdaptationSettings(Settings):
-    """How the network is adapted to a painting. The defaults take 45 seconds on two CPU cores
-    (benchmarks/adapt.md); ``default_settings`` has those for other devices and efforts."""
+    """How the network is adapted to a painting. The defaults are for two CPU cores without bfloat16 and a
+    minute (benchmarks/adapt.md); ``default_settings`` has those for other hardware and efforts."""
 
     steps: Annotated[int, Ge(0), Le(100_000)] = 60
     """Steps to take; 0 keeps the predicted start."""
@@ -267,11 +266,19 @@ class AdaptationSettings(Settings):
 Effort = Literal["draft", "normal", "fine"]
 """How long an adaptation takes: about ten seconds, a minute, or five minutes on two CPU cores."""
 
-EFFORTS: dict[str, dict[Effort, dict[str, int]]] = {
+Hardware = Literal["cpu", "bfloat16", "cuda"]
+"""What computes: a processor, a processor that multiplies bfloat16 natively, or a CUDA GPU."""
+
+EFFORTS: dict[Hardware, dict[Effort, dict[str, int]]] = {
     "cpu": {
         "draft": {"steps": 15, "size": 160},
         "normal": {},
         "fine": {"steps": 240, "pool": 48, "size": 256},
+    },
+    "bfloat16": {
+        "draft": {"steps": 30},
+        "normal": {"steps": 200, "pool": 48},
+        "fine": {"steps": 600, "pool": 100, "size": 256},
     },
     "cuda": {
         "draft": {"steps": 60, "batch": 2, "pool": 48},
@@ -279,11 +286,11 @@ EFFORTS: dict[str, dict[Effort, dict[str, int]]] = {
         "fine": {"steps": 1000, "batch": 4, "pool": 400, "size": 256},
     },
 }
-"""For each kind of device and effort, the fields of ``AdaptationSettings`` that differ from its defaults."""
+"""For each hardware and effort, the fields of ``AdaptationSettings`` that differ from its defaults."""
 
 
-def default_settings(device: torch.device, effort: Effort = "normal", **changes: Any) -> AdaptationSettings:
-    """The settings of ``effort`` on ``device``; ``normal`` on a CPU has the defaults of the class.
+def default_settings(hardware: Hardware, effort: Effort = "normal", **changes: Any) -> AdaptationSettings:
+    """The settings of ``effort`` on ``hardware``; ``normal`` on a ``cpu`` has the defaults of the class.
 
     Args:
         changes: values of fields that differ.
@@ -291,6 +298,5 @@ def default_settings(device: torch.device, effort: Effort = "normal", **changes:
     Raises:
         SettingError: there is no such effort, or a value is out of range.
     """
-    efforts = EFFORTS.get(device.type, EFFORTS["cpu"])
-    own = efforts[check_value("effort", effort, Effort)]
+    own = EFFORTS[hardware][check_value("effort", effort, Effort)]
     return AdaptationSettings(**{**own, **changes})

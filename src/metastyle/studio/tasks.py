@@ -11,7 +11,7 @@ from typing import Any
 import metastyle
 from metastyle import api
 from metastyle.core.adaptation import AdaptationStep
-from metastyle.core.device import pick_device
+from metastyle.core.device import hardware_of, pick_device
 from metastyle.core.settings import default_settings
 from metastyle.images.contents import PROCEDURAL_SHARE, Contents
 from metastyle.images.decode import open_picture
@@ -30,7 +30,7 @@ def adapt(task: Task) -> dict[str, Any]:
     """Adapt to a painting; what has been reached so far is written every second or so."""
     asked = task.request
     painting = open_picture(task.path(asked["painting"], "picture"))
-    settings = default_settings(pick_device(task.device), asked["effort"])
+    settings = default_settings(hardware_of(pick_device(task.device)), asked["effort"])
     changes = {name: asked[name] for name in ("steps", "grain", "style_size") if asked.get(name) is not None}
     settings = api.settings_from(settings, changes)
     start = style_of(task, asked["start"]) if asked.get("start") else None

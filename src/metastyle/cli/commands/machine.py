@@ -16,7 +16,7 @@ import torch
 import metastyle
 from metastyle.cli.extras import EXTRAS
 from metastyle.core.adaptation import Adaptation
-from metastyle.core.device import compute_dtype, pick_device
+from metastyle.core.device import compute_dtype, hardware_of, pick_device
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
@@ -63,7 +63,7 @@ def measure(device: str = "auto", progress: Callable[[float], None] = lambda sha
     Runs a few steps and one picture on random weights, which take the same arithmetic. The first of each is
     not counted. The time is limited, so that a slow machine measures fewer steps.
     """
-    settings = default_settings(pick_device(device))
+    settings = default_settings(hardware_of(pick_device(device)))
     setup, adaptation = _setup_seconds(settings, device)
     progress(0.5)
     step = _step_seconds(adaptation)
