@@ -277,8 +277,8 @@ EFFORTS: dict[Hardware, dict[Effort, dict[str, int]]] = {
     },
     "bfloat16": {
         "draft": {"steps": 30},
-        "normal": {"steps": 200, "pool": 48},
-        "fine": {"steps": 600, "pool": 100, "size": 256},
+        "normal": {"steps": 120, "pool": 48, "size": 256},
+        "fine": {"steps": 500, "pool": 100, "size": 256},
     },
     "cuda": {
         "draft": {"steps": 60, "batch": 2, "pool": 48},
