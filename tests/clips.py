@@ -1,4 +1,4 @@
-"""Small films made on the spot."""
+"""Small films for tests, and functions that read and change them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make_clip(
     pixel_aspect: Fraction | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a film with a tone of as many seconds."""
+    """Write a film, by default with a tone of the same length as its sound."""
     frames = moving(20) if frames is None else frames
     pts = [STEP * i for i in range(len(frames))] if pts is None else pts
     height, width = frames[0].shape[:2]
@@ -82,7 +82,7 @@ def _add_tone(container: Any, stream: Any, seconds: float) -> None:
 
 
 def shifted(clip: Path, path: Path, pictures: Fraction, sound: Fraction) -> Path:
-    """The same packets in another file, so many seconds later (earlier where negative)."""
+    """Copy the packets to another file, with time stamps so many seconds later, or earlier if negative."""
     with (
         av.open(str(clip)) as source,
         av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container,
@@ -100,7 +100,7 @@ def shifted(clip: Path, path: Path, pictures: Fraction, sound: Fraction) -> Path
 
 
 def turn(path: Path, matrix: tuple[int, int, int, int]) -> Path:
-    """Write (a, b, c, d) into the display matrix of an MP4's video track, as telephones do."""
+    """Write (a, b, c, d) into the display matrix of an MP4's video track, as phones do."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd")
     one = 1 << 16
@@ -110,20 +110,20 @@ def turn(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     return path
 
 
-def shown(path: Path, **options: str) -> list[tuple[int, Pixels]]:
-    """Time stamps and pixels as FFmpeg decodes them, without this program's help."""
+def decoded(path: Path, **options: str) -> list[tuple[int, Pixels]]:
+    """Time stamps and pixels as FFmpeg decodes them, without this package."""
     with av.open(str(path), options=options) as container:
         return [(frame.pts, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
-def seconds_shown(path: Path) -> list[Fraction]:
+def frame_times(path: Path) -> list[Fraction]:
     with av.open(str(path)) as container:
         base = container.streams.video[0].time_base
         assert base is not None
         return [frame.pts * base for frame in container.decode(video=0)]
 
 
-def sound_packets(path: Path, kind: str = "audio") -> list[tuple[Fraction, bytes]]:
+def packets(path: Path, kind: str = "audio") -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
         stream = getattr(container.streams, "subtitles" if kind == "subtitle" else kind)[0]
         return [

@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Fixtures that several folders of tests share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metastyle.weights.weight_file import UnreachableWeightsError
 
 @pytest.fixture(scope="session")
 def loss_network() -> LossNetwork:
-    """VGG-16 with its true weights, fetched into the user's cache where they are not there yet."""
+    """VGG-16 with its published weights, downloaded into the user's cache if they are missing."""
     try:
         return load_loss_network()
     except UnreachableWeightsError as error:
@@ -26,8 +26,16 @@ def loss_network() -> LossNetwork:
 
 
 @pytest.fixture(scope="session")
+def random_loss_network() -> LossNetwork:
+    """VGG-16 with random weights, for tests in which the values of the loss do not matter."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LossNetwork()
+
+
+@pytest.fixture(scope="session")
 def network() -> TransformationNetwork:
-    """Random, with norms that are not the identity and results far from gray."""
+    """Random weights; the norms are not the identity, and the results are far from gray."""
     torch.manual_seed(0)
     network = TransformationNetwork().eval()
     with torch.no_grad():
@@ -40,7 +48,7 @@ def network() -> TransformationNetwork:
 @pytest.fixture(scope="session")
 def make_picture() -> Callable[..., np.ndarray]:
     def make(height: int, width: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-        """Noise over a ramp: every part has other statistics than the whole."""
+        """Noise over a ramp, so that no part has the statistics of the whole."""
         noise = np.random.default_rng(seed).random((height, width, 3))
         ramp = np.linspace(0, 0.6, height)[:, None, None] * np.linspace(0.2, 1, width)[None, :, None]
         values = ramp + 0.4 * noise
@@ -51,7 +59,7 @@ def make_picture() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """More threads than free cores slow small pictures down many times over."""
+    """More threads than free cores make small pictures many times slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -60,7 +68,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def no_thread_is_left() -> Iterator[None]:
-    """Whatever a test starts has ended with it; threads of libraries that were there before stay."""
+    """All threads that the test starts must end with it; those that ran before may stay."""
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before

@@ -1,4 +1,4 @@
-"""Noise in 8 and 16 bits, and files with it: encoded by libraries, or by hand where no library can."""
+"""Noise in 8 and 16 bits, and files that contain it, encoded by libraries or, where none can, by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tiff(array: NDArray[Any], **options: Any) -> bytes:
 
 
 def png16(samples: NDArray[np.uint16], *chunks: tuple[bytes, bytes]) -> bytes:
-    """A 16-bit PNG of 1 to 4 channels, unfiltered: no library here writes one."""
+    """A 16-bit PNG of 1 to 4 channels, unfiltered, which no installed library writes."""
     height, width, channels = samples.shape
     rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
     data = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1).tobytes()

@@ -1,4 +1,4 @@
-"""What a caller may have set for all of torch, numpy and Python before this library is called."""
+"""Global settings of torch, numpy and Python that a caller may have changed before calling this library."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 
 
 def state() -> list[Any]:
-    """All that a call must leave as it was."""
+    """All global state that a call must leave unchanged."""
     return [
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),

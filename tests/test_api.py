@@ -1,4 +1,4 @@
-"""The public face, on small pictures. Where the loss network's numbers do not matter they are random."""
+"""The public functions, on small pictures and with a random loss network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,8 @@ QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    torch.manual_seed(0)
-    network = LossNetwork()
-    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: network)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def no_download(monkeypatch: pytest.MonkeyPatch, random_loss_network: LossNetwork) -> None:
+    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: random_loss_network)
 
 
 def pixels(height: int = 40, width: int = 52, seed: int = 0) -> np.ndarray:
@@ -43,23 +36,19 @@ def pixels(height: int = 40, width: int = 52, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def style() -> metastyle.Style:
-    """The start that the shipped initialization predicts, no step taken."""
-    torch.manual_seed(0)
-    network = LossNetwork()
-    original, api.load_loss_network = api.load_loss_network, lambda *_, **__: network  # type: ignore[assignment]
-    try:
+def style(random_loss_network: LossNetwork) -> metastyle.Style:
+    """The start that the shipped initialization predicts, before any step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "load_loss_network", lambda *_, **__: random_loss_network)
         return metastyle.adapt(pixels(64, 64, 1), **QUICK | {"steps": 0})
-    finally:
-        api.load_loss_network = original
 
 
-def test_importing_is_cheap() -> None:
+def test_importing_the_package_does_not_import_torch_or_numpy() -> None:
     code = "import sys, metastyle; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     for name in metastyle.__all__:
         assert getattr(metastyle, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -67,11 +56,11 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_no_module_hides_a_public_name() -> None:
-    """Importing ``metastyle.film`` as a package would set that attribute and so hide the function."""
+    """Importing a package ``metastyle.film`` would set that attribute and hide the function."""
     assert not {module.name for module in pkgutil.iter_modules(metastyle.__path__)} & set(metastyle.__all__)
 
 
-def test_the_same_kind_comes_back(style: metastyle.Style, tmp_path: Path) -> None:
+def test_the_result_has_the_type_of_the_picture(style: metastyle.Style, tmp_path: Path) -> None:
     array = pixels()
     path = tmp_path / "photo.png"
     Image.fromarray(array).save(path)
@@ -109,7 +98,7 @@ def test_a_batch_comes_back_as_a_batch(style: metastyle.Style) -> None:
     assert style.stylize(tensor, size=32).shape == (2, 3, 25, 32)
 
 
-def test_a_batch_of_contents_and_a_batch_for_a_painting() -> None:
+def test_contents_may_be_a_batch_but_a_painting_may_not() -> None:
     photos = np.stack([pixels(64, 64, seed=1), pixels(64, 64, seed=2)])
     listed, batch = (metastyle.adapt(pixels(), contents=given, **QUICK) for given in (list(photos), photos))
     assert batch.curve == listed.curve
@@ -117,7 +106,7 @@ def test_a_batch_of_contents_and_a_batch_for_a_painting() -> None:
         metastyle.adapt(photos, **QUICK)
 
 
-def test_alpha_and_gray_arrays(style: metastyle.Style) -> None:
+def test_alpha_is_kept_and_gray_becomes_color(style: metastyle.Style) -> None:
     array = pixels()
     alpha = np.arange(array[:, :, 0].size, dtype=np.uint8).reshape(array.shape[:2])
     result = style.stylize(np.dstack([array, alpha]))
@@ -136,13 +125,13 @@ def test_alpha_and_gray_arrays(style: metastyle.Style) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_picture_is_one_clear_line(style: metastyle.Style, wrong: Any) -> None:
+def test_an_unusable_picture_is_refused_in_one_line(style: metastyle.Style, wrong: Any) -> None:
     with pytest.raises(metastyle.MetastyleError) as caught:
         style.stylize(wrong)
     assert "\n" not in str(caught.value)
 
 
-def test_size_strength_and_color(style: metastyle.Style) -> None:
+def test_size_strength_and_keep_color_change_the_result(style: metastyle.Style) -> None:
     array = pixels()
     full = style.stylize(array).astype(int)
     assert style.stylize(array, size=32).shape == (25, 32, 3)
@@ -156,7 +145,7 @@ def test_size_strength_and_color(style: metastyle.Style) -> None:
             style.stylize(array, strength=strength)
 
 
-def test_stronger_than_full(style: metastyle.Style) -> None:
+def test_a_strength_above_one_extrapolates_from_the_base(style: metastyle.Style) -> None:
     array = pixels()
     full, more = (style.stylize(array, strength=s).astype(int) for s in (1.0, 1.5))
     initialization, _ = shipped_initialization()
@@ -170,7 +159,7 @@ def test_stronger_than_full(style: metastyle.Style) -> None:
         foreign.stylize(array, strength=1.5)
 
 
-def test_regions(style: metastyle.Style) -> None:
+def test_each_region_has_its_own_style(style: metastyle.Style) -> None:
     array = pixels(40, 64)
     mask = np.zeros((40, 64), np.uint8)
     mask[:, 32:] = 255
@@ -184,7 +173,7 @@ def test_regions(style: metastyle.Style) -> None:
         metastyle.stylize(array, style, regions=[(mask[:, :40], None)])
 
 
-def test_regions_of_many_pictures_are_those_of_each(
+def test_regions_of_many_pictures_equal_those_of_each_picture_alone(
     style: metastyle.Style, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mask = np.zeros((40, 64), np.uint8)
@@ -205,7 +194,7 @@ def test_regions_of_many_pictures_are_those_of_each(
     assert shares == sorted(shares) and shares[-1] == 1
 
 
-def test_hidden_pixels_do_not_matter(style: metastyle.Style) -> None:
+def test_transparent_pixels_do_not_affect_the_result(style: metastyle.Style) -> None:
     array = np.concatenate([pixels(40, 64), np.full((40, 64, 1), 255, np.uint8)], axis=2)
     array[:, 40:, 3] = 0
     other = array.copy()
@@ -214,7 +203,7 @@ def test_hidden_pixels_do_not_matter(style: metastyle.Style) -> None:
     assert (style.stylize(array)[..., 3] == array[..., 3]).all()
 
 
-def test_brush(style: metastyle.Style) -> None:
+def test_the_brush_changes_the_result(style: metastyle.Style) -> None:
     array = pixels(160, 200)
     assert style.stylize(array, brush=8).shape == array.shape
     assert not np.array_equal(style.stylize(array, brush=8), style.stylize(array))
@@ -222,15 +211,16 @@ def test_brush(style: metastyle.Style) -> None:
         style.stylize(array, brush=0)
 
 
-def test_a_painting_in_the_photographs_colors(loss_network: object, style: metastyle.Style) -> None:
+def test_matching_colors_changes_the_painting() -> None:
     photo = np.full((64, 64, 3), 128, np.uint8)
-    matched = metastyle.adapt(pixels(64, 64), steps=0, match_color=photo)
-    plain = metastyle.adapt(pixels(64, 64), steps=0)
+    start = QUICK | {"steps": 0}
+    matched = metastyle.adapt(pixels(64, 64), match_color=photo, **start)
+    plain = metastyle.adapt(pixels(64, 64), **start)
     assert matched.painting_sha256 != plain.painting_sha256
 
 
 @pytest.mark.parametrize("match", [False, True])
-def test_what_a_painting_hides_does_not_matter(match: bool) -> None:
+def test_transparent_parts_of_a_painting_do_not_affect_the_style(match: bool) -> None:
     alpha = np.full((64, 64, 1), 255, np.uint8)
     alpha[:, 32:] = 0
     photo = pixels(64, 64, 7) if match else None
@@ -246,7 +236,7 @@ def test_what_a_painting_hides_does_not_matter(match: bool) -> None:
     assert opaque.painting_sha256 != made[0].painting_sha256
 
 
-def test_strips_are_the_whole_picture(style: metastyle.Style) -> None:
+def test_strips_equal_the_whole_picture(style: metastyle.Style) -> None:
     array = pixels(200, 160)
     shares: list[float] = []
     whole = style.stylize(array).astype(int)
@@ -256,7 +246,7 @@ def test_strips_are_the_whole_picture(style: metastyle.Style) -> None:
 
 
 @pytest.mark.parametrize("kind", ["all", "instance_norm"])
-def test_a_saved_style_is_the_style(kind: str, tmp_path: Path) -> None:
+def test_a_loaded_style_paints_like_the_saved_one(kind: str, tmp_path: Path) -> None:
     made = metastyle.adapt(pixels(), parameters=kind, **QUICK)
     made.save(tmp_path / "style.safetensors")
     read = metastyle.load(tmp_path / "style.safetensors")
@@ -278,8 +268,8 @@ def test_the_same_seed_gives_the_same_style_file(tmp_path: Path) -> None:
     assert a == b != c
 
 
-def test_the_start_is_told_before_the_first_step() -> None:
-    """What Psi predicts, before any step; a style to start from is known already."""
+def test_on_start_receives_the_predicted_start_before_the_first_step() -> None:
+    """Given a style to start from, the caller knows the start, and ``on_start`` is not called."""
     order: list[Any] = []
     style = metastyle.adapt(
         pixels(), on_start=order.append, on_step=lambda step: order.append(step.step), **QUICK
@@ -293,7 +283,7 @@ def test_the_start_is_told_before_the_first_step() -> None:
     assert len(order) == 3
 
 
-def test_adapting_again_takes_the_style_from_the_cache(tmp_path: Path) -> None:
+def test_adapting_again_with_the_same_settings_reads_the_cache(tmp_path: Path) -> None:
     steps: list[int] = []
     for _ in range(2):
         metastyle.adapt(pixels(), cache=tmp_path, on_step=lambda s: steps.append(s.step), **QUICK)
@@ -303,7 +293,7 @@ def test_adapting_again_takes_the_style_from_the_cache(tmp_path: Path) -> None:
     assert steps == [1, 2] * 3
 
 
-def test_a_cache_that_cannot_be_written_does_not_cost_the_style(
+def test_an_unwritable_cache_is_only_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = metastyle.adapt(pixels(), **QUICK)
@@ -337,7 +327,7 @@ def test_a_stopped_adaptation_is_returned_but_not_cached(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_contents_may_be_photographs_or_a_folder(tmp_path: Path) -> None:
+def test_contents_may_be_a_photograph_several_or_a_folder(tmp_path: Path) -> None:
     Image.fromarray(pixels(90, 70)).save(tmp_path / "a.png")
     Image.fromarray(pixels(70, 90)).save(tmp_path / "b.jpg")
     folder = metastyle.adapt(pixels(), contents=tmp_path, **QUICK)
@@ -362,7 +352,7 @@ def test_blending_is_convex_and_mixes_kinds() -> None:
     assert torch.allclose(mixed.parameters[name], expected, atol=1e-6)
 
 
-def test_adaptation_trains_on_the_pictures_that_the_painting_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adaptation_trains_on_the_pictures_to_be_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     adapt = api.adapt
 
@@ -374,13 +364,13 @@ def test_adaptation_trains_on_the_pictures_that_the_painting_is_for(monkeypatch:
     photos = [pixels(seed=seed) for seed in range(15)]
     mask = np.ones(photos[0].shape[:2], bool)
     metastyle.stylize(photos, pixels(64, 64, 99), regions=[(mask, pixels(64, 64, 98))], size=32, device="cpu")
-    assert len(given) == 2  # and not once for each of the pictures
+    assert len(given) == 2  # once per painting, not once per picture
     for contents in given:
         assert len(contents.photos) == 12 and contents.procedural == 0.25
         assert np.array_equal(contents.photos[0].pixels, photos[0])
 
 
-def test_a_cached_style_can_be_adapted_again(tmp_path: Path) -> None:
+def test_refresh_cache_replaces_the_cached_style(tmp_path: Path) -> None:
     contents = Contents(lambda: [Picture(pixels(70, 70, seed=1))], place="here")
     other = Contents(lambda: [Picture(pixels(70, 70, seed=2))], place="here")
     first = metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK)

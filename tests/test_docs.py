@@ -1,4 +1,4 @@
-"""What pages say about the repository is true: links, files, commands, and where everything is."""
+"""The pages are right about the repository: links, files, commands, and the tree."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def name(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub makes them from headings."""
+    """The anchors that GitHub makes from the headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if re.match(r"[a-z]+:", link):
             continue
@@ -43,13 +43,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         path = (page.parent / target).resolve() if target else page
         assert path.exists(), f"{link} does not exist"
         if anchor and path.suffix == ".md":
-            assert anchor in anchors(path), f"{link}: there is no such heading"
+            assert anchor in anchors(path), f"{link}: no such heading"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_files_of_the_code_that_are_named_exist(page: Path) -> None:
+def test_source_files_named_in_a_page_exist(page: Path) -> None:
     for path in re.findall(r"`((?:[\w.-]+/)*[\w-]+\.py)`", page.read_text(encoding="utf-8")):
-        if path == "mine.py":  # what readers write
+        if path == "mine.py":  # written by the reader
             continue
         places = (PACKAGE / path, ROOT / path, page.parent / path)
         known = any(place.exists() for place in places) or ("/" not in path and any(PACKAGE.rglob(path)))
@@ -57,7 +57,7 @@ def test_files_of_the_code_that_are_named_exist(page: Path) -> None:
 
 
 def commands(page: Path) -> list[tuple[str, bool]]:
-    """``metastyle`` commands in a page, and whether they are whole: those inside sentences need not be."""
+    """``metastyle`` commands in a page, and whether each is complete, unlike one inside a sentence."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     found = [(line, "..." not in line) for line in lines]
@@ -69,8 +69,8 @@ def commands(page: Path) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=name)
-def test_commands_can_be_typed(page: Path) -> None:
-    """They are parsed as the command line parses them; nothing is run."""
+def test_commands_can_be_parsed(page: Path) -> None:
+    """They are parsed by the real parser and not run."""
     for line, whole in commands(page):
         try:
             app.parse_args(shlex.split(line, comments=True), exit_on_error=False, print_error=False)
@@ -111,7 +111,9 @@ def test_the_order_of_rooms_is_the_one_that_is_enforced() -> None:
     assert re.findall(r"^\d+\. `(metastyle\.\w+)`$", ARCHITECTURE, re.MULTILINE) == contract["layers"]
 
 
-def test_journeys_do_not_go_back() -> None:
-    for journey in re.findall(r"(?:^\d+\. `[\w/]+\.py`.*\n(?:   .*\n)*)+", ARCHITECTURE, re.MULTILINE):
+def test_journeys_visit_each_file_once() -> None:
+    journeys = re.findall(r"(?:^\d+\. `[\w/]+\.py`.*\n(?:   .*\n)*)+", ARCHITECTURE, re.MULTILINE)
+    assert len(journeys) >= 4
+    for journey in journeys:
         files = re.findall(r"^\d+\. `([\w/]+\.py)`", journey, re.MULTILINE)
-        assert len(set(files)) == len(files), f"a file is met twice: {files}"
+        assert len(set(files)) == len(files), f"a file is visited twice: {files}"

@@ -1,4 +1,4 @@
-"""Errors are one printable line, whatever the names in them."""
+"""Errors are one printable line, even if the file names in them are not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metastyle.errors import MetastyleError
 
 
 @pytest.mark.parametrize("name", ["no\nsuch", "no\x1b[2Jsuch", "no\u2028such", "no\udcffsuch"])
-def test_names_of_files_break_no_line(name: str) -> None:
+def test_unprintable_file_names_are_escaped(name: str) -> None:
     assert str(MetastyleError(f"{name}: missing")).isprintable()
     for call in (
         lambda: metastyle.load(f"{name}.safetensors"),
@@ -22,10 +22,5 @@ def test_names_of_files_break_no_line(name: str) -> None:
         assert "such" in str(caught.value)
 
 
-def test_plain_lines_stay_as_they_are() -> None:
+def test_printable_text_is_unchanged() -> None:
     assert str(MetastyleError("two  spaces, é and 雪")) == "two  spaces, é and 雪"
-
-
-def test_only_styles_are_blended() -> None:
-    with pytest.raises(MetastyleError, match=r"not str: metastyle\.load"):
-        metastyle.blend(["mosaic"])  # type: ignore[list-item]

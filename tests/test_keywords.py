@@ -1,9 +1,9 @@
-"""Keywords of the public functions: a wrong type is one clear line, and NumPy's numbers are numbers."""
+"""Keywords of the public functions refuse wrong types in one line and accept other libraries' numbers."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from metastyle.films.settings import FilmSettings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 52, 3), np.uint8)
 SWITCHES = {"keep_color", "refresh_cache", "offline", "overwrite", "frame_by_frame"}
-"""Anything is true or false."""
+"""They accept any value, which Python takes as true or false."""
 
 
 class Odd:
-    """No keyword takes one."""
+    """A type that no keyword accepts."""
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,8 @@ def style() -> metastyle.Style:
 
 
 @pytest.fixture(autouse=True)
-def loss_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    network = LossNetwork()
-    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: network)
-    yield
+def no_download(monkeypatch: pytest.MonkeyPatch, random_loss_network: LossNetwork) -> None:
+    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: random_loss_network)
 
 
 def keywords(function: Callable[..., Any]) -> list[str]:
@@ -51,7 +49,7 @@ def refused(function: Callable[..., Any], *arguments: Any, **options: Any) -> No
 
 
 @pytest.mark.parametrize("odd", [Odd(), [Odd()]], ids=["object", "list"])
-def test_a_value_of_another_type_is_one_clear_line(
+def test_a_value_of_the_wrong_type_is_refused_in_one_line(
     odd: Any, style: metastyle.Style, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -77,7 +75,7 @@ def test_a_value_of_another_type_is_one_clear_line(
     ("whole", "number"),
     [(np.int64, np.float32), (np.uint16, np.float64), (torch.tensor, torch.tensor), (np.array, Fraction)],
 )
-def test_numbers_of_other_libraries_are_numbers(whole: Any, number: Any, style: metastyle.Style) -> None:
+def test_numbers_of_other_libraries_are_accepted(whole: Any, number: Any, style: metastyle.Style) -> None:
     expected = style.stylize(PIXELS, size=48, strength=0.5, brush=2.0, grain=1.0)
     options = {"size": whole(48), "strength": number(0.5), "brush": number(2.0), "grain": number(1.0)}
     assert np.array_equal(style.stylize(PIXELS, **options, batch=whole(1)), expected)
@@ -92,7 +90,6 @@ def test_numbers_of_other_libraries_are_numbers(whole: Any, number: Any, style: 
         assert all(type(getattr(made, name)) is type(getattr(declaration(), name)) for name in given)
 
 
-def test_a_device_of_torch_is_a_device(style: metastyle.Style) -> None:
-    assert np.array_equal(
-        style.stylize(PIXELS, device=torch.device("cpu")), style.stylize(PIXELS, device="cpu")
-    )  # type: ignore[arg-type]
+def test_a_torch_device_is_accepted(style: metastyle.Style) -> None:
+    painted = style.stylize(PIXELS, device=torch.device("cpu"))  # type: ignore[arg-type]
+    assert np.array_equal(painted, style.stylize(PIXELS, device="cpu"))

@@ -1,4 +1,4 @@
-"""``Style`` itself: what it accepts, how it is copied and written, and how styles are blended."""
+"""``Style`` itself: which fields it accepts, how it is copied, and how styles are blended."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def photo() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (32, 40, 3), np.uint8)
 
 
-def test_a_style_keeps_its_own_copy() -> None:
+def test_a_style_copies_its_arguments() -> None:
     source = {n: torch.zeros(s, requires_grad=True) for n, s in parameter_shapes("instance_norm").items()}
     asked: dict[str, Any] = {"steps": 5, "sizes": (1, 2)}
     style = make(parameters=source, settings=asked, painting="tricky\nname\udcff")
@@ -84,13 +84,13 @@ def replaced(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
         ({"curve": ((1, float("inf"), 1.0, 1.0),)}, "curve has numbers that are not finite"),
     ],
 )
-def test_what_is_no_style_is_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
+def test_invalid_fields_are_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MetastyleError, match=message) as caught:
         make(**changes)
     assert "\n" not in str(caught.value)
 
 
-def test_a_style_shows_itself_in_one_line() -> None:
+def test_the_repr_is_one_line() -> None:
     assert repr(make()) == "<Style 'painting 0': instance_norm, 3,200 numbers, 2 steps>"
     assert "\n" not in repr(make(painting="two\nlines"))
 
@@ -105,7 +105,7 @@ def test_a_copy_is_the_same_style_without_the_renderer(copied: Any) -> None:
     painted = style.stylize(photo(), device="cpu")
     renderer = style.stylizer(device="cpu")
     other = copied(style)
-    assert len(pickle.dumps(other)) < 7_000_000  # the parameters once
+    assert len(pickle.dumps(other)) < 7_000_000  # the parameters only once
     assert repr(other) == repr(style) and other.curve == style.curve and other.settings == style.settings
     assert other.stylizer(device="cpu") is not renderer
     assert np.array_equal(other.stylize(photo(), device="cpu"), painted)
@@ -155,7 +155,7 @@ def test_a_file_is_read_once_for_many_pictures(tmp_path: Any, monkeypatch: pytes
     assert api.load(path) is not api.load(path)
 
 
-def test_a_style_of_another_base_needs_no_base_unless_it_is_exaggerated() -> None:
+def test_a_complete_style_needs_its_base_only_above_full_strength() -> None:
     whole, small = make("all"), make("instance_norm")
     assert torch.equal(whole.network().get_parameter("out.weight"), whole.parameters["out.weight"])
     for refused in (lambda: whole.network(1.5), small.network, lambda: small.stylize(photo())):
@@ -163,13 +163,13 @@ def test_a_style_of_another_base_needs_no_base_unless_it_is_exaggerated() -> Non
             refused()
 
 
-def test_a_blend_of_one_or_of_equals_is_itself() -> None:
+def test_blending_one_style_or_equal_styles_changes_nothing() -> None:
     style = make()
     for mixed in (api.blend([style]), api.blend([style, style]), api.blend([style, make(seed=1)], [3, 0])):
         assert all(torch.equal(p, style.parameters[n]) for n, p in mixed.parameters.items())
 
 
-def test_a_blend_states_its_parents() -> None:
+def test_a_blend_records_its_parents() -> None:
     a, b = make(seed=1), make(seed=2)
     mixed = api.blend([a, b], [1, 3])
     assert mixed.painting == "0.25 painting 1 + 0.75 painting 2"
@@ -182,10 +182,10 @@ def test_a_blend_states_its_parents() -> None:
     assert mixed.curve == () and mixed.kind == "instance_norm" and mixed.base == a.base
     assert mixed.painting_sha256 not in (a.painting_sha256, b.painting_sha256)
     assert mixed.painting_sha256 != api.blend([a, b], [1, 2]).painting_sha256
-    json.dumps(api.blend([mixed, a]).settings)  # and a mixture can be mixed again
+    json.dumps(api.blend([mixed, a]).settings)  # a mixture can be mixed again
 
 
-def test_kinds_mix_over_the_base() -> None:
+def test_blending_different_kinds_completes_them_from_the_base() -> None:
     initialization, base = shipped_initialization()
     theta = initialization.network.state_dict()
     whole, norms, small = (make(kind, base=base) for kind in ("all", "instance_norm", "low_rank"))
@@ -208,6 +208,8 @@ def test_unusable_blends_are_refused() -> None:
         api.blend([])
     with pytest.raises(MetastyleError, match="1 weights for 2 styles"):
         api.blend([make(), make()], [1])
+    with pytest.raises(MetastyleError, match=r"not str: metastyle\.load"):
+        api.blend(["mosaic"])  # type: ignore[list-item]
     with pytest.raises(MetastyleError, match="base model cdcdcdcdcdcd"):
         api.blend([make(), make(seed=1, base="cd" * 32)])
 

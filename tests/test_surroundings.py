@@ -1,17 +1,17 @@
-"""The public functions do the same whatever the caller has set for all of torch and numpy."""
+"""Results of the public functions do not depend on global settings of torch, numpy and Python."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from clips import make_clip, moving, shown
+from clips import decoded, make_clip, moving
 from PIL import Image
 from surroundings import SURROUNDINGS, state
 
@@ -30,11 +30,8 @@ Works = dict[str, Callable[[Path], Any]]
 
 
 @pytest.fixture(autouse=True)
-def random_loss_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = LossNetwork()
-    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: network)
+def no_download(monkeypatch: pytest.MonkeyPatch, random_loss_network: LossNetwork) -> None:
+    monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: random_loss_network)
 
 
 def picture(seed: int = 0, height: int = 40, width: int = 52) -> np.ndarray:
@@ -93,7 +90,7 @@ def film(style: metastyle.Style) -> Callable[[Path], list[np.ndarray]]:
         for _ in job.run(painter):
             pass
         job.finish()
-        return [pixels for _, pixels in shown(out)]
+        return [pixels for _, pixels in decoded(out)]
 
     return make
 
@@ -111,7 +108,9 @@ def expected() -> dict[str, list[np.ndarray]]:
 @pytest.fixture
 def expect(
     expected: dict[str, list[np.ndarray]], works: Works, tmp_path: Path
-) -> Iterator[Callable[[str], list[np.ndarray]]]:
+) -> Callable[[str], list[np.ndarray]]:
+    """The results under default settings, computed once per kind of work."""
+
     def undisturbed(name: str) -> list[np.ndarray]:
         if name not in expected:
             (tmp_path / "undisturbed").mkdir()
@@ -123,7 +122,7 @@ def expect(
 
 @pytest.mark.parametrize("name", ["adapt", "stylize", "film"])
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
-def test_the_same_comes_out(
+def test_results_do_not_depend_on_global_settings(
     surroundings: str, name: str, works: Works, expect: Callable[[str], list[np.ndarray]], tmp_path: Path
 ) -> None:
     wanted = expect(name)
@@ -136,7 +135,7 @@ def test_the_same_comes_out(
         assert result.dtype == right.dtype and np.array_equal(result, right)
 
 
-def test_no_warning_from_import_to_picture(tmp_path: Path) -> None:
+def test_importing_and_stylizing_emit_no_warning(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.png")
     code = "import metastyle, sys; metastyle.stylize(sys.argv[1], 'mosaic').save(sys.argv[2])"
     where = [str(tmp_path / name) for name in ("photo.png", "painted.png")]

@@ -1,4 +1,4 @@
-"""TIFFs of every layout that the specification allows, which no library here writes."""
+"""TIFFs of every layout that the specification allows; no installed library writes all of them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def chain(
     big: bool = False,
     below: Mapping[int, Sequence[int]] | None = None,
 ) -> bytes:
-    """A file with several; ``below`` names for a page those that are its SubIFDs instead of following it."""
+    """A file with several pages; ``below`` maps a page to those that are its SubIFDs and do not follow it."""
     below = below or {}
     nested = {page for pages_below in below.values() for page in pages_below}
     count, entry, offset = ("Q", "HHQ", "Q") if big else ("H", "HHI", "I")
@@ -124,7 +124,7 @@ def chain(
     data = bytearray(
         magic + struct.pack(f"{order}HHHQ" if big else f"{order}HI", *((43, 8, 0, 0) if big else (42, 0)))
     )
-    links = {-1: len(data) - room}  # where the offset of the page that follows has to be written
+    links = {-1: len(data) - room}  # where the offset of the following page must be written
     places: dict[int, int] = {}
     subifds: dict[int, int] = {}
     for number, (tags, parts) in enumerate(pages):

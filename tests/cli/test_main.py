@@ -57,7 +57,7 @@ def test_help_comes_without_the_heavy_libraries() -> None:
         code = (
             "import sys; from metastyle.cli.main import main; "
             f"main({arguments!r}); "
-            "print('loaded:', *sorted({'torch', 'numpy', 'PIL'} & sys.modules.keys()))"
+            "print('loaded:', *sorted({'torch', 'numpy', 'PIL', 'pydantic'} & sys.modules.keys()))"
         )
         assert python("-c", code).stdout.splitlines()[-1] == "loaded:", arguments
 

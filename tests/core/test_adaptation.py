@@ -1,4 +1,4 @@
-"""Adaptation's mechanics, on a loss network of random weights: what it learns is measured in benchmarks/."""
+"""The adaptation loop, with a random loss network. The quality of its results is measured in benchmarks/."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def test_steps_lower_the_loss_of_their_own_contents(loss_network: LossNetwork) -
     assert totals[-1] < 0.9 * totals[0]
 
 
-def test_the_same_seed_gives_the_same_parameters_and_another_seed_others(loss_network: LossNetwork) -> None:
+def test_the_same_seed_gives_the_same_parameters_and_another_seed_gives_others(
+    loss_network: LossNetwork,
+) -> None:
     first, again, other = (start(loss_network, seed=seed, batch=1) for seed in (0, 0, 1))
     for run in (first, again, other):
         list(run)
@@ -69,7 +71,7 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_others(loss_ne
     assert first.curve != other.curve
 
 
-def test_low_rank_changes(loss_network: LossNetwork) -> None:
+def test_low_rank_adaptation_changes_kernels_by_matrices_of_that_rank(loss_network: LossNetwork) -> None:
     run = start(loss_network, parameters="low_rank", rank=3, steps=8, batch=5, learning_rate=1e-3)
     before = run.parameters
     totals = [step.total for step in run]
@@ -90,7 +92,7 @@ def test_low_rank_changes(loss_network: LossNetwork) -> None:
     torch.testing.assert_close(run.render(photo), network(seen).detach(), atol=0.02, rtol=0)
 
 
-def test_only_the_instance_norm_parameters_move_when_asked(loss_network: LossNetwork) -> None:
+def test_instance_norm_adaptation_moves_only_those_parameters(loss_network: LossNetwork) -> None:
     run = start(loss_network, parameters="instance_norm")
     before = run.parameters
     list(run)
@@ -101,7 +103,7 @@ def test_only_the_instance_norm_parameters_move_when_asked(loss_network: LossNet
     assert sum(p.numel() for p in run.moved_parameters.values()) == 3200
 
 
-def test_it_can_be_stopped_after_any_step_and_keeps_what_it_has(loss_network: LossNetwork) -> None:
+def test_a_stopped_run_keeps_the_steps_taken(loss_network: LossNetwork) -> None:
     whole, stopped = start(loss_network), start(loss_network)
     list(whole)
     taken = list(itertools.islice(stopped, 2))
@@ -110,14 +112,16 @@ def test_it_can_be_stopped_after_any_step_and_keeps_what_it_has(loss_network: Lo
     assert taken[-1].seconds_left >= 0
 
 
-def test_under_a_constant_rate_a_shorter_run_is_the_beginning_of_a_longer_one(
+def test_at_a_constant_rate_a_short_run_equals_the_beginning_of_a_longer_one(
     loss_network: LossNetwork,
 ) -> None:
     short, long = (start(loss_network, steps=n, schedule="constant") for n in (2, 4))
     falling = start(loss_network, steps=4)
     for run in (short, long, falling):
         list(run)
-    assert long.curve[:2] == short.curve and long.curve[1] == falling.curve[1]  # one step is alike
+    assert (
+        long.curve[:2] == short.curve and long.curve[1] == falling.curve[1]
+    )  # the first step does not depend on the schedule
     assert long.curve[2] != falling.curve[2]
     with pytest.raises(MetastyleError, match="schedule is 'linear': use 'cosine' or 'constant'"):
         start(loss_network, schedule="linear")
@@ -130,7 +134,7 @@ def test_zero_steps_keep_the_predicted_start(loss_network: LossNetwork) -> None:
     assert all(torch.equal(p, before[name]) for name, p in run.parameters.items())
 
 
-def test_a_preview_shows_the_parameters_as_they_are(loss_network: LossNetwork) -> None:
+def test_a_preview_uses_the_current_parameters(loss_network: LossNetwork) -> None:
     run = start(loss_network, learning_rate=0.01)
     photo = torch.rand(1, 3, 48, 64)
     previews = [step.preview(photo) for step in run]
@@ -138,7 +142,7 @@ def test_a_preview_shows_the_parameters_as_they_are(loss_network: LossNetwork) -
     assert not torch.equal(previews[0], previews[1])
 
 
-def test_what_it_was_given_is_not_changed(loss_network: LossNetwork) -> None:
+def test_the_given_networks_are_not_changed(loss_network: LossNetwork) -> None:
     initialization, before = Initialization(), [p.clone() for p in loss_network.parameters()]
     theta = {name: p.clone() for name, p in initialization.named_parameters()}
     settings = AdaptationSettings(size=64, steps=2)
@@ -154,7 +158,7 @@ def test_what_it_was_given_is_not_changed(loss_network: LossNetwork) -> None:
     )
 
 
-def test_a_diverging_loss_says_what_to_do(loss_network: LossNetwork) -> None:
+def test_a_diverging_loss_is_reported_with_a_remedy(loss_network: LossNetwork) -> None:
     overflowing = copy.deepcopy(loss_network)
     overflowing.conv1_1.weight.mul_(1e30)
     run = start(overflowing, batch=1)
@@ -178,7 +182,7 @@ def test_the_rate_rises_linearly_then_falls_along_a_cosine(
     assert fall[1] == pytest.approx(0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
 
 
-def test_the_rate_is_what_the_optimizers_move_by(loss_network: LossNetwork) -> None:
+def test_the_size_of_the_first_update_follows_the_rate(loss_network: LossNetwork) -> None:
     def first_moves(**changes: Any) -> dict[str, Tensor]:
         run = start(loss_network, steps=1, learning_rate=1e-3, **changes)
         before = run.parameters
@@ -203,7 +207,7 @@ def test_the_rate_is_what_the_optimizers_move_by(loss_network: LossNetwork) -> N
 
 
 @pytest.mark.parametrize(("kind", "same"), [("all", False), ("low_rank", False), ("instance_norm", True)])
-def test_instance_norms_take_adams_steps_whatever_the_optimizer(
+def test_instance_norms_are_always_optimized_by_adam(
     loss_network: LossNetwork, kind: StyleKind, same: bool
 ) -> None:
     runs = [start(loss_network, parameters=kind, optimizer=optimizer) for optimizer in ("muon", "adam")]
@@ -212,7 +216,7 @@ def test_instance_norms_take_adams_steps_whatever_the_optimizer(
     assert (runs[0].curve == runs[1].curve) == same
 
 
-def test_factors_of_hidden_kernels_take_muons_steps(loss_network: LossNetwork) -> None:
+def test_factors_of_hidden_kernels_are_optimized_by_muon(loss_network: LossNetwork) -> None:
     run = start(loss_network, parameters="low_rank", steps=1, warm_up=0)
     before = run.moved_parameters
     list(run)
@@ -263,14 +267,14 @@ def test_defaults_follow_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
         {"learning_rate": None},
     ],
 )
-def test_nonsense_settings_are_one_clear_line(change: dict[str, object]) -> None:
+def test_invalid_settings_are_refused_in_one_line(change: dict[str, object]) -> None:
     with pytest.raises(MetastyleError, match=next(iter(change))) as caught:
         AdaptationSettings(**change)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["all", "low_rank", "instance_norm"])
-def test_it_goes_on_from_a_style(loss_network: LossNetwork, kind: StyleKind) -> None:
+def test_adaptation_continues_from_a_style(loss_network: LossNetwork, kind: StyleKind) -> None:
     first = start(loss_network, parameters=kind, steps=2)
     list(first)
     again = start(loss_network, style_of(first), parameters=kind, steps=2)
@@ -280,7 +284,7 @@ def test_it_goes_on_from_a_style(loss_network: LossNetwork, kind: StyleKind) -> 
     assert any(not torch.equal(p, first.parameters[name]) for name, p in again.parameters.items())
 
 
-def test_a_small_style_becomes_a_whole_one(loss_network: LossNetwork) -> None:
+def test_full_adaptation_continues_from_a_low_rank_style(loss_network: LossNetwork) -> None:
     small = start(loss_network, parameters="low_rank", steps=2)
     list(small)
     whole = start(loss_network, style_of(small), parameters="all", steps=1)
@@ -288,7 +292,7 @@ def test_a_small_style_becomes_a_whole_one(loss_network: LossNetwork) -> None:
         torch.testing.assert_close(whole.parameters[name], parameter)
 
 
-def test_a_style_that_cannot_be_gone_on_from_is_refused(loss_network: LossNetwork) -> None:
+def test_a_style_of_an_incompatible_kind_or_rank_is_refused(loss_network: LossNetwork) -> None:
     whole, small = (style_of(start(loss_network, parameters=kind)) for kind in ("all", "low_rank"))
     with pytest.raises(MetastyleError, match="holds all parameters: start from it"):
         start(loss_network, whole, parameters="low_rank")
@@ -296,19 +300,19 @@ def test_a_style_that_cannot_be_gone_on_from_is_refused(loss_network: LossNetwor
         start(loss_network, small, parameters="low_rank", rank=3)
 
 
-def test_quiet_paintings_get_a_larger_beta_and_losses_are_reported_in_the_common_one(
+def test_reported_losses_do_not_depend_on_the_balance(
     loss_network: LossNetwork,
 ) -> None:
     losses = []
     for balance in (0.0, 1.0):
         run = start(loss_network, balance=balance, steps=1)
-        run._style_weight *= 1 + balance  # whatever the painting's loudness
+        run._style_weight *= 1 + balance  # as if the painting called for another weight
         losses.append(next(iter(run)))
     assert losses[0].style == pytest.approx(losses[1].style)
     assert losses[0].total == pytest.approx(losses[1].total)
 
 
-def test_quick_networks_learn_what_the_plain_ones_learn(
+def test_quick_networks_give_the_losses_of_the_plain_ones(
     loss_network: LossNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = start(loss_network, steps=4)

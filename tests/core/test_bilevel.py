@@ -1,4 +1,4 @@
-"""The bilevel mathematics, proved in float64 on a network small enough for finite differences."""
+"""The bilevel gradients, checked in float64 on a network small enough for finite differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metastyle.core.losses import StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import InstanceNorm
 
 WEIGHTS = {"content_weight": 1.0, "style_weight": 20.0}
-STEP = 3.0  # large enough that the second-order term is a good part of the gradient
+STEP = 3.0  # large enough that the second-order term is a large part of the gradient
 
 
 class TinyNetwork(nn.Module):
@@ -50,7 +50,7 @@ class TinyLossNetwork(nn.Module):
 
 
 class Problem:
-    """One tiny bilevel problem: an objective, its data, and its loss as a function of nothing."""
+    """A tiny bilevel problem: an objective, its data, its loss, and two ways to compute its gradient."""
 
     def __init__(self, *, predictor: bool, styles: int = 2, **options: object) -> None:
         torch.manual_seed(3)
@@ -173,7 +173,7 @@ def test_first_order_equals_the_analytic_fomaml_gradient(
         torch.testing.assert_close(actual[f"initialization.network.{n}"], g, rtol=1e-6, atol=1e-9)
 
 
-def test_no_inner_step_is_plain_multi_style_training() -> None:
+def test_without_inner_steps_the_loss_is_that_of_multi_style_training() -> None:
     problem = Problem(predictor=True, inner_steps=0, styles=3)
     network, vgg = problem.initialization.network, problem.loss_network
     losses = [
@@ -193,7 +193,7 @@ def test_no_inner_step_is_plain_multi_style_training() -> None:
         torch.testing.assert_close(actual, slope)
 
 
-def test_the_inner_level_never_sees_the_queries_nor_theta_the_contents_at_zero_steps() -> None:
+def test_contents_affect_the_loss_only_through_inner_steps() -> None:
     problem = Problem(predictor=False, inner_steps=0)
     before = problem.loss().item()
     problem.contents = torch.rand_like(problem.contents)
@@ -206,7 +206,8 @@ def test_inner_steps_lower_the_inner_loss() -> None:
     problem = Problem(predictor=True, inner_steps=0, step_size=0.5)
     problem.queries = problem.contents
     losses = []
-    for problem.objective.inner_steps in range(4):
+    for inner_steps in range(4):
+        problem.objective.inner_steps = inner_steps
         losses.append(problem.loss().item())
     assert losses == sorted(losses, reverse=True)
 
@@ -220,7 +221,7 @@ def test_learned_step_sizes_start_at_delta_and_stay_positive() -> None:
     assert all(0 < s.item() < math.exp(-49) for s in problem.objective._steps().values())
 
 
-def test_loss_parts_add_up_and_do_not_depend_on_how_styles_are_grouped() -> None:
+def test_loss_parts_add_up_and_the_loss_is_the_mean_over_styles() -> None:
     problem = Problem(predictor=True, inner_steps=1, styles=3)
     whole = problem.objective(problem.contents, problem.styles, problem.queries, problem.scales)
     assert whole.total.item() == pytest.approx(whole.content.item() + whole.style.item())
@@ -231,7 +232,7 @@ def test_loss_parts_add_up_and_do_not_depend_on_how_styles_are_grouped() -> None
     assert whole.total.item() == pytest.approx(sum(alone) / 3)
 
 
-def test_inner_update_moves_only_what_it_is_told_to() -> None:
+def test_inner_update_moves_only_parameters_with_a_step_size() -> None:
     w = {"a": torch.tensor([1.0, 2.0], requires_grad=True), "b": torch.tensor(3.0, requires_grad=True)}
     loss = (w["a"].square().sum() * w["b"]).sum()
     moved = inner_update(w, loss, {"a": torch.tensor(0.1)}, second_order=True)

@@ -7,23 +7,23 @@ from metastyle.core.device import compute_dtype, pick_device
 from metastyle.errors import MetastyleError
 
 
-def test_auto_picks_a_device_that_computes() -> None:
+def test_auto_picks_a_usable_device() -> None:
     device = pick_device("auto")
     assert torch.ones(2, device=device).sum().item() == 2
 
 
-def test_a_device_that_is_not_there_is_an_error_not_a_fallback() -> None:
+def test_a_missing_device_is_an_error_without_fallback() -> None:
     with pytest.raises(MetastyleError, match="not on this machine"):
         pick_device(f"cuda:{torch.cuda.device_count() + 7}")
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "cpu:x", "tpu\n"])
-def test_an_unknown_device_is_one_clear_line(name: str) -> None:
+def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(MetastyleError, match="device"):
         pick_device(name)
 
 
-def test_the_compute_type_multiplies_matrices() -> None:
+def test_the_compute_dtype_can_multiply_matrices() -> None:
     device = pick_device("auto")
     dtype = compute_dtype(device)
     ones = torch.ones(8, 8, dtype=dtype, device=device)

@@ -17,9 +17,9 @@ from metastyle.core.grain import (
 from metastyle.errors import MetastyleError
 
 
-def test_noise_has_no_mean_unit_deviation_and_three_independent_channels() -> None:
+def test_noise_has_zero_mean_unit_deviation_and_independent_channels() -> None:
     noise = fractal_noise(0, 0, 1024, 1024, 0).flatten(1)
-    # The coarsest octave has only 256 points here: its sample deviates by a few percent.
+    # The coarsest octave has only 256 points here, so its statistics deviate by a few percent.
     assert noise.mean().abs() < 0.05
     torch.testing.assert_close(noise.std(dim=1), torch.ones(3), atol=0.04, rtol=0)
     assert (torch.corrcoef(noise) - torch.eye(3)).abs().max() < 0.06
@@ -33,7 +33,7 @@ def test_noise_has_no_mean_unit_deviation_and_three_independent_channels() -> No
     seed=st.integers(0, 2**40),
 )
 @settings(max_examples=30, deadline=None)
-def test_noise_is_a_function_of_position_to_the_bit(
+def test_noise_depends_only_on_position_and_seed(
     top: int, left: int, height: int, width: int, seed: int
 ) -> None:
     around = fractal_noise(max(0, top - 3), max(0, left - 70), height + 10, width + 140, seed)
@@ -50,13 +50,13 @@ def test_seeds_give_different_noise() -> None:
 
 def test_grain_is_strong_on_flat_areas_and_absent_from_detail() -> None:
     picture = torch.full((1, 3, 64, 64), 0.4)
-    picture[..., 32:] = torch.randint(0, 2, (1, 1, 64, 32)).float()  # as much detail as there can be
+    picture[..., 32:] = torch.randint(0, 2, (1, 1, 64, 32)).float()  # the most detail possible
     strength = grain_strength(picture)
     torch.testing.assert_close(strength[..., : 32 - REACH], torch.full((1, 1, 64, 32 - REACH), AMPLITUDE))
     assert strength[..., 32 + REACH :].max() < 0.01 * AMPLITUDE
 
 
-def test_grain_falls_with_the_local_deviation_as_its_formula_says() -> None:
+def test_grain_decays_exponentially_with_the_local_deviation() -> None:
     rows = torch.arange(64) % 2  # alternating lines of 0.5 ± d have a local deviation of about d
     for d in (0.01, 0.05, 0.1):
         picture = (0.5 + d * (2.0 * rows - 1))[None, None, :, None].expand(1, 3, 64, 64)
@@ -64,7 +64,7 @@ def test_grain_falls_with_the_local_deviation_as_its_formula_says() -> None:
         torch.testing.assert_close(grain_strength(picture)[0, 0, 32, 32], expected, rtol=0.01, atol=0)
 
 
-def test_amount_scales_it_and_none_changes_nothing() -> None:
+def test_grain_is_proportional_to_the_amount() -> None:
     picture = torch.rand(2, 3, 40, 44) * 0.02
     one, two = (add_grain(picture, amount, seed=3) - picture for amount in (1.0, 2.0))
     torch.testing.assert_close(two, 2 * one)

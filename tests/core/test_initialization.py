@@ -17,13 +17,13 @@ def predicted() -> Initialization:
     return Initialization(predictor=StylePredictor())
 
 
-def test_predictor_parameter_count() -> None:
+def test_the_predictor_has_the_documented_number_of_parameters() -> None:
     predictor = StylePredictor()
     assert sum(p.numel() for p in predictor.parameters()) == 658_688
     assert STATISTICS == 1_920
 
 
-def test_without_predictor_the_start_is_theta_itself() -> None:
+def test_without_a_predictor_the_start_is_theta() -> None:
     initialization = Initialization()
     start = initialization.start(painting(0))
     own = dict(initialization.network.named_parameters())
@@ -52,7 +52,7 @@ def test_a_trained_predictor_moves_only_the_instance_norm_parameters(predicted: 
     torch.testing.assert_close(offsets, predicted.predictor(painting(0).statistics))
 
 
-def test_statistics_are_standardized(predicted: Initialization) -> None:
+def test_the_predictor_standardizes_statistics(predicted: Initialization) -> None:
     assert predicted.predictor is not None
     torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.1)
     raw = painting(0).statistics
@@ -62,12 +62,12 @@ def test_statistics_are_standardized(predicted: Initialization) -> None:
     torch.testing.assert_close(predicted.predictor(raw * 2 + 3), before)
 
 
-def test_one_backward_fills_every_gradient(predicted: Initialization) -> None:
+def test_every_parameter_receives_a_gradient(predicted: Initialization) -> None:
     assert predicted.predictor is not None
     torch.nn.init.normal_(predicted.predictor.decode.weight, std=0.01)
     picture = functional_call(predicted.network, predicted.start(painting(0)), (torch.rand(1, 3, 16, 16),))
     picture.square().mean().backward()
-    # A bias before an instance norm cannot matter: its gradient is zero up to rounding, but it is there.
+    # A bias before an instance norm has no effect: its gradient is zero up to rounding, but not None.
     assert all(p.grad is not None for p in predicted.parameters())
     assert all(
         predicted.get_parameter(f"predictor.{n}").grad.abs().sum() > 0
@@ -75,5 +75,5 @@ def test_one_backward_fills_every_gradient(predicted: Initialization) -> None:
     )
 
 
-def test_mean_and_deviation_travel_with_the_weights(predicted: Initialization) -> None:
+def test_mean_and_deviation_are_part_of_the_state(predicted: Initialization) -> None:
     assert {"predictor.mean", "predictor.std"} <= predicted.state_dict().keys()

@@ -1,4 +1,4 @@
-"""Structure only: the weights are random here. Their values are tests/weights' business."""
+"""The network's structure, with random weights; tests/weights checks the published ones."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def vgg() -> LossNetwork:
     return LossNetwork()
 
 
-def test_parameter_count_and_no_gradients(vgg: LossNetwork) -> None:
+def test_the_network_is_frozen_and_has_the_documented_number_of_parameters(vgg: LossNetwork) -> None:
     assert sum(p.numel() for p in vgg.parameters()) == 7_635_264
     assert not any(p.requires_grad for p in vgg.parameters())
     assert not vgg.training
@@ -31,8 +31,8 @@ def test_feature_sizes_round_down_at_each_pooling(vgg: LossNetwork) -> None:
     assert tuple(features) == STYLE_LAYERS
 
 
-def test_same_features_as_a_plain_sequential_vgg(vgg: LossNetwork) -> None:
-    """Built independently: torchvision's order of layers, cut after relu2_2."""
+def test_features_equal_those_of_a_sequential_vgg(vgg: LossNetwork) -> None:
+    """Built independently, in torchvision's order of layers, up to relu2_2."""
     layers: list[nn.Module] = []
     for names in (("conv1_1", "conv1_2"), ("conv2_1", "conv2_2")):
         for name in names:
@@ -44,7 +44,7 @@ def test_same_features_as_a_plain_sequential_vgg(vgg: LossNetwork) -> None:
     torch.testing.assert_close(vgg(x, ["relu2_2"])["relu2_2"], expected)
 
 
-def test_stops_at_the_deepest_layer_asked_for(vgg: LossNetwork) -> None:
+def test_nothing_is_computed_beyond_the_deepest_requested_layer(vgg: LossNetwork) -> None:
     seen: list[str] = []
     handles = [
         m.register_forward_hook(lambda _m, _i, _o, n=n: seen.append(n)) for n, m in vgg.named_children()
@@ -61,6 +61,6 @@ def test_gradients_reach_the_picture(vgg: LossNetwork) -> None:
     assert x.grad is not None and x.grad.abs().sum() > 0
 
 
-def test_unknown_layer_is_named(vgg: LossNetwork) -> None:
+def test_an_unknown_layer_is_named_in_the_error(vgg: LossNetwork) -> None:
     with pytest.raises(ValueError, match="relu9_9"):
         vgg(torch.rand(1, 3, 16, 16), ["relu9_9"])

@@ -37,8 +37,8 @@ def some_target(seed: int = 1) -> StyleTarget:
     )
 
 
-def test_gram_of_constant_channels_is_known() -> None:
-    """Channels of constants a, b on H x W: G = [[aa, ab], [ab, bb]] / C, whatever H and W."""
+def test_the_gram_matrix_of_constant_channels() -> None:
+    """For channels with the constants a and b, G = [[aa, ab], [ab, bb]] / C for any H and W."""
     f = torch.tensor([2.0, 3.0]).view(1, 2, 1, 1).expand(1, 2, 7, 5)
     torch.testing.assert_close(gram_matrix(f), torch.tensor([[[2.0, 3.0], [3.0, 4.5]]]))
 
@@ -47,7 +47,7 @@ def test_gram_of_constant_channels_is_known() -> None:
     seed=st.integers(0, 10_000), batch=st.integers(1, 3), channels=st.integers(1, 5), side=st.integers(1, 6)
 )
 @settings(deadline=None, max_examples=30)
-def test_gram_by_definition_symmetric_and_positive(seed: int, batch: int, channels: int, side: int) -> None:
+def test_gram_matrices_match_their_definition(seed: int, batch: int, channels: int, side: int) -> None:
     g = torch.Generator().manual_seed(seed)
     f = torch.randn(batch, channels, side, side + 1, generator=g, dtype=torch.float64)
     gram = gram_matrix(f)
@@ -57,13 +57,13 @@ def test_gram_by_definition_symmetric_and_positive(seed: int, batch: int, channe
     assert torch.linalg.eigvalsh(gram).min() > -1e-12
 
 
-def test_gram_ignores_where_things_are() -> None:
+def test_gram_matrices_ignore_positions() -> None:
     f = torch.rand(1, 3, 4, 6, dtype=torch.float64)
     shuffled = f.flatten(2)[:, :, torch.randperm(24)].view_as(f)
     torch.testing.assert_close(gram_matrix(f), gram_matrix(shuffled))
 
 
-def test_half_precision_features_are_summed_in_float32() -> None:
+def test_half_precision_features_give_float32_losses() -> None:
     f = torch.rand(1, 8, 16, 16)
     gram = gram_matrix(f.bfloat16())
     assert gram.dtype == torch.float32
@@ -77,13 +77,13 @@ def test_content_loss_of_a_constant_difference() -> None:
     assert content_loss(a + 0.5, a).item() == pytest.approx(0.25)
 
 
-def test_style_loss_sums_layers_and_means_entries() -> None:
+def test_style_loss_is_the_sum_over_layers_of_mean_squared_errors() -> None:
     grams = [torch.zeros(2, 2, 2), torch.zeros(2, 3, 3)]
     targets = [torch.full((2, 2), 0.5), torch.full((3, 3), 2.0)]
     assert style_loss(grams, targets).item() == pytest.approx(0.25 + 4.0)
 
 
-def test_perceptual_loss_weighs_its_parts() -> None:
+def test_perceptual_loss_is_the_weighted_sum_of_its_parts() -> None:
     features, target = some_features(2), some_target()
     content = torch.zeros_like(features["relu2_2"])
     loss = perceptual_loss(features, content, target, content_weight=2.0, style_weight=300.0)
@@ -96,7 +96,7 @@ def test_perceptual_loss_weighs_its_parts() -> None:
     assert loss.total.item() == pytest.approx(loss.content.item() + loss.style.item())
 
 
-def test_zero_exactly_where_content_and_style_are_met() -> None:
+def test_the_loss_is_zero_if_content_and_style_match() -> None:
     features = some_features(1)
     target = StyleTarget(tuple(gram_matrix(f)[0] for f in features.values()), torch.zeros(1))
     assert perceptual_loss(features, features["relu2_2"], target) == Loss(*[torch.tensor(0.0).double()] * 3)
@@ -114,7 +114,7 @@ def test_loss_does_not_depend_on_batch_size() -> None:
         assert whole[part].item() == pytest.approx(sum(x[part].item() for x in one_by_one) / 3, rel=1e-12)
 
 
-def test_gradients_in_float64() -> None:
+def test_first_and_second_derivatives_are_correct() -> None:
     features, target = some_features(2), some_target()
     content = torch.rand_like(features["relu2_2"])
 
@@ -127,7 +127,7 @@ def test_gradients_in_float64() -> None:
     assert torch.autograd.gradgradcheck(loss, inputs, atol=1e-4)
 
 
-def test_style_target_describes_a_painting() -> None:
+def test_a_style_target_has_gram_matrices_and_statistics() -> None:
     torch.manual_seed(0)
     vgg = LossNetwork()
     painting = torch.rand(1, 3, 32, 48)
@@ -143,7 +143,7 @@ def test_style_target_describes_a_painting() -> None:
     assert not any(t.requires_grad for t in (*target.grams, target.statistics))
 
 
-def test_losses_of_several_paintings_are_those_of_each() -> None:
+def test_losses_of_several_paintings_equal_those_of_each_alone() -> None:
     torch.manual_seed(0)
     network = LossNetwork().double()
     photos, pictures = (torch.rand(n, 3, 32, 36, dtype=torch.float64) for n in (2, 6))
@@ -168,7 +168,7 @@ def test_losses_of_several_paintings_are_those_of_each() -> None:
         (500.0, 0.0, 1.0),
     ],
 )
-def test_beta_grows_for_quiet_paintings_and_shrinks_for_the_loudest(
+def test_the_style_weight_grows_for_quiet_paintings_and_shrinks_for_loud_ones(
     loudness: float, exponent: float, factor: float
 ) -> None:
     target = style_target(LossNetwork(), torch.rand(1, 3, 64, 64))
@@ -182,17 +182,17 @@ def some_painting(seed: int = 0, height: int = 64, width: int = 96) -> tuple[Los
 
 
 def test_a_mask_of_ones_changes_nothing() -> None:
-    vgg, painting = some_painting(height=53, width=75)  # sides at which poolings leave something out
+    vgg, painting = some_painting(height=53, width=75)  # poolings drop a row or column at these sizes
     plain, masked = style_target(vgg, painting), style_target(vgg, painting, torch.ones(1, 1, 53, 75))
     for a, b in zip((*plain.grams, plain.statistics), (*masked.grams, masked.statistics), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.25])
-def test_a_rectangle_gives_the_statistics_of_the_features_in_it(share: float) -> None:
+def test_a_rectangular_mask_gives_the_statistics_of_the_features_inside(share: float) -> None:
     vgg, painting = some_painting()
     mask = torch.zeros(1, 1, 64, 96)
-    mask[..., 16:48, 24:80] = share  # how visible it is evenly does not matter
+    mask[..., 16:48, 24:80] = share  # a uniform opacity does not matter
     target = style_target(vgg, painting, mask)
     features = vgg(painting)
     means, deviations = [], []
@@ -204,7 +204,7 @@ def test_a_rectangle_gives_the_statistics_of_the_features_in_it(share: float) ->
     torch.testing.assert_close(target.statistics, torch.cat(means + deviations), rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_hidden_counts_no_further_than_the_receptive_field() -> None:
+def test_hidden_pixels_beyond_the_receptive_field_have_no_effect() -> None:
     vgg, painting = some_painting(height=32, width=192)
     mask = torch.zeros(1, 1, 32, 192)
     mask[..., :64] = 1
@@ -217,8 +217,8 @@ def test_what_is_hidden_counts_no_further_than_the_receptive_field() -> None:
     assert (c.statistics - a.statistics).abs().max() > 1e-3
 
 
-def test_a_mask_comes_near_to_cropping() -> None:
-    """But for what features near the edge see of the other side."""
+def test_masking_approximates_cropping() -> None:
+    """Features near the edge of the mask still see pixels beyond it."""
     vgg, painting = some_painting(height=96, width=192)
     painting[..., 96:] *= 0.2
     mask = torch.zeros(1, 1, 96, 192)

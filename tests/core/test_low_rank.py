@@ -16,13 +16,13 @@ def network() -> TransformationNetwork:
 
 
 def style(network: TransformationNetwork, rank: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:
-    """One that has moved in every number."""
+    """A style in which every number differs from the start."""
     generator = torch.Generator().manual_seed(seed)
     start = low_rank_start(network, rank, generator)
     return {name: p + 0.1 * torch.randn(p.shape, generator=generator) for name, p in start.items()}
 
 
-def test_counts(network: TransformationNetwork) -> None:
+def test_numbers_of_parameters(network: TransformationNetwork) -> None:
     def count(rank: int) -> int:
         return sum(torch.Size(shape).numel() for shape in low_rank_shapes(network, rank).values())
 
@@ -33,7 +33,7 @@ def test_counts(network: TransformationNetwork) -> None:
     assert count(2) == 40_303
 
 
-def test_it_starts_from_the_network_itself(network: TransformationNetwork) -> None:
+def test_the_start_expands_to_the_network(network: TransformationNetwork) -> None:
     own = dict(network.named_parameters())
     full = expand(low_rank_start(network, 3, torch.Generator().manual_seed(0)), own)
     assert set(full) == {n for n in own if "norm" in n or n.endswith("weight") or n == "out.bias"}
@@ -41,7 +41,7 @@ def test_it_starts_from_the_network_itself(network: TransformationNetwork) -> No
         assert torch.equal(p, own[name])
 
 
-def test_the_change_has_the_rank_that_was_asked_for(network: TransformationNetwork) -> None:
+def test_the_change_has_the_given_rank(network: TransformationNetwork) -> None:
     one = style(network, rank=3)
     assert rank_of(one) == 3
     full = full_parameters(one, dict(network.named_parameters()))
@@ -52,7 +52,7 @@ def test_the_change_has_the_rank_that_was_asked_for(network: TransformationNetwo
     assert values[2] > 1e-3 * values[0] and values[3] < 1e-5 * values[0]
 
 
-def test_mixtures_and_strength(network: TransformationNetwork) -> None:
+def test_expanded_styles_can_be_blended_and_strengthened(network: TransformationNetwork) -> None:
     base = dict(network.named_parameters())
     full_a, full_b = (full_parameters(style(network, rank, rank), base) for rank in (2, 4))
     mixed = blend([full_a, full_b], [0.25, 0.75])
@@ -65,7 +65,7 @@ def test_mixtures_and_strength(network: TransformationNetwork) -> None:
         )
 
 
-def test_what_does_not_fit(network: TransformationNetwork) -> None:
+def test_inconsistent_parameters_are_refused(network: TransformationNetwork) -> None:
     one = style(network)
     for change in (
         {"out.weight.up": torch.zeros(3, 5)},  # another rank than the rest

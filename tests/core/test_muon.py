@@ -1,4 +1,4 @@
-"""Muon's steps against the singular value decomposition, and on a problem that Adam finds hard."""
+"""Muon's steps, compared with the singular value decomposition and on an ill-conditioned problem."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from metastyle.core.muon import Muon, orthogonalized
 
 
 @pytest.mark.parametrize("shape", [(16, 90), (90, 16), (24, 24), (1, 9)])
-def test_the_directions_are_those_of_the_decomposition(shape: tuple[int, int]) -> None:
-    """U and V stay, the singular values become about 1, whatever the matrix's own size."""
+def test_orthogonalization_keeps_singular_vectors(shape: tuple[int, int]) -> None:
+    """U and V are kept and the singular values become about 1, independent of the matrix's scale."""
     generator = torch.Generator().manual_seed(0)
     u, s, vh = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
     for scale in (1e-6, 1.0, 1e6):
@@ -34,7 +34,7 @@ def stepped(kernel: Tensor, *gradients: Tensor, momentum: float = 0.9) -> Tensor
     return parameter.detach() - kernel
 
 
-def test_steps_have_the_learning_rate_as_their_root_mean_square() -> None:
+def test_the_root_mean_square_of_a_step_is_the_learning_rate() -> None:
     torch.manual_seed(0)
     kernel, gradient = torch.randn(8, 6, 3, 3), torch.randn(8, 6, 3, 3)
     step = stepped(kernel, gradient)
@@ -43,7 +43,7 @@ def test_steps_have_the_learning_rate_as_their_root_mean_square() -> None:
     assert torch.allclose(stepped(kernel, 100 * gradient), step, atol=1e-7)
 
 
-def test_momentum_is_nesterovs() -> None:
+def test_momentum_is_nesterov_momentum() -> None:
     torch.manual_seed(1)
     kernel, first, second = torch.randn(3, 4, 6)
     expected = -1e-3 * 6**0.5 * (orthogonalized(1.9 * first) + orthogonalized(1.9 * second + 0.81 * first))
@@ -52,7 +52,7 @@ def test_momentum_is_nesterovs() -> None:
 
 
 def test_flat_directions_change_as_fast_as_steep_ones() -> None:
-    """A quadratic of condition 1e4: 200 of gradient descent's largest stable steps cover 2 % of some ways."""
+    """A quadratic of condition 1e4; 200 stable steps of gradient descent reduce some errors by only 2 %."""
     torch.manual_seed(2)
     curvature = torch.logspace(0, -4, 8)
     goal = torch.randn(8, 8)
@@ -65,7 +65,7 @@ def test_flat_directions_change_as_fast_as_steep_ones() -> None:
     assert (parameter - goal).norm() < 0.1 * goal.norm()
 
 
-def test_a_parameter_without_a_gradient_stays() -> None:
+def test_a_parameter_without_a_gradient_is_not_changed() -> None:
     parameter = torch.ones(2, 2, requires_grad=True)
     Muon([parameter], lr=1.0).step()
     assert torch.equal(parameter, torch.ones(2, 2))

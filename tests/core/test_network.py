@@ -20,7 +20,7 @@ def network() -> TransformationNetwork:
     return TransformationNetwork().eval()
 
 
-def test_parameter_counts(network: TransformationNetwork) -> None:
+def test_numbers_of_parameters(network: TransformationNetwork) -> None:
     assert sum(p.numel() for p in network.parameters()) == 1_679_235
     norms = instance_norm_parameters(network)
     assert sum(p.numel() for p in norms.values()) == 3_200
@@ -44,7 +44,7 @@ def test_output_is_rounded_up_to_the_stride(
     assert y.min() > 0 and y.max() < 1
 
 
-def test_pictures_of_a_batch_do_not_see_each_other(network: TransformationNetwork) -> None:
+def test_pictures_of_a_batch_are_independent(network: TransformationNetwork) -> None:
     x = torch.rand(3, 3, 24, 32)
     with torch.no_grad():
         torch.testing.assert_close(network(x)[1:2], network(x[1:2]), atol=1e-5, rtol=0)
@@ -56,7 +56,7 @@ def test_every_convolution_reflects_at_the_border_and_has_a_bias(network: Transf
     assert all(c.padding_mode == "reflect" and c.bias is not None for c in convolutions)
 
 
-def test_a_network_of_given_parameters_is_a_copy_and_draws_nothing(network: TransformationNetwork) -> None:
+def test_network_of_copies_the_parameters_and_draws_no_random_numbers(network: TransformationNetwork) -> None:
     before = torch.get_rng_state()
     made = network_of(dict(network.named_parameters()))
     assert torch.equal(before, torch.get_rng_state())
@@ -69,7 +69,7 @@ def test_a_network_of_given_parameters_is_a_copy_and_draws_nothing(network: Tran
         assert not torch.equal(network_of(dict(network.named_parameters())).out.bias, made.out.bias)
 
 
-def test_parameters_that_do_not_fit_are_no_network(network: TransformationNetwork) -> None:
+def test_network_of_refuses_missing_parameters(network: TransformationNetwork) -> None:
     with pytest.raises(RuntimeError, match=r"out\.bias"):
         network_of({n: p for n, p in network.named_parameters() if n != "out.bias"})
 
@@ -88,7 +88,7 @@ def test_idle_parameters_do_not_change_the_result() -> None:
     torch.testing.assert_close(network(x), before, atol=1e-9, rtol=0)
 
 
-def test_all_other_parameters_do() -> None:
+def test_only_idle_parameters_have_no_gradient() -> None:
     torch.manual_seed(0)
     network = TransformationNetwork().double()
     network(torch.rand(1, 3, 32, 32, dtype=torch.float64)).square().sum().backward()
@@ -98,7 +98,7 @@ def test_all_other_parameters_do() -> None:
         assert (parameter.grad.abs().max() > 1e-6) == (name not in idle), name
 
 
-def test_pictures_of_several_styles_go_through_together() -> None:
+def test_each_picture_of_a_batch_may_have_its_own_norms() -> None:
     torch.manual_seed(0)
     network = TransformationNetwork().double()
     x = torch.rand(3, 3, 16, 20, dtype=torch.float64)

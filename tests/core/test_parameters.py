@@ -27,7 +27,7 @@ def make(kind: StyleKind = "instance_norm", seed: int = 0) -> Parameters:
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def test_shapes_are_those_of_the_network_and_draw_no_random_numbers() -> None:
+def test_parameter_shapes_match_the_network_without_drawing_random_numbers() -> None:
     before = torch.get_rng_state()
     parameter_shapes.cache_clear()
     shapes = parameter_shapes("all")
@@ -42,7 +42,7 @@ def test_shapes_are_those_of_the_network_and_draw_no_random_numbers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["all", "low_rank", "instance_norm"])
-def test_a_kind_is_known_by_its_names(kind: StyleKind) -> None:
+def test_the_kind_follows_from_the_names(kind: StyleKind) -> None:
     assert kind_of(make(kind)) == kind
 
 
@@ -56,7 +56,7 @@ def test_checked_parameters_are_copies_in_the_networks_order() -> None:
     assert not any(p.requires_grad for p in checked.values())
 
 
-def test_full_parameters_take_from_the_base_what_a_style_leaves() -> None:
+def test_full_parameters_take_missing_ones_from_the_base() -> None:
     network, own = TransformationNetwork(), make()
     full = full_parameters(own, dict(network.named_parameters()))
     fresh = TransformationNetwork()
@@ -68,7 +68,7 @@ def test_full_parameters_take_from_the_base_what_a_style_leaves() -> None:
     assert all(torch.equal(p, everything[name]) for name, p in same.items())
 
 
-def test_strength_goes_on_from_the_base_through_the_style() -> None:
+def test_strength_extrapolates_from_the_base_through_the_style() -> None:
     own, base = make("all", 1), make("all", 2)
     for name, p in strengthen(own, base, 1.5).items():
         torch.testing.assert_close(p, 1.5 * own[name] - 0.5 * base[name], atol=1e-5, rtol=1e-5)

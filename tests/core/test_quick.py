@@ -31,17 +31,19 @@ def _network() -> TransformationNetwork:
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
-def test_network_and_its_gradients_are_the_plain_ones(batch: int, height: int, width: int) -> None:
+def test_the_quick_network_and_its_gradients_equal_the_plain_ones(
+    batch: int, height: int, width: int
+) -> None:
     network = _network()
     quick = quick_network(network, torch.float64)
     x = _pictures(batch, height, width).requires_grad_()
-    plain, learned = network(x), quick(x)
-    torch.testing.assert_close(learned, plain, atol=1e-10, rtol=0)
+    plain, quickly = network(x), quick(x)
+    torch.testing.assert_close(quickly, plain, atol=1e-10, rtol=0)
     shape = torch.randn_like(plain)
     names = [name for name, _ in network.named_parameters() if name not in idle_parameters(network)]
     sources = [x, *(network.get_parameter(name) for name in names)]
     expected = torch.autograd.grad((plain * shape).sum(), sources)
-    found = torch.autograd.grad((learned * shape).sum(), sources)
+    found = torch.autograd.grad((quickly * shape).sum(), sources)
     for name, a, b in zip(["x", *names], found, expected, strict=True):
         assert (a - b).abs().max() < 1e-9 * b.abs().max(), name
 
@@ -63,7 +65,7 @@ def test_each_picture_may_have_its_own_scales_and_shifts() -> None:
         assert (a - b).abs().max() < 1e-9 * b.abs().max() or name in idle_parameters(network), name
 
 
-def test_bfloat16_network_and_its_gradients_are_as_close_to_the_exact_ones_as_the_plain_one_is() -> None:
+def test_the_bfloat16_network_is_about_as_accurate_as_the_plain_one_under_autocast() -> None:
     network = _network().float()
     quick = quick_network(network, torch.bfloat16)
     x = _pictures(2, 64, 72).float()
@@ -82,7 +84,7 @@ def test_bfloat16_network_and_its_gradients_are_as_close_to_the_exact_ones_as_th
         assert (alike - true).norm() < 1.3 * (rounded - true).norm()
 
 
-def test_network_shares_its_parameters_under_the_same_names() -> None:
+def test_the_quick_network_shares_parameters_and_names() -> None:
     network = _network()
     quick = quick_network(network, torch.float64)
     pairs = zip(network.named_parameters(), quick.named_parameters(), strict=True)
@@ -90,23 +92,25 @@ def test_network_shares_its_parameters_under_the_same_names() -> None:
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
-def test_loss_network_and_its_gradient_are_the_plain_ones(batch: int, height: int, width: int) -> None:
+def test_the_quick_loss_network_and_its_gradient_equal_the_plain_ones(
+    batch: int, height: int, width: int
+) -> None:
     torch.manual_seed(2)
     network = LossNetwork().double()
     before = {name: p.clone() for name, p in network.named_parameters()}
     quick = quick_loss_network(network, torch.float64)
     x = _pictures(batch, height, width).requires_grad_()
-    plain, learned = network(x), quick(x)
-    assert list(learned) == list(STYLE_LAYERS)
+    plain, quickly = network(x), quick(x)
+    assert list(quickly) == list(STYLE_LAYERS)
     for name, features in plain.items():
-        torch.testing.assert_close(learned[name], features, atol=1e-10, rtol=0)
+        torch.testing.assert_close(quickly[name], features, atol=1e-10, rtol=0)
     (expected,) = torch.autograd.grad(sum(f.square().sum() for f in plain.values()), x)
-    (found,) = torch.autograd.grad(sum(f.square().sum() for f in learned.values()), x)
+    (found,) = torch.autograd.grad(sum(f.square().sum() for f in quickly.values()), x)
     assert (found - expected).abs().max() < 1e-10 * expected.abs().max()
     assert all(torch.equal(p, before[name]) for name, p in network.named_parameters())
 
 
-def test_features_in_float32_differ_little() -> None:
+def test_quick_features_in_float64_match_plain_ones_in_float32() -> None:
     torch.manual_seed(3)
     network = LossNetwork()
     x = _pictures(1, 96, 80).float()

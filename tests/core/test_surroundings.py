@@ -11,8 +11,8 @@ from metastyle.core.surroundings import each_step, own_surroundings
 
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
-def test_rounded_weights_follow_the_weights(surroundings: str) -> None:
-    """Autocast remembers them until the outermost block ends, which is the caller's."""
+def test_autocast_uses_the_current_weights(surroundings: str) -> None:
+    """Autocast caches rounded weights until the outermost block ends, which is the caller's."""
     layer = torch.nn.Linear(4, 4, bias=False)
     x = torch.ones(1, 4)
     with SURROUNDINGS[surroundings](), own_surroundings():
@@ -25,7 +25,7 @@ def test_rounded_weights_follow_the_weights(surroundings: str) -> None:
     assert results == [4, 8]
 
 
-def test_a_generator_leaves_the_callers_surroundings_between_steps() -> None:
+def test_a_generator_restores_the_callers_settings_between_steps() -> None:
     @each_step
     def two() -> Generator[bool, None, None]:
         try:
@@ -44,7 +44,7 @@ def test_a_generator_leaves_the_callers_surroundings_between_steps() -> None:
     assert closed == [True]
 
 
-def test_strict_determinism_comes_back_when_the_last_thread_leaves() -> None:
+def test_strict_determinism_is_restored_when_the_last_thread_leaves() -> None:
     torch.use_deterministic_algorithms(True)
     try:
         inside, leave = threading.Event(), threading.Event()
@@ -57,7 +57,7 @@ def test_strict_determinism_comes_back_when_the_last_thread_leaves() -> None:
         other = threading.Thread(target=work)
         with own_surroundings():
             other.start()
-            inside.wait(10)
+            assert inside.wait(10)
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         leave.set()
         other.join()

@@ -32,7 +32,7 @@ def _numbers(
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), SHAPES)
-def test_equals_the_direct_convolution_in_float64(batch: int, height: int, width: int) -> None:
+def test_results_equal_the_direct_convolution_in_float64(batch: int, height: int, width: int) -> None:
     x, weight, bias = _numbers(batch, height, width, 5, 7, torch.float64)
     for memory_format in (torch.contiguous_format, torch.channels_last):
         y = convolve(x.contiguous(memory_format=memory_format), transform_kernels(weight), bias)
@@ -40,7 +40,7 @@ def test_equals_the_direct_convolution_in_float64(batch: int, height: int, width
         assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_error_in_float32_is_the_stated_one() -> None:
+def test_the_error_in_float32_is_below_the_documented_one() -> None:
     x, weight, bias = _numbers(2, 48, 46, 256, 128, torch.float32)
     y = convolve(x, transform_kernels(weight), bias)
     exact = F.conv2d(x.double(), weight.double(), bias.double())
@@ -49,7 +49,7 @@ def test_error_in_float32_is_the_stated_one() -> None:
 
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize(("batch", "height", "width"), SHAPES)
-def test_gradients_are_those_of_the_direct_convolution(
+def test_gradients_equal_those_of_the_direct_convolution(
     batch: int, height: int, width: int, relu: bool
 ) -> None:
     x, weight, bias = _numbers(batch, height, width, 5, 7, torch.float64)
@@ -65,7 +65,7 @@ def test_gradients_are_those_of_the_direct_convolution(
         torch.testing.assert_close(a, b, atol=1e-11, rtol=0)
 
 
-def test_gradients_in_float32_have_the_stated_error() -> None:
+def test_the_error_of_float32_gradients_is_below_the_documented_one() -> None:
     x, weight, _ = _numbers(1, 48, 48, 128, 128, torch.float32)
     exact_x, exact_weight = x.double().requires_grad_(), weight.double().requires_grad_()
     x.requires_grad_()
@@ -77,14 +77,14 @@ def test_gradients_in_float32_have_the_stated_error() -> None:
         assert (a - b).abs().max() < 2e-5 * b.abs().max()
 
 
-def test_gradcheck() -> None:
+def test_gradients_pass_gradcheck() -> None:
     x, weight, bias = _numbers(2, 5, 6, 2, 3, torch.float64)
     x.requires_grad_()
     weight.requires_grad_()
     assert torch.autograd.gradcheck(lambda x, w: convolve(x, transform_kernels(w), bias), (x, weight))
 
 
-def test_frozen_kernels_keep_no_transformed_source() -> None:
+def test_frozen_kernels_save_only_two_tensors_for_the_backward_pass() -> None:
     x, weight, _ = _numbers(1, 8, 8, 4, 4, torch.float32)
     y = convolve(x.requires_grad_(), transform_kernels(weight))
     assert y.grad_fn is not None

@@ -24,14 +24,14 @@ def flat(color: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> Pixel
     return np.full((size[1], size[0], 3), color, np.uint8)
 
 
-def test_what_a_clip_holds(tmp_path: Path) -> None:
+def test_the_properties_of_a_clip(tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", pixel_aspect=Fraction(4, 3)))
     assert (clip.width, clip.height, clip.rate, clip.time_base) == (64, 48, 25, TIME_BASE)
     assert (clip.codec, clip.pixel_format, clip.seconds, clip.hdr) == ("h264", "yuv420p", 0.8, None)
     assert clip.pixel_aspect == Fraction(4, 3) and clip.upright == Upright()
 
 
-def test_frames_and_their_times(tmp_path: Path) -> None:
+def test_frames_are_exact_and_have_their_times(tmp_path: Path) -> None:
     pictures = moving(20)
     clip = open_clip(make_clip(tmp_path / "a.mkv", pictures, codec="ffv1", pixel_format="bgr0", options={}))
     frames = list(read_frames(clip, damage := Damage()))
@@ -42,7 +42,7 @@ def test_frames_and_their_times(tmp_path: Path) -> None:
     assert damage == Damage(packets=20) and damage.sentence(clip.path) is None
 
 
-def test_varying_rate(tmp_path: Path) -> None:
+def test_a_variable_frame_rate_is_kept(tmp_path: Path) -> None:
     pts = [0, 100, 1000, 1001, 5000, 50000]
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(6), pts=pts))
     frames = list(read_frames(clip, Damage()))
@@ -61,19 +61,19 @@ def test_varying_rate(tmp_path: Path) -> None:
         ((0, 1, 1, 0), lambda x: x.transpose(1, 0, 2)),
     ],
 )
-def test_clips_held_sideways_stand_upright(matrix: Any, expected: Any, tmp_path: Path) -> None:
+def test_frames_are_turned_by_the_display_matrix(matrix: Any, expected: Any, tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", moving(2), pixel_aspect=Fraction(4, 3))
-    lying = frames_of(open_clip(path))
+    stored = frames_of(open_clip(path))
     clip = open_clip(turn(path, matrix))
     upright = frames_of(clip)
-    assert all(np.array_equal(u, expected(v)) for u, v in zip(upright, lying, strict=True))
+    assert all(np.array_equal(u, expected(v)) for u, v in zip(upright, stored, strict=True))
     assert (clip.height, clip.width) == upright[0].shape[:2]
     assert clip.pixel_aspect == (Fraction(3, 4) if matrix[0] == 0 else Fraction(4, 3))
     assert upright[0].flags.c_contiguous
 
 
 def _expected_rgb(y: int, u: int, v: int, kr: float, kb: float, *, full: bool) -> Any:
-    """ITU-T H.273, equations 1 to 60, the other way round."""
+    """The inverse of ITU-T H.273, equations 1 to 60."""
     light = y / 255 if full else (y - 16) / 219
     blue, red = ((u - 128) / 255, (v - 128) / 255) if full else ((u - 128) / 224, (v - 128) / 224)
     r, b = light + 2 * (1 - kr) * red, light + 2 * (1 - kb) * blue
@@ -85,7 +85,7 @@ def _expected_rgb(y: int, u: int, v: int, kr: float, kb: float, *, full: bool) -
     ("matrix", "kr", "kb"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114), (9, 0.2627, 0.0593), (2, 0.299, 0.114)]
 )
 @pytest.mark.parametrize("bits", [8, 10])
-def test_colors_by_definition(
+def test_colors_match_their_definition(
     matrix: int, kr: float, kb: float, full: bool, bits: int, tmp_path: Path
 ) -> None:
     y, u, v = 120, 90, 170
@@ -111,7 +111,7 @@ def test_colors_by_definition(
     assert np.abs(pixels - _expected_rgb(y, u, v, kr, kb, full=full)).max() < 1
 
 
-def test_unmarked_colors_are_those_of_their_size(tmp_path: Path) -> None:
+def test_the_matrix_of_unmarked_colors_follows_from_the_size(tmp_path: Path) -> None:
     small = open_clip(make_clip(tmp_path / "s.mp4", [flat((90, 60, 30))], sound=None))
     large = open_clip(make_clip(tmp_path / "l.mp4", [flat((90, 60, 30), (96, 720))], sound=None))
     assert (small.colors.matrix, large.colors.matrix) == (6, 1)
@@ -119,7 +119,7 @@ def test_unmarked_colors_are_those_of_their_size(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_hdr_white_becomes_white(tmp_path: Path) -> None:
-    """ITU-R BT.2408: reference white is at 75 % of HLG; it should fill the standard range."""
+    """ITU-R BT.2408 puts reference white at 75 % of HLG; it should become the standard range's white."""
     transfer, white = 18, 721
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
@@ -141,7 +141,7 @@ def test_hdr_white_becomes_white(tmp_path: Path) -> None:
     assert pixels.min() > 240
 
 
-def test_from_and_to(tmp_path: Path) -> None:
+def test_only_frames_between_begin_and_end_are_read(tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(50), options={"g": "10", "crf": "12"}))
     whole = frames_of(clip)
     for seek in (True, False):
@@ -155,7 +155,7 @@ def test_from_and_to(tmp_path: Path) -> None:
             assert all(np.array_equal(f.pixels, w) for f, w in zip(found, whole[begin:end], strict=True))
 
 
-def test_the_frame_at_a_time(tmp_path: Path) -> None:
+def test_frame_at_returns_the_frame_shown_at_that_time(tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(50), options={"g": "10", "crf": "12"}))
     whole = frames_of(clip)
     for seconds, number in ((0, 0), (0.039, 0), (0.04, 1), (1.0, 25), (1.99, 49)):
@@ -175,8 +175,8 @@ def test_scaling_keeps_proportions_and_even_sides(tmp_path: Path) -> None:
     assert frames_of(turned, long_edge=60)[0].shape == (60, 34, 3)
 
 
-def test_time_stamps_that_go_backwards(tmp_path: Path) -> None:
-    """Two recordings in one file: where time begins anew, frames have no place left; they are counted."""
+def test_frames_whose_time_stamps_go_back_are_skipped_and_counted(tmp_path: Path) -> None:
+    """With two recordings in one file, time starts again at the second, whose frames cannot be placed."""
     path = make_clip(tmp_path / "a.ts", moving(6), sound=None)
     path.write_bytes(path.read_bytes() * 2)
     frames = list(read_frames(clip := open_clip(path), damage := Damage()))
@@ -186,20 +186,20 @@ def test_time_stamps_that_go_backwards(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp", "avif", "bmp", "tif"])
-def test_a_picture_is_no_film(kind: str, tmp_path: Path) -> None:
+def test_a_picture_is_refused_as_a_film(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"picture.{kind}"
     Image.fromarray(moving(1)[0]).save(path)
     with pytest.raises(MetastyleError, match="is a picture: use 'metastyle stylize'"):
         open_clip(path)
 
 
-def test_an_animation_is_a_film(tmp_path: Path) -> None:
+def test_an_animation_is_read_as_a_film(tmp_path: Path) -> None:
     pictures = [Image.fromarray(p) for p in moving(5)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=80)
     assert len(frames_of(open_clip(tmp_path / "a.gif"))) == 5
 
 
-def test_what_is_no_film(tmp_path: Path) -> None:
+def test_unreadable_films_are_refused_in_one_line(tmp_path: Path) -> None:
     def error(path: Path) -> str:
         with pytest.raises(MetastyleError) as caught:
             open_clip(path)
@@ -225,21 +225,21 @@ def test_what_is_no_film(tmp_path: Path) -> None:
     assert error(tmp_path / "song.m4a").endswith("has no video: it holds audio")
 
 
-def test_an_unknown_codec(tmp_path: Path) -> None:
+def test_an_unknown_codec_is_refused(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", sound=None)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9").replace(b"avcC", b"zzzC"))
     with pytest.raises(MetastyleError, match=r"codec is unknown|no frame can be decoded|has no video"):
         open_clip(path)
 
 
-def test_playlists_do_not_reach_other_places(tmp_path: Path) -> None:
+def test_a_playlist_cannot_open_a_url(tmp_path: Path) -> None:
     path = tmp_path / "list.m3u8"
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://localhost:9/a.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(MetastyleError, match=r"list.m3u8"):
         open_clip(path)
 
 
-def test_a_long_last_frame_is_no_damage(tmp_path: Path) -> None:
+def test_a_long_last_frame_is_not_reported_as_damage(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", moving(6), pts=[0, 512, 1024, 1536, 2048, 300_000], sound=None)
     list(read_frames(clip := open_clip(path), damage := Damage()))
     assert damage.sentence(clip.path) is None

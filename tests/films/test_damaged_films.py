@@ -1,4 +1,4 @@
-"""Clips that were cut off, overwritten and garbled in 160 ways: painted as far as possible, or one line."""
+"""Clips damaged in 160 ways are painted as far as possible or refused in one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clips import make_clip, moving, shown
+from clips import decoded, make_clip, moving
 
 from metastyle.errors import MetastyleError
 from metastyle.films.clip import open_clip
@@ -35,7 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def damaged(whole: list[Path], seed: int) -> tuple[str, bytes]:
-    """An extension and a file's content."""
+    """The extension and the bytes of a damaged film."""
     rng = random.Random(seed)
     path = whole[seed % len(whole)]
     data = bytearray(path.read_bytes())
@@ -58,6 +58,7 @@ def damaged(whole: list[Path], seed: int) -> tuple[str, bytes]:
 
 
 def outcomes(whole: list[Path], folder: Path) -> Iterator[str]:
+    """Whether each damaged film is refused, painted partly or painted whole."""
     for seed in range(CASES):
         suffix, content = damaged(whole, seed)
         path, out = folder / f"clip{suffix}", folder / "out.mp4"
@@ -75,7 +76,7 @@ def outcomes(whole: list[Path], folder: Path) -> Iterator[str]:
             yield "refused"
         else:
             lines = [*notes, job.damage.sentence(path) or ""]
-            assert len(shown(out)) == painted > 0, seed
+            assert len(decoded(out)) == painted > 0, seed
             out.unlink()
             yield "partly" if lines[-1] else "whole"
         assert all("\n" not in line and len(line) < 400 for line in lines), seed
@@ -85,7 +86,7 @@ def outcomes(whole: list[Path], folder: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_a_corpus_of_damaged_films(
+def test_damaged_films_are_painted_or_refused_in_one_line(
     whole: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     found = list(outcomes(whole, tmp_path))

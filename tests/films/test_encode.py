@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import STEP, make_clip, moving, shown
+from clips import STEP, decoded, make_clip, moving
 
 from metastyle.errors import MetastyleError
 from metastyle.films.clip import Colors, open_clip
@@ -28,7 +28,9 @@ def write(path: Path, film_format: FilmFormat, encoding: Encoding, count: int = 
 
 
 @pytest.mark.parametrize("codec", list(CODECS))
-def test_what_is_encoded_comes_back(codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoded_frames_are_decoded_with_their_times(
+    codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SVT_LOG", "1")
     path = tmp_path / "a.mp4"
     segment = write(path, film_format_of((64, 48)), Encoding(codec, 8))
@@ -42,7 +44,7 @@ def test_what_is_encoded_comes_back(codec: str, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6, 9])
-def test_colors_survive_and_are_marked(matrix: int, full_range: bool, tmp_path: Path) -> None:
+def test_colors_are_kept_and_marked(matrix: int, full_range: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write(path, film_format_of((64, 48), full_range=full_range, matrix=matrix), Encoding(quality=1))
     clip = open_clip(path)
@@ -51,8 +53,8 @@ def test_colors_survive_and_are_marked(matrix: int, full_range: bool, tmp_path: 
     assert max(np.abs(f - p).mean() for f, p in zip(frames, moving(6), strict=True)) < 1.2
 
 
-def test_color_lies_where_decoders_expect_it(tmp_path: Path) -> None:
-    """Were it half a pixel to the right, as libswscale puts it, this error would be 3.4."""
+def test_chroma_is_sited_where_decoders_expect_it(tmp_path: Path) -> None:
+    """Half a pixel to the right, where libswscale puts it, the error would be 3.4."""
     path = tmp_path / "a.mp4"
     write(path, film_format_of((64, 48)), Encoding(quality=1), count=3)
     pictures = [f.pixels.astype(int) for f in read_frames(open_clip(path), Damage())]
@@ -60,7 +62,7 @@ def test_color_lies_where_decoders_expect_it(tmp_path: Path) -> None:
     assert np.abs(errors).mean() < 1.2
 
 
-def test_odd_sides_lose_a_row_or_column(tmp_path: Path) -> None:
+def test_odd_sizes_lose_a_row_or_column(tmp_path: Path) -> None:
     clip = open_clip(
         make_clip(
             tmp_path / "a.mkv", moving(2, (65, 49)), codec="ffv1", pixel_format="bgr0", options={}, sound=None
@@ -73,7 +75,7 @@ def test_odd_sides_lose_a_row_or_column(tmp_path: Path) -> None:
         assert frame.pixels.shape == (49, 65, 3)
         writer.add(frame.pixels, frame.pts, frame.duration)
     writer.close()
-    (_, pixels), _ = shown(tmp_path / "b.mp4")
+    (_, pixels), _ = decoded(tmp_path / "b.mp4")
     assert pixels.shape == (48, 64, 3)
     assert np.abs(pixels.astype(int) - moving(1, (65, 49))[0][:48, :64]).mean() < 6
 
@@ -87,7 +89,9 @@ def test_odd_sides_lose_a_row_or_column(tmp_path: Path) -> None:
         ("a.mkv", "av1", None, Encoding("av1")),
     ],
 )
-def test_encodings(name: str, codec: str | None, quality: int | None, expected: Encoding) -> None:
+def test_the_encoding_follows_from_extension_codec_and_quality(
+    name: str, codec: str | None, quality: int | None, expected: Encoding
+) -> None:
     assert choose_encoding(Path(name), codec, quality) == expected
 
 
@@ -102,25 +106,27 @@ def test_encodings(name: str, codec: str | None, quality: int | None, expected: 
         ("a.mp4", None, 0, "quality is 0"),
     ],
 )
-def test_impossible_encodings(name: str, codec: str | None, quality: int | None, expected: str) -> None:
+def test_impossible_encodings_are_refused(
+    name: str, codec: str | None, quality: int | None, expected: str
+) -> None:
     with pytest.raises(MetastyleError) as caught:
         choose_encoding(Path(name), codec, quality)
     assert expected in str(caught.value)
 
 
-def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_encoder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = dataclasses.replace(CODECS["h264"], encoder="libnone")
     monkeypatch.setattr("metastyle.films.encode.CODECS", {**CODECS, "h264": missing})
     with pytest.raises(MetastyleError, match="this FFmpeg cannot encode h264: it lacks libnone"):
         choose_encoding(Path("a.mp4"), None, None)
 
 
-def test_sizes_that_an_encoder_refuses(tmp_path: Path) -> None:
+def test_a_size_that_the_encoder_refuses_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MetastyleError, match=r"frames of 20000x20 cannot be encoded as h264"):
         write(tmp_path / "a.mp4", film_format_of((20000, 20)), Encoding(), count=1)
 
 
-def test_segments_are_repeatable_and_closed(tmp_path: Path) -> None:
+def test_segments_are_reproducible_and_begin_with_a_key_frame(tmp_path: Path) -> None:
     for name in "ab":
         write(tmp_path / f"{name}.mp4", film_format_of((64, 48)), Encoding(), count=30)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()

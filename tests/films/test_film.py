@@ -1,4 +1,4 @@
-"""``metastyle.film``: one call makes a film, resumes it, and says what became of it."""
+"""``metastyle.film`` makes or resumes a film and reports the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import failing_at, make_clip, moving, seconds_shown, shown, sound_packets
+from clips import decoded, failing_at, frame_times, make_clip, moving, packets
 
 import metastyle
 from metastyle import api
@@ -37,15 +37,15 @@ def stopping_after(frames: int) -> Callable[[Progress], bool]:
     return lambda progress: progress.frames < frames
 
 
-def test_a_film_and_what_became_of_it(clip: Path, tmp_path: Path) -> None:
+def test_a_film_is_made_and_described(clip: Path, tmp_path: Path) -> None:
     seen: Progresses = []
     film = metastyle.film(clip, "mosaic", on_progress=seen.append, smoothing=0, device="cpu")
     assert film.path == tmp_path / "clip-mosaic.mp4" and film.complete
     assert (film.width, film.height, film.codec, film.frames) == (32, 24, "h264", 9)
     assert film.frames_before == 0 and film.notes == () and film.damage is None
     assert [progress.frames for progress in seen] == list(range(1, 10))
-    assert seconds_shown(film.path) == seconds_shown(clip)
-    assert len(sound_packets(film.path)) == len(sound_packets(clip))
+    assert frame_times(film.path) == frame_times(clip)
+    assert len(packets(film.path)) == len(packets(clip))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip-mosaic.mp4", "clip.mp4"]
 
 
@@ -56,7 +56,7 @@ def test_stopped_and_resumed_equals_uninterrupted(clip: Path, tmp_path: Path) ->
         clip, "mosaic", out=tmp_path / "out.mp4", on_progress=stopping_after(6), **options
     )
     assert not stopped.complete and stopped.frames == 6
-    assert stopped.path == tmp_path / "out.unfinished.mp4" and len(shown(stopped.path)) == 6
+    assert stopped.path == tmp_path / "out.unfinished.mp4" and len(decoded(stopped.path)) == 6
     with pytest.raises(MetastyleError, match="another temporal"):
         metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4", **options | {"temporal": None})
     resumed = metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4", **options)
@@ -66,7 +66,7 @@ def test_stopped_and_resumed_equals_uninterrupted(clip: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(5, "Input/output error"), MetastyleError("no")])
-def test_a_failure_half_way_says_what_there_is(
+def test_a_failure_reports_the_frames_that_were_finished(
     error: Exception, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporal, "render_with_brush", failing_at(4, error))
@@ -74,10 +74,12 @@ def test_a_failure_half_way_says_what_there_is(
         metastyle.film(clip, "mosaic", out=tmp_path / "out.mp4")
     assert caught.value.__cause__ is error and str(caught.value)
     assert caught.value.film.frames == 3 and not caught.value.film.complete
-    assert caught.value.film.path is not None and len(shown(caught.value.film.path)) == 3
+    assert caught.value.film.path is not None and len(decoded(caught.value.film.path)) == 3
 
 
-def test_ctrl_c_is_still_ctrl_c(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_raises_keyboard_interrupt_with_the_unfinished_film(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(temporal, "render_with_brush", failing_at(6, KeyboardInterrupt()))
     (tmp_path / "out.unfinished.mp4").write_bytes(b"precious")
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -105,7 +107,7 @@ def test_a_painting_is_adapted_to_on_frames_of_the_film(
     assert all(photo.pixels.shape == (24, 32, 3) for photo in given[1:])
 
 
-def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path: Path) -> None:
+def test_the_style_may_be_a_function_of_the_footage(clip: Path, tmp_path: Path) -> None:
     style = metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
     asked: list[Footage] = []
 
@@ -148,12 +150,12 @@ def test_a_function_gives_the_style_when_all_else_is_right(clip: Path, tmp_path:
         ({"out": "clip.mp4", "overwrite": True}, "clip.mp4 is the clip itself"),
     ],
 )
-def test_nonsense_is_noticed_before_a_style_is_asked_for(
+def test_invalid_keywords_are_refused_before_the_style_is_requested(
     keywords: dict[str, Any], message: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MetastyleError) as caught:
-        metastyle.film("clip.mp4", lambda footage: pytest.fail("asked for"), **keywords)
+        metastyle.film("clip.mp4", lambda footage: pytest.fail("the style was requested"), **keywords)
     assert message in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
@@ -165,7 +167,7 @@ def test_an_odd_size_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     assert "33x25 becomes 32x24" in caplog.text
 
 
-def test_a_function_that_returns_no_style(clip: Path) -> None:
+def test_a_function_that_returns_something_else_is_refused(clip: Path) -> None:
     with pytest.raises(MetastyleError, match="returned no style, but int"):
         metastyle.film(clip, lambda footage: 5)  # type: ignore[arg-type, return-value]
     assert sorted(path.name for path in clip.parent.iterdir()) == ["clip.mp4"]

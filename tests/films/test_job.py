@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from clips import Pixels, make_clip, moving, seconds_shown, shifted, shown, sound_packets
+from clips import Pixels, decoded, frame_times, make_clip, moving, packets, shifted
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
+from metastyle.films import job as film
 from metastyle.films.clip import open_clip
 from metastyle.films.decode import Damage
 from metastyle.films.encode import choose_encoding
@@ -83,8 +82,10 @@ def finish(job: FilmJob, painter: Painter | None = None) -> list[Progress]:
     ],
     ids=ascii,
 )
-def test_a_name_is_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never a protocol, an option or a pattern, in or out."""
+def test_unusual_file_names_are_taken_literally(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither input nor output is read as a protocol, an option or a pattern."""
     monkeypatch.chdir(tmp_path)
     make_clip(tmp_path / "plain.mp4", moving(9)).rename(tmp_path / f"{name}.mp4")
     out = Path(f"{name}-painted.mkv")
@@ -95,7 +96,7 @@ def test_a_name_is_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     finish(job_of(Path(f"{name}.mp4"), out))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}.mp4", out.name])
     out.rename("plain.mkv")
-    assert len(shown(Path("plain.mkv"))) == 9 and sound_packets(Path("plain.mkv"))
+    assert len(decoded(Path("plain.mkv"))) == 9 and packets(Path("plain.mkv"))
 
 
 OFFSETS = [(0, 0), (100, 100), (100, 101), (101, 100), (Fraction(2, 3), Fraction(2, 3)), (0, Fraction(1, 3))]
@@ -104,10 +105,10 @@ OFFSETS = [(0, 0), (100, 100), (100, 101), (101, 100), (Fraction(2, 3), Fraction
 @pytest.mark.parametrize(
     ("suffix", "pictures", "sound"),
     [(suffix, *both) for suffix in (".mkv", ".mp4", ".mov", ".ts") for both in OFFSETS]
-    + [(".ts", *both) for both in ((-5, -5), (-5, -6), (-6, -5))],  # of these, only MPEG-TS has negative ones
+    + [(".ts", *both) for both in ((-5, -5), (-5, -6), (-6, -5))],  # only MPEG-TS has negative time stamps
 )
 @pytest.mark.parametrize("begin", [None, 0.0, 0.2])
-def test_time_stamps_that_begin_anywhere(
+def test_pictures_and_sound_stay_together_wherever_time_stamps_begin(
     pictures: Fraction, sound: Fraction, begin: float | None, suffix: str, tmp_path: Path
 ) -> None:
     plain = make_clip(tmp_path / "plain.mp4", moving(20), options={"crf": "12", "bf": "0"})
@@ -117,10 +118,10 @@ def test_time_stamps_that_begin_anywhere(
     finish(job)
     assert job.damage.sentence(clip) is None
 
-    seen, heard = seconds_shown(clip), [at for at, _ in sound_packets(clip)]
+    seen, heard = frame_times(clip), [at for at, _ in packets(clip)]
     beginning = min(seen[0], heard[0])
     wanted = [at for at in seen if begin is None or at >= beginning + Fraction(begin).limit_denominator(1000)]
-    painted, copied = seconds_shown(out), [at for at, _ in sound_packets(out)]
+    painted, copied = frame_times(out), [at for at, _ in packets(out)]
     assert len(painted) == len(wanted)
     zero = wanted[0] - painted[0]
     millisecond = Fraction(1, 1000)  # Matroska's
@@ -132,7 +133,7 @@ def test_time_stamps_that_begin_anywhere(
         assert abs(zero - beginning) < Fraction(1, 10)
 
 
-def test_the_length_counts_from_the_beginning(tmp_path: Path) -> None:
+def test_the_length_is_measured_from_the_first_time_stamp(tmp_path: Path) -> None:
     plain = make_clip(tmp_path / "plain.mp4", moving(25))
     for suffix in (".mkv", ".mp4", ".ts"):
         clip = open_clip(shifted(plain, tmp_path / f"clip{suffix}", Fraction(100), Fraction("99.5")))
@@ -146,7 +147,7 @@ def test_the_length_counts_from_the_beginning(tmp_path: Path) -> None:
 
 
 def run_until(job: FilmJob, frames: int, painter: Painter | None = None) -> None:
-    """As Ctrl-C does: the iterator is closed after some frames."""
+    """Close the iterator after so many frames, as Ctrl-C does."""
     run = job.run(painter or inverted())
     for progress in run:
         if progress.frames == frames:
@@ -171,10 +172,10 @@ def test_every_frame_is_painted_once_and_in_order(clip: Path, tmp_path: Path) ->
     assert progress[-1].share == 1 and progress[-1].seconds_left == 0
     assert progress[19].seconds == pytest.approx(0.8) and progress[19].share == pytest.approx(0.5)
     result = [f.pixels for f in read_frames(open_clip(tmp_path / "out.mp4"), Damage())]
-    assert seconds_shown(tmp_path / "out.mp4") == seconds_shown(clip)
+    assert frame_times(tmp_path / "out.mp4") == frame_times(clip)
     errors = [np.abs(255 - a.astype(int) - b).mean() for a, b in zip(seen, result, strict=True)]
     assert max(errors) < 4
-    assert [d for _, d in sound_packets(tmp_path / "out.mp4")] == [d for _, d in sound_packets(clip)]
+    assert [d for _, d in packets(tmp_path / "out.mp4")] == [d for _, d in packets(clip)]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
@@ -193,8 +194,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_a_painter_with_a_long_memory_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    """Statistics that follow the film, a cut, and smoothing along the motion: all of it survives."""
+def test_the_temporal_painter_resumes_exactly(tmp_path: Path) -> None:
+    """Its statistics, the detected shots and the smoothing are restored."""
     pytest.importorskip("cv2", reason="smoothing needs OpenCV")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -207,31 +208,31 @@ def test_a_painter_with_a_long_memory_goes_on_as_if_nothing_had_happened(tmp_pat
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_interrupted_again_and_again(clip: Path, tmp_path: Path) -> None:
+def test_a_film_interrupted_several_times_equals_an_uninterrupted_one(clip: Path, tmp_path: Path) -> None:
     finish(job_of(clip, tmp_path / "whole.mp4", begin=0.2, end=1.5), Darkening())
     for after in (9, 15, 16, 30):
         run_until(job_of(clip, tmp_path / "out.mp4", begin=0.2, end=1.5), after, Darkening())
     finish(job_of(clip, tmp_path / "out.mp4", begin=0.2, end=1.5), Darkening())
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
-    assert len(shown(tmp_path / "out.mp4")) == 33
+    assert len(decoded(tmp_path / "out.mp4")) == 33
 
 
-def test_what_is_rescued_plays_and_goes_away_in_the_end(clip: Path, tmp_path: Path) -> None:
+def test_a_rescued_film_can_be_played_and_is_removed_at_the_end(clip: Path, tmp_path: Path) -> None:
     job = job_of(clip, tmp_path / "out.mp4")
     run_until(job, 17)
     kept = job.rescue()
     assert kept == tmp_path / "out.unfinished.mp4"
-    assert len(shown(kept)) == 17
-    assert 0.6 < float(sound_packets(kept)[-1][0]) < 0.68
+    assert len(decoded(kept)) == 17
+    assert 0.6 < float(packets(kept)[-1][0]) < 0.68
     assert not (tmp_path / "out.mp4").exists()
     run_until(job_of(clip, tmp_path / "out.mp4"), 30)
-    assert len(shown(kept)) == 17
+    assert len(decoded(kept)) == 17
     finish(job_of(clip, tmp_path / "out.mp4"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
-def test_nothing_to_rescue_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+def test_a_failure_at_the_first_frame_leaves_no_files(clip: Path, tmp_path: Path) -> None:
     def fail(pixels: Pixels) -> Pixels:
         raise MetastyleError("out of paint")
 
@@ -242,7 +243,7 @@ def test_nothing_to_rescue_leaves_nothing(clip: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4"]
 
 
-def test_a_film_that_is_not_ours_is_not_replaced_by_a_rescued_one(clip: Path, tmp_path: Path) -> None:
+def test_rescuing_does_not_replace_an_existing_file(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out.unfinished.mp4").write_bytes(b"precious")
     job = job_of(clip, tmp_path / "out.mp4")
     run_until(job, 9)
@@ -253,40 +254,37 @@ def test_a_film_that_is_not_ours_is_not_replaced_by_a_rescued_one(clip: Path, tm
 
 
 _CHILD = """
-import sys, time
+import sys
 sys.path.insert(0, {tests!r})
 from films.test_job import Darkening, job_of
 from pathlib import Path
 
-class Slow(Darkening):
-    def __call__(self, pixels):
-        time.sleep(0.02)
-        return super().__call__(pixels)
-
-for progress in job_of(Path({clip!r}), Path({out!r})).run(Slow()):
-    print(progress.frames, flush=True)
+for progress in job_of(Path({clip!r}), Path({out!r})).run(Darkening()):
+    if progress.frames == 24:
+        print("at frame 24", flush=True)
+        sys.stdin.read()  # until the process is killed
 """
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle(clip: Path, tmp_path: Path) -> None:
+def test_a_killed_job_resumes_from_its_last_segment(clip: Path, tmp_path: Path) -> None:
     finish(job_of(clip, tmp_path / "whole.mp4"), Darkening())
     code = _CHILD.format(tests=str(TESTS), clip=str(clip), out=str(tmp_path / "out.mp4"))
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if int(line) == 24:
-                process.send_signal(signal.SIGKILL)
-                break
+        assert process.stdout is not None and process.stdout.readline() == b"at frame 24\n"
+        process.kill()
     job = job_of(clip, tmp_path / "out.mp4")
     assert job.frames_before in (14, 21)
     finish(job, Darkening())
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_work_of_another_kind_is_neither_mixed_in_nor_thrown_away(clip: Path, tmp_path: Path) -> None:
+def test_unfinished_work_with_other_settings_is_kept_and_not_mixed_in(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     run_until(job_of(clip, out), 17)
     with pytest.raises(MetastyleError, match=r"another style \(it was any, now it is new\).*overwrite=True"):
@@ -301,28 +299,26 @@ def test_work_of_another_kind_is_neither_mixed_in_nor_thrown_away(clip: Path, tm
     assert len(finish(fresh)) == 40
 
 
-def test_a_clip_that_cannot_be_entered_in_the_middle(
+def test_a_clip_that_cannot_seek_exactly_is_read_from_the_beginning(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a jump leads to other frames than before, the way is gone on foot."""
+    """If seeking leads to other frames than before, all frames are decoded."""
     finish(job_of(clip, tmp_path / "whole.mp4"))
     run_until(job_of(clip, tmp_path / "out.mp4"), 17)
-    from metastyle.films import job as film
+    real, seeks = film.read_frames, []
 
-    real, ways = film.read_frames, []
-
-    def confused(*arguments: Any, seek: bool = True, **options: Any) -> Any:
-        ways.append(seek)
+    def inexact(*arguments: Any, seek: bool = True, **options: Any) -> Any:
+        seeks.append(seek)
         for frame in real(*arguments, seek=seek, **options):
             yield frame if not seek else type(frame)(frame.pixels ^ 1, frame.pts, frame.duration)
 
-    monkeypatch.setattr(film, "read_frames", confused)
+    monkeypatch.setattr(film, "read_frames", inexact)
     finish(job_of(clip, tmp_path / "out.mp4"))
-    assert ways == [True, False]
+    assert seeks == [True, False]
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_a_clip_that_gives_other_frames_now(
+def test_a_clip_whose_frames_have_changed_is_refused(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_until(job_of(clip, tmp_path / "out.mp4"), 17)
@@ -335,35 +331,36 @@ def test_a_clip_that_gives_other_frames_now(
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
-def test_decoding_and_encoding_go_on_while_a_frame_is_painted(clip: Path, tmp_path: Path) -> None:
+def test_decoding_and_encoding_run_on_their_own_threads(clip: Path, tmp_path: Path) -> None:
     names: set[str] = set()
 
     def paint(pixels: Pixels) -> Pixels:
         names.update(thread.name for thread in threading.enumerate())
-        time.sleep(0.002)
         return pixels
 
     finish(job_of(clip, tmp_path / "out.mp4"), FrameByFrame(paint))
     assert {"film reader", "film writer"} <= names
 
 
-def test_only_a_few_frames_are_in_memory(tmp_path: Path) -> None:
-    """A painter that has stopped stops the reader, too: it is never far ahead."""
+def test_the_reader_is_only_a_few_frames_ahead(tmp_path: Path) -> None:
+    """The reader waits for the painter and is never far ahead."""
     clip = make_clip(tmp_path / "long.mp4", moving(60), sound=None)
     read: list[int] = []
-    from metastyle.films import job as film
-
     real = film.read_frames
 
     def counted(*arguments: Any, **options: Any) -> Any:
         for frame in real(*arguments, **options):
             read.append(frame.pts)
+            if len(read) > 10:
+                too_far.set()
             yield frame
 
     ahead: list[int] = []
+    too_far = threading.Event()
 
     def paint(pixels: Pixels) -> Pixels:
-        time.sleep(0.003)
+        if not ahead:
+            too_far.wait(0.5)  # time in which a reader without a limit would read on
         ahead.append(len(read) - len(ahead))
         return pixels
 
@@ -373,7 +370,7 @@ def test_only_a_few_frames_are_in_memory(tmp_path: Path) -> None:
     assert max(ahead) <= 6
 
 
-def test_outputs_that_are_refused(clip: Path, tmp_path: Path) -> None:
+def test_impossible_outputs_are_refused(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "there.mp4").write_bytes(b"precious")
     with pytest.raises(MetastyleError, match=r"there.mp4 already exists"):
         job_of(clip, tmp_path / "there.mp4")
@@ -386,21 +383,19 @@ def test_outputs_that_are_refused(clip: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "there.mp4"]
 
 
-def test_overwriting_happens_at_the_very_end(clip: Path, tmp_path: Path) -> None:
+def test_an_existing_film_is_overwritten_only_at_the_end(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_bytes(b"old")
     job = job_of(clip, tmp_path / "out.mp4", overwrite=True)
     for _ in job.run(inverted()):
         assert (tmp_path / "out.mp4").read_bytes() == b"old"
     job.finish()
-    assert len(shown(tmp_path / "out.mp4")) == 40
+    assert len(decoded(tmp_path / "out.mp4")) == 40
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
-def test_a_full_disk_keeps_what_is_finished(
+def test_finished_segments_survive_a_full_disk(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metastyle.films import job as film
-
     class Full(film.SegmentWriter):
         made = 0
 
@@ -418,10 +413,10 @@ def test_a_full_disk_keeps_what_is_finished(
     job = job_of(clip, tmp_path / "out.mp4")
     assert job.frames_before == 14
     finish(job)
-    assert len(shown(tmp_path / "out.mp4")) == 40
+    assert len(decoded(tmp_path / "out.mp4")) == 40
 
 
-def test_a_truncated_clip_is_painted_as_far_as_it_goes(clip: Path, tmp_path: Path) -> None:
+def test_a_truncated_clip_is_painted_up_to_its_end(clip: Path, tmp_path: Path) -> None:
     path = make_clip(
         tmp_path / "f.mp4", moving(60), options={"crf": "5"}, container_options={"movflags": "+faststart"}
     )
@@ -429,5 +424,5 @@ def test_a_truncated_clip_is_painted_as_far_as_it_goes(clip: Path, tmp_path: Pat
     job = job_of(path, tmp_path / "out.mp4")
     progress = finish(job)
     assert 20 < len(progress) < 60
-    assert len(shown(tmp_path / "out.mp4")) == len(progress)
+    assert len(decoded(tmp_path / "out.mp4")) == len(progress)
     assert "f.mp4 is damaged or truncated" in (job.damage.sentence(path) or "")

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import STEP, make_clip, moving, seconds_shown, shown, sound_packets
+from clips import STEP, decoded, frame_times, make_clip, moving, packets
 
 from metastyle.errors import MetastyleError
 from metastyle.films.clip import Clip, open_clip
@@ -42,63 +42,66 @@ def film(tmp_path: Path) -> Film:
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
-def test_pictures_times_sound_and_tags(kind: str, film: Film, tmp_path: Path) -> None:
+def test_pictures_times_sound_and_tags_are_kept(kind: str, film: Film, tmp_path: Path) -> None:
     tags = {"title": "Sea", "artist": "Nobody"}
     path = make_clip(tmp_path / "a.mp4", moving(30), metadata=tags)
     out = tmp_path / f"out.{kind}"
     assert film(open_clip(path), out) == []
-    expected, found = seconds_shown(path), seconds_shown(out)
-    # Matroska counts milliseconds and has no negative times: all is later by what the sound is early.
+    expected, found = frame_times(path), frame_times(out)
+    # Matroska counts milliseconds and has no negative times: everything is delayed by the early sound.
     late, tick = (Fraction(21, 1000), Fraction(1, 2000)) if kind == "mkv" else (0, 0)
     assert all(abs(b - a - late) <= tick for a, b in zip(expected, found, strict=True))
-    before, after = sound_packets(path), sound_packets(out)
+    before, after = packets(path), packets(out)
     assert [data for _, data in after] == [data for _, data in before]
     assert all(abs(b[0] - a[0] - late) <= 2 * tick for a, b in zip(before, after, strict=True))
     with av.open(str(out)) as container:
         assert tags.items() <= {n.lower(): text for n, text in container.metadata.items()}.items()
-    errors = [np.abs(a[1].astype(int) - b[1]).mean() for a, b in zip(shown(path), shown(out), strict=True)]
+    pairs = zip(decoded(path), decoded(out), strict=True)
+    errors = [np.abs(a.astype(int) - b).mean() for (_, a), (_, b) in pairs]
     assert max(errors) < 1.5
 
 
-def test_varying_rate_is_exact(film: Film, tmp_path: Path) -> None:
+def test_a_variable_frame_rate_is_exact(film: Film, tmp_path: Path) -> None:
     gaps = np.random.default_rng(5).integers(1, 4000, 40)
     pts = [0, *np.cumsum(gaps).tolist()]
     path = make_clip(tmp_path / "a.mp4", moving(41), pts=pts)
     film(open_clip(path), tmp_path / "out.mp4")
-    assert seconds_shown(tmp_path / "out.mp4") == seconds_shown(path)
+    assert frame_times(tmp_path / "out.mp4") == frame_times(path)
     with av.open(str(tmp_path / "out.mp4")) as container:
         decoding = [p.dts for p in container.demux(video=0) if p.dts is not None]
     assert decoding == sorted(set(decoding))
 
 
-def test_a_film_may_begin_late(film: Film, tmp_path: Path) -> None:
-    """A transport stream's clock starts anywhere; the film's starts at zero, sound and pictures together."""
+def test_the_film_starts_at_zero_even_if_the_clip_does_not(film: Film, tmp_path: Path) -> None:
+    """A transport stream starts at any time; the film starts at zero, with sound and pictures in step."""
     path = make_clip(tmp_path / "a.ts", moving(20), sound="mp2")
     clip = open_clip(path)
     assert clip.origin > 0
     film(clip, tmp_path / "out.mp4")
-    found = seconds_shown(tmp_path / "out.mp4")
-    expected = [a - clip.origin for a in seconds_shown(path)]
-    # MP4 states in milliseconds how much later one stream begins than another.
+    found = frame_times(tmp_path / "out.mp4")
+    expected = [a - clip.origin for a in frame_times(path)]
+    # MP4 stores the delay between streams in milliseconds.
     assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) <= Fraction(1, 2000)
-    before, after = sound_packets(path), sound_packets(tmp_path / "out.mp4")
+    before, after = packets(path), packets(tmp_path / "out.mp4")
     assert b"".join(d for _, d in after) == b"".join(d for _, d in before)
     assert abs(before[0][0] - clip.origin - after[0][0]) < Fraction(1, 1000)
 
 
-def test_from_and_to_cut_the_sound_too(film: Film, tmp_path: Path) -> None:
+def test_the_sound_is_cut_to_the_same_range(film: Film, tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", moving(50))
     out = tmp_path / "out.mp4"
     film(open_clip(path), out, begin=10 * STEP, stop=35 * STEP, end=35 * STEP)
-    assert seconds_shown(out) == [Fraction(i, 25) for i in range(25)]
-    before = {data: at for at, data in sound_packets(path)}
-    after = sound_packets(out)
+    assert frame_times(out) == [Fraction(i, 25) for i in range(25)]
+    before = {data: at for at, data in packets(path)}
+    after = packets(out)
     assert 44 <= len(after) <= 47  # of 1024 samples at 48 kHz, in one second
     assert all(abs(before[data] - at - Fraction(2, 5)) < Fraction(1, 500) for at, data in after)
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("mp4", "hevc"), ("webm", "vp9"), ("mkv", "av1")])
-def test_other_codecs(kind: str, codec: str, film: Film, tmp_path: Path, monkeypatch: Any) -> None:
+def test_all_codecs_can_be_joined(
+    kind: str, codec: str, film: Film, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("SVT_LOG", "1")
     path = make_clip(tmp_path / "a.webm", moving(16), codec="libvpx-vp9", options={}, sound="libopus")
     out = tmp_path / f"out.{kind}"
@@ -107,16 +110,16 @@ def test_other_codecs(kind: str, codec: str, film: Film, tmp_path: Path, monkeyp
         assert container.streams.video[0].codec_context.codec.canonical_name == codec
         if codec == "hevc":
             assert container.streams.video[0].codec_context.codec_tag == "hvc1"
-    assert len(shown(out)) == 16
-    assert [d for _, d in sound_packets(out)] == [d for _, d in sound_packets(path)]
+    assert len(decoded(out)) == 16
+    assert [d for _, d in packets(out)] == [d for _, d in packets(path)]
 
 
-def test_what_a_container_cannot_hold_is_said(film: Film, tmp_path: Path) -> None:
+def test_streams_that_the_container_cannot_hold_are_reported(film: Film, tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(8)))
     notes = film(clip, tmp_path / "out.webm")
     assert notes == ["stream 1 (sound, aac) is left out: .webm cannot hold it; .mkv can"]
     assert holds_sound_of(clip, ".mp4") and not holds_sound_of(clip, ".webm")
-    assert len(shown(tmp_path / "out.webm")) == 8
+    assert len(decoded(tmp_path / "out.webm")) == 8
 
 
 def _subtitled(path: Path, tmp_path: Path) -> Path:
@@ -144,11 +147,11 @@ def _subtitled(path: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_subtitles_and_chapters(film: Film, tmp_path: Path) -> None:
+def test_subtitles_and_chapters_are_copied_and_cut(film: Film, tmp_path: Path) -> None:
     path = _subtitled(tmp_path / "a.mkv", tmp_path)
     out = tmp_path / "out.mkv"
     assert film(open_clip(path), out) == []
-    assert [d for _, d in sound_packets(out, "subtitle")] == [b"Good evening", b"Bye"]
+    assert [d for _, d in packets(out, "subtitle")] == [b"Good evening", b"Bye"]
     with av.open(str(out)) as container:
         assert container.streams.subtitles[0].language == "eng"
         assert [c["metadata"]["title"] for c in container.chapters()] == ["One", "Two"]
@@ -157,25 +160,25 @@ def test_subtitles_and_chapters(film: Film, tmp_path: Path) -> None:
     film(open_clip(path), cut := tmp_path / "cut.mkv", begin=600)
     with av.open(str(cut)) as container:
         assert [(c["metadata"]["title"], c["start"]) for c in container.chapters()] == [("Two", 0)]
-    assert [d for _, d in sound_packets(cut, "subtitle")] == [b"Bye"]
+    assert [d for _, d in packets(cut, "subtitle")] == [b"Bye"]
 
 
-def test_damaged_sound_is_left_out_packet_by_packet(film: Film, tmp_path: Path) -> None:
+def test_only_damaged_packets_of_sound_are_left_out(film: Film, tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.ts", moving(20))
     with av.open(str(path)) as container:
         heads = [bytes(p)[:7] for p in container.demux(audio=0) if p.size]
     data = bytearray(path.read_bytes())
     at = data.index(heads[5])
-    data[at : at + 2] = b"\0\0"  # no AAC frame begins like that
+    data[at : at + 2] = b"\0\0"  # not the beginning of an AAC frame
     path.write_bytes(data)
     notes = film(open_clip(path), tmp_path / "out.mp4")
-    assert len(shown(tmp_path / "out.mp4")) == 20
-    found = len(sound_packets(tmp_path / "out.mp4"))
+    assert len(decoded(tmp_path / "out.mp4")) == 20
+    found = len(packets(tmp_path / "out.mp4"))
     assert 0 < found < len(heads)
     assert notes == [] or "damaged packets of sound" in notes[0]
 
 
-def test_the_first_segments_film_is_there_or_not_at_all(film: Film, tmp_path: Path) -> None:
+def test_joining_does_not_replace_an_existing_file(film: Film, tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(8)))
     (tmp_path / "out.mp4").write_bytes(b"precious")
     with pytest.raises(MetastyleError, match=r"out.mp4 already exists"):
@@ -185,7 +188,7 @@ def test_the_first_segments_film_is_there_or_not_at_all(film: Film, tmp_path: Pa
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Writing beyond fails, as on a full disk."""
+    """Writing more than ``size`` bytes to a file fails, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -194,7 +197,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_disk_that_is_full_leaves_nothing_behind(film: Film, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_film(film: Film, tmp_path: Path) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(70)))
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -16,7 +16,7 @@ from metastyle.films.progress import Pace
 from metastyle.images import color
 
 
-def test_color_and_strength_are_those_of_photographs() -> None:
+def test_color_and_strength_work_as_for_photographs() -> None:
     stylizer: Any = SimpleNamespace(render=lambda pixels, progress=None: 255 - pixels)
     (pixels,) = moving(1)
     assert np.array_equal(frame_by_frame(stylizer)(pixels), 255 - pixels)
@@ -29,7 +29,9 @@ def test_color_and_strength_are_those_of_photographs() -> None:
         frame_by_frame(stylizer, strength=1.5)
 
 
-def test_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_share_and_remaining_time_are_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = open_clip(make_clip(tmp_path / "a.mp4", moving(50), sound=None))
     now = 100.0
     monkeypatch.setattr("metastyle.films.progress.time.perf_counter", lambda: now)

@@ -1,4 +1,4 @@
-"""Stages overlap, stay close to each other, end together, and report what went wrong."""
+"""Stages overlap within bounds, end together, and pass on exceptions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def counting(made: list[int], limit: int | None = None) -> Generator[int, None, 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
-def test_items_arrive_in_order_and_not_far_ahead() -> None:
+def test_items_arrive_in_order_and_are_not_made_far_ahead() -> None:
     made: list[int] = []
     with made_ahead(counting(made, 50), most=3, name="maker") as items:
         for expected in range(50):
@@ -30,14 +30,14 @@ def test_items_arrive_in_order_and_not_far_ahead() -> None:
 
 @pytest.mark.parametrize("taken", [0, 1, 7])
 @pytest.mark.parametrize("most", [1, 3])
-def test_whoever_stops_early_stops_the_maker(taken: int, most: int) -> None:
+def test_leaving_early_stops_the_producer(taken: int, most: int) -> None:
     made: list[int] = []
     with made_ahead(counting(made), most=most, name="maker") as items:
         assert [next(items) for _ in range(taken)] == list(range(taken))
     assert len(made) <= taken + most + 2
 
 
-def test_what_fails_ahead_is_raised_in_its_place() -> None:
+def test_an_error_of_the_producer_is_raised_in_its_place() -> None:
     def failing() -> Generator[int, None, None]:
         yield 1
         raise ValueError("no more")
@@ -48,7 +48,7 @@ def test_what_fails_ahead_is_raised_in_its_place() -> None:
             next(items)
 
 
-def test_everything_given_is_handled_before_the_block_ends() -> None:
+def test_all_items_are_handled_before_the_block_ends() -> None:
     handled: list[int] = []
     with handled_behind(handled.extend, most=2, name="handler") as give:
         for number in range(20):
@@ -56,7 +56,7 @@ def test_everything_given_is_handled_before_the_block_ends() -> None:
     assert handled == list(range(20))
 
 
-def test_what_fails_behind_is_raised_by_the_next_item() -> None:
+def test_an_error_of_the_consumer_is_raised_by_a_later_item() -> None:
     def failing(items: Iterator[int]) -> None:
         for item in items:
             raise ValueError(f"not {item}")
@@ -66,7 +66,7 @@ def test_what_fails_behind_is_raised_by_the_next_item() -> None:
             give(number)
 
 
-def test_what_fails_at_the_very_end_is_raised_there() -> None:
+def test_an_error_at_the_end_is_raised_by_the_block() -> None:
     def failing(items: Iterator[int]) -> None:
         list(items)
         raise ValueError("too late")
@@ -75,7 +75,7 @@ def test_what_fails_at_the_very_end_is_raised_there() -> None:
         give(1)
 
 
-def test_the_caller_s_own_error_comes_first() -> None:
+def test_the_callers_own_error_takes_precedence() -> None:
     def failing(items: Iterator[int]) -> None:
         list(items)
         raise ValueError("behind")

@@ -21,7 +21,7 @@ def add(segments: Segments, state: bytes = b"") -> None:
     segments.add(SEGMENT, checksum=5, undecodable=0, misplaced=1, state=state)
 
 
-def test_what_was_finished_is_found_again(tmp_path: Path) -> None:
+def test_finished_segments_are_found_again(tmp_path: Path) -> None:
     segments = segments_of(tmp_path)
     assert not segments.folder.exists()
     add(segments, b"one")
@@ -34,7 +34,7 @@ def test_what_was_finished_is_found_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_kept_stays_as_it_was(tmp_path: Path) -> None:
+def test_kept_values_do_not_change(tmp_path: Path) -> None:
     segments = segments_of(tmp_path)
     assert segments.keep("memory", 5) == 5
     add(segments)
@@ -43,7 +43,7 @@ def test_what_is_kept_stays_as_it_was(tmp_path: Path) -> None:
     assert (again.keep("memory", 7), again.keep("later", 2)) == (5, 1)
 
 
-def test_a_torn_line_is_no_segment(tmp_path: Path) -> None:
+def test_a_truncated_line_is_ignored(tmp_path: Path) -> None:
     segments = segments_of(tmp_path)
     for state in (b"1", b"2", b"3"):
         add(segments, state)
@@ -55,7 +55,7 @@ def test_a_torn_line_is_no_segment(tmp_path: Path) -> None:
     assert len(segments_of(tmp_path).finished) == 3
 
 
-def test_a_segment_whose_file_has_shrunk_is_made_again(tmp_path: Path) -> None:
+def test_segments_from_a_truncated_file_on_are_discarded(tmp_path: Path) -> None:
     segments = segments_of(tmp_path)
     for _ in range(3):
         add(segments)
@@ -63,7 +63,7 @@ def test_a_segment_whose_file_has_shrunk_is_made_again(tmp_path: Path) -> None:
     assert len(segments_of(tmp_path).finished) == 1
 
 
-def test_folders_that_are_something_else(tmp_path: Path) -> None:
+def test_other_folders_are_refused_and_kept(tmp_path: Path) -> None:
     folder = tmp_path / "film.parts"
     folder.mkdir()
     (folder / "diary.txt").touch()
@@ -78,7 +78,7 @@ def test_folders_that_are_something_else(tmp_path: Path) -> None:
     assert (folder / "diary.txt").exists()
 
 
-def test_two_jobs_are_told_apart(tmp_path: Path) -> None:
+def test_a_job_with_another_identity_is_refused(tmp_path: Path) -> None:
     add(segments_of(tmp_path, quality=18))
     with pytest.raises(MetastyleError, match=r"another quality \(it was 18, now it is 20\)"):
         segments_of(tmp_path, quality=20)
@@ -86,7 +86,7 @@ def test_two_jobs_are_told_apart(tmp_path: Path) -> None:
     assert fresh.finished == [] and not fresh.folder.exists()
 
 
-def test_fingerprints(tmp_path: Path) -> None:
+def test_fingerprints_depend_on_content_and_length(tmp_path: Path) -> None:
     path = tmp_path / "film"
     prints = set()
     for content in (b"", b"a", b"b", bytes(10**6), bytes(10**6 - 1), bytes(500_000) + b"\1" * 20_000):

@@ -27,7 +27,7 @@ def write(folder: Path, frames: Sequence[Pixels], suffix: str = ".png") -> Path:
 
 
 @pytest.mark.parametrize(("suffix", "error"), [(".png", 0), (".jpg", 6), (".JPEG", 6)])
-def test_frames_in_their_order(suffix: str, error: float, tmp_path: Path) -> None:
+def test_frames_are_in_numerical_order(suffix: str, error: float, tmp_path: Path) -> None:
     folder = write(tmp_path / "in", FRAMES, suffix)
     (folder / "notes.txt").touch()
     with as_film(folder, RATE) as film:
@@ -41,7 +41,7 @@ def test_frames_in_their_order(suffix: str, error: float, tmp_path: Path) -> Non
     assert not film.exists()
 
 
-def test_the_same_frames_are_the_same_film(tmp_path: Path) -> None:
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     folder, contents = write(tmp_path / "in", FRAMES), []
     for _ in range(2):
         with as_film(folder, RATE) as film:
@@ -58,7 +58,7 @@ def test_a_damaged_frame_is_left_out(tmp_path: Path) -> None:
         assert damage.sentence(film)
 
 
-def test_what_is_a_sequence(tmp_path: Path) -> None:
+def test_folders_and_patterns_are_sequences_but_files_are_not(tmp_path: Path) -> None:
     assert is_sequence(tmp_path) and is_sequence(tmp_path / "f%d.png") and is_sequence(Path("f%05d.jpg"))
     odd = tmp_path / "f%d.mp4"
     odd.touch()
@@ -68,7 +68,7 @@ def test_what_is_a_sequence(tmp_path: Path) -> None:
     assert name_of(tmp_path) == tmp_path.resolve()
 
 
-def test_what_is_none(tmp_path: Path) -> None:
+def test_unusable_sequences_are_refused(tmp_path: Path) -> None:
     def message(sequence: Path) -> str:
         with pytest.raises(MetastyleError) as caught, as_film(sequence, RATE):
             pass

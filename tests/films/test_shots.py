@@ -1,4 +1,4 @@
-"""Cuts between generated scenes are found; pans, fades, flicker, flashes and noise are none."""
+"""Cuts between generated scenes are found; pans, fades, flicker, flashes and noise are not cuts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scenes() -> list[np.ndarray]:
 
 
 def cuts(frames: list[np.ndarray]) -> list[int]:
-    """Where shots begin; a flash begins none."""
+    """The first frame of each shot; a flash does not begin a shot."""
     detector, found = ShotDetector(), list[int]()
     for index, frame in enumerate(frames):
         event = detector.observe(reduced(frame))
@@ -42,11 +42,11 @@ def test_hard_cuts_are_found(scenes: list[np.ndarray]) -> None:
     frames = [noisy(s, i) for s, n in zip(scenes, lengths, strict=False) for i in range(n)]
     found = cuts(frames)
     expected = [0, *np.cumsum(lengths)[:-1].tolist()]
-    # A shot of a single frame is a flash or not: here the scenes around it differ, so it is none.
+    # The shot of a single frame is not a flash, because the scenes around it differ.
     assert found == expected
 
 
-def test_a_pan_is_no_cut(scenes: list[np.ndarray]) -> None:
+def test_a_pan_is_not_a_cut(scenes: list[np.ndarray]) -> None:
     wide = np.concatenate(scenes[:4], axis=1)
     assert cuts([noisy(wide[:90, x : x + 160], x) for x in range(0, 480, 24)]) == [0]
 
@@ -57,7 +57,7 @@ def test_a_cut_in_the_middle_of_a_pan_is_found(scenes: list[np.ndarray]) -> None
     assert cuts(frames + [other[:90, x : x + 160] for x in range(0, 200, 20)]) == [0, 10]
 
 
-def test_fades_and_dissolves_are_no_cuts(scenes: list[np.ndarray]) -> None:
+def test_fades_and_dissolves_are_not_cuts(scenes: list[np.ndarray]) -> None:
     steps = np.linspace(0, 1, 13)
     from_black = [(scenes[0] * t).astype(np.uint8) for t in steps]
     across = [(scenes[0] * (1 - t) + scenes[1] * t).astype(np.uint8) for t in steps]
@@ -65,7 +65,7 @@ def test_fades_and_dissolves_are_no_cuts(scenes: list[np.ndarray]) -> None:
     assert cuts(from_black + across[1:] + to_white[1:]) == [0]
 
 
-def test_flicker_and_a_flash_are_no_cuts(scenes: list[np.ndarray]) -> None:
+def test_flicker_and_flashes_are_not_cuts(scenes: list[np.ndarray]) -> None:
     scene = scenes[2].astype(float)
     gains = np.random.default_rng(0).uniform(0.85, 1.15, 20)
     frames = [noisy((scene * g).clip(0, 255).astype(np.uint8), i) for i, g in enumerate(gains)]
@@ -74,7 +74,7 @@ def test_flicker_and_a_flash_are_no_cuts(scenes: list[np.ndarray]) -> None:
     assert cuts(frames) == [0]
 
 
-def test_action_before_a_resting_background_is_no_cut(scenes: list[np.ndarray]) -> None:
+def test_motion_in_front_of_a_still_background_is_not_a_cut(scenes: list[np.ndarray]) -> None:
     frames = []
     for i in range(12):
         frame = scenes[0].copy()
@@ -84,18 +84,18 @@ def test_action_before_a_resting_background_is_no_cut(scenes: list[np.ndarray]) 
     assert cuts(frames) == [0]
 
 
-def test_blank_frames_and_titles() -> None:
+def test_blank_frames_of_different_colors_are_a_cut_but_noise_is_not() -> None:
     black, white = np.zeros((48, 80, 3), np.uint8), np.full((48, 80, 3), 255, np.uint8)
     assert cuts([black] * 3 + [white] * 3) == [0, 3]
     assert cuts([black] * 3 + [noisy(black, 1, 2.0)] * 2) == [0]
 
 
-def test_a_change_of_size_is_a_cut_and_16_bits_are_read(scenes: list[np.ndarray]) -> None:
+def test_a_change_of_size_is_a_cut_also_at_16_bits(scenes: list[np.ndarray]) -> None:
     deep = scenes[0].astype(np.uint16) * 257
     assert cuts([deep, deep, deep[:80], deep[:80]]) == [0, 2]
 
 
-def test_a_detector_goes_on_from_its_state(scenes: list[np.ndarray]) -> None:
+def test_a_restored_detector_continues_exactly(scenes: list[np.ndarray]) -> None:
     frames = [noisy(scenes[i], i) for i in (0, 0, 0, 4, 0, 0, 2, 2, 3, 3)]
     detector = ShotDetector()
     events = [detector.observe(reduced(f)) for f in frames]
@@ -111,13 +111,13 @@ def test_a_detector_goes_on_from_its_state(scenes: list[np.ndarray]) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 4))
-def test_any_size_and_any_number_of_frames(height: int, width: int, count: int) -> None:
+def test_constant_frames_of_any_size_are_one_shot(height: int, width: int, count: int) -> None:
     frames = [np.full((height, width, 3), 7, np.uint8)] * count
     assert cuts(frames) == [0][:count]
 
 
 @pytest.mark.shared
-def test_the_cuts_of_a_real_clip() -> None:
+def test_the_cuts_of_a_real_clip_are_found() -> None:
     av = pytest.importorskip("av")
     clip = SHARED / "video" / "clips" / "bikes.mp4"
     if not clip.is_file():

@@ -1,4 +1,4 @@
-"""Warping follows flow; smoothing steadies what is seen twice and leaves alone what is not."""
+"""Warping follows the flow; smoothing only affects what is visible in both frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def flow(u: float, v: float, shape: tuple[int, int] = (128, 128)) -> np.ndarray:
     return np.broadcast_to(np.array([u, v], np.float32), (*shape, 2)).copy()
 
 
-def test_warping_by_whole_and_half_pixels(scenes: list[np.ndarray]) -> None:
+def test_warping_follows_whole_and_half_pixels(scenes: list[np.ndarray]) -> None:
     values = scenes[0].astype(np.float32)
     seen, inside = warp(values, flow(3, -2))
     np.testing.assert_allclose(seen[2:, :-3], values[:-2, 3:], atol=0.01)
@@ -30,9 +30,9 @@ def test_warping_by_whole_and_half_pixels(scenes: list[np.ndarray]) -> None:
     np.testing.assert_allclose(half[:, :-1], (values[:, :-1] + values[:, 1:]) / 2, atol=0.01)
 
 
-def test_flows_that_do_not_return_are_inconsistent() -> None:
+def test_flows_that_do_not_lead_back_are_inconsistent() -> None:
     there, back = flow(5, 0), flow(-5, 0)
-    back[40:80] = 0  # as if something hid these rows
+    back[40:80] = 0  # as if these rows were occluded
     seen = consistent(there, back)
     assert seen[:40, :-5].all() and seen[80:, :-5].all() and not seen[40:80].any()
     assert not seen[:, -5:].any()
@@ -44,7 +44,7 @@ def smoother() -> Smoother:
     return Smoother(0.6)
 
 
-def test_what_moves_is_followed(smoother: Smoother, scenes: list[np.ndarray]) -> None:
+def test_noise_on_a_moving_scene_is_reduced(smoother: Smoother, scenes: list[np.ndarray]) -> None:
     before, now = scenes[0][:, :-6], scenes[0][:, 6:]
     rng = np.random.default_rng(0)
     first, second = (
@@ -56,23 +56,23 @@ def test_what_moves_is_followed(smoother: Smoother, scenes: list[np.ndarray]) ->
     assert np.abs(mixed[inner].astype(float) - now[inner]).mean() < 0.8 * noise
 
 
-def test_a_new_scene_is_left_alone(smoother: Smoother, scenes: list[np.ndarray]) -> None:
+def test_a_new_scene_is_hardly_changed(smoother: Smoother, scenes: list[np.ndarray]) -> None:
     result = 255 - scenes[1]
     mixed = smoother.smooth(scenes[1], result, scenes[0], np.full_like(result, 255))
     assert np.abs(mixed.astype(int) - result).mean() < 6
 
 
-def test_equal_results_stay_as_they_are(smoother: Smoother, scenes: list[np.ndarray]) -> None:
+def test_equal_results_are_not_changed(smoother: Smoother, scenes: list[np.ndarray]) -> None:
     np.testing.assert_array_equal(smoother.smooth(*[scenes[0]] * 4), scenes[0])
 
 
-def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MetastyleError, match=r"metastyle\[video\]"):
         Smoother()
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
-def test_a_share_out_of_range(share: float) -> None:
+def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(MetastyleError, match="below 1"):
         Smoother(share)

@@ -1,4 +1,4 @@
-"""The temporal painter follows shots and fades, forgets flashes, and goes on from its state bit for bit."""
+"""The temporal painter follows shots and fades, ignores flashes, and resumes exactly from its state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs(a.astype(int) - b)
 
 
-def test_the_first_frame_of_every_shot_is_painted_as_a_picture(
+def test_the_first_frame_of_each_shot_is_painted_like_a_picture(
     stylizer: Stylizer, scenes: list[np.ndarray]
 ) -> None:
     paint = TemporalPainter(stylizer, smoothing=0)
@@ -41,12 +41,10 @@ def test_the_first_frame_of_every_shot_is_painted_as_a_picture(
         paint(scene)
 
 
-def test_a_small_change_elsewhere_moves_nothing_far_away(
-    stylizer: Stylizer, scenes: list[np.ndarray]
-) -> None:
+def test_a_local_change_hardly_affects_distant_areas(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
     wide = np.concatenate([scenes[0], scenes[0][:, ::-1]], axis=1)
     changed = wide.copy()
-    changed[:, 150:] //= 2  # a shadow falls there
+    changed[:, 150:] //= 2  # a shadow
     paint = TemporalPainter(stylizer, smoothing=0)
     still = differences(paint(wide)[:, :60], paint(changed)[:, :60]).mean()
     ordinary = differences(stylizer.render(wide)[:, :60], stylizer.render(changed)[:, :60]).mean()
@@ -63,7 +61,7 @@ def test_statistics_follow_a_fade(stylizer: Stylizer, scenes: list[np.ndarray]) 
     assert followed < 0.5 * differences(lagging[-1], stylizer.render(frames[-1])).mean()
 
 
-def test_a_flash_leaves_no_trace(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+def test_a_flash_does_not_affect_later_frames(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
     with_flash, without = TemporalPainter(stylizer, smoothing=0), TemporalPainter(stylizer, smoothing=0)
     flash = np.full_like(scenes[0], 255)
     a = [with_flash(frame) for frame in (scenes[0], flash, scenes[0], scenes[0])]
@@ -71,7 +69,7 @@ def test_a_flash_leaves_no_trace(stylizer: Stylizer, scenes: list[np.ndarray]) -
     np.testing.assert_array_equal(a[3], b[2])
 
 
-def test_it_goes_on_from_its_state_bit_for_bit(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+def test_a_restored_painter_continues_exactly(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
     pytest.importorskip("cv2")
     rolled = [np.roll(scenes[0], 2 * i, axis=1) for i in range(4)]
     frames = [*rolled, scenes[1], *rolled[2:], scenes[2], scenes[2]]  # with a flash and a cut
@@ -87,7 +85,7 @@ def test_it_goes_on_from_its_state_bit_for_bit(stylizer: Stylizer, scenes: list[
         before = after
 
 
-def test_both_scales_of_a_brush_have_statistics_of_their_own(
+def test_both_scales_of_a_brush_have_their_own_statistics(
     stylizer: Stylizer, make_picture: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("metastyle.rendering.brush.WORKING_EDGE", 48)
@@ -98,32 +96,32 @@ def test_both_scales_of_a_brush_have_statistics_of_their_own(
     assert differences(painted, stylizer.render(frame)).mean() > 2
 
 
-def test_smoothing_steadies_noise(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
+def test_smoothing_reduces_the_flicker_of_noise(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
     pytest.importorskip("cv2")
     rng = np.random.default_rng(0)
     noisy = [(scenes[0] + rng.normal(0, 4, scenes[0].shape)).clip(0, 255).astype(np.uint8) for _ in range(3)]
 
-    def trembling(smoothing: float) -> float:
+    def flicker(smoothing: float) -> float:
         paint = TemporalPainter(stylizer, smoothing=smoothing)
         painted = [paint(frame) for frame in noisy]
         return float(differences(painted[2], painted[1]).mean())
 
-    assert trembling(0.7) < 0.7 * trembling(0)
+    assert flicker(0.7) < 0.7 * flicker(0)
 
 
 @pytest.mark.parametrize("change", [{"every": 0}, {"weight": 1.5}, {"fast": 0}, {"changed": -1}])
-def test_settings_out_of_range(change: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(MetastyleError, match="use a"):
         TemporalSettings(**change)
 
 
-def test_a_smoothing_out_of_range(stylizer: Stylizer) -> None:
+def test_a_smoothing_out_of_range_is_refused(stylizer: Stylizer) -> None:
     pytest.importorskip("cv2")
     with pytest.raises(MetastyleError, match="smoothing is 1"):
         TemporalPainter(stylizer, smoothing=1.0)
 
 
-def test_grain_stays_with_what_the_camera_passes(
+def test_grain_moves_with_the_scene(
     stylizer: Stylizer, scenes: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cv2")

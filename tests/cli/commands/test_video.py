@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import failing_at, make_clip, moving, seconds_shown, shown, sound_packets, turn
+from clips import decoded, failing_at, frame_times, make_clip, moving, packets, turn
 from PIL import Image
 
 from metastyle import api
@@ -42,8 +42,8 @@ def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Pat
     assert result.err.startswith("repainting: 100% 8 frames")
     out = tmp_path / "clip-plain.mp4"
     assert result.out.startswith(f"{out}  32x24  8 frames  ")
-    assert seconds_shown(out) == seconds_shown(clip)
-    assert [d for _, d in sound_packets(out)] == [d for _, d in sound_packets(clip)]
+    assert frame_times(out) == frame_times(clip)
+    assert [d for _, d in packets(out)] == [d for _, d in packets(clip)]
     style = api.load(style_file)
     before, after = (list(read_frames(open_clip(p), Damage())) for p in (clip, out))
     for one, two in zip(before, after, strict=True):
@@ -80,7 +80,7 @@ def test_frames_as_a_film(given: str, style_file: Path, run: Run, tmp_path: Path
     out = tmp_path / "frames-plain.mp4" if given == "frames" else tmp_path / "frames" / "f-plain.mp4"
     assert (record["clip"], record["output"]) == (str(tmp_path / given), str(out))
     times = [0, 0.1, 0.2, 0.3 if given == "frames" else 0.4]
-    assert [float(t) for t in seconds_shown(out)] == pytest.approx(times)
+    assert [float(t) for t in frame_times(out)] == pytest.approx(times)
     for frame, pixels in zip(read_frames(open_clip(out), Damage()), frames, strict=True):
         assert np.abs(frame.pixels - pixels.astype(int)).mean() < 4
 
@@ -110,7 +110,7 @@ def test_json_and_options(clip: Path, style_file: Path, run: Run, tmp_path: Path
     (record,) = result.document["outputs"]
     assert (record["width"], record["height"], record["frames"], record["codec"]) == (24, 18, 4, "hevc")
     assert result.document["errors"] == [] and result.document["style"]["how"] == "read"
-    assert len(shown(out)) == 4
+    assert len(decoded(out)) == 4
     wanted = [f.pixels for f in read_frames(open_clip(clip), Damage(), long_edge=24)][1:5]
     found = [f.pixels for f in read_frames(open_clip(out), Damage())]
     assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(wanted, found, strict=True)) < 6
@@ -160,7 +160,7 @@ def test_portrait_odd_and_without_sound(style_file: Path, run: Run, tmp_path: Pa
 def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "old.nut", moving(3, (32, 24)), codec="mpeg4", options={}, sound="wavpack")
     assert run("video", clip, "--style", style_file, "--quiet").code == 0
-    assert len(sound_packets(tmp_path / "old-plain.mkv")) == len(sound_packets(clip))
+    assert len(packets(tmp_path / "old-plain.mkv")) == len(packets(clip))
     result = run("video", clip, "--style", style_file, "-o", tmp_path / "new.mp4", "--quiet")
     assert result.code == 0
     assert "stream 1 (sound, wavpack) is left out: .mp4 cannot hold it; .mkv can" in result.err
@@ -224,7 +224,7 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(style_file: Path, run: Run, 
     result = run("video", path, "--style", style_file, "--quiet", "--json")
     assert result.code == 1
     assert "cut.mp4 is damaged or truncated" in result.err and result.err.count("\n") == 1
-    assert 3 < len(shown(tmp_path / "cut-plain.mp4")) < 30
+    assert 3 < len(decoded(tmp_path / "cut-plain.mp4")) < 30
     assert result.document["errors"][0]["clip"] == str(path)
 
 
@@ -238,9 +238,9 @@ def test_a_painter_that_fails_keeps_what_there_is(
     first, second = result.err.splitlines()
     assert "not enough memory" in first
     assert "stopped after 4 frames" in second and "clip-plain.unfinished.mp4 has them" in second
-    assert len(shown(tmp_path / "clip-plain.unfinished.mp4")) == 4
+    assert len(decoded(tmp_path / "clip-plain.unfinished.mp4")) == 4
     assert run("video", clip, "--style", style_file, "--quiet").code == 0
-    assert len(shown(tmp_path / "clip-plain.mp4")) == 8
+    assert len(decoded(tmp_path / "clip-plain.mp4")) == 8
     left = {p.name for p in tmp_path.iterdir()} - {"cache"}
     assert left == {"clip.mp4", "clip-plain.mp4", style_file.name}
 
@@ -304,7 +304,7 @@ def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
         said = process.stderr.read()
         assert process.wait(60) == 130
     assert "out.unfinished.mp4 has them; the same command resumes from there" in said
-    kept = len(shown(tmp_path / "out.unfinished.mp4"))
+    kept = len(decoded(tmp_path / "out.unfinished.mp4"))
     assert 60 <= kept < 150
     for out, first_line in (("out.mp4", "resuming after"), ("whole.mp4", "repainting")):
         with start(out) as process:
