@@ -20,6 +20,7 @@ from metastyle.bench.stillness import (
     measure,
     measure_speed,
     paint,
+    smoothed,
     table,
 )
 from metastyle.bench.table import read_rows
@@ -59,7 +60,8 @@ def test_errors_of_known_changes(clip: Clip) -> None:
 def test_every_way_is_measured_once_and_kept(
     network: TransformationNetwork, clip: Clip, tmp_path: Path
 ) -> None:
-    rows = list(measure({"random": partial(paint, network, 1.0)}, [clip], tmp_path))
+    clip = pan("pan", clip.frames[0], height=64, width=60, count=3)  # slow enough to be one shot
+    rows = list(measure({"random": partial(paint, network, 0.0)}, [clip], tmp_path))
     assert len(rows) == 9 and len({row.way for row in rows}) == 9
     by_way = {row.way: row for row in rows}
     assert by_way[OWN].departure == 0 < by_way[FOLLOWING].departure
@@ -73,6 +75,17 @@ def test_every_way_is_measured_once_and_kept(
     assert list(measure({"random": never}, [clip], tmp_path)) == rows
     assert read_rows(tmp_path / "results.json", Row) == rows
     assert read_rows(tmp_path / "speeds.json", Speed) == speeds
+
+
+def test_smoothed_films_are_the_products_whose_grain_moves_with_the_camera(
+    network: TransformationNetwork,
+) -> None:
+    picture = (dead_leaves(1, 176, 1)[0] * 255).astype(np.uint8).transpose(1, 2, 0)
+    film = pan("pan", picture // 16 + 120, height=96, width=128, count=5)  # soft enough for grain
+    ways = paint(network, 1.0, film.frames)
+    still = smoothed(film.frames, ways[FOLLOWING], 0.5)  # its grain stays where it is
+    found, _ = errors(ways[f"{FOLLOWING}, smoothing 0.5"], film.steps)
+    assert found < 0.7 * errors(still, film.steps)[0]
 
 
 def test_adain_takes_part(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -86,9 +86,11 @@ def paint(network: TransformationNetwork, grain: float, frames: Sequence[Pixels]
         "running mean": [frozen(*range(i + 1)).render(frame) for i, frame in enumerate(frames)],
         FOLLOWING: [still(frame) for frame in frames],
     }
-    for way in (OWN, FOLLOWING):
-        for share in SMOOTHINGS:
-            ways[f"{way}, smoothing {share}"] = smoothed(frames, ways[way], share)
+    for share in SMOOTHINGS:
+        ways[f"{OWN}, smoothing {share}"] = smoothed(frames, ways[OWN], share)
+    for share in SMOOTHINGS:  # as films are painted: the grain moves with the camera
+        painter = TemporalPainter(stylizer, smoothing=share)
+        ways[f"{FOLLOWING}, smoothing {share}"] = [painter(frame) for frame in frames]
     return ways
 
 

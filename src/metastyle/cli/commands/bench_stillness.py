@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Whole
 from metastyle.cli.output import Display, Outcome
+from metastyle.core.settings import Grain
 from metastyle.errors import MetastyleError
 
 
@@ -23,6 +24,7 @@ def stillness(
     painting: Annotated[list[Path] | None, Parameter(metavar="FILE", negative_iterable="")] = None,
     reduce: Annotated[Whole, Ge(1), Le(64)] = 1,
     rounds: Annotated[Whole, Ge(0), Le(1000)] = 7,
+    grain: Grain | None = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], metavar="DIR")] = Path("out/stillness"),
     common: Common = Common(),  # noqa: B008 (frozen)
 ) -> Outcome:
@@ -46,6 +48,8 @@ def stillness(
             repeated.
         reduce: Whole factor by which the sequences are reduced.
         rounds: How many times each time is measured; 0 measures none.
+        grain: Amount of grain in flat areas; by default that of each style.
+            Amounts do not mix: give each a folder of its own.
         output: Folder for results.json, speeds.json and table.md.
     """
     with needs("video", "smoothing"):
@@ -64,7 +68,8 @@ def stillness(
         raise MetastyleError("nothing to measure on: give --sequence DIR, or --picture twice")
     styles = {path.stem: api.load(path) for path in style}
     painters: dict[str, benchmark.Paint] = {
-        name: partial(benchmark.paint, one.network(), one.grain) for name, one in styles.items()
+        name: partial(benchmark.paint, one.network(), one.grain if grain is None else grain)
+        for name, one in styles.items()
     }
     for path in painting or []:
         painters[f"{path.stem} (AdaIN)"] = benchmark.adain_painter(open_picture(path))
@@ -79,7 +84,9 @@ def stillness(
         if rounds:
             display.update("timing", 0.0)
             first = next(iter(styles.values()))
-            speeds = benchmark.measure_speed(first.network(), first.grain, output, rounds=rounds)
+            speeds = benchmark.measure_speed(
+                first.network(), first.grain if grain is None else grain, output, rounds=rounds
+            )
             display.update("timing", 1.0)
     written = benchmark.table(rows, speeds)
     write_markdown(output / "table.md", written)
