@@ -42,11 +42,16 @@ def parameters(network: TransformationNetwork) -> np.ndarray:
 
 
 def _run(graph: bytes, **inputs: np.ndarray) -> np.ndarray:
+    (result,) = _all(graph, **inputs)
+    return result
+
+
+def _all(graph: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    (result,) = session.run(None, inputs)
-    return result
+    results: list[np.ndarray] = session.run(None, inputs)
+    return results
 
 
 @pytest.mark.parametrize("mode", ["reflect", "constant"])
@@ -137,7 +142,9 @@ def test_describe_predicts_the_start(network: TransformationNetwork, size: tuple
     painting = torch.rand(size)
     start = initialization.start(style_target(loss_network, painting))
     expected = torch.cat([start[name].detach().flatten() for name in graphs.norm_names()]).numpy()
-    norms = _run(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    norms, *grams = _all(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    for ours, theirs in zip(grams, style_target(loss_network, painting).grams, strict=True):
+        assert np.linalg.norm(ours - theirs.numpy()) < 2e-3 * np.linalg.norm(theirs.numpy())
     base = torch.cat([p.flatten() for p in instance_norm_parameters(network).values()]).numpy()
     moved = np.linalg.norm(expected - base)
     assert moved > 0.1
@@ -151,7 +158,7 @@ def test_a_painting_described_and_painted_as_python_does(loss_network: LossNetwo
     ramp = torch.linspace(0, 1, 128)
     painting = torch.stack([ramp.expand(96, 128), ramp.flip(0).expand(96, 128), torch.rand(96, 128)])[None]
     picture = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 16), scale_factor=4.0, mode="bilinear")
-    norms = _run(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    norms, *_ = _all(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
     with torch.no_grad():
         start = initialization.start(style_target(loss_network, painting))
         expected = functional_call(network, start, (picture,))
@@ -162,7 +169,7 @@ def test_a_painting_described_and_painted_as_python_does(loss_network: LossNetwo
 
 
 def test_describe_without_a_predictor_is_theta(network: TransformationNetwork) -> None:
-    norms = _run(
+    norms, *_ = _all(
         graphs.describe_graph(Initialization(network), LossNetwork()),
         painting=torch.rand(1, 3, 64, 64).numpy(),
     )

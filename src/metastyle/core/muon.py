@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 MOMENTUM = 0.7
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the odd polynomial a x + b x^3 + c x^5, which moves singular values from (0, 1] to about 1."""
-_ITERATIONS = 5
+ITERATIONS = 5
+"""How often the polynomial is applied."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -62,12 +63,12 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalized(matrix.mT).mT
-    a, b, c = _COEFFICIENTS
+    a, b, c = COEFFICIENTS
     x = matrix / matrix.norm().clamp(min=1e-12)
     gram = x @ x.mT
     identity = torch.eye(len(x), dtype=x.dtype, device=x.device)
     q = identity
-    for _ in range(_ITERATIONS):
+    for _ in range(ITERATIONS):
         square = q @ gram @ q
         q = (a * identity + b * square + c * square @ square) @ q
     result: Tensor = q @ x

@@ -75,6 +75,12 @@ class Builder:
         """(1, C, H, W) with a margin on every side: 'reflect', 'edge' or 'constant' (zeros)."""
         return self.node("Pad", x, self.whole(*[0, 0, margin, margin] * 2), mode=mode)
 
+    def upsampled(self, x: str) -> str:
+        """(1, C, H, W) with every pixel four times."""
+        scales = self.constant(np.array([1, 1, 2, 2], np.float32))
+        nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.node("Resize", x, "", scales, **nearest)
+
     def biased(self, x: str) -> tuple[str, str]:
         """Mean and variance (C,) of each channel of (1, C, H, W)."""
         mean, squares = self._moments(x)
@@ -88,6 +94,12 @@ class Builder:
         fewer = self.node("Sub", count, self.constant(np.array([1], np.float32)))
         variance = self.node("Div", self._flat(self.node("ReduceSum", squares, self.whole(2, 3))), fewer)
         return self._flat(mean), self.node("Sqrt", variance)
+
+    def gram(self, x: str, channels: int) -> str:
+        """psi psi^T / (C H W) of features psi (1, C, H, W): (C, C)."""
+        size = self.node("Cast", self.node("Size", x), to=self._onnx.TensorProto.FLOAT)
+        rows = self.reshaped(x, channels, -1)
+        return self.node("Div", self.node("Gemm", rows, rows, transB=1), size)
 
     def output(self, x: str, name: str) -> None:
         """Call the result ``x`` by its public name."""

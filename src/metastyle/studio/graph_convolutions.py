@@ -18,10 +18,13 @@ _ENDS = ((0, TILE), (TILE, _WINDOW))
 """Along one side of a window: the places in its own tile, and those in the next one."""
 
 
-def winograd(build: Builder, x: str, weight: str, bias: str, channels: tuple[int, int], mode: str) -> str:
+def winograd(
+    build: Builder, x: str, weight: str, bias: str | None, channels: tuple[int, int], mode: str | None
+) -> str:
     """A 3x3 convolution (core/winograd.py) of (1, C, H, W) with a margin of one: (1, K, H, W).
 
-    weight: (K, C, 3, 3).  bias: (K,).  channels: K and C.  mode: 'reflect' or 'constant' (zeros).
+    weight: (K, C, 3, 3).  bias: (K,).  channels: K and C.  mode: 'reflect', 'constant' (zeros), or None where
+    x has the margin already, which the result lacks.
 
     The source is cut into tiles of 4x4 (SpaceToDepth); a window of 6x6 is a tile and the first two rows and
     columns of its neighbors, so 36 places are four slices of the tiles, and no numbers are moved one by one.
@@ -34,7 +37,10 @@ def winograd(build: Builder, x: str, weight: str, bias: str, channels: tuple[int
     kernels = build.reshaped(kernels, places, count, incoming)
 
     size = build.node("Shape", x, start=2)
-    x = build.padded(x, 1, mode)
+    if mode is None:
+        size = build.node("Sub", size, build.whole(2, 2))
+    else:
+        x = build.padded(x, 1, mode)
     beyond = build.node("Mod", build.node("Neg", size), build.whole(TILE))
     beyond = build.node("Add", beyond, build.whole(_OVERLAP))  # one more tile than there are results
     x = build.node("Pad", x, build.node("Concat", build.whole(*[0] * 6), beyond, axis=0))
@@ -57,7 +63,7 @@ def winograd(build: Builder, x: str, weight: str, bias: str, channels: tuple[int
     y = build.node("Reshape", y, build.node("Concat", build.whole(1, TILE * TILE * count), grid, axis=0))
     y = build.node("DepthToSpace", y, blocksize=TILE)
     y = build.node("Slice", y, build.whole(0, 0), size, build.whole(2, 3))
-    return build.node("Add", y, build.reshaped(bias, 1, count, 1, 1))
+    return y if bias is None else build.node("Add", y, build.reshaped(bias, 1, count, 1, 1))
 
 
 def _window_part(build: Builder, tiles: str, rows: tuple[int, int], columns: tuple[int, int]) -> str:

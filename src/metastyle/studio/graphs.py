@@ -6,7 +6,8 @@ A style's parameters travel as one vector, every parameter of the network in the
 - ``stylize``: parameters and picture -> painted picture, normalized with the picture's own statistics.
 - ``measure``: the same inputs -> what the fifteen normalizations divide by.
 - ``frozen``: as ``stylize``, for parameters that have taken such statistics over (``rendering/frozen.py``).
-- ``describe``: painting -> the 3,200 instance-norm parameters of w_0 = Psi(theta, s). Holds VGG-16 and Psi.
+- ``describe``: painting -> the 3,200 instance-norm parameters of w_0 = Psi(theta, s), and the painting's Gram
+  matrices. Holds VGG-16 and Psi.
 
 They are written operator by operator: torch's exporter needs minutes of processor time for them, this module
 milliseconds, so they are never stored. Tests compare every graph with the modules that Python runs.
@@ -31,6 +32,7 @@ from metastyle.studio.graph_convolutions import by_rows, doubled, winograd
 
 PARAMETERS, PICTURE, PAINTED = "parameters", "picture", "painted"
 STATISTICS, PAINTING, NORMS = "statistics", "painting", "norms"
+GRAMS = ("gram1", "gram2", "gram3", "gram4")
 
 _WORTH_TILES = (128, 64)
 """Channels of VGG-16's convolutions from which on Winograd's form takes less time; below, it takes memory."""
@@ -52,7 +54,7 @@ class Segment:
 
 
 @cache
-def _network() -> TransformationNetwork:
+def network_form() -> TransformationNetwork:
     """The architecture without numbers."""
     with torch.device("meta"):
         return TransformationNetwork()
@@ -62,7 +64,7 @@ def _network() -> TransformationNetwork:
 def layout() -> tuple[Segment, ...]:
     """Every parameter of the network, in the network's own order."""
     segments, offset = [], 0
-    for name, parameter in _network().named_parameters():
+    for name, parameter in network_form().named_parameters():
         segments.append(Segment(name, tuple(parameter.shape), offset))
         offset += parameter.numel()
     return tuple(segments)
@@ -70,7 +72,7 @@ def layout() -> tuple[Segment, ...]:
 
 def norm_names() -> tuple[str, ...]:
     """Names of the instance-norm parameters, in the order in which ``describe`` returns them."""
-    return tuple(instance_norm_parameters(_network()))
+    return tuple(instance_norm_parameters(network_form()))
 
 
 def flatten(parameters: Mapping[str, Tensor]) -> Tensor:
@@ -119,7 +121,7 @@ GRAPHS: dict[str, Callable[[], bytes]] = {
 
 
 def describe_graph(initialization: Initialization, loss_network: LossNetwork) -> bytes:
-    """``painting`` (1, 3, H, W) in [0, 1], sides from 64 pixels -> ``norms`` (3200,).
+    """``painting`` (1, 3, H, W) in [0, 1], sides from 64 pixels -> ``norms`` (3200,), ``gram1`` … ``gram4``.
 
     About 17 MB: weights are stored in float16 and computed with in float32.
     """
@@ -127,6 +129,7 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork) ->
     x = build.node("Sub", PAINTING, build.constant(loss_network.mean.numpy()))
     x = build.node("Div", x, build.constant(loss_network.std.numpy()))
     means, deviations = [], []
+    outputs: dict[str, Sequence[int]] = {}
     block = 1
     for name, convolution in loss_network.named_children():
         assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
@@ -144,6 +147,8 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork) ->
             mean, deviation = build.unbiased(x)
             means.append(mean)
             deviations.append(deviation)
+            build.output(build.gram(x, channels[0]), GRAMS[block - 1])
+            outputs[GRAMS[block - 1]] = [channels[0], channels[0]]
     statistics = build.node("Concat", *means, *deviations, axis=0)
     norms = dict(instance_norm_parameters(initialization.network))
     result = build.constant(torch.cat([p.detach().flatten() for p in norms.values()]).numpy())
@@ -156,7 +161,8 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork) ->
             x = build.node("Add", x, build.weight(linear.bias))
         result = build.node("Add", result, x)
     build.output(result, NORMS)
-    return build.graph("describe", {PAINTING: [1, 3, "height", "width"]}, {NORMS: [_numbers(norms.values())]})
+    outputs = {NORMS: [_numbers(norms.values())]} | outputs
+    return build.graph("describe", {PAINTING: [1, 3, "height", "width"]}, outputs)
 
 
 def _numbers(tensors: Any) -> int:
@@ -167,7 +173,7 @@ def _numbers(tensors: Any) -> int:
 def _rendering_graph(kind: str, wanted: str, quick: bool) -> bytes:
     build = Builder()
     seen: list[tuple[str, str]] = []
-    network = _network()
+    network = network_form()
     segments = {segment.name: segment for segment in layout()}
 
     def parameter(name: str) -> str:
@@ -212,7 +218,7 @@ def _rendering_graph(kind: str, wanted: str, quick: bool) -> bytes:
 
 def _convolved(build: Builder, x: str, name: str, weight: str, bias: str, quick: bool) -> str:
     """One of the network's convolutions, with the upsampling before it."""
-    convolution = _network().get_submodule(name)
+    convolution = network_form().get_submodule(name)
     assert isinstance(convolution, nn.Conv2d)
     channels = (convolution.out_channels, convolution.in_channels)
     up = name.startswith("up")
@@ -223,8 +229,6 @@ def _convolved(build: Builder, x: str, name: str, weight: str, bias: str, quick:
     if quick and name.startswith("residuals"):
         return winograd(build, x, weight, bias, channels, "reflect")
     if up:
-        scales = build.constant(np.array([1, 1, 2, 2], np.float32))
-        nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        x = build.node("Resize", x, "", scales, **nearest)
+        x = build.upsampled(x)
     x = build.padded(x, convolution.kernel_size[0] // 2, "reflect")
     return build.node("Conv", x, weight, bias, strides=list(convolution.stride))
