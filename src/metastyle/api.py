@@ -381,7 +381,7 @@ def film(
         strength: 0 is the clip, 1 the full style; up to 2, the style is exaggerated.
         brush: The size of strokes relative to those on frames of 1024 pixels, 0.25 to 8.
         grain: The amount of grain that the network sees in flat areas, 0 to 2; None is the amount that the
-            style was adapted with.
+            style was adapted with, and 0 without smoothing.
         keep_color: Keep the clip's colors and take only the lightness from the style.
         smoothing: The share of the previous result, moved along, in each frame, 0 to below 1.
         temporal: How the statistics that normalize the frames follow the film; None is the default.

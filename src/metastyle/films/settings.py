@@ -56,7 +56,10 @@ class FilmSettings(Settings):
     def painter(self, style: Style, max_memory: int | None) -> Painter:
         """The painter for the frames of the film."""
         stylizer = style.stylizer(
-            device=self.device, max_memory=max_memory, strength=max(1.0, self.strength), grain=self.grain
+            device=self.device,
+            max_memory=max_memory,
+            strength=max(1.0, self.strength),
+            grain=self.grain_of(style),
         )
         options: dict[str, Any] = {
             "brush": self.brush,
@@ -67,13 +70,23 @@ class FilmSettings(Settings):
             return frame_by_frame(stylizer, **options)
         return TemporalPainter(stylizer, self.temporal, smoothing=self.smoothing, **options)
 
+    def grain_of(self, style: Style) -> float:
+        """The amount of grain: that of the style, if frames are smoothed.
+
+        Without smoothing the camera's motion is not known. Grain that stays in place while the picture moves
+        would double the flicker (docs/stillness.md), so there is none unless it is asked for.
+        """
+        if self.grain is not None:
+            return self.grain
+        return style.grain if self.smoothing and not self.frame_by_frame else 0.0
+
     def identity(self, style: Style) -> dict[str, Any]:
         """Everything that the painter depends on, as JSON values."""
         own = {
             "style": _digest(style, max(1.0, self.strength)),
             "strength": self.strength,
             "brush": self.brush,
-            "grain": style.grain if self.grain is None else self.grain,
+            "grain": self.grain_of(style),
             "keep_color": self.keep_color,
             "smoothing": self.smoothing,
             "frame_by_frame": self.frame_by_frame,
