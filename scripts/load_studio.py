@@ -74,7 +74,7 @@ class Client(threading.Thread):
 
 
 def main() -> None:
-    """Start a studio, let it learn, let the clients ask, print a table."""
+    """Start a studio, start an adaptation, let the clients ask, print a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60)
@@ -93,8 +93,8 @@ def _measure(count: int, seconds: float, studio: psutil.Process) -> None:
     _until_it_answers()
     painting = json.loads(_call("pictures?name=p.png", _picture(np.random.default_rng(0), 512)))["id"]
     wanted = json.dumps({"painting": painting, "effort": "fine", "name": "beside"}).encode()
-    learning = json.loads(_call("adaptations", wanted, {"content-type": "application/json"}))["id"]
-    while (json.loads(_call(f"jobs/{learning}"))["progress"] or {}).get("step", 0) < 1:
+    adaptation = json.loads(_call("adaptations", wanted, {"content-type": "application/json"}))["id"]
+    while (json.loads(_call(f"jobs/{adaptation}"))["progress"] or {}).get("step", 0) < 1:
         time.sleep(0.2)
     before = studio.memory_info().rss
     clients = [Client(number, time.monotonic() + seconds) for number in range(1, count + 1)]
@@ -103,7 +103,7 @@ def _measure(count: int, seconds: float, studio: psutil.Process) -> None:
     for client in clients:
         client.join()
     after = studio.memory_info().rss
-    state = json.loads(_call(f"jobs/{learning}"))
+    state = json.loads(_call(f"jobs/{adaptation}"))
     known = {job["id"] for job in json.loads(_call("jobs"))}
     jobs = [job for client in clients for job in client.jobs]
     answers = sum((client.answers for client in clients), Counter[int]())

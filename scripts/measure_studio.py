@@ -185,7 +185,7 @@ def _with_server(browser: Any, photo: str, painting: str) -> None:
         edges = ", ".join(str(edge) for _, edge in BRUSHES)
         _say(f"meanwhile, a photograph, long edge {edges}", ", ".join(f"{t:.1f} s" for t in times))
         page.locator(".learning").wait_for(state="detached")
-        _say("until it has been learned (normal)", f"{_since(began):.1f} s")
+        _say("until the adaptation is done (normal)", f"{_since(began):.1f} s")
         page.close()
 
 

@@ -190,7 +190,7 @@ def adapt(
     if start:
         provenance["start"] = {"painting": start.painting, "settings": start.settings}
     style = Style(
-        parameters=run.parameters if settings.parameters == "all" else run.moved_parameters,
+        parameters=run.parameters if settings.parameters == "all" else run.adapted_parameters,
         kind=settings.parameters,
         base=start.base if start else base,
         painting=name,

@@ -85,10 +85,10 @@ def test_answers_are_counted_by_the_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"page": "q", "choices": []}', "answers to another page"),
-        ('{"page": "p", "choices": ["left", "left"]}', "answers to another page"),
-        ('{"page": "p", "choices": ["up"]}', "not the answers of a page"),
-        ('["left"]', "not the answers of a page"),
+        ('{"page": "q", "choices": []}', "answers for another page"),
+        ('{"page": "p", "choices": ["left", "left"]}', "answers for another page"),
+        ('{"page": "p", "choices": ["up"]}', "not answers saved by a page"),
+        ('["left"]', "not answers saved by a page"),
         ("left", "not JSON"),
     ],
 )

@@ -70,10 +70,10 @@ def test_a_folder_is_read_with_its_masks(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"PIEH", "no .flo file"),
-        (np.float32(1).tobytes() + bytes(20), "no .flo file"),
-        (np.float32(202021.25).tobytes() + np.array([-1, 5], "<i4").tobytes(), "cannot be"),
-        (np.float32(202021.25).tobytes() + np.array([2, 2], "<i4").tobytes() + bytes(8), "need 44"),
+        (b"PIEH", "not a .flo file"),
+        (np.float32(1).tobytes() + bytes(20), "not a .flo file"),
+        (np.float32(202021.25).tobytes() + np.array([-1, 5], "<i4").tobytes(), "is impossible"),
+        (np.float32(202021.25).tobytes() + np.array([2, 2], "<i4").tobytes() + bytes(8), "take 44"),
     ],
 )
 def test_a_damaged_flow_is_one_clear_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -84,10 +84,10 @@ def test_a_damaged_flow_is_one_clear_line(tmp_path: Path, content: bytes, messag
 
 def test_folders_without_frames_or_flow(folder: Path, tmp_path: Path) -> None:
     (folder / "flow" / "frame_0001.flo").unlink()
-    with pytest.raises(MetastyleError, match="holds no flow"):
+    with pytest.raises(MetastyleError, match="has no flow"):
         read_sequence(folder)
     (folder / "clean" / "frame_0002.png").unlink()
-    with pytest.raises(MetastyleError, match="holds no frames"):
+    with pytest.raises(MetastyleError, match="has no frames"):
         read_sequence(folder)
 
 

@@ -146,7 +146,7 @@ def test_what_is_missing_is_left_out(folder: Path, tmp_path: Path) -> None:
     assert [p.name for p in written] == ["report.html", "report.md", "steps_plot.svg"]
     assert "## Speed" not in written[1].read_text(encoding="utf-8")
     empty = tmp_path / "empty"
-    with pytest.raises(MetastyleError, match="holds no measurements: run metastyle bench speed -o"):
+    with pytest.raises(MetastyleError, match="has no results: run metastyle bench speed -o"):
         report.read(empty)
 
 

@@ -124,7 +124,7 @@ def test_the_command(
         ([], "nothing to measure on"),
         (["--picture", "a.png"], "two pictures"),
         (["--reduce", "0"], "--reduce is 0"),
-        (["--sequence", str(tmp_path)], "holds no frames"),
+        (["--sequence", str(tmp_path)], "has no frames"),
     ):
         assert main([*common, *arguments]) == 2
         assert message in json.loads(capsys.readouterr().out)["errors"][0]["error"]

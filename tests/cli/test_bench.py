@@ -310,4 +310,4 @@ def test_from_measurements_to_a_report(
     assert "most structure kept: dark_for_a_test:Dark share=0.9 (" in written
     assert "metastyle bench speed --content 0.png" in written and str(folders) not in written
     assert main(["bench", "report", "nowhere", "--quiet"]) == 2
-    assert "nowhere: holds no measurements" in capsys.readouterr().err
+    assert "nowhere: has no results" in capsys.readouterr().err

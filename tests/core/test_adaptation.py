@@ -50,7 +50,7 @@ def start(loss_network: LossNetwork, style: Parameters | None = None, **changes:
 
 
 def style_of(run: Adaptation) -> Parameters:
-    return run.parameters if run.settings.parameters == "all" else run.moved_parameters
+    return run.parameters if run.settings.parameters == "all" else run.adapted_parameters
 
 
 def test_steps_lower_the_loss_of_their_own_contents(loss_network: LossNetwork) -> None:
@@ -82,7 +82,7 @@ def test_low_rank_adaptation_changes_kernels_by_matrices_of_that_rank(loss_netwo
         values = torch.linalg.svdvals(change)
         assert values[2] > 0 and (values[3:] < 1e-4 * values[0]).all()
     assert torch.equal(after["residuals.0.conv1.bias"], before["residuals.0.conv1.bias"])
-    moved = run.moved_parameters
+    moved = run.adapted_parameters
     assert moved["out.weight.up"].shape == (3, 3) and moved["out.weight.down"].shape == (3, 32 * 81)
     torch.manual_seed(3)
     photo = torch.rand(1, 3, 64, 64)
@@ -98,9 +98,9 @@ def test_instance_norm_adaptation_moves_only_those_parameters(loss_network: Loss
     list(run)
     moved = {name for name, p in run.parameters.items() if not torch.equal(p, before[name])}
     norms = instance_norm_parameters(Initialization().network).keys()
-    assert set(run.moved_parameters) == norms
+    assert set(run.adapted_parameters) == norms
     assert moved == norms - idle_parameters(Initialization().network)
-    assert sum(p.numel() for p in run.moved_parameters.values()) == 3200
+    assert sum(p.numel() for p in run.adapted_parameters.values()) == 3200
 
 
 def test_a_stopped_run_keeps_the_steps_taken(loss_network: LossNetwork) -> None:
@@ -218,9 +218,9 @@ def test_instance_norms_are_always_optimized_by_adam(
 
 def test_factors_of_hidden_kernels_are_optimized_by_muon(loss_network: LossNetwork) -> None:
     run = start(loss_network, parameters="low_rank", steps=1, warm_up=0)
-    before = run.moved_parameters
+    before = run.adapted_parameters
     list(run)
-    moves = {name: p - before[name] for name, p in run.moved_parameters.items()}
+    moves = {name: p - before[name] for name, p in run.adapted_parameters.items()}
     rate = 1e-3 * RATE
     for kernel in hidden_kernels(TransformationNetwork()):
         up, down = factors_of(kernel)

@@ -54,7 +54,7 @@ STYLE_SIZE = 512
 """Long edge of the paintings."""
 
 OLD_CONTENTS = {"synthetic": "procedural"}
-"""What kinds of contents were called before, in variants and in files of results."""
+"""Earlier names of kinds of contents, in variants and in files of results."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Variant:
     settings: AdaptationSettings = field(default_factory=AdaptationSettings)
 
     def start(self) -> tuple[Initialization, str]:
-        """theta and Psi, and what their numbers are known by."""
+        """theta and Psi, and what identifies them: ``random`` or a hash."""
         if self.model == "random":
             torch.manual_seed(self.settings.seed)
             return Initialization(), "random"
@@ -95,7 +95,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a reference has no cells for a painting."""
+    """A reference that has no cells for a painting, and why."""
 
     reference: str
     painting: str
@@ -129,8 +129,8 @@ def measure(
     """Fill the table and yield its cells, those measured earlier first.
 
     size, style_size: long edges of photographs and paintings, in pixels; a variant whose own ``style_size``
-        differs learns the painting at that, and is measured at this one.
-    part: name of this process's file of results, where several work at once on different paintings.
+        differs adapts to the painting at that size, and is measured at this one.
+    part: name of this process's file of results, if several processes measure different paintings.
 
     Raises:
         MetastyleError: ``folder`` holds results of other pictures, or of another variant of the same name.
@@ -169,8 +169,8 @@ def measure(
                 # Of a run that is measured along its way, the pool must not depend on where it ends.
                 sized = replace(settings, steps=settings.pool) if constant else settings
                 pool = given[variant.contents](settings).pool(sized.contents, sized.size, sized.seed)
-                taught = whole(painting, settings.style_size)
-                run = Adaptation(variant.start()[0], loss_network, taught, pool, settings, device)
+                own_style = whole(painting, settings.style_size)
+                run = Adaptation(variant.start()[0], loss_network, own_style, pool, settings, device)
                 for count, seconds in _pauses(run, counts):
                     lacking = [p for p, key in zip(seen, keys[count], strict=True) if key not in results]
                     found = evaluate(run.render, measuring, lacking, target)
@@ -189,9 +189,9 @@ def measure_references(
     device: str = "auto",
     part: str = "",
 ) -> Iterator[Cell | Failure]:
-    """What other systems reach on the same pictures; finished cells are not measured again.
+    """Measure other systems on the same pictures; finished cells are not measured again.
 
-    A system that cannot do a painting has a ``Failure`` there.
+    A painting at which a system fails gets a ``Failure``.
     """
     results, where = results_of(folder, part), pick_device(device)
     measuring = copy.deepcopy(loss_network).to(where)
@@ -227,7 +227,7 @@ def results_of(folder: Path, part: str = "") -> Table[Cell]:
 
 
 def picture_path(folder: Path, name: str, painting: str, photo: str, steps: int | None) -> Path:
-    """Where the picture of a cell is: one file for each variant and number of steps."""
+    """The path of a cell's picture: one file for each variant and number of steps."""
     taken = "" if steps is None else f", {steps} steps"
     return folder / "pictures" / painting / photo / f"{file_name(name)}{taken}.jpg"
 
@@ -241,7 +241,7 @@ def _keep(
     found: Iterable[tuple[str, Tensor, Loss]],
     seconds: float,
 ) -> list[Cell]:
-    """Keep what ``evaluate`` found; pictures are written before the cells that stand for them."""
+    """Store what ``evaluate`` found; pictures are written before their cells."""
     cells = []
     for photo, picture, loss in found:
         path = picture_path(folder, name, painting, photo, steps)
@@ -273,8 +273,8 @@ def evaluate(
 ) -> list[tuple[str, Tensor, Loss]]:
     """Each photograph's name, what ``render`` makes of it, and that picture's loss (alpha = 1, beta = 1e5).
 
-    All that is measured here goes through this function. ``render`` sees photographs (1, 3, H, W) padded by
-    reflection to sides that are a multiple of 4, and what it makes is cropped back, as the product does.
+    Every measurement here goes through this function. ``render`` gets photographs (1, 3, H, W) padded by
+    reflection to sides that are a multiple of 4, and its results are cropped back, as in the product.
     """
     found = []
     for photo in photos:
@@ -287,7 +287,7 @@ def evaluate(
 
 
 def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float]]:
-    """Stop a run after each of ``counts`` steps (ascending); the seconds are those of the steps alone."""
+    """Pause a run after each of ``counts`` steps (ascending); the seconds are those of the steps alone."""
     steps, taken, seconds = iter(run), 0, 0.0
     for count in counts:
         started = time.perf_counter()
@@ -301,14 +301,14 @@ def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float
 def _check_variant(
     path: Path, variant: Variant, photos: Sequence[Path], training_photos: Sequence[Path]
 ) -> None:
-    """Cells of one name are of one variant: the weights, settings and contents that ``path``, JSON, knows.
+    """Check that the cells of a name are of one variant: its weights, settings and contents are in ``path``.
 
     Raises:
-        MetastyleError: it knows another one of this name.
+        MetastyleError: ``path`` has another variant of this name.
     """
     made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    learned = {"procedural": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
-    names = [photo.name for photo in learned[variant.contents]]
+    adapted_on = {"procedural": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
+    names = [photo.name for photo in adapted_on[variant.contents]]
     facts: dict[str, Any] = {
         "weights": variant.start()[1],
         "contents": variant.contents,

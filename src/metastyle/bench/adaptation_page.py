@@ -1,4 +1,4 @@
-"""Tables, plot and sheet of pictures of what ``adaptation`` measured."""
+"""Tables, a plot and a sheet of pictures from the results of ``adaptation``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table(cells: Sequence[Cell]) -> str:
     """Markdown: geometric means over the paintings, then every painting, then ratios to each reference.
 
     A painting's figure is the mean over its photographs, as *total (content + style)*. Losses of different
-    paintings differ by two orders of magnitude; a geometric mean lets each count alike.
+    paintings differ by two orders of magnitude; a geometric mean gives all of them the same weight.
     """
     if not cells:
         return "Nothing has been measured."

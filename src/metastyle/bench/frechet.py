@@ -1,4 +1,4 @@
-"""FID of painted pictures to paintings, and ArtFID, from Inception-v3 weights that the user gives.
+"""FID of painted pictures to paintings, and ArtFID, from Inception-v3 weights that the user provides.
 
 Heusel et al., "GANs Trained by a Two Time-Scale Update Rule" (NIPS 2017); Wright and Ommer, "ArtFID:
 Quantitative Evaluation of Neural Style Transfer" (GCPR 2022):
@@ -44,7 +44,7 @@ class Fid:
 
 
 def results_of(folder: Path) -> Table[Fid]:
-    """What was measured in a folder."""
+    """The rows of a folder."""
     return Table(folder / "fid.json", Fid, ("method",))
 
 

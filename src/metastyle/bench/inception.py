@@ -1,4 +1,4 @@
-"""Inception-v3 to its last pooling, for FID and ArtFID, with weights that the user gives.
+"""Inception-v3 to its last pooling, for FID and ArtFID, with weights that the user provides.
 
 Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture" (CVPR 2016). Layers have the
 names of torchvision's, so that art_inception.pth fits, the network that ArtFID was published with (Wright and
@@ -138,10 +138,10 @@ class Inception(nn.Module):
 def load_inception(path: Path) -> tuple[Inception, str]:
     """The network with the weights of a file, such as art_inception.pth, and the file's sha256.
 
-    What follows the last pooling, and the auxiliary classifier, is not read.
+    The layers after the last pooling and the auxiliary classifier are not read.
 
     Raises:
-        MetastyleError: it is no such file.
+        MetastyleError: it is not such a file.
     """
     state = {name.removeprefix("module."): t for name, t in read_state(path, _LARGEST).items()}
     with torch.device("meta"):

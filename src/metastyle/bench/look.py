@@ -1,7 +1,7 @@
 """A blind look: pairs of pictures by two systems, sides shuffled, for people to choose from.
 
-The page holds the pictures of ``bench protocol`` and nothing that says whose they are; the key is a file of
-its own. Whoever looks keeps a file of answers, which is scored with the key.
+The page has pictures of ``bench protocol`` and nothing that says whose they are; the key is a separate file.
+The viewer saves a file of answers, which is scored with the key.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from metastyle.images.picture import eight_bits
 PHOTO, PAINTING = NULLS
 SIDES = ("left", "right")
 Z = 1.959964
-"""Of a 95 % interval."""
+"""The normal quantile of a 95 % interval."""
 _LARGEST = 640  # pixels of a picture's long edge in the page
 _LARGEST_FILE = 4 << 20
 
 
 @dataclass(frozen=True)
 class Key:
-    """What the page does not say."""
+    """Everything that the page does not say."""
 
     page: str
-    """What key, page and answers know each other by."""
+    """Identifies the page in the key and in answers."""
     ours: str
     other: str
     seed: int
@@ -62,7 +62,7 @@ class Preference:
 
 
 def draw(folder: Path, ours: str, other: str, count: int, seed: int) -> Key:
-    """Choose pairs that both methods have painted in ``folder``, that of ``bench protocol``, and their sides.
+    """Choose pairs that both methods have painted in ``folder``, the output of ``bench protocol``.
 
     Raises:
         MetastyleError: there are none.
@@ -85,7 +85,7 @@ def draw(folder: Path, ours: str, other: str, count: int, seed: int) -> Key:
 
 
 def write(folder: Path, key: Key, output: Path) -> list[Path]:
-    """look.html and key.json."""
+    """Write look.html and key.json, and return their paths."""
     pictures: dict[str, str] = {}
     pairs = []
     for painting, photo, side in key.pairs:
@@ -106,10 +106,10 @@ def write(folder: Path, key: Key, output: Path) -> list[Path]:
 
 
 def read_key(path: Path) -> Key:
-    """What ``write`` wrote.
+    """Read a key that ``write`` wrote.
 
     Raises:
-        MetastyleError: it is no such file.
+        MetastyleError: it is not such a file.
     """
     found = _json(path)
     try:
@@ -123,23 +123,23 @@ def score(key: Key, answers: Sequence[Path]) -> Preference:
     """Count the choices of one person or more.
 
     Raises:
-        MetastyleError: a file holds no answers, or those to another page.
+        MetastyleError: a file has no answers, or answers for another page.
     """
     counts = {"ours": 0, "other": 0, "none": 0}
     for path in answers:
         found = _json(path)
         choices = found.get("choices") if isinstance(found, dict) else None
         if not isinstance(choices, list) or not all(choice in (*SIDES, "none") for choice in choices):
-            raise MetastyleError(f"{path}: not the answers of a page of bench look")
+            raise MetastyleError(f"{path}: not answers saved by a page of bench look")
         if found.get("page") != key.page or len(choices) > len(key.pairs):
-            raise MetastyleError(f"{path}: answers to another page than this key's")
+            raise MetastyleError(f"{path}: answers for another page than this key's")
         for choice, (_, _, side) in zip(choices, key.pairs, strict=False):
             counts[choice if choice == "none" else "ours" if choice == side else "other"] += 1
     return Preference(counts["ours"], counts["other"], counts["none"])
 
 
 def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, ``count`` of at least 1 (Wilson 1927)."""
+    """Wilson's 95 % interval (1927) of the share of ``successes`` among ``count``, at least 1."""
     share, spread = successes / count, Z**2 / count
     middle = (share + spread / 2) / (1 + spread)
     half = Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))

@@ -39,7 +39,7 @@ class Lpips(nn.Module):
         self.requires_grad_(False)
 
     def complete(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The loss network's features at ``LAYERS`` and, made of the last of them, relu5_3."""
+        """The loss network's features at ``LAYERS`` and, computed from the last of them, relu5_3."""
         x = F.max_pool2d(features["relu4_3"], 2)
         for name in CONVOLUTIONS:
             x = F.relu(self.get_submodule(name)(x))

@@ -51,7 +51,7 @@ class Clip:
 def films_of(
     wide: Path, passing: Path, *, count: int = 12, height: int = 160, width: int = 288
 ) -> list[Clip]:
-    """A pan over the picture ``wide``, its fading in from black, and ``passing`` before its middle."""
+    """A pan over the picture ``wide``, the same faded in from black, and ``passing`` before its middle."""
     background = resize(open_picture(wide), 9 * width // 4).pixels
     top, left = ((n - m) // 2 for n, m in zip(background.shape, (height, width), strict=False))
     if top < 0:
@@ -69,38 +69,38 @@ def films_of(
 def read_flo(path: Path) -> Flow:
     """A Middlebury .flo file: magic number, width, height, then (u, v) row by row, little-endian.
 
-    Raises MetastyleError if it is none, or is shorter or longer than it says.
+    Raises MetastyleError if it is not such a file, or its length does not match its header.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise MetastyleError(f"{path} cannot be read: {error.strerror}") from error
     if len(content) < 12 or np.frombuffer(content, "<f4", 1)[0] != MAGIC:
-        raise MetastyleError(f"{path} is no .flo file: it does not begin with {MAGIC}")
+        raise MetastyleError(f"{path} is not a .flo file: it does not begin with {MAGIC}")
     width, height = (int(n) for n in np.frombuffer(content, "<i4", 2, 4))
     if not (0 < width < LARGEST_SIDE and 0 < height < LARGEST_SIDE):
-        raise MetastyleError(f"{path}: a flow of {width}x{height} pixels cannot be")
+        raise MetastyleError(f"{path}: its size of {width}x{height} pixels is impossible")
     if len(content) != 12 + 8 * width * height:
         needed = 12 + 8 * width * height
-        raise MetastyleError(f"{path} has {len(content)} bytes; {width}x{height} pixels need {needed}")
+        raise MetastyleError(f"{path} has {len(content)} bytes, but {width}x{height} pixels take {needed}")
     return np.frombuffer(content, "<f4", offset=12).reshape(height, width, 2).astype(np.float32)
 
 
 def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
     """A folder in Sintel's format: ``clean/`` or ``final/`` frames, ``flow/`` from each of them to the next.
 
-    ``occlusions/`` and ``invalid/`` masks (white: not to be used) are honored where present; where no
-    occlusion mask is, pixels that other pixels cover are left out (``lands_alone``).
-    ``reduce``: frames and flow made smaller by this whole factor.
+    ``occlusions/`` and ``invalid/`` masks (white: not to be used) are used if present; without an
+    occlusion mask, pixels that other pixels cover are left out (``lands_alone``).
+    ``reduce``: the whole factor by which frames and flow are reduced.
 
-    Raises MetastyleError if there are no two frames, no flow, or sizes that differ.
+    Raises MetastyleError if there are fewer than two frames or no flow, or sizes differ.
     """
     for name in ("clean", "final"):
         paths = sorted((folder / name).glob("*.png"))
         if len(paths) > 1:
             break
     else:
-        raise MetastyleError(f"{folder} holds no frames: a folder clean/ or final/ with PNG files is needed")
+        raise MetastyleError(f"{folder} has no frames: it needs a folder clean/ or final/ with PNG files")
     frames = [open_picture(path).pixels for path in paths]
     steps = []
     for index, path in enumerate(paths[:-1]):
@@ -117,15 +117,15 @@ def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
             visible &= ~_white(invalid, flow)
         steps.append(Step(index, flow, visible & warp(flow, flow)[1]))
     if not steps:
-        raise MetastyleError(f"{folder} holds no flow: {folder / 'flow' / paths[0].stem}.flo, say, is needed")
+        raise MetastyleError(f"{folder} has no flow: it needs a file such as flow/{paths[0].stem}.flo")
     small = [_reduced(step, reduce) for step in steps]
     return Clip(folder.name, [_reduced_pixels(f, reduce) for f in frames], small)
 
 
 def lands_alone(flow: Flow) -> Mask:
-    """Pixels whose target no pixel of another motion shares: of such a pair one hides the other.
+    """Pixels whose target is not shared by a pixel with another motion, because one would hide the other.
 
-    Which one is not to be told from flow alone, so both are left out, and their direct neighbors.
+    The flow alone does not say which, so both are left out, with their direct neighbors.
     """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width]
@@ -160,18 +160,18 @@ def pan(name: str, picture: Pixels, *, height: int, width: int, count: int) -> C
 
 
 def fade_in(name: str, clip: Clip, *, over: int) -> Clip:
-    """``clip``, brought up from black over so many frames."""
+    """``clip``, faded in from black over the first ``over`` frames."""
     gains = [min(1.0, (i + 1) / over) for i in range(len(clip.frames))]
     frames = [(f * g + 0.5).astype(np.uint8) for f, g in zip(clip.frames, gains, strict=True)]
     return Clip(name, frames, clip.steps)
 
 
 def visitor(name: str, background: Pixels, object_: Pixels, *, count: int) -> Clip:
-    """A resting camera before which a picture passes from right to left; only the background is compared."""
+    """A picture that passes a fixed camera from right to left; only the background is compared."""
     height, width = background.shape[:2]
     top, breadth = (height - object_.shape[0]) // 2, object_.shape[1]
     if top < 0:
-        raise MetastyleError(f"{name}: what passes is higher than the background")
+        raise MetastyleError(f"{name}: the passing picture is higher than the background")
     lefts = [round(width - i * (width + breadth) / (count - 1)) for i in range(count)]
     frames, hidden = [], []
     for left in lefts:

@@ -48,7 +48,7 @@ NULLS: dict[str, Callable[[torch.device], System]] = {
 
 
 def covering(picture: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a picture (1, 3, H, W) in [0, 1] that has just been scaled to cover height x width."""
+    """A picture (1, 3, H, W) in [0, 1], scaled to just cover height x width, and its middle cut out."""
     scale = max(height / picture.shape[2], width / picture.shape[3])
     size = [
         max(side, round(own * scale)) for side, own in zip((height, width), picture.shape[2:], strict=True)

@@ -1,4 +1,4 @@
-"""Which systems take part in a comparison: those of this package by name, and anybody's own."""
+"""The systems that take part in a comparison: those of this package, by name, and your own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ Maker = Callable[[torch.device], System]
 def maker(text: str, weights: Path | None = None) -> Maker:
     """``adain``, ``metastyle steps=200`` or ``package.module:Class key=value``, as a callable of the device.
 
-    ``weights``, a folder of trained weights, goes to those systems that ask for one.
+    ``weights``, a folder of trained weights, goes to those systems that take it.
 
-    Values are numbers, true or false in Python's spelling, or text. A module is looked for in the current
-    folder, too.
+    Values are Python literals, or else text. Modules in the current folder are found, too.
 
     Raises:
-        MetastyleError: no such system, module or class.
+        MetastyleError: there is no such system, module or class.
     """
     name, *words = text.split()
     changes: dict[str, Any] = {}

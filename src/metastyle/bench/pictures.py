@@ -1,7 +1,7 @@
 """Every system repaints every picture in every painting's style; results are kept as PNG files.
 
-Pictures that exist are not painted again, so an interrupted comparison resumes, and what is measured can be
-looked at. Weights are not compared: after more training, use another folder.
+Existing pictures are not painted again, so an interrupted comparison resumes, and everything that is measured
+can be looked at. Changed weights are not detected: after more training, use another folder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Painted:
     path: Path
     error: str = ""
     prepare: float | None = None
-    """Seconds that the painting cost this system, those of an earlier training among them, where known."""
+    """Seconds that the painting cost this system, including those of an earlier training; None if unknown."""
 
 
 def repaint(
@@ -92,7 +92,7 @@ def repaint(
 
 
 def _prepared(system: System, style: Tensor, folder: Path) -> Stylize:
-    """Prepare a style, and keep in ``folder`` how long that took."""
+    """Prepare a style, and record in ``folder`` how long that took."""
     started = time.perf_counter()
     stylize = system.prepare(style)
     wait(style.device)
@@ -108,7 +108,7 @@ def _seconds_of(folder: Path) -> float | None:
 
 
 def wait(device: torch.device) -> None:
-    """Wait for what a device has been asked to do."""
+    """Wait until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -120,7 +120,7 @@ def apply(stylize: Stylize, photo: Tensor) -> Tensor:
     """One picture, in [0, 1].
 
     Raises:
-        MetastyleError: it has another shape than the photograph.
+        MetastyleError: its shape is not the photograph's.
     """
     picture = stylize(photo)
     if picture.shape != photo.shape:
@@ -129,17 +129,17 @@ def apply(stylize: Stylize, photo: Tensor) -> Tensor:
 
 
 def sentence(error: Exception) -> str:
-    """What a cell says about a failure: one line, without the paths of files."""
+    """An error as one line of a table, with files' names instead of their paths."""
     return re.sub(r"/(?:[^\s/:]+/)+", "", " ".join(str(error).split())) or type(error).__name__
 
 
 def picture_path(folder: Path, method: str, painting: str, photo: str) -> Path:
-    """Where a system's picture is."""
+    """The path of a system's picture."""
     return folder / "pictures" / file_name(method) / painting / f"{photo}.png"
 
 
 def unique_names(named: Mapping[str, str]) -> dict[str, str]:
-    """By method, the system's name, or the method itself where several systems have one name."""
+    """By method, the system's name, or the method itself if several systems have the same name."""
     names = list(named.values())
     return {method: name if names.count(name) == 1 else method for method, name in named.items()}
 
@@ -170,10 +170,10 @@ def pairs(photos: Mapping[str, Tensor], paintings: Mapping[str, Tensor]) -> list
 
 
 def check_same(path: Path, paintings: Mapping[str, Tensor], photos: Mapping[str, Tensor]) -> None:
-    """Results of a folder are of the photographs and paintings that ``path``, JSON, knows by their digests.
+    """Check that a folder's results are of these pictures, whose digests are recorded in ``path``, JSON.
 
     Raises:
-        MetastyleError: it knows other ones of these names.
+        MetastyleError: a picture of the same name has another digest there.
     """
     made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for kind, some in (("painting", paintings), ("photograph", photos)):
@@ -208,5 +208,5 @@ def _pixels(x: Tensor) -> Pixels:
 
 
 def file_name(method: str) -> str:
-    """What a method's folder or file is called; no two methods share one."""
+    """The name of a method's folder or file; no two methods have the same."""
     return quote(method, safe="= ")

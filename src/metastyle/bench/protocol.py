@@ -1,9 +1,9 @@
 """The protocol of recent papers: every photograph in the style of every painting, 20 x 40 at 512 x 512.
 
-Measured are losses that systems were trained for and others that none knows, also of two null pictures.
+It measures losses that systems were trained for and losses that none was, also of two null pictures.
 
-Pictures are kept (``pictures``), and so is what was measured of them, in 8 bits; an interrupted measurement
-resumes, and several processes share one folder, each with paintings of its own.
+Pictures are kept (``pictures``), and measured in 8 bits; results are kept, too. An interrupted measurement
+resumes, and several processes can share a folder, each with paintings of its own.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Networks:
-    """What pictures are looked at with, on one device."""
+    """The networks that pictures are measured with, on one device."""
 
     vgg16: LossNetwork
     vgg19: Encoder
@@ -174,7 +174,7 @@ def with_nulls(methods: Mapping[str, Maker]) -> dict[str, Maker]:
 
 
 def curves(folder: Path) -> dict[str, Maker]:
-    """MetaStyle and AdaIN at every strength; what MetaStyle learns is kept in ``folder`` for all of them."""
+    """MetaStyle and AdaIN at every strength; MetaStyle's styles are cached in ``folder`` for all of them."""
 
     def metastyle(strength: float) -> Maker:
         return lambda device: MetaStyle(device, strength=strength, cache=folder / "styles")

@@ -1,4 +1,4 @@
-"""Where figures come from: commands, versions and the machine, kept beside them in ``about.json``."""
+"""Where results come from: commands, versions and the machine, kept next to them in ``about.json``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def note(
     scale: Mapping[str, str] | None = None,
     replace: bool = False,
 ) -> None:
-    """Write down how the figures in ``folder`` are made, beside what made those that are there already.
+    """Record how the results in ``folder`` are made, after the records that are there already.
 
-    arguments: of the command line after ``metastyle``. Of paths only the names are kept: where files are on
-    one machine is private.
+    arguments: the command line after ``metastyle``. Only the last part of each path is kept, because where
+        files are on a machine is private.
     scale: sizes of photographs and paintings, in pixels: losses at other sizes do not compare.
     replace: the results replace the earlier ones.
     """
-    folder.mkdir(parents=True, exist_ok=True)  # before the command is read: it is a path in it, too
+    folder.mkdir(parents=True, exist_ok=True)  # before the arguments are looked at: it is one of their paths
     run: dict[str, Any] = {
         "command": " ".join(["metastyle", *map(_shown, arguments)]),
         "machine": machine(device),
@@ -54,7 +54,7 @@ def noting(
     *,
     scale: Mapping[str, str] | None = None,
 ) -> Iterator[_T]:
-    """``results`` as they come; the first one is noted, so that a refused command leaves nothing behind."""
+    """Yield ``results``; the run is recorded at the first one, so that a refused command leaves no trace."""
     for number, result in enumerate(results):
         if number == 0:
             note(folder, arguments, device, scale=scale)
@@ -62,7 +62,7 @@ def noting(
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """What was noted, the latest last."""
+    """The records of a folder, the latest last."""
     path = folder / "about.json"
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return found
@@ -86,7 +86,7 @@ def _processor() -> str:
 
 
 def _shown(argument: str) -> str:
-    """In quotes if a shell wants them; of paths that exist, alone or behind ``key=``, the last name."""
+    """Quoted for a shell; existing paths, alone or after ``key=``, are cut to their last part."""
     if Path(argument).exists():
         return shlex.quote(Path(argument).resolve().name)
     words = [re.split(r"(?<==)", word, maxsplit=1) for word in argument.split(" ")]

@@ -1,7 +1,7 @@
 """How good systems' pictures are, by losses that they were trained for and by others; how films flicker.
 
-Systems repaint photographs and the frames of films (``pictures``); what is measured is what was kept of that,
-in 8 bits. Results are kept, too, so an interrupted measurement resumes.
+Systems repaint photographs and the frames of films (``pictures``), and the stored pictures, in 8 bits, are
+measured. Results are kept, too, so an interrupted measurement resumes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from metastyle.systems.vgg19 import Encoder
 OTHER_CONTENT = "relu4_1"
 OTHER_STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 REFERENCE = "Gatys et al."
-"""Its total loss under VGG-16 is what others' are divided by."""
+"""The system by whose total loss under VGG-16 those of others are divided."""
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -52,7 +52,7 @@ class Quality:
     content: float = math.nan
     style: float = math.nan
     other_content: float = math.nan
-    """Mean squared distance at relu4_1 of the normalized VGG-19, which none of ours was trained for."""
+    """Mean squared distance at relu4_1 of the normalized VGG-19, which MetaStyle was not trained for."""
     other_style: float = math.nan
     """Sum over relu1_1 to relu5_1 of the mean squared distance of its Gram matrices, times 1e5."""
     structure: float = math.nan

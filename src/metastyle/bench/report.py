@@ -1,7 +1,7 @@
-"""One page from what the measurements left: tables, plots, pictures, and who is best at what.
+"""All results on one page: tables, plots, pictures, and which system is best at what.
 
 Reads ``speed/speed.json``, ``quality/quality.json`` and ``films.json``, ``adaptation/results.json`` and
-``grid/grid.png`` of a folder, each where it is there, and the ``about.json`` beside them.
+``grid/grid.png`` of a folder, as far as they exist, and the ``about.json`` next to them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TITLE = "Systems of style transfer, side by side"
 
 @dataclass(frozen=True)
 class Findings:
-    """What the measurements left in a folder; empty where they were not made."""
+    """The results in a folder; empty for measurements that were not made."""
 
     speeds: list[speed.Speed]
     cells: list[quality.Quality]
@@ -41,14 +41,14 @@ class Findings:
     steps: list[adaptation.Cell]
     grid: Path | None
     about: dict[str, list[dict[str, Any]]]
-    """By measurement (speed, quality, adaptation, grid), the runs that made it."""
+    """By measurement (speed, quality, adaptation, grid), the records of its runs."""
 
 
 def read(folder: Path) -> Findings:
-    """Collect what is there.
+    """Read the results in a folder.
 
     Raises:
-        MetastyleError: nothing is.
+        MetastyleError: there are none.
     """
     grid = folder / "grid" / "grid.png"
     found = Findings(
@@ -65,14 +65,14 @@ def read(folder: Path) -> Findings:
     )
     if not (found.speeds or found.cells or found.steps or found.grid):
         raise MetastyleError(
-            f"{folder}: holds no measurements: run metastyle bench speed -o {folder / 'speed'}, "
+            f"{folder}: has no results: run metastyle bench speed -o {folder / 'speed'}, "
             f"quality -o {folder / 'quality'}, adaptation -o {folder / 'adaptation'}"
         )
     return found
 
 
 def write(folder: Path, found: Findings) -> list[Path]:
-    """report.html, one file with everything inside, report.md, and the plots that the latter shows."""
+    """Write report.html, with everything inside, report.md, and the plots that the latter shows."""
     plots = draw(found)
     written = []
     markdown = page(found, list(plots))
@@ -86,7 +86,7 @@ def write(folder: Path, found: Findings) -> list[Path]:
 
 
 def page(found: Findings, plots: Sequence[str]) -> str:
-    """The report in Markdown; plots and the grid are files beside it."""
+    """The report in Markdown; plots and the grid are files next to it."""
     parts = [f"# {TITLE}", ""]
     best = winners(found)
     if best:
@@ -172,8 +172,8 @@ def _speed_note(found: Findings) -> str:
 def winners(found: Findings) -> list[str]:
     """One sentence for each measure: the best, the best of those that take any style, and ours.
 
-    Systems are compared on what all of them did; who did only some of it is left out and named. Times within
-    each other's spread are no difference.
+    Systems are compared on the largest set of pairs that any has; those that lack some of it are left out and
+    named. Times within each other's spread count as equal.
     """
     every: list[quality.Quality | quality.FilmQuality | speed.Speed]
     every = [*found.cells, *found.films, *found.speeds]
@@ -209,12 +209,12 @@ class _Score:
     """By method."""
     more_is_better: bool = False
     close: dict[str, float] | None = None
-    """By method, the smallest value that noise may explain."""
+    """By method, the smallest value within noise."""
     left_out: tuple[str, ...] = ()
 
 
 def _group(order: Sequence[str], score: _Score) -> list[str]:
-    """The first of an order, and those that noise does not tell from it."""
+    """The first of an order, and those that differ from it by no more than noise."""
     best = score.values[order[0]]
     return [m for m in order if m == order[0] or (score.close is not None and score.close[m] <= best)]
 
@@ -271,7 +271,7 @@ def _common(
 
 
 def draw(found: Findings) -> dict[str, str]:
-    """The plots as SVG, by name; those whose figures are there."""
+    """The plots as SVG, by name, as far as there are results for them."""
     plots = {}
     losses = quality.relative_losses([c for c in found.cells if not c.error])
     relative = _common("", losses, geometric=True).values
@@ -309,7 +309,7 @@ def _scatter(points: Sequence[tuple[str, float, float]], label: str) -> str:
 
 
 def _svg(save: Callable[[io.StringIO], object]) -> str:
-    """What ``save`` writes, from <svg on, as HTML wants it; the same bytes every time."""
+    """The SVG that ``save`` writes, from <svg on, to be put into HTML; the same bytes every time."""
     import matplotlib as mpl
 
     file = io.StringIO()

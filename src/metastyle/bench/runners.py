@@ -1,4 +1,4 @@
-"""One system, prepared and timed: in this process, or in one of its own, where its peak memory is its own."""
+"""One system, prepared and timed: in this process, or in a separate one, whose peak memory is its own."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _LOOK_EVERY = 0.004  # seconds
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparing a style said of a system."""
+    """A system whose style has been prepared."""
 
     name: str
     seconds: float
-    """Those of a training whose result was loaded among them."""
+    """Including those of a training whose result was loaded."""
     parameters: int
     styles: str
 
@@ -57,11 +57,11 @@ class Runner(Protocol):
         """
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
 
 
 class Local:
-    """A system in this process. Memory is counted from the state in which this was made."""
+    """A system in this process. Memory is counted from the moment at which the runner was made."""
 
     def __init__(self, make: Maker, device: torch.device) -> None:
         self._make, self._device = make, device
@@ -79,7 +79,7 @@ class Local:
         return Prepared(system.name, seconds, system.parameters, system.styles)
 
     def repaint(self, photo: Tensor, *, watch: bool) -> tuple[float, int | None]:
-        """Seconds, and the most bytes that were held meanwhile."""
+        """Seconds and, if ``watch``, the peak of bytes held meanwhile."""
         assert self._stylize is not None
         photo = photo.to(self._device)
         if not watch:
@@ -94,7 +94,7 @@ class Local:
 
 
 class Separate:
-    """A system in a process of its own, which computes only while it is asked. It may die alone."""
+    """A system in a process of its own, which only computes during calls and may crash alone."""
 
     def __init__(self, text: str, weights: Path | None, device: torch.device) -> None:
         """``text`` and ``weights`` are those of ``participants.maker``."""
@@ -140,18 +140,18 @@ class Separate:
 def _serve(
     pipe: Connection, text: str, weights: Path | None, device: str, path: list[str], threads: int
 ) -> None:
-    """Answer what ``Separate`` asks, until it closes the pipe."""
+    """Answer the requests of ``Separate`` until it closes the pipe."""
     sys.path[:] = path
     torch.set_num_threads(threads)
 
-    def make(where: torch.device) -> System:  # where it fails, prepare() says so
+    def make(where: torch.device) -> System:  # if this fails, prepare() reports it
         return maker(text, weights)(where)
 
     runner = Local(make, torch.device(device))
     while True:
         try:
             what, picture, changes = pipe.recv()
-        except (EOFError, OSError, KeyboardInterrupt):  # the parent is done, or gone
+        except (EOFError, OSError, KeyboardInterrupt):  # the parent is done, or dead
             os._exit(0)
         pixels: NDArray[np.float32] = picture
         try:
@@ -188,7 +188,7 @@ def _seconds(stylize: Stylize, photo: Tensor, device: torch.device) -> float:
 
 @contextmanager
 def _watching(device: torch.device) -> Iterator[list[int]]:
-    """A list whose one number becomes the most bytes that were held during the block."""
+    """A list whose only number becomes the peak of bytes held during the block."""
     peak = [0]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,7 +1,7 @@
 """How fast systems repaint, what a style costs in advance, and how much memory it takes, side by side.
 
 All systems are prepared for one style, each in a process of its own, then repaint in turns, so that a machine
-that slows down slows all of them. A system that fails fails alone, and its cell says why.
+that slows down slows all of them. If a system fails, its cell says why, and the others are measured.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ PUBLISHED = {
 }
 """The paper's Table 1: seconds for 256 x 256 and for 512 x 512, on the authors' GPU."""
 PATIENCE = 60.0
-"""Seconds after which a system gets no further round at a size."""
+"""Seconds after which a system is not timed again at a size."""
 REFERENCE = "Johnson et al."
 QUICK = ("wct", "adain", "avatar-net", "style-swap", "microast", "metastyle")
-"""Those that take seconds for a painting and a picture: what is measured unless more is asked for."""
+"""Those that take seconds for a painting and a picture, which are measured by default."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One system at one size; ``error`` says why where there is nothing to report."""
+    """One system at one size, or the ``error`` instead."""
 
     method: str
     name: str
     size: int
     """Side of the square photograph, in pixels."""
     seconds: float | None = None
-    """Median over the rounds,"""
+    """Median over the rounds."""
     fastest: float | None = None
     slowest: float | None = None
     rounds: int = 0
     memory: int | None = None
-    """Bytes at the highest while repainting, beyond what the process held before the system was loaded; if
+    """Peak of bytes while repainting, beyond what the process held before the system was loaded; if
     not ``alone``, beyond what one process of all systems held before the picture."""
     prepare: float | None = None
-    """Seconds that the style cost once, those of a training whose result was loaded among them."""
+    """Seconds that the style cost once, including those of a training whose result was loaded."""
     parameters: int | None = None
     styles: str = ""
     error: str = ""
     alone: bool = False
-    """The system had a process to itself: memory is all that it took beyond Python and torch."""
+    """Whether the system had its own process: memory is all that it took beyond Python and torch."""
 
 
 def measure(
@@ -72,7 +72,7 @@ def measure(
     """Prepare every system for ``style``, then time it on ``photo`` reduced to squares of each size.
 
     style, photo: (1, 3, H, W) in [0, 1].  alone: each runner is a process of its own.  Yields sentences about
-    what is under way, and in the end a ``Speed`` for every method and size.
+    what is being done, and finally a ``Speed`` for every method and size.
     """
     turns = _Turns(alone)
     try:
@@ -95,7 +95,7 @@ def measure(
 
 
 class _Turns:
-    """What every system has done so far."""
+    """The measurements of every system so far."""
 
     def __init__(self, alone: bool) -> None:
         self.prepared: dict[str, Prepared] = {}
@@ -107,7 +107,7 @@ class _Turns:
         self._trouble: dict[tuple[str, int], str] = {}
 
     def prepare(self, method: str, make: Callable[[], Runner], style: Tensor) -> None:
-        """Begin with a system."""
+        """Start a system and prepare the style with it."""
         try:
             self._runners[method] = make()
             self.prepared[method] = self._runners[method].prepare(style)
@@ -115,7 +115,7 @@ class _Turns:
             self._failed[method] = sentence(error)
 
     def wants(self, method: str, size: int) -> bool:
-        """Whether another picture is worth the time."""
+        """Whether the system should be timed again."""
         return (method, size) not in self._trouble and sum(self._times.get((method, size), ())) <= PATIENCE
 
     def repaint(self, method: str, size: int, square: Tensor, *, first: bool) -> None:
@@ -128,11 +128,11 @@ class _Turns:
             return
         if first:
             self._memory[method, size] = memory
-        if not first or seconds > PATIENCE:  # then once must be enough
+        if not first or seconds > PATIENCE:  # then once is enough
             taken.append(seconds)
 
     def result(self, method: str, size: int) -> Speed:
-        """A row."""
+        """The row of a system at one size."""
         if method in self._failed:
             return Speed(method, method, size, error=self._failed[method])
         one = self.prepared[method]
@@ -158,7 +158,7 @@ class _Turns:
         )
 
     def close(self) -> None:
-        """End all of them."""
+        """Close all runners."""
         for runner in self._runners.values():
             runner.close()
 
@@ -168,7 +168,7 @@ def _square(photo: Tensor, size: int) -> Tensor:
 
 
 def reference_of(rows: Sequence[Speed]) -> str:
-    """Whose time ratios are to: Johnson et al.; where they have none, MetaStyle, whose network is theirs."""
+    """The system whose time is 1: Johnson et al. or, without it, MetaStyle, whose network is the same."""
     names = [row.name for row in rows if row.seconds is not None]
     ours = next((name for name in names if name.startswith("MetaStyle")), REFERENCE)
     return REFERENCE if REFERENCE in names else ours
@@ -177,8 +177,8 @@ def reference_of(rows: Sequence[Speed]) -> str:
 def table(rows: Sequence[Speed]) -> str:
     """Markdown: seconds, their ratio to Johnson et al. (see ``reference_of``), and what a style costs.
 
-    Beside our ratios at 256 and 512 are those of the paper's own times, because times of different machines
-    compare only as ratios.
+    Next to our ratios at 256 and 512 are those of the paper's own times, because times on different machines
+    only compare as ratios.
     """
     sizes, reference = sorted({row.size for row in rows}), reference_of(rows)
     to = "" if reference == REFERENCE else f" to {reference.split(',')[0]}"
@@ -220,7 +220,7 @@ def duration(seconds: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """``1.02`` or ``38``: a ratio, as a table writes it."""
+    """A ratio as in a table: ``1.02`` or ``38``."""
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
 
 
@@ -231,7 +231,7 @@ def _times(row: Speed) -> str:
 
 
 def published_ratio(name: str, size: int, reference: str = REFERENCE) -> str:
-    """The paper's ratio to ``reference`` at 256 or 512, as the table writes it; empty where it has none."""
+    """The paper's ratio to ``reference`` at 256 or 512, as in the table; empty if it has none."""
     which = (256, 512).index(size)
     own = PUBLISHED.get(name.split(",")[0])
     return "" if own is None else times(own[which] / PUBLISHED[reference.split(",")[0]][which])

@@ -126,7 +126,7 @@ def _step_errors(first: Pixels, second: Pixels, step: Step) -> tuple[float, floa
 
 
 def adain_painter(painting: Picture, size: int = 512) -> Paint:
-    """AdaIN, whose statistics are each frame's own in another way: fed forward, never adapted."""
+    """A painter that uses AdaIN, whose statistics are each frame's own, without adaptation."""
     style = to_tensor(resize(painting, size).pixels)
     stylize = AdaIN.load(torch.device("cpu")).prepare(style)
 
@@ -137,9 +137,9 @@ def adain_painter(painting: Picture, size: int = 512) -> Paint:
 
 
 def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) -> Iterator[Row]:
-    """Fill the table and yield its rows; what ``results.json`` holds already is not measured again.
+    """Fill the table and yield its rows; rows that ``results.json`` has already are not measured again.
 
-    painters: by the style's name, what paints the frames of one shot in one or more ways.
+    painters: by the style's name, the function that paints the frames of one shot in one or more ways.
     """
     rows = Table(folder / "results.json", Row, ("style", "clip", "way"))
     yield from rows

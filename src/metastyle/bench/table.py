@@ -19,9 +19,9 @@ Row = TypeVar("Row", bound="DataclassInstance")
 
 
 class Table(Generic[Row]):
-    """Rows of one dataclass, each known by its key, in a file that is written whenever rows are added.
+    """Rows of one dataclass, each identified by its key, in a file that is written whenever rows are added.
 
-    A measurement that was interrupted resumes from that file: it skips the keys that are there.
+    An interrupted measurement resumes from that file: it skips the keys that are there.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Table(Generic[Row]):
         """Read what is there.
 
         Args:
-            key: names of the fields that identify a row together.
+            key: names of the fields that together identify a row.
             others: files of other processes that measure for the same table.
             merge: write the rows of ``others`` to ``path``, too.
 
@@ -61,7 +61,7 @@ class Table(Generic[Row]):
         return self._all.get(key)
 
     def add(self, *rows: Row) -> None:
-        """Add rows, or replace those with their keys, and write the file."""
+        """Add rows, replacing those with the same keys, and write the file."""
         found = {self._key(row): row for row in rows}
         self._own |= found
         self._all |= found
@@ -77,7 +77,7 @@ def shared_table(folder: Path, kind: type[Row], key: Sequence[str], part: str = 
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of a file; none where it does not exist.
+    """The rows of a file; none if it does not exist.
 
     Raises:
         MetastyleError: they are of another version, whose rows have other fields.
@@ -90,14 +90,14 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as JSON, one to a line."""
+    """Write rows as JSON, one per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(asdict(row), ensure_ascii=False) for row in rows)
     write_bytes(path, f"[\n{lines}\n]\n".encode(), overwrite=True)
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table with the column names ``head``; what a row lacks at its end stays empty."""
+    """The lines of a table with the column names ``head``; cells that a row lacks at its end stay empty."""
     lines = [_line([*row, *[""] * (len(head) - len(row))]) for row in rows]
     return [_line(head), "|---" * len(head) + "|", *lines]
 
@@ -109,7 +109,7 @@ def write_markdown(path: Path, text: str) -> None:
 
 
 def escaped(text: str) -> str:
-    """Text as a cell of a Markdown table takes it."""
+    """Text escaped for a cell of a Markdown table."""
     return text.replace("|", "\\|")
 
 

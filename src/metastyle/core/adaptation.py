@@ -121,17 +121,17 @@ class Adaptation:
         balance = balanced_style_weight(self._target, settings.balance).item()
         self._style_weight = settings.style_weight * balance
         own: dict[str, Tensor] = dict(self._network.named_parameters())
-        self._moved = own
+        self._adapted = own
         if settings.parameters == "instance_norm":
-            self._moved = dict(instance_norm_parameters(self._network))
+            self._adapted = dict(instance_norm_parameters(self._network))
         elif settings.parameters == "low_rank":
             generator = torch.Generator().manual_seed(settings.seed)
             factors = start or low_rank_start(self._network, settings.rank, generator)
-            self._moved = {n: p.to(self.device, copy=True).requires_grad_() for n, p in factors.items()}
+            self._adapted = {n: p.to(self.device, copy=True).requires_grad_() for n, p in factors.items()}
         idle = idle_parameters(self._network)
-        self._learned = [parameter for name, parameter in self._moved.items() if name not in idle]
+        self._updated = [parameter for name, parameter in self._adapted.items() if name not in idle]
         for name, parameter in own.items():
-            parameter.requires_grad_(parameter is self._moved.get(name) and name not in idle)
+            parameter.requires_grad_(parameter is self._adapted.get(name) and name not in idle)
         self.curve: list[tuple[int, float, float, float]] = []
 
     def _prepared(
@@ -150,9 +150,9 @@ class Adaptation:
         return _on_cpu(own | self._changed())
 
     @property
-    def moved_parameters(self) -> Parameters:
+    def adapted_parameters(self) -> Parameters:
         """The parameters that the steps update, as a style holds them."""
-        return _on_cpu(self._moved)
+        return _on_cpu(self._adapted)
 
     def __len__(self) -> int:
         return self.settings.steps
@@ -211,9 +211,9 @@ class Adaptation:
         if self.settings.optimizer == "muon":
             names = hidden_kernels(self._network)
             names |= {factor for name in names for factor in factors_of(name)}
-            hidden = [parameter for name, parameter in self._moved.items() if name in names]
+            hidden = [parameter for name, parameter in self._adapted.items() if name in names]
         chosen = {id(parameter) for parameter in hidden}
-        others = [parameter for parameter in self._learned if id(parameter) not in chosen]
+        others = [parameter for parameter in self._updated if id(parameter) not in chosen]
         adam = torch.optim.Adam(others, lr=rate)
         return [Muon(hidden, lr=MUON_RATE * rate), adam] if hidden else [adam]
 
@@ -237,7 +237,7 @@ class Adaptation:
         """The parameters that replace the network's own, with low-rank changes applied."""
         if self.settings.parameters != "low_rank":
             return {}
-        return expand(self._moved, dict(self._network.named_parameters()))
+        return expand(self._adapted, dict(self._network.named_parameters()))
 
     def _place(self, x: Tensor) -> Tensor:
         return x.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)

@@ -22,11 +22,11 @@ class Weighted(_Form):
 
 
 class AdaptRequest(_Form):
-    """Learn a painting."""
+    """Adapt to a painting."""
 
     painting: Id
     photos: Annotated[list[Id], Field(max_length=12)] = []
-    """Photographs that will be painted: a painting is learned best on those."""
+    """The photographs that will be painted: adapting on those gives the best results."""
     name: Name = "painting"
     effort: Literal["draft", "normal", "fine"] = "normal"
     steps: Annotated[int | None, Field(ge=0, le=5000)] = None
@@ -121,7 +121,7 @@ class StyleAnswer(BaseModel):
     note: str = ""
     """Artist and year, or the recipe of a mixture."""
     painting: str | None = None
-    """The picture that it was learned from, where the studio has it."""
+    """The painting that it was adapted to, if the studio has it."""
 
 
 class ErrorAnswer(BaseModel):

@@ -44,7 +44,7 @@ def about(request: Request) -> dict[str, Any]:
 
 @router.post("/adaptations", status_code=202)
 def ask_adaptation(request: Request, wanted: AdaptRequest) -> dict[str, Any]:
-    """Learn a painting. The job's result names the style; its parameters so far can be had meanwhile."""
+    """Adapt to a painting. The job's result names the style; meanwhile, its parameters can be fetched."""
     for picture in (wanted.painting, *wanted.photos):
         _check_picture(request, picture)
     if wanted.start is not None:
@@ -72,7 +72,7 @@ def list_jobs(request: Request) -> list[dict[str, Any]]:
 
 @router.get("/jobs/{job}")
 def see_job(request: Request, job: ItemId) -> dict[str, Any]:
-    """How far a job is."""
+    """The state of a job."""
     return queue_of(request).state(_job(request, job))
 
 

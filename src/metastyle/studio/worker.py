@@ -128,7 +128,7 @@ def main(connection: Connection, folder: str, device: str) -> None:
 
 
 def _step_back() -> None:
-    """Let the page's own painting go first: what is learned for minutes must not make a slider stutter."""
+    """Let the page's rendering go first: an adaptation of minutes must not make a slider stutter."""
     if sys.platform == "win32":
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
