@@ -172,7 +172,9 @@ def paint_frame(
     """
     with _opened(clip, settings) as footage:
         _check_second(footage.clip, "at", at)
-        painter = replace(settings, frame_by_frame=True).painter(adapted(footage), settings.max_memory)
+        style = adapted(footage)
+        single = replace(settings, frame_by_frame=True, grain=settings.grain_of(style))
+        painter = single.painter(style, settings.max_memory)
         frame = frame_at(footage.clip, at, long_edge=settings.size)
         return Picture(painter(frame.pixels)), footage.clip.seconds_at(frame.pts)
 
