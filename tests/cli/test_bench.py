@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from metastyle.cli.commands.bench_adaptation import parse_steps, parse_variant
-from metastyle.cli.commands.bench_inputs import choose, read_lists
+from metastyle.cli.commands.bench_common import choose, read_lists
 from metastyle.cli.commands.bench_speed import STYLE, _pictures
 from metastyle.cli.main import main
 from metastyle.core.loss_network import LossNetwork

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from metastyle.cli.commands.bench_inputs import choose, read_lists
+from metastyle.cli.commands.bench_common import choose, read_lists
 from metastyle.cli.errors import DONE, SOME_FAILED
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import parse_shard

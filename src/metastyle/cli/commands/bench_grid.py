@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
-from metastyle.cli.errors import DONE, SOME_FAILED
+from metastyle.cli.commands.bench_common import makers, outcome, read_pairs
 from metastyle.cli.options import Common, Count, SquareSize
 from metastyle.cli.output import Display, Outcome
 
@@ -76,12 +75,5 @@ def grid(
                 display.update("painting", len(painted) / total, f"{one.name}, {one.painting}, {one.photo}")
     shown = pictures.grid(painted, squares, styles)
     save_picture(Picture(pixels=shown), output / "grid.png", overwrite=True)
-    errors = failures((one.method, one.error) for one in painted)
-    return Outcome(
-        "bench grid",
-        outputs=[{"output": output / "grid.png"}],
-        errors=errors,
-        lines=[str(output / "grid.png")],
-        problems=[f"{error['method']}: {error['error']}" for error in errors],
-        code=SOME_FAILED if errors else DONE,
-    )
+    path = output / "grid.png"
+    return outcome("bench grid", [path], [str(path)], ((one.method, one.error) for one in painted))

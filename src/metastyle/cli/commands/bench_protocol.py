@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
-from metastyle.cli.errors import DONE, SOME_FAILED
+from metastyle.cli.commands.bench_common import makers, outcome, read_pairs, scale_of
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import parse_shard
 from metastyle.cli.options import FLAG, Common, Count, SquareSize, Whole
@@ -88,7 +87,7 @@ def protocol(
     methods |= benchmark.curves(output) if curves else {}
     part = (1, 1) if shard is None else parse_shard(shard)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
-    scale = {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
+    scale = scale_of(size, style_size)
     with Display(common.quiet) as display:
         failed = _measure(methods, styles, squares, output, device, part, scale, display)
         cells = list(benchmark.results_of(output))
@@ -97,15 +96,8 @@ def protocol(
     written = page.page(cells, scale, fids)
     write_markdown(output / "protocol.md", written)
     page.plot(cells, output / "curves.svg")
-    errors = failures((one.method, one.error) for one in failed)
-    return Outcome(
-        "bench protocol",
-        outputs=[{"output": output / name} for name in ("protocol.md", "curves.svg")],
-        errors=errors,
-        lines=[written],
-        problems=[f"{error['method']}: {error['error']}" for error in errors],
-        code=SOME_FAILED if errors else DONE,
-    )
+    outputs = [output / name for name in ("protocol.md", "curves.svg")]
+    return outcome("bench protocol", outputs, [written], ((one.method, one.error) for one in failed))
 
 
 def _measure(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.commands.bench_inputs import failures, makers, read_pairs
-from metastyle.cli.errors import DONE, SOME_FAILED
+from metastyle.cli.commands.bench_common import makers, outcome, read_pairs, scale_of
 from metastyle.cli.extras import needs
 from metastyle.cli.options import Common, Count, SquareSize, Whole
 from metastyle.cli.output import Display, Outcome
@@ -80,7 +79,7 @@ def quality(
     from metastyle.bench.table import write_markdown
 
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
-    scale = {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
+    scale = scale_of(size, style_size)
     clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
     with Display(common.quiet) as display:
         found = _measure(makers(method, weights), styles, squares, clips, output, device, scale, display)
@@ -91,16 +90,9 @@ def quality(
     )
     write_markdown(output / "quality.md", written)
     _write_grid(cells, squares, styles, output)
-    errors = failures((one.method, one.error) for one in found)
     names = ("quality.json", *(["films.json"] if clips else []), "quality.md", "grid.png")
-    return Outcome(
-        "bench quality",
-        outputs=[{"output": output / name} for name in names],
-        errors=errors,
-        lines=[written],
-        problems=[f"{error['method']}: {error['error']}" for error in errors],
-        code=SOME_FAILED if errors else DONE,
-    )
+    outputs = [output / name for name in names]
+    return outcome("bench quality", outputs, [written], ((one.method, one.error) for one in found))
 
 
 def _measure(

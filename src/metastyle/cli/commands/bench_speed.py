@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Le
 from cyclopts import Parameter
 
-from metastyle.cli.commands.bench_inputs import makers
+from metastyle.cli.commands.bench_common import makers
 from metastyle.cli.errors import DONE, SOME_FAILED
 from metastyle.cli.inputs import check_is_file
 from metastyle.cli.options import FLAG, Common, SquareSize, Whole

@@ -1,4 +1,4 @@
-"""The inputs of ``bench`` commands: systems, photographs and paintings."""
+"""What ``bench`` commands share: systems, photographs and paintings as inputs, and their outcome."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metastyle.cli.errors import DONE, SOME_FAILED
+from metastyle.cli.output import Outcome
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -84,7 +86,24 @@ def read_lists(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def failures(rows: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """The errors of methods, each once; ``rows`` are (method, error), with an empty error for success."""
-    failed = dict.fromkeys((method, error) for method, error in rows if error)
-    return [{"method": method, "error": error} for method, error in failed]
+def scale_of(size: int, style_size: int) -> dict[str, str]:
+    """The sizes of photographs and paintings in pixels, as results record them."""
+    return {"photographs": f"{size} x {size}", "paintings": f"long edge {style_size}"}
+
+
+def outcome(
+    command: str, outputs: Iterable[Path], lines: Sequence[str], results: Iterable[tuple[str, str]]
+) -> Outcome:
+    """The outcome of a comparison that goes on when a system fails.
+
+    ``results`` are (method, error), with an empty error for success; each error is reported once.
+    """
+    failed = dict.fromkeys((method, error) for method, error in results if error)
+    return Outcome(
+        command,
+        outputs=[{"output": path} for path in outputs],
+        errors=[{"method": method, "error": error} for method, error in failed],
+        lines=list(lines),
+        problems=[f"{method}: {error}" for method, error in failed],
+        code=SOME_FAILED if failed else DONE,
+    )
