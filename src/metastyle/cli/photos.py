@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +14,8 @@ from metastyle.cli.inputs import (
     check_picture_output,
     is_nameless,
 )
+from metastyle.cli.result_names import MOST_OF_ONE_NAME, candidates, name_results, path_key, result_name
 from metastyle.errors import MetastyleError
-
-_MOST_OF_ONE_NAME = 99
 
 
 @dataclass
@@ -82,9 +78,10 @@ def plan(
     folder = output if into_folder else _output_folder(output)
     found = Plan()
     found.photos = _photographs(photos, not_photos, look, found, may_be_empty)
-    jobs = _named(found.photos, style, folder, found)
+    jobs, notes = name_results(found.photos, style, folder)
+    found.notes += notes
     first, workers = shard
-    inputs = {_key(path) for path in [*(job.photo for job in jobs), *not_photos]}
+    inputs = {path_key(path) for path in [*(job.photo for job in jobs), *not_photos]}
     _settle(jobs[first - 1 :: workers], inputs, folder, look, overwrite, found)
     return found
 
@@ -97,12 +94,6 @@ def is_single(photos: Sequence[Path]) -> bool:
 def is_pattern(path: Path) -> bool:
     """Whether this is a pattern such as ``holiday/*.jpg`` that the shell has not expanded."""
     return any(c in str(path) for c in "*?[") and not path.exists()
-
-
-def result_name(photo: Path, style: str) -> str:
-    """The file name of ``photo`` repainted in ``style``."""
-    stem, suffix = ("photo", ".png") if is_nameless(photo) else (photo.stem, photo.suffix)
-    return f"{stem}-{style}{suffix if suffix.lower() in WRITABLE else '.png'}"
 
 
 def _single_output(photo: Path, style: str, output: Path | None, into_folder: bool) -> Path:
@@ -175,48 +166,6 @@ def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Pat
     return results
 
 
-def _named(photos: Sequence[Path], style: str, folder: Path | None, found: Plan) -> list[Job]:
-    """A job for each photograph, with distinct result names."""
-    jobs = [Job(p, (Path() if is_nameless(p) else p.parent) / result_name(p, style)) for p in photos]
-    beside = Counter(_key(str(job.output)) for job in jobs)
-    jobs = [
-        # photo.heic beside photo.png, both of which become a PNG
-        Job(job.photo, job.output.with_name(result_name(_with_kind(job.photo), style)))
-        if beside[_key(str(job.output))] > 1
-        and job.photo != PIPE
-        and job.photo.suffix.lower() not in WRITABLE
-        else job
-        for job in jobs
-    ]
-    if folder is None:
-        return jobs
-    homes: dict[str, set[Path]] = {}
-    for job in jobs:
-        homes.setdefault(_key(job.output.name), set()).add(job.output.parent)
-    if all(len(folders) == 1 for folders in homes.values()):
-        return [Job(job.photo, folder / job.output.name) for job in jobs]
-    names = _folder_names({job.output.parent for job in jobs})
-    found.notes.append(
-        f"photographs with the same name come from several folders: {folder} gets subfolders like theirs"
-    )
-    return [Job(job.photo, folder / names[job.output.parent] / job.output.name) for job in jobs]
-
-
-def _with_kind(photo: Path) -> Path:
-    return photo.with_name(f"{photo.stem}-{photo.suffix[1:].lower()}{photo.suffix}")
-
-
-def _folder_names(folders: Iterable[Path]) -> dict[Path, Path]:
-    """For each folder, the shortest end of its path that makes all of them distinct."""
-    parts = {folder: folder.resolve().parts[1:] for folder in folders}
-    longest = max(map(len, parts.values()))
-    for count in range(1, longest + 1):
-        names = {folder: Path(*own[-count:]) for folder, own in parts.items()}
-        if len({_key(str(name)) for name in names.values()}) == len({*parts.values()}):
-            break
-    return names
-
-
 def _settle(
     jobs: Sequence[Job], inputs: set[str], folder: Path | None, look: str, overwrite: bool, found: Plan
 ) -> None:
@@ -236,7 +185,7 @@ def _settle(
             continue
         if output != job.output:
             found.notes.append(f"{job.output} is another picture: {job.photo} becomes {output}")
-        taken.add(_key(output))
+        taken.add(path_key(output))
         found.jobs.append(Job(job.photo, output))
     if errors and len(errors) == len(jobs) and not any(map(_is_own, errors)):
         raise errors[0]
@@ -262,8 +211,8 @@ def _free(
     for output, made_in in own.items():
         why = "in another style or with other options" if made_in else "before the photograph was changed"
         raise _MadeOtherwise(f"{output} was made {why}: --overwrite replaces it, -o FOLDER keeps both")
-    for output in _candidates(job, folder):
-        if _key(output) in taken:
+    for output in candidates(job, folder):
+        if path_key(output) in taken:
             continue
         if not _exists(output):
             return output
@@ -272,7 +221,7 @@ def _free(
                 return output
             found.unknown.append(output)
             return None
-    raise MetastyleError(f"{job.output}: {_MOST_OF_ONE_NAME} other pictures have this name: use -o FOLDER")
+    raise MetastyleError(f"{job.output}: {MOST_OF_ONE_NAME} other pictures have this name: use -o FOLDER")
 
 
 def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, str | None]:
@@ -284,12 +233,12 @@ def _own_results(job: Job, folder: Path | None, taken: set[str]) -> dict[Path, s
 
     own: dict[Path, str | None] = {}
     flat = [] if folder is None else [folder / job.output.name]
-    for output in dict.fromkeys([job.output, *flat, *_candidates(job, folder)]):
+    for output in dict.fromkeys([job.output, *flat, *candidates(job, folder)]):
         if not _exists(output):
             if output.parent == job.output.parent and output != job.output:
                 break  # img-2.png, img-3.png and so on end here
             continue
-        origin = None if _key(output) in taken else read_origin(output)
+        origin = None if path_key(output) in taken else read_origin(output)
         if origin is None:
             continue
         if origin.photo == _digest(job.photo):
@@ -308,16 +257,6 @@ def _is_own(error: MetastyleError) -> bool:
     return isinstance(error, _MadeOtherwise)
 
 
-def _candidates(job: Job, folder: Path | None) -> Iterator[Path]:
-    """Names for a result, to be used if the ones before belong to other pictures."""
-    yield job.output
-    if folder is not None and not is_nameless(job.photo):
-        above = job.photo.parent.resolve().parts[1:]
-        yield from (folder.joinpath(*above[-n:], job.output.name) for n in (1, 2) if len(above) >= n)
-    stem, suffix = job.output.stem, job.output.suffix
-    yield from (job.output.with_name(f"{stem}-{n}{suffix}") for n in range(2, _MOST_OF_ONE_NAME + 1))
-
-
 def _exists(path: Path) -> bool:
     try:
         return path.is_file()
@@ -333,12 +272,6 @@ def _digest(photo: Path) -> str:
         return photo_digest(source(photo))
     except OSError:  # unreadable; reported when it is opened
         return ""
-
-
-def _key(path: Path | str) -> str:
-    """A text that is equal for all paths or names of a file."""
-    text = os.path.realpath(path) if isinstance(path, Path) else path
-    return text.casefold() if sys.platform in ("darwin", "win32") else text
 
 
 def _matching(pattern: Path) -> Iterable[Path]:
