@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from metastyle.errors import ExistsError, MetastyleError, printable
 
@@ -76,6 +77,23 @@ def read_bytes(path: Path, limit: int, *, first: int | None = None) -> bytes:
     if size > limit:
         raise MetastyleError(f"{path}: larger than {limit:,} bytes, the limit for such files")
     return data
+
+
+def read_json(path: Path, kind: type | tuple[type, ...]) -> Any:
+    """The value in a JSON file of the program's own, which is a ``kind``.
+
+    Raises:
+        MetastyleError: the file cannot be read, is not JSON, or holds another kind of value.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise MetastyleError(f"{one_line(path)}: cannot be read: {reason(error)}") from None
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
+        raise MetastyleError(f"{one_line(path)}: damaged: it is not JSON") from None
+    if not isinstance(value, kind):
+        raise MetastyleError(f"{one_line(path)}: damaged: it holds a {type(value).__name__}")
+    return value
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:

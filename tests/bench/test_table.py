@@ -46,6 +46,13 @@ def test_rows_of_another_version_are_refused(tmp_path: Path, text: str) -> None:
         table(tmp_path / "rows.json")
 
 
+@pytest.mark.parametrize("data", [b"", b"[1", b"\xff", b"[" * 100_000, b"5", b"null"])
+def test_damaged_results_are_refused_in_a_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "rows.json").write_bytes(data)
+    with pytest.raises(MetastyleError, match=r"rows\.json: damaged: it (is not JSON|holds a \w+)$"):
+        table(tmp_path / "rows.json")
+
+
 def test_a_measurement_resumes(tmp_path: Path) -> None:
     first = table(tmp_path / "rows.json")
     first.add(A)

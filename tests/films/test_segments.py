@@ -69,9 +69,14 @@ def test_other_folders_are_refused_and_kept(tmp_path: Path) -> None:
     (folder / "diary.txt").touch()
     with pytest.raises(MetastyleError, match=r"film.parts exists and is not a folder of unfinished work"):
         segments_of(tmp_path)
-    (folder / "job.json").write_text("{")
-    with pytest.raises(MetastyleError, match=r"job.json is damaged"):
+    for damaged in ("{", "[" * 100_000, "\x00"):
+        (folder / "job.json").write_text(damaged)
+        with pytest.raises(MetastyleError, match=r"job.json is damaged"):
+            segments_of(tmp_path)
+    (folder / "job.json").write_text('{"identity": {"%s": 1}, "kept": {}}' % ("\\n" * 5_000))
+    with pytest.raises(MetastyleError, match=r"with another .{0,300} \(it was") as caught:
         segments_of(tmp_path)
+    assert str(caught.value).isprintable()
     (folder / "job.json").write_text("[1]")
     with pytest.raises(MetastyleError, match=r"is not a job of this program"):
         segments_of(tmp_path)

@@ -93,6 +93,9 @@ def test_one_length_replaces_the_other() -> None:
         ("[data]\nlate_crop = 'big'", r"use a multiple of 4 from 16 to 4096 or nothing"),
         ("data = 3", r"data is a section: write \[data\]"),
         ("[data", r"mine.toml: not valid TOML"),
+        (f"a = {'[' * 100_000}", r"mine.toml: not valid TOML"),
+        (f"a = {'9' * 5_000}", r"mine.toml: not valid TOML"),
+        ('"\\n" = 3', r"unknown setting .?: use one of data"),
     ],
 )
 def test_wrong_names_and_types_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -38,7 +38,7 @@ from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_targ
 from metastyle.core.network import STRIDE
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
-from metastyle.files import write_bytes
+from metastyle.files import read_json, write_bytes
 from metastyle.images.contents import Contents, spread
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
@@ -306,7 +306,7 @@ def _check_variant(
     Raises:
         MetastyleError: ``path`` has another variant of this name.
     """
-    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    made = read_json(path, dict) if path.exists() else {}
     adapted_on = {"procedural": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
     names = [photo.name for photo in adapted_on[variant.contents]]
     facts: dict[str, Any] = {

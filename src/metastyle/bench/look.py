@@ -175,5 +175,5 @@ def _uri(path: Path) -> str:
 def _json(path: Path) -> Any:
     try:
         return json.loads(read_bytes(path, _LARGEST_FILE))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MetastyleError(f"{path}: not JSON") from None

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from metastyle.bench.participants import Maker
 from metastyle.errors import MetastyleError
-from metastyle.files import write_bytes
+from metastyle.files import read_json, write_bytes
 from metastyle.images.convert import from_tensor, to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
@@ -67,7 +67,7 @@ def repaint(
         about = folder / "pictures" / file_name(method) / "system.json"
         name, styles = method, ""
         if about.exists():
-            name, styles = json.loads(about.read_text(encoding="utf-8"))
+            name, styles = read_json(about, list)
         system: System | None = None
         for painting, style in paintings.items():
             stylize: Stylize | None = None
@@ -104,7 +104,7 @@ def _prepared(system: System, style: Tensor, folder: Path) -> Stylize:
 
 def _seconds_of(folder: Path) -> float | None:
     path = folder / "prepared.json"
-    return float(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    return float(read_json(path, (int, float))) if path.exists() else None
 
 
 def wait(device: torch.device) -> None:
@@ -175,7 +175,7 @@ def check_same(path: Path, paintings: Mapping[str, Tensor], photos: Mapping[str,
     Raises:
         MetastyleError: a picture of the same name has another digest there.
     """
-    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    made = read_json(path, dict) if path.exists() else {}
     for kind, some in (("painting", paintings), ("photograph", photos)):
         for name, picture in some.items():
             digest = hashlib.sha256(eight_bits(from_tensor(picture)).tobytes()).hexdigest()

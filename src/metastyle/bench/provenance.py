@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from metastyle.files import write_bytes
+from metastyle.files import read_json, write_bytes
 
 _T = TypeVar("_T")
 
@@ -64,7 +64,7 @@ def noting(
 def read(folder: Path) -> list[dict[str, Any]]:
     """The records of a folder, the latest last."""
     path = folder / "about.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    found: list[dict[str, Any]] = read_json(path, list) if path.exists() else []
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from metastyle.errors import MetastyleError
-from metastyle.files import write_bytes
+from metastyle.files import read_json, write_bytes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -80,9 +80,9 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     """The rows of a file; none if it does not exist.
 
     Raises:
-        MetastyleError: they are of another version, whose rows have other fields.
+        MetastyleError: they are of another version, whose rows have other fields, or the file is damaged.
     """
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    found = read_json(path, (dict, list)) if path.exists() else []
     try:
         return [kind(**row) for row in (found["rows"] if isinstance(found, dict) else found)]
     except (TypeError, KeyError):

@@ -154,7 +154,7 @@ class Segments:
                     " move it, or choose another name"
                 ) from None
             return None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise MetastyleError(f"{one_line(path)} is damaged: delete its folder and start again") from None
         if not isinstance(job, dict) or not isinstance(job.get("identity"), dict) or "kept" not in job:
             raise MetastyleError(f"{one_line(path)} is not a job of this program: move its folder away")
@@ -182,7 +182,7 @@ class Segments:
         for line in lines:
             try:
                 entry = FinishedSegment.from_line(line)
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
             path = self.path(len(finished))
             if not path.is_file() or path.stat().st_size != entry.size:
@@ -198,8 +198,8 @@ class Segments:
         name = next(n for n in {**self._identity, **other} if self._identity.get(n) != other.get(n))
         was, now = (one_line(identity.get(name)) for identity in (other, self._identity))
         return (
-            f"{one_line(self.folder)} holds an unfinished film with another {name} (it was {was}, now it is"
-            f" {now}), which the same value resumes"
+            f"{one_line(self.folder)} holds an unfinished film with another {one_line(name)} (it was {was},"
+            f" now it is {now}), which the same value resumes"
         )
 
 

@@ -30,6 +30,7 @@ from metastyle.core.settings import (
     hints,
 )
 from metastyle.errors import MetastyleError
+from metastyle.files import one_line, reason
 from metastyle.training.old_names import current_setting, current_settings
 
 PRESETS = ("paper", "gpu", "cpu", "smoke")
@@ -231,8 +232,8 @@ def load_config(
             ) from None
     try:
         values = current_settings(tomllib.loads(text), origin)
-    except tomllib.TOMLDecodeError as error:
-        raise MetastyleError(f"{origin}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # a number with too many digits is a plain ValueError
+        raise MetastyleError(f"{origin}: not valid TOML: {reason(error)}") from None
     overrides = {current_setting(name): value for name, value in (overrides or {}).items()}
     if len(_LENGTHS & overrides.keys()) == 1:
         overrides |= dict.fromkeys(_LENGTHS - overrides.keys())
@@ -283,7 +284,9 @@ def from_values(values: Mapping[str, Any], origin: str) -> TrainingConfig:
         except SettingError as error:
             value = list(error.value) if isinstance(error.value, tuple) else error.value
             name = f"{section}.{error.name}"
-            raise MetastyleError(f"{origin}: {name} = {value!r}: use {error.expected}") from None
+            raise MetastyleError(
+                f"{origin}: {name} = {one_line(repr(value))}: use {error.expected}"
+            ) from None
     return TrainingConfig(**built)
 
 
@@ -295,7 +298,7 @@ def _check_names(values: Mapping[str, Any], known: Mapping[str, Any], origin: st
     for name in values:
         if name not in known:
             names = ", ".join(prefix + one for one in known)
-            raise MetastyleError(f"{origin}: unknown setting {prefix}{name}: use one of {names}")
+            raise MetastyleError(f"{origin}: unknown setting {one_line(prefix + name)}: use one of {names}")
 
 
 def check_length(config: TrainingConfig, origin: str = "configuration") -> None:

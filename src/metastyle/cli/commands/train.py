@@ -73,5 +73,5 @@ def parse_change(text: str) -> tuple[str, Any]:
         raise MetastyleError(f"--set {text}: write section.name=value, such as optimizer.learning_rate=5e-4")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return name.strip(), value.strip()
