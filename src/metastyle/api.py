@@ -358,6 +358,7 @@ def film(
     quality: int | None = None,
     overwrite: bool = False,
     max_memory: int | None = None,
+    precision: Precision = "float32",
     device: str = "auto",
     on_progress: Callable[[Progress], bool | None] | None = None,
 ) -> Film:
@@ -390,6 +391,7 @@ def film(
         quality: The constant rate factor; lower is better and larger.
         overwrite: Replace an existing film, and unfinished work with other keywords.
         max_memory: Bytes of working memory for one frame; larger ones are rendered in strips, exactly.
+        precision: "bfloat16" is faster on hardware that computes in it; frames differ by a few levels of 255.
         device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
         on_progress: Called after every frame; if it returns False, the work stops and leaves a playable film
             of the finished frames.
@@ -426,6 +428,7 @@ def film(
         codec=codec,
         quality=quality,
         max_memory=max_memory,
+        precision=precision,
         device=str(device),  # a torch.device is accepted, too
     )
 

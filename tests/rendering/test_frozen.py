@@ -103,7 +103,7 @@ def test_streaming_equals_the_folded_network_on_the_whole(
     with torch.inference_mode():
         expected = folded(padded)[0, :, :height, :width].permute(1, 2, 0).numpy()
     result = np.empty_like(pixels)
-    source = Source(pixels, torch.device("cpu"), torch.float32)
+    source = Source(pixels, torch.device("cpu"))
     stream(Layers(folded, torch.float32, transposed=False), source, result, rows)
     np.testing.assert_allclose(result, expected, atol=2e-5)  # 1.1e-5 has been seen with AVX2
 

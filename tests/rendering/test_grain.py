@@ -41,7 +41,6 @@ def test_rows_of_a_source_are_those_of_the_whole(size: tuple[int, int], transpos
     source = Source(
         pixels.transpose(1, 0, 2) if transposed else pixels,
         CPU,
-        torch.float32,
         grain=1.3,
         transposed=transposed,
     )

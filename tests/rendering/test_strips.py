@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 def _render(network: TransformationNetwork, pixels: np.ndarray, plan: Plan) -> np.ndarray:
     result = np.empty_like(pixels)
     layers = Layers(network, torch.float32, transposed=False)
-    Rendering(network, layers, plan).run(Source(pixels, CPU, torch.float32), result)
+    Rendering(network, layers, plan).run(Source(pixels, CPU), result)
     return result
 
 
@@ -91,9 +91,7 @@ def test_progress_rises_to_one(
     seen: list[float] = []
     pixels = make_picture(70, 30)
     layers = Layers(network, torch.float32, transposed=False)
-    Rendering(network, layers, plan, seen.append).run(
-        Source(pixels, CPU, torch.float32), np.empty_like(pixels)
-    )
+    Rendering(network, layers, plan, seen.append).run(Source(pixels, CPU), np.empty_like(pixels))
     assert seen == sorted(seen)
     assert seen[0] < 0.5
     assert seen[-1] == pytest.approx(1.0)
@@ -149,6 +147,4 @@ def test_an_exception_in_progress_ends_the_rendering(
     pixels = make_picture(40, 40)
     layers = Layers(network, torch.float32, transposed=False)
     with pytest.raises(KeyboardInterrupt):
-        Rendering(network, layers, PLANS[3], stop).run(
-            Source(pixels, CPU, torch.float32), np.empty_like(pixels)
-        )
+        Rendering(network, layers, PLANS[3], stop).run(Source(pixels, CPU), np.empty_like(pixels))

@@ -16,6 +16,7 @@ from metastyle.core.settings import (
     FrameRate,
     Grain,
     Positive,
+    Precision,
     SettingError,
     Settings,
     Smoothing,
@@ -45,6 +46,7 @@ class FilmSettings(Settings):
     codec: str | None = None
     quality: int | None = None
     max_memory: Budget | None = None
+    precision: Precision = "float32"
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -60,6 +62,7 @@ class FilmSettings(Settings):
             max_memory=max_memory,
             strength=max(1.0, self.strength),
             grain=self.grain_of(style),
+            precision=self.precision,
         )
         options: dict[str, Any] = {
             "brush": self.brush,
@@ -93,6 +96,8 @@ class FilmSettings(Settings):
         }
         if self.temporal not in (None, TemporalSettings()):
             own["temporal"] = str(self.temporal)
+        if self.precision != "float32":
+            own["precision"] = self.precision
         return own
 
 

@@ -180,9 +180,7 @@ class FrozenStylizer:
         with out_of_memory(self.device):
             if transposed not in self._layers:
                 self._layers[transposed] = Layers(self._folded.network, self.dtype, transposed=transposed)
-            picture = Source(
-                source, self.device, self.dtype, grain=self.grain, origin=origin, transposed=transposed
-            )
+            picture = Source(source, self.device, grain=self.grain, origin=origin, transposed=transposed)
             stream(self._layers[transposed], picture, target, self._strip_rows(picture.width))
         return result
 

@@ -65,7 +65,7 @@ class Rows(Protocol):
 
 
 class Source:
-    """A picture as the network sees it: in [0, 1], reflected to a multiple of 4, with grain in flat areas.
+    """A picture as the network sees it: float32 in [0, 1], reflected to multiples of 4, grain in flat areas.
 
     ``pixels``: (H, W, 3) uint8, uint16, or float32 in [0, 1].
     ``grain``: its amount (``core/grain.py``); ``origin``: the row and column of the noise where the picture
@@ -76,7 +76,6 @@ class Source:
         self,
         pixels: np.ndarray,
         device: torch.device,
-        dtype: torch.dtype,
         *,
         grain: float = 0.0,
         origin: tuple[int, int] = (0, 0),
@@ -90,19 +89,19 @@ class Source:
         self.height, self.width = len(self._rows), len(self._columns)
         self._pixels = pixels
         self._scale = 1.0 if pixels.dtype == np.float32 else 1.0 / np.iinfo(pixels.dtype).max
-        self._device, self._dtype = device, dtype
+        self._device = device
         self._grain, self._origin, self._transposed = grain, origin, transposed
 
     def rows(self, first: int, last: int) -> Tensor:
         if not self._grain:
-            return self._read(self._rows[first:last]).to(self._dtype)
+            return self._read(self._rows[first:last])
         # The local deviation of luminance needs rows beyond those asked for, reflected only at the borders.
         around = np.abs(np.arange(first - REACH, last + REACH))
         around = np.minimum(around, 2 * (self.height - 1) - around)
         x = self._read(self._rows[around])
         luminance = F.pad(x.mean(1, keepdim=True), (REACH, REACH, 0, 0), mode="reflect")
         strength = self._grain * strength_inside(luminance)
-        return (x[:, :, REACH:-REACH] + strength * self._noise(first, last)).to(self._dtype)
+        return x[:, :, REACH:-REACH] + strength * self._noise(first, last)
 
     def _read(self, rows: np.ndarray) -> Tensor:
         values = self._pixels[rows][:, self._columns].astype(np.float32)
@@ -249,9 +248,9 @@ class Rendering:
     def _workspace_for(self, picture: Source) -> Iterator[None]:
         self._done, self._total = 0.0, self._work(picture)
         self._layout = Layout(picture.height, self._plan.keep_all)
-        first = self._layers.down1
         file = cast(BinaryIO, tempfile.TemporaryFile(buffering=0)) if self._plan.on_disk else None  # noqa: SIM115
-        self._workspace = Workspace(self._layout.rows, first.channels * picture.width, first.weight, file)
+        elements = self._layers.down1.channels * picture.width
+        self._workspace = Workspace(self._layout.rows, elements, self._layers.down2.weight, file)
         try:
             yield
         finally:

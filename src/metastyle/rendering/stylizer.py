@@ -163,7 +163,6 @@ class Stylizer:
         picture = Source(
             pixels.transpose(1, 0, 2) if transposed else pixels,
             self.device,
-            self.dtype,
             grain=self.grain,
             transposed=transposed,
         )

@@ -36,7 +36,7 @@ from metastyle.cli.options import (
 from metastyle.cli.output import Display, Outcome, seconds
 from metastyle.cli.stop import StopRequest
 from metastyle.cli.styles import Part, mixture_name, read_parts
-from metastyle.core.settings import Brush, FrameRate, Grain, SettingError, Smoothing, Strength
+from metastyle.core.settings import Brush, FrameRate, Grain, Precision, SettingError, Smoothing, Strength
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def video(
     quality: Whole | None = None,
     overwrite: Annotated[bool, FLAG] = False,
     max_memory: Memory | None = None,
+    precision: Precision = "float32",
     device: str = "auto",
     adaptation: AdaptationOptions = AdaptationOptions(),  # noqa: B008 (frozen)
     sources: AdaptationSources = AdaptationSources(),  # noqa: B008
@@ -115,6 +116,7 @@ def video(
         quality: Constant rate factor, 1 to 51 (h264, hevc) or 63 (vp9, av1); lower is better and larger.
         overwrite: Replace an existing result, and unfinished work with other options.
         max_memory: Working memory for one frame; larger ones are repainted in strips, without seams.
+        precision: bfloat16 is faster on hardware that supports it; results differ by a few levels.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     if is_pipe(clip) or output == str(PIPE):
@@ -135,6 +137,7 @@ def video(
         "codec": codec,
         "quality": quality,
         "max_memory": max_memory,
+        "precision": precision,
         "device": device,
     }
     with (
