@@ -62,7 +62,7 @@ def run(
     return list(measure(*arguments, steps=steps, **(SIZES | more)))
 
 
-def test_every_cell_is_measured_once_and_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_cell_is_measured_once_and_stored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     variants = [
         Variant("random", "random", settings=SETTINGS),
         Variant("own photos", "random", "self", SETTINGS),
@@ -85,8 +85,8 @@ def test_every_cell_is_measured_once_and_kept(folder: Path, monkeypatch: pytest.
     assert run(folder, variants) == first
 
 
-def test_whole_photographs_are_padded_for_rendering_and_cropped_back(folder: Path) -> None:
-    """Any height and width, as the product does: the loss is of the picture without the padding."""
+def test_photographs_are_padded_for_rendering_and_cropped_back(folder: Path) -> None:
+    """The loss is of the picture without the padding, for any height and width."""
     torch.manual_seed(0)
     network = LossNetwork()
     photos = look_at(paths(folder, "photos", 3), network, 66)
@@ -109,8 +109,8 @@ def test_whole_photographs_are_padded_for_rendering_and_cropped_back(folder: Pat
             assert loss == perceptual_loss(network(1 - photo.pixels), content, target)
 
 
-def test_losses_are_in_one_common_scale(folder: Path) -> None:
-    """Whatever weights and painting size a variant learns with; at 0 steps nothing has been learned."""
+def test_losses_do_not_depend_on_a_variants_weights_and_painting_size(folder: Path) -> None:
+    """At 0 steps, variants with other settings must have equal losses."""
     plain = run(folder, [Variant("plain", "random", settings=SETTINGS)], steps=(0,))
     other = replace(SETTINGS, content_weight=7.0, style_weight=3.0, style_size=96)
     both = run(
@@ -119,7 +119,7 @@ def test_losses_are_in_one_common_scale(folder: Path) -> None:
     assert [c.total for c in both if c.variant == "o"] == [c.total for c in plain]
 
 
-def test_results_that_call_procedural_contents_synthetic_are_resumed(folder: Path) -> None:
+def test_results_with_the_former_name_of_procedural_contents_are_resumed(folder: Path) -> None:
     first = run(folder, [Variant("v", "random", settings=SETTINGS)], steps=(0,))
     made = folder / "out" / "made.json"
     old = made.read_text(encoding="utf-8").replace('"procedural"', '"synthetic"')
@@ -130,21 +130,21 @@ def test_results_that_call_procedural_contents_synthetic_are_resumed(folder: Pat
         run(folder, [Variant("v", "random", "self", SETTINGS)], steps=(0,))
 
 
-def test_a_photograph_more_is_added(folder: Path) -> None:
+def test_results_of_another_photograph_are_added(folder: Path) -> None:
     variant = Variant("v", "random", settings=SETTINGS)
     first = run(folder, [variant], photos=1)
     more = run(folder, [variant], photos=2)
     expected = [("v", "0", photo, n) for photo in ("0", "1") for n in (0, 2)]
     assert [(c.variant, c.painting, c.photo, c.steps) for c in more] == expected
-    assert more[:2] == first  # as they were, their seconds included
+    assert more[:2] == first  # unchanged, including their seconds
 
 
-def test_processes_share_paintings_and_a_folder(folder: Path) -> None:
+def test_processes_divide_paintings_and_share_a_folder(folder: Path) -> None:
     variant, paintings = [Variant("v", "random", settings=SETTINGS)], paths(folder, "paintings", 2)
     run(folder, variant, paintings=paintings[:1], part="1of2")
     first = (folder / "out" / "results-1of2.json").read_bytes()
     second = run(folder, variant, paintings=paintings[1:], part="2of2")
-    assert {c.painting for c in second} == {"0", "1"}  # the other's are known
+    assert {c.painting for c in second} == {"0", "1"}  # those of the other process are read
     assert (folder / "out" / "results-1of2.json").read_bytes() == first
     own = json.loads((folder / "out" / "results-2of2.json").read_text(encoding="utf-8"))
     assert {row["painting"] for row in own} == {"1"}
@@ -169,7 +169,7 @@ def test_a_constant_rate_is_measured_along_one_run(folder: Path, monkeypatch: py
 
 
 class Copying:
-    """Shows the painting's mean color; knows only bright paintings."""
+    """A system that shows the painting's mean color and refuses dark paintings."""
 
     name, parameters, styles = "copying", 0, "any"
 
@@ -205,10 +205,10 @@ def test_references_are_measured_on_the_same_photographs(folder: Path) -> None:
         assert (cell.total, cell.content, cell.style) == pytest.approx(
             tuple(x.item() for x in loss), rel=1e-5
         )
-    assert found() == first  # the cells as they were, their seconds included
+    assert found() == first  # unchanged cells, including their seconds
 
 
-def test_another_variant_of_the_same_name_is_refused(folder: Path) -> None:
+def test_a_different_variant_of_the_same_name_is_refused(folder: Path) -> None:
     def mine(**changes: Any) -> list[Variant]:
         return [Variant("mine", **({"model": "random", "settings": SETTINGS} | changes))]
 
@@ -223,7 +223,7 @@ def test_another_variant_of_the_same_name_is_refused(folder: Path) -> None:
             run(folder, mine(**changes), steps=(0,))
 
 
-def test_photographs_learned_on_are_part_of_a_variant(folder: Path) -> None:
+def test_the_photographs_used_for_adaptation_are_part_of_a_variant(folder: Path) -> None:
     own = [Variant("own", "random", "self", SETTINGS)]
     run(folder, own, steps=(0,), photos=1)
     with pytest.raises(MetastyleError, match="'own' was measured there with other photographs"):

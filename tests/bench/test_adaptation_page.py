@@ -17,7 +17,7 @@ def cells(*rows: tuple[str, str, int | None, float], photos: str = "x") -> list[
 OURS = cells(("ours", "a", 0, 10.0), ("ours", "b", 0, 1000.0), ("ours", "a", 5, 4.0), ("ours", "b", 5, 9.0))
 
 
-def test_the_table_averages_geometrically_and_shows_every_painting() -> None:
+def test_the_table_has_geometric_means_and_a_row_for_each_painting() -> None:
     written = table(OURS)
     assert "| ours | 100.00 (1.0 + 94.8) | 6.00 (1.0 + 4.9) |" in written
     assert "| a | ours | 10.00 (1.0 + 9.0) | 4.00 (1.0 + 3.0) |" in written
@@ -32,16 +32,16 @@ def test_photographs_of_a_painting_are_averaged() -> None:
     assert "| a | ours | 6.00 (2.0 + 4.0) |" in table(some)
 
 
-def test_means_are_of_all_paintings_and_photographs_or_not_given() -> None:
-    """An unfinished row must not look better for lack of its worst painting."""
+def test_means_are_only_shown_over_all_paintings_and_photographs() -> None:
+    """An unfinished row must not look better because its worst painting is missing."""
     unfinished = [*OURS, *cells(("new", "a", 0, 3.0))]
     assert "| new |  |  |" in table(unfinished)
     assert "| a | new | 3.00 (1.0 + 2.0) |  |" in table(unfinished)
-    lacking = [*OURS, Cell("ours", "a", "y", 0, 4.0, 1.0, 3.0, 0.1)]
-    assert "| a | ours | 2" not in table(lacking) and "| ours |  |  |" in table(lacking)
+    incomplete = [*OURS, Cell("ours", "a", "y", 0, 4.0, 1.0, 3.0, 0.1)]
+    assert "| a | ours | 2" not in table(incomplete) and "| ours |  |  |" in table(incomplete)
 
 
-def test_references_stand_beside_and_are_divided_by() -> None:
+def test_references_have_a_column_and_losses_relative_to_them() -> None:
     written = table([*OURS, *cells(("johnson", "a", None, 5.0), ("copy", "a", None, 1.0))])
     assert (
         "| a | ours | 10.00 (1.0 + 9.0) | 4.00 (1.0 + 3.0) | 5.00 (1.0 + 4.0) | 1.00 (1.0 + 0.0) |" in written
@@ -52,7 +52,7 @@ def test_references_stand_beside_and_are_divided_by() -> None:
     assert "| ours | b | 11.11 | 0.10 |" in both and "| ours | **all 2** | **4.71** | **0.28** |" in both
 
 
-def test_names_do_not_break_the_table() -> None:
+def test_names_are_escaped_in_the_table() -> None:
     assert "| a\\|b | 2.00" in table(cells(("a|b", "p", 0, 2.0)))
 
 
@@ -63,7 +63,7 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
 
 
 def test_the_sheet_has_a_row_for_each_painting_and_variant(tmp_path: Path) -> None:
-    """Painting i with photograph i: every picture is found where its color is told."""
+    """Painting i is shown with photograph i; the color of each picture identifies it."""
     measured = [("ours", 0), ("ours", 5), ("ours", 20), ("mine", 20), ("johnson", None)]
     colors = {}
     for index, (name, steps) in enumerate(measured):
@@ -77,7 +77,7 @@ def test_the_sheet_has_a_row_for_each_painting_and_variant(tmp_path: Path) -> No
     photos = {"x": torch.full((1, 3, 24, 24), 0.2), "y": torch.full((1, 3, 24, 24), 0.4)}
     paintings = {"a": torch.full((1, 3, 24, 24), 0.6), "b": torch.full((1, 3, 24, 24), 0.8)}
     shown = contact_sheet(found, tmp_path, photos, paintings).astype(int)
-    columns = 2 + 2 + 1  # of the five numbers of steps 0 and 20 are shown
+    columns = 2 + 2 + 1  # only 0 and 20 of the five numbers of steps are shown
     assert shown.shape[1] == columns * 248 + 8
 
     def at(row: int, column: int) -> np.ndarray:

@@ -20,14 +20,14 @@ def sample(seed: int, count: int = 200, size: int = 5) -> np.ndarray:
     return rng.normal(size=(count, size)) @ rng.normal(size=(size, size)) + rng.normal(size=size)
 
 
-def test_a_sample_is_0_from_itself_and_the_order_does_not_matter() -> None:
+def test_the_distance_is_symmetric_and_zero_for_equal_samples() -> None:
     a, b = sample(0), sample(1, count=150)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a)) and frechet_distance(a, b) > 0.1
 
 
-def test_moved_and_stretched_samples_have_closed_forms() -> None:
-    """Of one dimension each: (m_1 - m_2)^2 + (s_1 - s_2)^2."""
+def test_the_distance_of_shifted_and_scaled_samples_has_a_closed_form() -> None:
+    """In one dimension it is (m_1 - m_2)^2 + (s_1 - s_2)^2."""
     a = sample(0, size=1)
     b = 3 * a + 7
     expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
@@ -36,7 +36,7 @@ def test_moved_and_stretched_samples_have_closed_forms() -> None:
     assert frechet_distance(c, c + np.array([1, 0, -2, 0, 2])) == pytest.approx(9)
 
 
-def test_it_is_the_formula_with_square_roots_of_matrices() -> None:
+def test_the_distance_equals_the_formula_with_matrix_square_roots() -> None:
     a, b = sample(0), sample(1)
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     values, vectors = np.linalg.eigh(first)
@@ -46,18 +46,18 @@ def test_it_is_the_formula_with_square_roots_of_matrices() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected)
 
 
-def test_fewer_samples_than_features_are_no_trouble() -> None:
+def test_there_may_be_fewer_samples_than_features() -> None:
     a = np.random.default_rng(0).normal(size=(6, 500))
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
 class Mean(nn.Module):
-    """Stands for Inception: the mean color."""
+    """The mean color, in place of Inception's features."""
 
-    looked = 0
+    calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        Mean.looked += 1
+        Mean.calls += 1
         return x.mean((2, 3))
 
 
@@ -67,7 +67,7 @@ def cell(method: str, painting: str, photo: str) -> Cell:
 
 @pytest.fixture
 def painted(tmp_path: Path) -> tuple[Path, list[Cell], dict[str, Tensor]]:
-    """A null row that is the painting, a system, and one that has not painted all."""
+    """The pictures of the null painting, of a system, and of one that has painted only half of the pairs."""
     rng = np.random.default_rng(0)
     paintings, cells = {}, []
     for painting in "xy":
@@ -84,7 +84,7 @@ def painted(tmp_path: Path) -> tuple[Path, list[Cell], dict[str, Tensor]]:
     return tmp_path, cells, paintings
 
 
-def test_who_has_painted_all_pairs_is_measured_once(
+def test_systems_that_painted_all_pairs_are_measured_once(
     painted: tuple[Path, list[Cell], dict[str, Tensor]],
 ) -> None:
     folder, cells, paintings = painted
@@ -96,10 +96,10 @@ def test_who_has_painted_all_pairs_is_measured_once(
     assert found.keys() == {"null painting", "system"}
     assert found["null painting"].fid == pytest.approx(0, abs=1e-9) and found["system"].fid > 0.01
     assert found["system"].artfid == pytest.approx(1.5 * (1 + found["system"].fid), rel=1e-5)
-    looked = Mean.looked
-    assert run() == list(found.values()) and Mean.looked == looked
+    calls = Mean.calls
+    assert run() == list(found.values()) and Mean.calls == calls
     run("another file's")
-    assert Mean.looked > looked
+    assert Mean.calls > calls
     page = protocol_page.page(cells, {}, list(found.values()))
     assert "| FID † | ArtFID † |" in page and "sha256 0123456789abcdef" in page
     assert "FID" not in protocol_page.page(cells, {})

@@ -1,4 +1,4 @@
-"""Inception-v3 by its published facts; its weights are a stand-in: the real ones come from the user."""
+"""Inception-v3's published structure, with random weights, because the user provides the real ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def network() -> Inception:
 
 @pytest.fixture(scope="module")
 def weights(network: Inception, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as published ones are: with a classifier, and in half precision to be small."""
+    """A file in the form of published ones, with a classifier; in half precision to be small."""
     path = tmp_path_factory.mktemp("inception") / "art_inception.pth"
     state = {
         f"module.{name}": t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()
@@ -32,8 +32,8 @@ def weights(network: Inception, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-def test_it_has_the_published_parameters_and_names(network: Inception) -> None:
-    """27,161,264 in all less the auxiliary classifier's 3,326,696 and the last layer's 2,049,000."""
+def test_names_shapes_and_number_of_parameters_are_the_published_ones(network: Inception) -> None:
+    """27,161,264 in total, minus 3,326,696 of the auxiliary classifier and 2,049,000 of the last layer."""
     assert sum(p.numel() for p in network.parameters()) == 27_161_264 - 3_326_696 - 2_049_000
     state = network.state_dict()
     shapes = {
@@ -48,12 +48,12 @@ def test_it_has_the_published_parameters_and_names(network: Inception) -> None:
     assert {name: tuple(state[name].shape) for name in shapes} == shapes
 
 
-def test_pictures_become_2048_numbers_at_any_size(network: Inception) -> None:
+def test_pictures_of_any_size_become_2048_features(network: Inception) -> None:
     found = network(torch.rand(2, 3, 80, 96))
     assert found.shape == (2, FEATURES) and found.isfinite().all() and (found >= 0).all()
 
 
-def test_a_file_is_read_and_known_by_its_sha256(network: Inception, weights: Path) -> None:
+def test_a_file_is_read_and_identified_by_its_sha256(network: Inception, weights: Path) -> None:
     loaded, digest = load_inception(weights)
     assert digest == hashlib.sha256(weights.read_bytes()).hexdigest()
     for name, tensor in network.state_dict().items():
@@ -61,7 +61,7 @@ def test_a_file_is_read_and_known_by_its_sha256(network: Inception, weights: Pat
     assert not loaded.training and loaded(torch.rand(1, 3, 80, 80)).dtype == torch.float32
 
 
-def test_another_file_is_refused(weights: Path, tmp_path: Path) -> None:
+def test_other_files_are_refused(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     state = torch.load(weights, weights_only=True)
     name = "Mixed_7c.branch1x1.bn.running_var"

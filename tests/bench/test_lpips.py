@@ -1,4 +1,4 @@
-"""LPIPS against closed forms, and against torchmetrics' own where its network is given ours."""
+"""LPIPS, compared with closed forms and with torchmetrics' implementation on the same weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metastyle.weights.weight_file import UnreachableWeightsError
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, Tensor]:
-    """Random ones; those of channels are positive, as the published ones are."""
+    """Random weights; those of channels are positive like the published ones."""
     generator = torch.Generator().manual_seed(0)
     found = {layer: torch.rand(width, generator=generator) for layer, width in WIDTHS.items()}
     for name in CONVOLUTIONS:
@@ -42,7 +42,7 @@ def pictures(count: int = 2, side: int = 48) -> Tensor:
 def torchmetrics_own(
     network: LossNetwork, tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> nn.Module:
-    """torchmetrics' LPIPS on a VGG-16 with our numbers in torchvision's order."""
+    """torchmetrics' LPIPS, on a VGG-16 with the same weights in torchvision's order."""
     layers: list[nn.Module] = []
     names = {index: name for name, (index, _) in vgg16.CONVOLUTIONS.items()}
     names |= {24: "conv5_1", 26: "conv5_2", 28: "conv5_3"}
@@ -61,7 +61,7 @@ def torchmetrics_own(
     return whole
 
 
-def test_it_is_torchmetrics_lpips(
+def test_distances_equal_those_of_torchmetrics(
     network: LossNetwork, tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = torchmetrics_own(network, tensors, monkeypatch)
@@ -73,7 +73,7 @@ def test_it_is_torchmetrics_lpips(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_equal_pictures_are_0_apart_and_the_order_does_not_matter(
+def test_the_distance_is_symmetric_and_zero_for_equal_pictures(
     network: LossNetwork, tensors: dict[str, Tensor]
 ) -> None:
     metric = Lpips(tensors)
@@ -83,8 +83,8 @@ def test_equal_pictures_are_0_apart_and_the_order_does_not_matter(
     assert metric(a, b).item() == pytest.approx(metric(b, a).item())
 
 
-def test_one_channel_that_turns_into_another_costs_both_weights(tensors: dict[str, Tensor]) -> None:
-    """Unit vectors along channels 0 and 1 at one place: the distance is w_0 + w_1 at every such layer."""
+def test_features_in_different_channels_differ_by_both_weights(tensors: dict[str, Tensor]) -> None:
+    """For unit vectors along channels 0 and 1, each layer contributes w_0 + w_1."""
     silent = {name: torch.zeros_like(t) if name.startswith("conv5") else t for name, t in tensors.items()}
     one, other = ({layer: torch.zeros(1, WIDTHS[layer], 2, 2) for layer in LAYERS} for _ in range(2))
     for layer in LAYERS:
@@ -93,7 +93,7 @@ def test_one_channel_that_turns_into_another_costs_both_weights(tensors: dict[st
     assert Lpips(silent)(one, other).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_published_weights_agree_with_people_on_noise(loss_network: LossNetwork) -> None:
+def test_more_noise_is_a_larger_distance_with_the_published_weights(loss_network: LossNetwork) -> None:
     try:
         metric = Lpips(load_lpips())
     except UnreachableWeightsError as error:

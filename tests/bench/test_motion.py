@@ -1,4 +1,4 @@
-"""Flow files are read as they are, and what is hidden does not count."""
+"""Flow files and sequences are read, and occluded pixels are not counted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def own_error(clip: Clip) -> float:
     return float(np.abs(moved - clip.frames[step.first])[step.visible].max())
 
 
-def test_a_folder_is_read_with_its_masks(folder: Path) -> None:
+def test_a_sequence_is_read_with_its_masks(folder: Path) -> None:
     clip = read_sequence(folder)
     assert len(clip.frames) == 2 and len(clip.steps) == 1
     expected = np.zeros((24, 40), bool)
@@ -76,13 +76,13 @@ def test_a_folder_is_read_with_its_masks(folder: Path) -> None:
         (np.float32(202021.25).tobytes() + np.array([2, 2], "<i4").tobytes() + bytes(8), "take 44"),
     ],
 )
-def test_a_damaged_flow_is_one_clear_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_damaged_flow_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.flo").write_bytes(content)
     with pytest.raises(MetastyleError, match=message):
         read_flo(tmp_path / "a.flo")
 
 
-def test_folders_without_frames_or_flow(folder: Path, tmp_path: Path) -> None:
+def test_folders_without_frames_or_flow_are_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "flow" / "frame_0001.flo").unlink()
     with pytest.raises(MetastyleError, match="has no flow"):
         read_sequence(folder)
@@ -91,15 +91,15 @@ def test_folders_without_frames_or_flow(folder: Path, tmp_path: Path) -> None:
         read_sequence(folder)
 
 
-def test_pixels_that_share_a_target_are_left_out() -> None:
+def test_pixels_with_the_same_target_are_left_out() -> None:
     flow = np.zeros((20, 30, 2), np.float32)
-    flow[5:15, 5:10, 0] = 8  # a thing that moves onto columns 13 to 17, and hides them
+    flow[5:15, 5:10, 0] = 8  # an object that moves onto columns 13 to 17 and hides them
     alone = lands_alone(flow)
     assert not alone[5:15, 5:10].any() and not alone[5:15, 13:18].any()
     assert alone[:3].all() and alone[17:].all() and alone[:, 20:].all()
 
 
-def test_films_made_of_pictures(tmp_path: Path) -> None:
+def test_films_made_from_pictures_have_exact_flow(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (60, 100, 3), np.uint8)
     panned = pan("p", picture, height=32, width=48, count=5)
@@ -119,7 +119,7 @@ def test_films_made_of_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_true_flow_explains_the_true_frames() -> None:
+def test_the_flow_of_a_real_sequence_matches_its_frames() -> None:
     sequence = SHARED / "video" / "sintel_alley_1_gt"
     if not sequence.is_dir():
         pytest.skip("needs the research data beside the project")

@@ -6,7 +6,7 @@ import torch
 from metastyle.bench.nulls import NULLS, covering
 
 
-def test_each_is_one_of_the_two_pictures() -> None:
+def test_the_null_systems_return_the_photograph_or_the_painting() -> None:
     photo, style = torch.rand(1, 3, 20, 30), torch.rand(1, 3, 40, 40)
     photograph, painting = (make(torch.device("cpu")) for make in NULLS.values())
     assert torch.equal(photograph.prepare(style)(photo), photo)
@@ -15,7 +15,7 @@ def test_each_is_one_of_the_two_pictures() -> None:
 
 
 @pytest.mark.parametrize("size", [(20, 30), (31, 17), (64, 64), (40, 50)])
-def test_the_painting_covers_the_picture_without_being_squeezed(size: tuple[int, int]) -> None:
+def test_the_painting_covers_the_picture_and_keeps_its_proportions(size: tuple[int, int]) -> None:
     y, x = torch.meshgrid(torch.linspace(0, 1, 40), torch.linspace(0, 1, 50), indexing="ij")
     found = covering(torch.stack([x, y, 0 * x])[None], *size)[0]
     assert found.shape == (3, *size)

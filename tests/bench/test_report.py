@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     for name in ("speed", "quality", "grid"):
         (tmp_path / name).mkdir()
     rows = [dataclasses.asdict(row) for row in SPEEDS]
-    (tmp_path / "speed" / "speed.json").write_text(json.dumps({"rows": rows}))  # as 0.1.0 wrote it
+    (tmp_path / "speed" / "speed.json").write_text(json.dumps({"rows": rows}))  # the format of 0.1.0
     for name, some in (("quality", CELLS), ("films", FILMS)):
         (tmp_path / "quality" / f"{name}.json").write_text(json.dumps([dataclasses.asdict(c) for c in some]))
     steps = [Cell("ours", "x", "p", n, t, 1.0, t - 1, 0.1) for n, t in [(0, 9.0), (10, 4.0)]]
@@ -77,7 +77,7 @@ class Page(HTMLParser):
         self.cells.append(data)
 
 
-def test_the_page_holds_everything(folder: Path) -> None:
+def test_the_page_contains_all_tables_plots_and_pictures(folder: Path) -> None:
     written = report.write(folder, report.read(folder))
     names = ["report.html", "report.md", "speed_plot.svg", "preparation_plot.svg", "steps_plot.svg"]
     assert [p.name for p in written] == names
@@ -95,43 +95,43 @@ def test_the_page_holds_everything(folder: Path) -> None:
         assert f"]({target})" in markdown and (folder / target).exists()
 
 
-def test_the_same_figures_give_the_same_bytes(folder: Path) -> None:
+def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
     first = [path.read_bytes() for path in report.write(folder, report.read(folder))]
     assert first == [path.read_bytes() for path in report.write(folder, report.read(folder))]
 
 
-def said(found: report.Findings, about: str) -> str:
+def winner(found: report.Findings, about: str) -> str:
     return next(line for line in report.winners(found) if line.startswith(about))
 
 
-def test_where_a_peer_wins_the_report_says_so(folder: Path) -> None:
+def test_the_report_names_the_winner_even_if_it_is_another_system(folder: Path) -> None:
     found = report.read(folder)
-    assert said(found, "fastest at 256²") == (
+    assert winner(found, "fastest at 256²") == (
         "fastest at 256², in seconds: Johnson et al. (0.1) and MetaStyle, 60 steps (0.11)."
-    )  # its fastest round was as fast: no difference
+    )  # no difference, because its fastest round was as fast
     slower = [dataclasses.replace(r, fastest=0.105) if r.method == "metastyle" else r for r in SPEEDS]
-    assert said(dataclasses.replace(found, speeds=slower), "fastest at 256²") == (
+    assert winner(dataclasses.replace(found, speeds=slower), "fastest at 256²") == (
         "fastest at 256², in seconds: Johnson et al. (0.1); of the networks that take any style "
         "MetaStyle, 60 steps (0.11)."
     )
-    assert said(found, "lowest perceptual loss under VGG-16, relative") == (
+    assert winner(found, "lowest perceptual loss under VGG-16, relative") == (
         "lowest perceptual loss under VGG-16, relative to Gatys et al.: Gatys et al. (1); "
         "of the networks that take any style MetaStyle, 60 steps (2)."
     )
-    assert said(found, "least flicker") == "least flicker: MetaStyle, 60 steps (11)."
+    assert winner(found, "least flicker") == "least flicker: MetaStyle, 60 steps (11)."
     worse = [dataclasses.replace(c, other_style=999.0) if c.method == "metastyle" else c for c in CELLS]
-    line = said(dataclasses.replace(found, cells=worse), "lowest style loss under VGG-19")
+    line = winner(dataclasses.replace(found, cells=worse), "lowest style loss under VGG-19")
     assert line.endswith("any style AdaIN (52); MetaStyle, 60 steps (999).")
 
 
 def test_means_over_different_pairs_are_not_compared(folder: Path) -> None:
     found = report.read(folder)
     some = [c for c in CELLS if (c.method, c.painting) != ("johnson", "y")]
-    line = said(dataclasses.replace(found, cells=some), "lowest style loss under VGG-19")
+    line = winner(dataclasses.replace(found, cells=some), "lowest style loss under VGG-19")
     assert "Johnson" not in line.split("(without")[0]
     assert line.endswith("(without Johnson et al.: not measured on all pairs).")
     undefined = [dataclasses.replace(c, structure=float("nan")) if c.method == "adain" else c for c in CELLS]
-    line = said(dataclasses.replace(found, cells=undefined), "most structure kept")
+    line = winner(dataclasses.replace(found, cells=undefined), "most structure kept")
     assert "nan" not in line and "without AdaIN" in line
     alone = dataclasses.replace(found, films=FILMS[:1], speeds=[])
     assert not any(line.startswith("least flicker") for line in report.winners(alone))
@@ -139,7 +139,7 @@ def test_means_over_different_pairs_are_not_compared(folder: Path) -> None:
     assert [line.split(":")[0] for line in report.winners(only_films)] == ["least flicker"]
 
 
-def test_what_is_missing_is_left_out(folder: Path, tmp_path: Path) -> None:
+def test_missing_results_are_left_out(folder: Path, tmp_path: Path) -> None:
     for path in ("speed/speed.json", "grid/grid.png"):
         (folder / path).unlink()
     written = report.write(folder, report.read(folder))
@@ -148,27 +148,3 @@ def test_what_is_missing_is_left_out(folder: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     with pytest.raises(MetastyleError, match="has no results: run metastyle bench speed -o"):
         report.read(empty)
-
-
-def test_commands_are_kept_without_places(tmp_path: Path) -> None:
-    cpu, weights = torch.device("cpu"), tmp_path / "my weights"
-    weights.mkdir()
-    out = tmp_path / "o"
-    provenance.note(out, ["bench", "x", "--method", "a b=1/2", "-o", str(out)], cpu)
-    provenance.note(out, ["bench", "x", str(weights)], cpu)
-    provenance.note(out, ["bench", "x", str(weights)], cpu)
-    commands = [run["command"] for run in provenance.read(out)]
-    assert commands == ["metastyle bench x --method 'a b=1/2' -o o", "metastyle bench x 'my weights'"]
-    assert "thread" in provenance.read(out)[0]["machine"]
-    provenance.note(out, ["bench", "y"], cpu, replace=True)
-    assert [run["command"] for run in provenance.read(out)] == ["metastyle bench y"]
-    assert provenance.read(tmp_path / "nowhere") == []
-
-
-def test_a_command_without_any_result_is_not_noted(tmp_path: Path) -> None:
-    cpu = torch.device("cpu")
-    assert list(provenance.noting([], tmp_path / "o", ["bench", "x"], cpu)) == []
-    assert not (tmp_path / "o").exists()
-    results = provenance.noting(iter("ab"), tmp_path / "o", ["bench", "x"], cpu)
-    assert next(results) == "a" and len(provenance.read(tmp_path / "o")) == 1
-    assert list(results) == ["b"] and len(provenance.read(tmp_path / "o")) == 1

@@ -1,4 +1,4 @@
-"""Systems in processes of their own; what both kinds of runners do alike is in test_speed.py."""
+"""Systems in separate processes; test_speed.py tests what both kinds of runners have in common."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "mine_in_a_process.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    assert not multiprocessing.active_children()  # nothing is left behind
+    assert not multiprocessing.active_children()  # all processes have ended
 
 
-def test_each_system_has_a_process_and_its_memory_to_itself() -> None:
+def test_each_system_has_its_own_process_and_memory() -> None:
     texts = {
         "light": "mine_in_a_process:Mine",
         "heavy": "mine_in_a_process:Mine megabytes=200",
@@ -68,7 +68,7 @@ def test_each_system_has_a_process_and_its_memory_to_itself() -> None:
     assert rows["light", 64].parameters == 7 and not rows["light", 64].error
 
 
-def test_a_system_that_cannot_be_loaded_says_why() -> None:
+def test_a_system_that_cannot_be_loaded_is_reported() -> None:
     runner = Separate("adain strenght=2", None, CPU)
     with pytest.raises(MetastyleError, match="--method adain strenght=2"):
         runner.prepare(torch.rand(1, 3, 32, 32))

@@ -46,18 +46,18 @@ def clip() -> Clip:
     return pan("pan", picture, height=64, width=72, count=2)
 
 
-def test_errors_of_known_changes(clip: Clip) -> None:
+def test_known_changes_give_known_errors(clip: Clip) -> None:
     assert errors(clip.frames, clip.steps) == pytest.approx((0, 0), abs=0.01)
     brighter = [frame // 2 + 10 * i for i, frame in enumerate(clip.frames)]
     assert errors([f.astype(np.uint8) for f in brighter], clip.steps) == pytest.approx((10, 10), rel=0.01)
     checks = np.indices((64, 72)).sum(0)[..., None] % 2 * 20
-    restless = [(f // 2 + (checks if i % 2 else 0)).astype(np.uint8) for i, f in enumerate(clip.frames)]
-    error, drift = errors(restless, clip.steps)
+    alternating = [(f // 2 + (checks if i % 2 else 0)).astype(np.uint8) for i, f in enumerate(clip.frames)]
+    error, drift = errors(alternating, clip.steps)
     assert error == pytest.approx(20 / np.sqrt(2), rel=0.02)
     assert drift == pytest.approx(10, rel=0.02)
 
 
-def test_every_way_is_measured_once_and_kept(
+def test_each_painter_is_measured_once_and_stored(
     network: TransformationNetwork, clip: Clip, tmp_path: Path
 ) -> None:
     clip = pan("pan", clip.frames[0], height=64, width=60, count=3)  # slow enough to be one shot
@@ -77,18 +77,18 @@ def test_every_way_is_measured_once_and_kept(
     assert read_rows(tmp_path / "speeds.json", Speed) == speeds
 
 
-def test_smoothed_films_are_the_products_whose_grain_moves_with_the_camera(
+def test_the_grain_of_smoothed_films_moves_with_the_camera(
     network: TransformationNetwork,
 ) -> None:
     picture = (dead_leaves(1, 176, 1)[0] * 255).astype(np.uint8).transpose(1, 2, 0)
     film = pan("pan", picture // 16 + 120, height=96, width=128, count=5)  # soft enough for grain
     ways = paint(network, 1.0, film.frames)
-    still = smoothed(film.frames, ways[FOLLOWING], 0.5)  # its grain stays where it is
+    still = smoothed(film.frames, ways[FOLLOWING], 0.5)  # its grain does not move
     found, _ = errors(ways[f"{FOLLOWING}, smoothing 0.5"], film.steps)
     assert found < 0.7 * errors(still, film.steps)[0]
 
 
-def test_adain_takes_part(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_adain_can_paint_films(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     system = AdaIN(Encoder(4).eval(), Decoder(4).eval())
     monkeypatch.setattr(AdaIN, "load", lambda *_: system)
     painter = adain_painter(Picture(pixels=clip.frames[0]), size=64)
@@ -115,7 +115,7 @@ def test_the_table_averages_over_styles() -> None:
     assert "| quick | 640x360 | 0.50 | 0.75 |" in written
 
 
-def test_the_command(
+def test_the_command_writes_results_and_refuses_invalid_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, clip: Clip
 ) -> None:
     style = str(tmp_path / "s.safetensors")

@@ -25,7 +25,7 @@ def table(path: Path, **options: object) -> Table[Row]:
     return Table(path, Row, ("system", "photo"), **options)  # type: ignore[arg-type]
 
 
-def test_rows_come_back_one_to_a_line(tmp_path: Path) -> None:
+def test_rows_round_trip_with_one_row_per_line(tmp_path: Path) -> None:
     path = tmp_path / "new" / "rows.json"
     assert read_rows(path, Row) == []
     write_rows(path, [A, C])
@@ -33,7 +33,7 @@ def test_rows_come_back_one_to_a_line(tmp_path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) == 4
 
 
-def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
+def test_files_of_version_0_1_0_are_read(tmp_path: Path) -> None:
     rows = [{"system": "ours", "photo": "a", "value": 1.0}]
     (tmp_path / "rows.json").write_text(json.dumps({"rows": rows}))
     assert read_rows(tmp_path / "rows.json", Row) == [A]
@@ -63,7 +63,7 @@ def test_a_measurement_resumes(tmp_path: Path) -> None:
     assert [row.value for row in table(tmp_path / "rows.json")] == [9.0, 2.0]
 
 
-def test_rows_of_other_processes_count_and_stay_theirs(tmp_path: Path) -> None:
+def test_rows_of_other_processes_are_read_but_not_rewritten(tmp_path: Path) -> None:
     own, other = tmp_path / "rows-1of2.json", tmp_path / "rows-2of2.json"
     write_rows(other, [B])
     mine = table(own, others=[other])
@@ -75,7 +75,7 @@ def test_rows_of_other_processes_count_and_stay_theirs(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "rows.json", Row) == [A, B, C]
 
 
-def test_a_table_in_markdown(tmp_path: Path) -> None:
+def test_markdown_tables_are_escaped_and_padded(tmp_path: Path) -> None:
     lines = markdown(["system", "value"], [["a|b", "1"], ["c"]])
     assert lines == ["| system | value |", "|---|---|", "| a\\|b | 1 |", "| c |  |"]
     write_markdown(tmp_path / "new" / "page.md", "\n".join(lines))

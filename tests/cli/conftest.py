@@ -1,8 +1,9 @@
-"""A program on a machine of its own: random weights, an empty cache, tiny pictures."""
+"""The command line, isolated from the real machine: random weights, an empty cache, tiny pictures."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +45,6 @@ def initialization_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def random_loss_network() -> LossNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        return LossNetwork()
-
-
 @pytest.fixture(autouse=True)
 def machine(
     monkeypatch: pytest.MonkeyPatch,
@@ -58,7 +52,7 @@ def machine(
     initialization_file: Path,
     random_loss_network: LossNetwork,
 ) -> Path:
-    """Nothing of the real machine is read or written; the cache folder."""
+    """The cache folder, which replaces the user's own."""
     cache = tmp_path / "cache"
     for module in ("weights.weight_file", "cli.commands.machine"):
         monkeypatch.setattr(f"metastyle.{module}.default_cache_dir", lambda: cache)
@@ -66,6 +60,22 @@ def machine(
         monkeypatch.setattr(f"metastyle.weights.{module}.SHIPPED", initialization_file)
     monkeypatch.setattr(api, "load_loss_network", lambda *args, **kwargs: random_loss_network)
     return cache
+
+
+@pytest.fixture
+def program(initialization_file: Path) -> str:
+    """Python code that runs the command line with random weights, for a process of its own."""
+    return (
+        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
+        f"i.SHIPPED = Path({str(initialization_file)!r}); "
+        "from metastyle.cli.main import main; sys.exit(main())"
+    )
+
+
+@pytest.fixture
+def command(program: str) -> list[str]:
+    """The command that runs ``program``; arguments may be added."""
+    return [sys.executable, "-c", program]
 
 
 @pytest.fixture
@@ -84,7 +94,7 @@ Draw = Callable[..., Path]
 
 @pytest.fixture
 def quick() -> tuple[str, ...]:
-    """Options of an adaptation that takes a moment."""
+    """Options for an adaptation that takes a second."""
     return ("--steps", "2", "--content-size", "64", "--style-size", "64")
 
 
@@ -113,7 +123,7 @@ def painting(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def style_file(tmp_path: Path) -> Path:
-    """A style of an unadapted network."""
+    """A style after no steps of adaptation."""
     path = tmp_path / "plain.safetensors"
     picture = np.zeros((64, 64, 3), np.uint8)
     api.adapt(picture, steps=0, size=64, style_size=64).save(path)

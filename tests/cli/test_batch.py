@@ -18,17 +18,18 @@ from metastyle.images.picture import Picture
 Draw = Callable[..., Path]
 
 
-def test_arrivals(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was there is left alone, what is still growing waits, what has come to rest is taken once."""
+def test_new_and_changed_files_arrive_once_they_have_stopped_changing(
+    tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, new = draw(tmp_path / "old.png"), tmp_path / "new.png"
     happenings: list[Callable[[], object]] = [
         lambda: None,
         lambda: new.write_bytes(b"half"),
         lambda: new.write_bytes(b"half of it"),
-        lambda: None,  # unchanged for one interval: taken
+        lambda: None,  # unchanged for one interval, so it is taken
         lambda: None,
         lambda: os.utime(old, (1, 1)),
-        lambda: None,  # changed since it was done, and at rest again: taken
+        lambda: None,  # unchanged again after a change, so it is taken
     ]
     steps = iter(happenings)
     log: list[int] = []
@@ -48,11 +49,11 @@ def test_arrivals(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -
 
 
 WAIT = 20.0
-"""Seconds after which something that should happen meanwhile has not happened."""
+"""Seconds to wait for another stage before a test fails."""
 
 
 class Stages(Batch):
-    """A batch of four photographs, 0 to 3, whose stages are recorded and can be held up."""
+    """A batch of four photographs, 0 to 3, whose stages are recorded and can wait for others or fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(Display(quiet=True), Speaker(quiet=True))
@@ -100,10 +101,10 @@ def test_reading_painting_and_writing_overlap(monkeypatch: pytest.MonkeyPatch) -
     stages.wait_for = {("write", 0): ("paint", 1), ("paint", 1): ("read", 2), ("read", 3): ("paint", 2)}
     stages.run()
     assert stages.done == ["0", "1", "2", "3"] and not stages.failed
-    assert stages.painters == {threading.main_thread()}  # torch's threads belong to the one that calls
+    assert stages.painters == {threading.main_thread()}  # torch's threads belong to the thread that calls it
 
 
-def test_no_more_than_one_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_one_photograph_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(monkeypatch)
     seen = []
     paint = stages._paint_together
@@ -118,7 +119,7 @@ def test_no_more_than_one_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None
     assert seen == [False] * 4
 
 
-def test_failures_of_every_stage_are_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_of_all_stages_are_reported_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(monkeypatch)
     stages.fail = {
         ("write", 0): OSError(28, "No space left on device"),
@@ -131,7 +132,7 @@ def test_failures_of_every_stage_are_told_in_order(monkeypatch: pytest.MonkeyPat
     assert stages.done == ["3"] and stages.bug
 
 
-def test_what_was_painted_before_an_interruption_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_painted_before_an_interruption_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(monkeypatch)
     stages.wait_for = {("write", 0): ("paint", 1)}
     stages.fail = {("paint", 1): KeyboardInterrupt()}
@@ -149,7 +150,7 @@ def test_photographs_are_painted_in_groups(monkeypatch: pytest.MonkeyPatch) -> N
     assert stages.done == ["0", "1", "2", "3"] and not stages.failed
 
 
-def test_what_fails_in_a_group_leaves_the_others_of_the_group_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_does_not_affect_others_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(monkeypatch)
     stages.fail = {
         ("read", 0): OSError(2, "No such file or directory"),

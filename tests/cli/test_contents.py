@@ -12,7 +12,7 @@ from metastyle.images.contents import MOST_PHOTOS
 Draw = Callable[..., Path]
 
 
-def test_photographs_given_by_name_are_known_by_their_pixels(tmp_path: Path, draw: Draw) -> None:
+def test_photographs_given_by_name_are_identified_by_their_pixels(tmp_path: Path, draw: Draw) -> None:
     one, two = draw(tmp_path / "a.png", seed=1), draw(tmp_path / "b.png", seed=2)
     same = draw(tmp_path / "c.png", seed=1)
     known = photographs([one], [one], 64)
@@ -21,7 +21,7 @@ def test_photographs_given_by_name_are_known_by_their_pixels(tmp_path: Path, dra
     assert known.identity != photographs([one, two], [one, two], 64).identity
 
 
-def test_folders_and_patterns_are_known_by_themselves(
+def test_folders_and_patterns_are_identified_by_their_paths(
     tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = [draw(tmp_path / "in" / f"{name}.png", seed=seed) for seed, name in enumerate("ab")]
@@ -39,7 +39,7 @@ def test_folders_and_patterns_are_known_by_themselves(
     assert cached_for_others("waves", after.record(), after) is None
 
 
-def test_photographs_are_spread_and_unreadable_ones_left_out(tmp_path: Path, draw: Draw) -> None:
+def test_chosen_photographs_are_evenly_spaced_and_readable(tmp_path: Path, draw: Draw) -> None:
     photos = [draw(tmp_path / f"{index:02}.png", seed=index) for index in range(3 * MOST_PHOTOS)]
     for index in range(0, len(photos), 3):
         photos[index].write_bytes(b"no picture")
@@ -50,7 +50,9 @@ def test_photographs_are_spread_and_unreadable_ones_left_out(tmp_path: Path, dra
     assert all(np.ptp(photo.pixels) > 0 for photo in found)
 
 
-def test_a_file_comes_before_the_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_path_takes_precedence_over_the_keyword(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert asked_for(None) is None
     assert asked_for(Path("procedural")) == "procedural"

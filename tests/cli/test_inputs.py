@@ -20,18 +20,18 @@ from metastyle.errors import MetastyleError
 from metastyle.images.encode import WRITABLE_SUFFIXES
 
 
-def test_results_are_written_as_what_the_library_writes() -> None:
+def test_writable_extensions_are_those_of_the_library() -> None:
     assert set(WRITABLE) == set(WRITABLE_SUFFIXES)
 
 
-def test_shards() -> None:
+def test_shards_are_parsed() -> None:
     assert parse_shard("2/5") == (2, 5)
     for text in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", ""):
         with pytest.raises(MetastyleError, match="use I/N"):
             parse_shard(text)
 
 
-def test_outputs_are_checked_without_a_trace(tmp_path: Path) -> None:
+def test_checking_an_output_creates_nothing(tmp_path: Path) -> None:
     check_output(tmp_path / "new" / "deep" / "a.png", overwrite=False)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(MetastyleError, match="is a folder"):
@@ -40,9 +40,7 @@ def test_outputs_are_checked_without_a_trace(tmp_path: Path) -> None:
         check_output(tmp_path / ("x" * 300), overwrite=False)
 
 
-def test_a_folder_that_cannot_be_written_to_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*arguments: object, **options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -52,7 +50,7 @@ def test_a_folder_that_cannot_be_written_to_is_noticed(
             check_output(path, overwrite=True)
 
 
-def test_home_where_the_shell_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_that_the_shell_has_left_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.chdir(tmp_path)
     assert expand_home("~/new/") == "/home/somebody/new/"
@@ -73,13 +71,13 @@ def test_home_where_the_shell_leaves_it(tmp_path: Path, monkeypatch: pytest.Monk
         ("100%done.png", "100%done.png: cannot be read: No such file"),
     ],
 )
-def test_what_is_meant_is_told(text: str, line: str) -> None:
+def test_urls_and_frame_patterns_are_refused_with_advice(text: str, line: str) -> None:
     with pytest.raises(MetastyleError) as caught:
         check_is_file(Path(text))
     assert line in str(caught.value)
 
 
-def test_films_are_no_pictures(tmp_path: Path) -> None:
+def test_films_and_urls_are_refused_as_pictures(tmp_path: Path) -> None:
     clip = tmp_path / "clip.MP4"
     clip.touch()
     with pytest.raises(MetastyleError, match=r"clip.MP4 is a film: 'metastyle video "):
@@ -88,10 +86,10 @@ def test_films_are_no_pictures(tmp_path: Path) -> None:
         check_output(Path("https://example.org/a.png"), overwrite=False)
 
 
-def test_pipes_are_not_opened_to_be_checked(tmp_path: Path) -> None:
+def test_checking_a_pipe_does_not_open_it(tmp_path: Path) -> None:
     fifo = tmp_path / "a.png"
     os.mkfifo(fifo)
-    check_is_file(fifo)  # would wait for ever
+    check_is_file(fifo)  # opening it would block
     assert is_pipe(fifo) and not is_pipe(tmp_path) and not is_pipe(Path("\0"))
     assert [is_nameless(Path(p)) for p in ("/dev/stdin", "/dev/fd/63", "/dev/shm/a.png", str(fifo))] == [
         True,

@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 
 
 def _commands() -> dict[str, Callable[..., Any]]:
-    """Every command, and every command's command, by what is typed."""
+    """All commands and subcommands by name."""
     found: dict[str, Callable[..., Any]] = {}
     for command in cli.COMMANDS:
         if isinstance(command, App):
@@ -47,7 +47,7 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_comes_without_the_heavy_libraries() -> None:
+def test_help_and_usage_errors_do_not_import_large_libraries() -> None:
     for arguments in (
         ["--help"],
         ["stylize", "--help"],
@@ -62,33 +62,33 @@ def test_help_comes_without_the_heavy_libraries() -> None:
         assert python("-c", code).stdout.splitlines()[-1] == "loaded:", arguments
 
 
-NEEDLESS = (
-    *("pooch", "requests", "urllib3"),  # to fetch
+UNNEEDED = (
+    *("pooch", "requests", "urllib3"),  # downloads
     *("av", "cv2", "onnx", "onnxruntime", "onnxscript", "lightning_fabric", "ray", "torchmetrics"),  # extras
     *("matplotlib", "markdown_it", "torchvision", "scipy", "tifffile"),
     *("torch._dynamo", "torch._inductor", "torch.onnx", "torch.distributed.tensor"),
     *("metastyle.training", "metastyle.systems", "metastyle.bench"),
 )
-"""What a photograph in a ready style does without."""
+"""Modules that are not needed to stylize a photograph with a built-in style."""
 
 
-def test_a_ready_style_is_painted_without_what_it_does_not_need(
+def test_stylizing_with_a_built_in_style_imports_no_unneeded_modules(
     draw: Callable[..., Path], tmp_path: Path
 ) -> None:
     photo = draw(tmp_path / "photo.png")
     arguments = ["stylize", str(photo), "--style", "starry-night", "--overwrite"]
     code = (
         "import sys; from metastyle.cli.main import main; "
-        f"assert main({[*arguments, '--quiet']!r}) == 0; print('loaded:', *sorted({{*{NEEDLESS!r}, 'rich'}}"
+        f"assert main({[*arguments, '--quiet']!r}) == 0; print('loaded:', *sorted({{*{UNNEEDED!r}, 'rich'}}"
         " & sys.modules.keys())); "
-        f"assert main({arguments!r}) == 0; print('loaded:', *sorted({{*{NEEDLESS!r}}} & sys.modules.keys()))"
+        f"assert main({arguments!r}) == 0; print('loaded:', *sorted({{*{UNNEEDED!r}}} & sys.modules.keys()))"
     )
     lines = [line for line in python("-c", code).stdout.splitlines() if line.startswith("loaded:")]
     assert lines == ["loaded:"] * 2
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_teaches_by_example(name: str, run: Run) -> None:
+def test_the_help_of_every_command_has_examples(name: str, run: Run) -> None:
     result = run(*name.split(), "--help")
     assert result.code == 0 and result.err == ""
     examples = [line.strip() for line in result.out.splitlines() if f"metastyle {name}" in line][1:]
@@ -99,7 +99,7 @@ def test_every_command_teaches_by_example(name: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_option_is_explained(name: str) -> None:
+def test_every_option_has_a_help_text(name: str) -> None:
     command = cli.app
     for word in name.split():
         command = command[word]
@@ -110,7 +110,7 @@ def test_every_option_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_example_is_understood(name: str) -> None:
+def test_every_example_can_be_parsed(name: str) -> None:
     lines = [line.strip() for line in (inspect.getdoc(COMMANDS[name]) or "").splitlines()]
     examples = [line.split("#")[0].split("|")[-1].split(">")[0].strip() for line in lines]
     examples = [line for line in examples if line.startswith(f"metastyle {name}")]
@@ -121,7 +121,7 @@ def test_every_example_is_understood(name: str) -> None:
         assert command is COMMANDS[name]
 
 
-def test_overview(run: Run) -> None:
+def test_the_overview_lists_all_commands(run: Run) -> None:
     result = run("--help")
     assert result.code == 0
     assert all(f" {name.split()[0]} " in result.out for name in NAMES)
@@ -202,7 +202,7 @@ def _app_that_raises(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> N
         (AssertionError(), 70, "unexpected AssertionError (this is a bug"),
     ],
 )
-def test_whatever_escapes_is_one_line(
+def test_every_exception_is_reported_in_one_line(
     error: BaseException, code: int, line: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _app_that_raises(monkeypatch, error)
@@ -215,8 +215,8 @@ def test_whatever_escapes_is_one_line(
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [(["weights"], 141), (["--help"], 1)])
-def test_a_reader_that_leaves_hears_nothing(arguments: list[str], expected: int) -> None:
-    # Help is printed by a library that has its own exit code for this.
+def test_a_broken_pipe_is_silent(arguments: list[str], expected: int) -> None:
+    # The library that prints help has its own exit code for this.
     code = f"import sys; from metastyle.cli.main import main; sys.exit(main({arguments!r}))"
     reading, writing = os.pipe()
     os.close(reading)
@@ -230,7 +230,7 @@ def test_a_reader_that_leaves_hears_nothing(arguments: list[str], expected: int)
     assert done.returncode == expected
 
 
-def test_the_module_of_the_entry_point(tmp_path: Path) -> None:
+def test_main_parses_the_arguments_of_the_process(tmp_path: Path) -> None:
     done = python(
         "-c", "import sys; from metastyle.cli.main import main; sys.exit(main())", "blend", "x.png", "-o", "y"
     )
@@ -243,7 +243,7 @@ OPTIONS = (
     "--json --quiet --overwrite --content - -- --parameters --preview --set --config --minutes -1 0 nan "
     "1e400 a.jpg . a:b : --no-json --offline=maybe --learning-rate --style-size=-3 = --= -ox a=b .safetensors"
 )
-# They need no argument and succeed; a studio would serve until it is ended.
+# They succeed without arguments; the studio would serve until it is stopped.
 WITHOUT_REQUIRED = ("doctor", "weights", "styles", "studio")
 WORDS = st.one_of(st.sampled_from(OPTIONS.split()), st.text(max_size=8))
 
@@ -257,7 +257,7 @@ WORDS = st.one_of(st.sampled_from(OPTIONS.split()), st.text(max_size=8))
     command=st.sampled_from([name for name in NAMES if name not in WITHOUT_REQUIRED]),
     words=st.lists(WORDS, max_size=6),
 )
-def test_odd_arguments_never_end_in_a_traceback(
+def test_random_arguments_never_end_in_a_traceback(
     command: str, words: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -271,8 +271,8 @@ def test_odd_arguments_never_end_in_a_traceback(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_commands_are_thin() -> None:
-    """No function of the command line has more than 60 lines of code besides its docstring."""
+def test_functions_of_the_command_line_are_short() -> None:
+    """No function has more than 60 lines of code, not counting its docstring."""
     folder = Path(cli.__file__).parent
     for path in folder.rglob("*.py"):
         lines = path.read_text(encoding="utf-8").splitlines()

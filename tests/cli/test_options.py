@@ -55,20 +55,20 @@ from metastyle.errors import MetastyleError
         ("1000000", 1_000_000),
     ],
 )
-def test_sizes(text: str, size: int) -> None:
+def test_memory_sizes_are_parsed(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "1q", "GB", "-2GB", "nan", "inf", "2iB", "2 G B", "0", "0GB", "1e9", "٣GB", "9" * 30]
 )
-def test_what_is_no_size(text: str) -> None:
+def test_invalid_memory_sizes_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write 2GB or 800MB"):
         parse_bytes(text)
 
 
 @given(st.text(max_size=12))
-def test_any_text_is_a_positive_size_or_an_error(text: str) -> None:
+def test_any_text_is_a_positive_memory_size_or_an_error(text: str) -> None:
     try:
         size = parse_bytes(text)
     except ValueError as error:
@@ -78,7 +78,7 @@ def test_any_text_is_a_positive_size_or_an_error(text: str) -> None:
 
 
 def _documentation(cls: type) -> dict[str, str]:
-    """The text under each field of a class."""
+    """The docstring of each field of a class."""
     body = ast.parse(inspect.getsource(cls)).body[0]
     assert isinstance(body, ast.ClassDef)
     texts = {}
@@ -90,7 +90,7 @@ def _documentation(cls: type) -> dict[str, str]:
 
 
 @given(st.integers(-(10**30), 10**30))
-def test_whole_numbers(number: int) -> None:
+def test_whole_numbers_are_parsed(number: int) -> None:
     assert parse_whole(f" {number}") == number
 
 
@@ -100,8 +100,8 @@ def test_other_numbers_are_not_rounded(text: str) -> None:
         parse_whole(text)
 
 
-def test_every_option_that_counts_is_a_whole_number() -> None:
-    """A plain int would be read by the parser of the command line, which rounds 2.5 to 2."""
+def test_no_option_is_a_plain_int() -> None:
+    """The command line's parser would round 2.5 to 2 for a plain int."""
     folder = Path(options.__file__).parent
     for path in [folder / "options.py", *sorted((folder / "commands").glob("*.py"))]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -114,9 +114,9 @@ def _help(command: str) -> str:
     return stream.getvalue()
 
 
-def test_options_are_the_settings_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = [f.name for f in dataclasses.fields(AdaptationOptions) if f.name != "effort"]
-    assert ours == [f.name for f in dataclasses.fields(AdaptationSettings)]
+def test_options_match_the_settings_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f.name for f in dataclasses.fields(AdaptationOptions) if f.name != "effort"]
+    assert names == [f.name for f in dataclasses.fields(AdaptationSettings)]
     monkeypatch.setattr(hardware, "hardware_of", lambda device: "cpu")
     assert AdaptationOptions().settings("cpu") == AdaptationSettings()
     assert AdaptationOptions(steps=7, size=128).settings("cpu") == AdaptationSettings(steps=7, size=128)
@@ -127,12 +127,12 @@ def test_options_are_the_settings_of_the_library(monkeypatch: pytest.MonkeyPatch
         assert range_of(hints(AdaptationSettings)[name]) in line
 
 
-def test_help_is_wrapped_by_the_terminal_alone() -> None:
+def test_help_is_wrapped_only_by_the_terminal() -> None:
     line = next(line for line in _help("bench adaptation").splitlines() if "--variant NAME" in line)
     assert "Without it, the shipped model with procedural pictures" in line
 
 
-def test_what_depends_on_effort_and_hardware_is_documented_and_can_be_set(
+def test_defaults_that_depend_on_effort_and_hardware_are_documented(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     by_hardware = {
@@ -152,18 +152,18 @@ def test_what_depends_on_effort_and_hardware_is_documented_and_can_be_set(
 
 
 @pytest.mark.parametrize("kind", EFFORTS)
-def test_more_effort_is_more_work(kind: Hardware) -> None:
+def test_more_effort_means_more_computation(kind: Hardware) -> None:
     settings = [default_settings(kind, effort) for effort in get_args(Effort)]
     work = [s.steps * s.batch * s.size**2 for s in settings]
     assert work == sorted(work) and work[2] > 3 * work[1] > 9 * work[0]
 
 
-def test_an_effort_that_is_none_is_an_error() -> None:
+def test_an_unknown_effort_is_refused() -> None:
     with pytest.raises(MetastyleError, match="use 'draft', 'normal' or 'fine'"):
         default_settings("cpu", "much")  # type: ignore[arg-type]
 
 
-def test_ranges_are_those_of_the_annotations() -> None:
+def test_ranges_follow_from_the_annotations() -> None:
     def command(strength: Strength, size: Size | None, side: list[SquareSize] | None) -> None:
         pass
 
@@ -178,13 +178,16 @@ def test_ranges_are_those_of_the_annotations() -> None:
         check_ranges(command, {"side": [64, 63]})
 
 
-def test_every_range_of_every_command_is_said_in_words() -> None:
+def test_every_range_is_described_in_its_error() -> None:
+    ranges = 0
     for command in _functions():
         for name, hint in get_type_hints(command, include_extras=True).items():
             if range_of(hint):
+                ranges += 1
                 with pytest.raises(SettingError) as caught:
                     check_ranges(command, {name: -1})
                 assert re.search(r"use a (whole )?number (of at least|from) [0-9]", str(caught.value))
+    assert ranges > 10
 
 
 def _functions() -> Iterator[Callable[..., object]]:

@@ -30,14 +30,14 @@ def _shown(terminal: bool, quiet: bool = False) -> str:
     return stream.getvalue()
 
 
-def test_a_terminal_shows_bars() -> None:
+def test_a_terminal_shows_progress_bars() -> None:
     shown = _shown(terminal=True)
     assert "fetching vgg16" in shown and "5.0 of 10.0 MB" in shown
     assert "adapting to waves [b]" in shown and "step 4/4  loss 23.4  12 s left" in shown
     assert "repainting 4 photographs" in shown and "d.jpg" in shown and "100%" in shown
 
 
-def test_a_log_shows_few_lines() -> None:
+def test_a_log_gets_one_line_per_task() -> None:
     assert _shown(terminal=False).splitlines() == [
         "adapting to waves [b]: 100% step 4/4  loss 23.4  12 s left",
         "repainting 4 photographs: 100% d.jpg",
@@ -46,13 +46,13 @@ def test_a_log_shows_few_lines() -> None:
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_what_the_library_remarks_is_shown_once_and_only_meanwhile(quiet: bool) -> None:
+def test_warnings_of_the_library_are_shown_once_and_only_inside_the_block(quiet: bool) -> None:
     stream = io.StringIO()
     log = logging.getLogger("metastyle.images.picture")
     with Display(quiet, Console(file=stream, width=100)):
         for name in ("a [b].png", "a [b].png", "c.png"):
             log.warning("%s is HDR", name)
-        log.info("nothing for people")
+        log.info("not for users")
     log.warning("too late")
     assert stream.getvalue().splitlines() == ([] if quiet else ["a [b].png is HDR", "c.png is HDR"])
 
@@ -62,7 +62,7 @@ def test_quiet_shows_nothing(terminal: bool) -> None:
     assert _shown(terminal, quiet=True) == ""
 
 
-def test_a_log_hears_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_gets_a_line_whenever_the_interval_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "LINE_EVERY", 0.0)
     shown = _shown(terminal=False).splitlines()
     assert shown[0] == "fetching vgg16: 50% 5.0 of 10.0 MB"
@@ -71,17 +71,17 @@ def test_a_log_hears_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-def test_a_log_hears_once_that_something_is_complete() -> None:
+def test_completion_is_logged_once() -> None:
     stream = io.StringIO()
     with Display(console=Console(file=stream)) as display:
         for share in (0.5, 1.0, 1.0, 1.0):
             display.update("painting", share)
-        for share in (0.0, 1.0, 1.0):  # the same for another picture
+        for share in (0.0, 1.0, 1.0):  # another picture
             display.update("painting", share)
     assert stream.getvalue().splitlines() == ["painting: 100%"] * 2
 
 
-def test_bars_keep_away_from_a_stdout_that_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_bars_leave_a_redirected_stdout_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, written = io.StringIO(), io.StringIO()
     monkeypatch.setattr("sys.stdout", written)
     with Display(console=Console(file=shown, force_terminal=True, width=100)) as display:
@@ -90,7 +90,7 @@ def test_bars_keep_away_from_a_stdout_that_is_no_terminal(monkeypatch: pytest.Mo
     assert written.getvalue() == "a.png\n" and "a.png" not in shown.getvalue()
 
 
-def test_names_do_not_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_names_are_escaped(capfd: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
     with Display(console=Console(file=stream)) as display:
         display.update("painting", 1.0, "a\x1b[31m\udce9\n.jpg é")
@@ -100,7 +100,7 @@ def test_names_do_not_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> N
     assert capfd.readouterr().err == "metastyle: b\\x1b[0m.jpg\n"
 
 
-def test_a_download_of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_of_unknown_size_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "LINE_EVERY", 0.0)
     stream = io.StringIO()
     with Display(console=Console(file=stream)) as display:
@@ -108,7 +108,7 @@ def test_a_download_of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "fetching vgg16: 0%" in stream.getvalue()
 
 
-def test_ctrl_c_asks_first_and_insists_then() -> None:
+def test_the_first_ctrl_c_requests_a_stop_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT)
     with StopRequest() as stop:
         with pytest.raises(KeyboardInterrupt):
@@ -122,7 +122,7 @@ def test_ctrl_c_asks_first_and_insists_then() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_seconds() -> None:
+def test_durations_are_formatted() -> None:
     assert [seconds(s) for s in (0.04, 9.9, 9.96, 59.4, 59.6, 200)] == [
         "0.0 s",
         "9.9 s",

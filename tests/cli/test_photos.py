@@ -22,7 +22,7 @@ LOOK, OTHER_LOOK = "1" * 32, "2" * 32
 
 
 def result(photo: Path, output: Path, look: str = LOOK) -> Path:
-    """What an earlier call would have made of ``photo``."""
+    """Write the result that an earlier call would have made from ``photo``."""
     output.parent.mkdir(parents=True, exist_ok=True)
     picture = open_picture(photo)
     origin = Origin(photo_digest(photo), place_digest(photo), look)
@@ -35,7 +35,7 @@ def planned(*photos: Path, output: Path | None = None, look: str = LOOK, **optio
     return plan(photos, "waves", output, overwrite=options.pop("overwrite", False), look=look, **options)
 
 
-def test_one_photograph(photo: Path, painting: Path, tmp_path: Path) -> None:
+def test_the_result_of_one_photograph_is_beside_it_or_where_requested(photo: Path, tmp_path: Path) -> None:
     assert plan([photo], "waves", None, overwrite=False).jobs == [Job(photo, tmp_path / "photo-waves.png")]
     out = tmp_path / "new" / "result.jpg"
     assert plan([photo], "waves", out, overwrite=False).jobs == [Job(photo, out)]
@@ -44,13 +44,13 @@ def test_one_photograph(photo: Path, painting: Path, tmp_path: Path) -> None:
     assert plan([photo], "waves", folder, overwrite=False).jobs == [Job(photo, folder / "photo-waves.png")]
 
 
-def test_kinds_that_are_only_read_become_png(painting: Path, tmp_path: Path) -> None:
+def test_formats_that_can_only_be_read_become_png(tmp_path: Path) -> None:
     heic = tmp_path / "photo.HEIC"
     heic.touch()
     assert plan([heic], "waves", None, overwrite=False).jobs[0].output == tmp_path / "photo-waves.png"
 
 
-def test_pipes(painting: Path, tmp_path: Path, photo: Path) -> None:
+def test_a_pipe_takes_the_place_of_a_photograph_or_a_result(tmp_path: Path, photo: Path) -> None:
     assert plan([PIPE], "waves", None, overwrite=False).jobs == [Job(PIPE, PIPE)]
     assert plan([photo], "waves", PIPE, overwrite=False).jobs == [Job(photo, PIPE)]
     assert plan([PIPE], "waves", tmp_path / "a.jpg", overwrite=False).jobs == [Job(PIPE, tmp_path / "a.jpg")]
@@ -58,7 +58,7 @@ def test_pipes(painting: Path, tmp_path: Path, photo: Path) -> None:
         plan([photo, PIPE], "waves", PIPE, overwrite=False)
 
 
-def test_a_folder_stands_for_its_photographs(painting: Path, tmp_path: Path, draw: Draw) -> None:
+def test_a_folder_means_all_its_photographs(tmp_path: Path, draw: Draw) -> None:
     holiday = tmp_path / "holiday"
     a, b = draw(holiday / "a.jpg"), draw(holiday / "b.png")
     (holiday / "notes.txt").write_text("no picture")
@@ -71,7 +71,7 @@ def test_a_folder_stands_for_its_photographs(painting: Path, tmp_path: Path, dra
     ]
 
 
-def test_patterns(tmp_path: Path, draw: Draw) -> None:
+def test_patterns_are_expanded_unless_a_file_has_that_name(tmp_path: Path, draw: Draw) -> None:
     a, _ = draw(tmp_path / "x" / "a.png"), draw(tmp_path / "x" / "b.jpg")
     c = draw(tmp_path / "y" / "c.png")
     assert [j.photo for j in plan([tmp_path / "*" / "*.png"], "w", None, overwrite=False).jobs] == [a, c]
@@ -81,20 +81,22 @@ def test_patterns(tmp_path: Path, draw: Draw) -> None:
     assert plan([odd], "w", None, overwrite=False).jobs[0].photo == odd
 
 
-def test_shards_share_the_work(tmp_path: Path, draw: Draw) -> None:
+def test_shards_divide_the_photographs_evenly(tmp_path: Path, draw: Draw) -> None:
     photos = [draw(tmp_path / f"{i}.png") for i in range(7)]
     shards = [plan([tmp_path], "w", None, overwrite=False, shard=(i, 3)).jobs for i in (1, 2, 3)]
     assert sorted(job.photo for jobs in shards for job in jobs) == photos
     assert sorted(map(len, shards)) == [2, 2, 3]
 
 
-def test_two_results_of_one_name(painting: Path, tmp_path: Path, draw: Draw) -> None:
+def test_a_photograph_given_twice_is_painted_once(tmp_path: Path, draw: Draw) -> None:
     a, b = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png")
     assert len(plan([a, b], "waves", None, overwrite=False).jobs) == 2
     assert len(plan([a, a, a.parent], "waves", tmp_path / "out", overwrite=False).jobs) == 1
 
 
-def test_what_stands_in_the_way(photo: Path, painting: Path, tmp_path: Path) -> None:
+def test_missing_inputs_and_impossible_outputs_are_refused(
+    photo: Path, painting: Path, tmp_path: Path
+) -> None:
     def message(photos: list[Path], output: Path | None = None) -> str:
         with pytest.raises(MetastyleError) as caught:
             plan(photos, "waves", output, overwrite=False)
@@ -109,10 +111,10 @@ def test_what_stands_in_the_way(photo: Path, painting: Path, tmp_path: Path) -> 
     assert "is not a folder" in message([photo], photo / "out.png")
     (tmp_path / "photo-waves.png").touch()
     assert "add --overwrite" in message([photo])
-    assert plan([photo], "waves", None, overwrite=True)
+    assert plan([photo], "waves", None, overwrite=True).jobs == [Job(photo, tmp_path / "photo-waves.png")]
 
 
-def test_a_photograph_is_not_taken_for_a_result_by_its_name(tmp_path: Path, draw: Draw) -> None:
+def test_a_photograph_named_like_a_result_is_painted(tmp_path: Path, draw: Draw) -> None:
     house, waves = draw(tmp_path / "house.jpg"), draw(tmp_path / "house-waves.jpg", 1)
     for overwrite in (False, True):
         found = planned(tmp_path, overwrite=overwrite)
@@ -128,9 +130,7 @@ def test_a_photograph_is_not_taken_for_a_result_by_its_name(tmp_path: Path, draw
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif", ".bmp"])
-def test_neither_the_painting_nor_earlier_results_are_photographs(
-    suffix: str, tmp_path: Path, draw: Draw
-) -> None:
+def test_the_painting_and_earlier_results_are_left_out(suffix: str, tmp_path: Path, draw: Draw) -> None:
     painting, a = draw(tmp_path / "waves.png", 1), draw(tmp_path / f"a{suffix}")
     mine = result(a, tmp_path / f"a-waves{suffix}")
     other = result(a, tmp_path / f"a-night{suffix}", OTHER_LOOK)
@@ -144,9 +144,7 @@ def test_neither_the_painting_nor_earlier_results_are_photographs(
     assert planned(tmp_path, not_photos=[painting]).finished == [mine]
 
 
-def test_results_are_left_out_of_patterns_and_lists_but_may_be_painted_alone(
-    tmp_path: Path, draw: Draw
-) -> None:
+def test_results_are_left_out_of_patterns_and_lists_unless_given_alone(tmp_path: Path, draw: Draw) -> None:
     a, b = draw(tmp_path / "a.png"), draw(tmp_path / "b.png", 1)
     done = result(a, tmp_path / "a-waves.png")
     for photos in ([tmp_path / "*.png"], [a, done, b]):
@@ -161,7 +159,7 @@ def test_results_are_left_out_of_patterns_and_lists_but_may_be_painted_alone(
         planned(alone)
 
 
-def test_results_that_exist_are_finished(tmp_path: Path, draw: Draw) -> None:
+def test_photographs_whose_results_exist_are_finished(tmp_path: Path, draw: Draw) -> None:
     holiday, out = tmp_path / "holiday", tmp_path / "out"
     a, b = draw(holiday / "a.png"), draw(holiday / "b.png", 1)
     done = result(a, out / "a-waves.png")
@@ -171,14 +169,18 @@ def test_results_that_exist_are_finished(tmp_path: Path, draw: Draw) -> None:
     assert planned(moved, output=out).finished == [done]
 
 
-def test_what_does_not_say_what_it_is_is_judged_by_its_name_and_said(tmp_path: Path, draw: Draw) -> None:
+def test_a_file_without_a_record_counts_as_finished_by_its_name_and_is_reported(
+    tmp_path: Path, draw: Draw
+) -> None:
     draw(tmp_path / "in" / "a.png")
     foreign = draw(tmp_path / "out" / "a-waves.png")
     found = planned(tmp_path / "in", output=tmp_path / "out")
     assert (found.jobs, found.finished, found.unknown) == ([], [], [foreign])
 
 
-def test_a_result_made_otherwise_is_not_finished(tmp_path: Path, draw: Draw) -> None:
+def test_a_result_with_other_options_or_of_a_changed_photograph_is_refused(
+    tmp_path: Path, draw: Draw
+) -> None:
     a, out = draw(tmp_path / "in" / "a.png"), tmp_path / "out"
     done = result(a, out / "a-waves.png", OTHER_LOOK)
     found = planned(tmp_path / "in", output=out)
@@ -191,12 +193,12 @@ def test_a_result_made_otherwise_is_not_finished(tmp_path: Path, draw: Draw) -> 
     assert planned(tmp_path / "in", output=out, overwrite=True).jobs == [Job(a, done)]
 
 
-def test_another_photograph_of_the_same_name_is_painted(tmp_path: Path, draw: Draw) -> None:
+def test_another_photograph_of_the_same_name_is_painted_into_a_subfolder(tmp_path: Path, draw: Draw) -> None:
     a, b, out = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png", 1), tmp_path / "out"
     first = planned(a.parent, output=out).jobs
     assert first == [Job(a, out / "x-waves.png")]
-    result(*(a, first[0].output))
-    for overwrite in (False, True):  # what is overwritten are a photograph's own results
+    result(a, first[0].output)
+    for overwrite in (False, True):  # only a photograph's own results are overwritten
         second = planned(b.parent, output=out, overwrite=overwrite)
         assert second.jobs == [Job(b, out / "b" / "x-waves.png")] and second.notes
     done = result(b, out / "b" / "x-waves.png")
@@ -205,7 +207,7 @@ def test_another_photograph_of_the_same_name_is_painted(tmp_path: Path, draw: Dr
     assert both.jobs == [] and both.finished == [first[0].output, done]
 
 
-def test_results_of_both_folders_are_those_of_each(tmp_path: Path, draw: Draw) -> None:
+def test_results_of_two_folders_are_found_again_for_each_folder_alone(tmp_path: Path, draw: Draw) -> None:
     a, b, out = draw(tmp_path / "a" / "x.png"), draw(tmp_path / "b" / "x.png", 1), tmp_path / "out"
     done = [result(photo, out / photo.parent.name / "x-waves.png") for photo in (a, b)]
     for photo, mine in zip((a, b), done, strict=True):
@@ -214,7 +216,9 @@ def test_results_of_both_folders_are_those_of_each(tmp_path: Path, draw: Draw) -
             assert (found.finished, found.jobs) == (([], [Job(photo, mine)]) if overwrite else ([mine], []))
 
 
-def test_photographs_of_one_name_keep_their_folders_names(tmp_path: Path, draw: Draw) -> None:
+def test_results_of_photographs_of_the_same_name_are_in_folders_named_like_theirs(
+    tmp_path: Path, draw: Draw
+) -> None:
     photos = [draw(tmp_path / folder / "x.png") for folder in ("1/a", "1/b", "2/a")]
     other = draw(tmp_path / "1" / "a" / "y.png")
     out = tmp_path / "out"
@@ -237,7 +241,7 @@ def test_photographs_of_one_name_keep_their_folders_names(tmp_path: Path, draw: 
     ]
 
 
-def test_two_kinds_of_one_photograph(tmp_path: Path, draw: Draw) -> None:
+def test_photographs_that_differ_only_in_format_get_different_names(tmp_path: Path, draw: Draw) -> None:
     png = draw(tmp_path / "x.png")
     heic, gif = tmp_path / "x.HEIC", tmp_path / "x.gif"
     heic.write_bytes(png.read_bytes())
@@ -250,7 +254,7 @@ def test_two_kinds_of_one_photograph(tmp_path: Path, draw: Draw) -> None:
     }
 
 
-def test_one_name_that_is_too_long_does_not_refuse_a_folder(tmp_path: Path, draw: Draw) -> None:
+def test_an_impossible_output_refuses_only_its_photograph(tmp_path: Path, draw: Draw) -> None:
     good, long = draw(tmp_path / "a.png"), draw(tmp_path / ("x" * 250 + ".png"))
     found = planned(tmp_path)
     assert [job.photo for job in found.jobs] == [good]
@@ -260,7 +264,7 @@ def test_one_name_that_is_too_long_does_not_refuse_a_folder(tmp_path: Path, draw
     assert "is a folder" in planned(tmp_path).refused[other]
 
 
-def test_a_folder_that_cannot_be_written_to_refuses_the_call(
+def test_an_unwritable_folder_refuses_all(
     tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "ab":
@@ -276,14 +280,14 @@ def test_a_folder_that_cannot_be_written_to_refuses_the_call(
         planned(tmp_path / "in", output=tmp_path / "in" / "a.png" / "out")
 
 
-def test_a_folder_that_is_to_be_made(photo: Path, tmp_path: Path) -> None:
+def test_a_missing_output_folder_may_be_requested(photo: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     assert planned(photo, output=new, into_folder=True).jobs == [Job(photo, new / "photo-waves.png")]
     found = planned(photo.parent, output=tmp_path / "new.jpg", into_folder=True)
     assert [job.output for job in found.jobs] == [tmp_path / "new.jpg" / "photo-waves.png"]
 
 
-def test_a_film_among_photographs_does_not_refuse_them(photo: Path, tmp_path: Path) -> None:
+def test_a_film_among_photographs_is_refused_alone(photo: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.touch()
     found = planned(photo, clip)
@@ -295,7 +299,7 @@ def test_a_film_among_photographs_does_not_refuse_them(photo: Path, tmp_path: Pa
         planned(photo, tmp_path / "missing.mp4")
 
 
-def test_what_has_no_name_goes_to_stdout(tmp_path: Path) -> None:
+def test_the_result_of_an_unnamed_pipe_goes_to_stdout(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     try:
         piped = Path(f"/dev/fd/{reading}")

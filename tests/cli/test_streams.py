@@ -1,4 +1,4 @@
-"""Whatever is wrong with stdout and stderr, the work is done, and the exit code says what happened."""
+"""If stdout or stderr fails, the work is still done, and the exit code reports the failure."""
 
 from __future__ import annotations
 
@@ -24,19 +24,8 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
 
 
 @pytest.fixture
-def command(initialization_file: Path) -> list[str]:
-    """The program in a process of its own, with random weights."""
-    code = (
-        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
-        f"i.SHIPPED = Path({str(initialization_file)!r}); "
-        "from metastyle.cli.main import main; sys.exit(main())"
-    )
-    return [sys.executable, "-c", code]
-
-
-@pytest.fixture
 def photos(tmp_path: Path, draw: Draw) -> Path:
-    """Three photographs, two of whose names not every terminal can show."""
+    """Three photographs, two of which have names that some terminals cannot show."""
     folder = tmp_path / "photos"
     draw(folder / "a.png")
     draw(folder / "é.png")
@@ -59,7 +48,7 @@ def painted(folder: Path) -> int:
     ("encoding", "options"),
     [("utf-8:strict", []), ("ascii:strict", ["--json"]), ("latin-1:surrogateescape", ["--json"])],
 )
-def test_names_that_the_terminal_cannot_encode(
+def test_names_that_the_terminal_cannot_encode_are_escaped(
     encoding: str, options: list[str], command: list[str], photos: Path, style_file: Path
 ) -> None:
     done = start(
@@ -86,7 +75,9 @@ CLOSED = {
 
 
 @pytest.mark.parametrize("how", CLOSED)
-def test_closed_streams(how: str, command: list[str], photos: Path, style_file: Path) -> None:
+def test_work_is_done_with_closed_streams(
+    how: str, command: list[str], photos: Path, style_file: Path
+) -> None:
     options, redirections = ("--json", how[7:]) if how.startswith("--json") else ("", how)
     done = start(
         ["sh", "-c", f'exec "$@" {options} {redirections}', "sh", *command],
@@ -103,7 +94,9 @@ def test_closed_streams(how: str, command: list[str], photos: Path, style_file: 
 
 
 @needs_full
-def test_a_full_disk_behind_stdout(command: list[str], photos: Path, style_file: Path) -> None:
+def test_a_full_disk_behind_stdout_is_reported_after_the_work(
+    command: list[str], photos: Path, style_file: Path
+) -> None:
     with FULL.open("w") as full:
         done = start(
             [*command, "stylize", str(photos), "-s", str(style_file), "-o", str(photos / "out")],
@@ -116,7 +109,7 @@ def test_a_full_disk_behind_stdout(command: list[str], photos: Path, style_file:
 
 
 @needs_full
-def test_a_full_disk_behind_stderr(command: list[str], photos: Path, style_file: Path) -> None:
+def test_a_full_disk_behind_stderr_is_ignored(command: list[str], photos: Path, style_file: Path) -> None:
     with FULL.open("w") as full:
         done = start(
             [*command, "stylize", str(photos), "-s", str(style_file), "-o", str(photos / "out"), "--json"],
@@ -127,7 +120,7 @@ def test_a_full_disk_behind_stderr(command: list[str], photos: Path, style_file:
     assert len(json.loads(done.stdout)["outputs"]) == 3
 
 
-def test_a_reader_that_leaves_ends_no_work(command: list[str], photos: Path, style_file: Path) -> None:
+def test_a_broken_pipe_does_not_stop_the_work(command: list[str], photos: Path, style_file: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = start(
@@ -141,7 +134,9 @@ def test_a_reader_that_leaves_ends_no_work(command: list[str], photos: Path, sty
 
 
 @needs_full
-def test_a_picture_that_does_not_arrive(command: list[str], photos: Path, style_file: Path) -> None:
+def test_a_picture_that_stdout_cannot_take_is_an_error(
+    command: list[str], photos: Path, style_file: Path
+) -> None:
     with FULL.open("w") as full:
         done = start(
             [*command, "stylize", str(photos / "a.png"), "-s", str(style_file), "-o", "-"],
@@ -162,7 +157,7 @@ class Failing(io.StringIO):
 
 
 @pytest.mark.parametrize("error", [OSError(27, "File too large"), ValueError("I/O operation on closed file")])
-def test_what_is_lost_is_known(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_failed_stream_is_kept(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Failing(error))
     monkeypatch.setattr(sys, "stderr", Failing(error))
     with guarded():
@@ -174,16 +169,14 @@ def test_what_is_lost_is_known(error: Exception, monkeypatch: pytest.MonkeyPatch
         assert STDOUT.lost is None
 
 
-def test_nothing_that_is_said_to_a_missing_stderr_lands_in_stdout(
-    monkeypatch: pytest.MonkeyPatch, run: Run
-) -> None:
+def test_messages_for_a_missing_stderr_do_not_go_to_stdout(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     result = run("stylize", "missing.jpg", "--style", "night", "--json", "--debug")
     assert result.code == 2
     assert result.document["exit_code"] == 2
 
 
-def test_a_stream_that_does_not_wait_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_non_blocking_stream_blocks_inside_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with os.fdopen(reading), os.fdopen(writing, "w", encoding="ascii", errors="strict") as stream:
@@ -196,18 +189,18 @@ def test_a_stream_that_does_not_wait_is_made_to(monkeypatch: pytest.MonkeyPatch)
         assert not os.get_blocking(writing) and stream.errors == "strict"
 
 
-def test_json_stays_json_where_characters_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_is_valid_on_an_escaping_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace")
     monkeypatch.setattr(sys, "stdout", stream)
     Speaker(json=True).document({"photo": Path("é\udce9.png")})
     assert json.loads(stream.buffer.getvalue()) == {"photo": "é\udce9.png"}  # type: ignore[attr-defined]
 
 
-def test_an_outlet_without_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outlet_without_a_stream_fails_only_on_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams.sys, "stdout", None)
     outlet = Outlet("stdout")
-    outlet.write("nobody asked for this")
+    outlet.write("progress")
     outlet.flush()
     assert outlet.lost is None and not outlet.isatty()
-    outlet.deliver("somebody asked for this")
+    outlet.deliver("a result")
     assert outlet.lost is not None

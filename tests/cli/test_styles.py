@@ -22,7 +22,7 @@ from metastyle.weights.builtin_styles import builtin_names, builtin_path
 Draw = Callable[..., Path]
 
 
-def test_names_and_weights() -> None:
+def test_a_weight_may_follow_the_name() -> None:
     assert parse_part("a.safetensors:0.3") == ("a.safetensors", 0.3)
     assert parse_part("night:2") == ("night", 2.0)
     assert parse_part("a.safetensors") == ("a.safetensors", None)
@@ -34,7 +34,7 @@ def test_names_and_weights() -> None:
             parse_part(text)
 
 
-def test_files_come_before_anything_else(tmp_path: Path, draw: Draw) -> None:
+def test_existing_files_take_precedence(tmp_path: Path, draw: Draw) -> None:
     painting, odd = draw(tmp_path / "sea.png"), draw(tmp_path / "sea:0.5.png")
     assert read_parts([str(painting)]) == [Part(painting)]
     assert read_parts([str(odd)]) == [Part(odd)]
@@ -44,7 +44,7 @@ def test_files_come_before_anything_else(tmp_path: Path, draw: Draw) -> None:
     assert read_parts([str(PIPE)]) == [Part(PIPE)]
 
 
-def test_built_in_styles() -> None:
+def test_built_in_styles_are_found_by_name() -> None:
     for name in builtin_names():
         path = builtin_path(name)
         assert path is not None and path.is_file()
@@ -52,7 +52,7 @@ def test_built_in_styles() -> None:
     assert builtin_path("no such style") is None
 
 
-def test_what_is_no_style(tmp_path: Path, draw: Draw) -> None:
+def test_unusable_styles_are_refused_with_advice(tmp_path: Path, draw: Draw) -> None:
     painting = draw(tmp_path / "sea.png")
 
     def message(*texts: str) -> str:
@@ -68,7 +68,7 @@ def test_what_is_no_style(tmp_path: Path, draw: Draw) -> None:
     assert "all weights are 0" in message(f"{painting}:0", f"{painting}:0")
 
 
-def test_masks(tmp_path: Path, draw: Draw) -> None:
+def test_masks_are_parsed(tmp_path: Path, draw: Draw) -> None:
     painting, mask = draw(tmp_path / "sea.png"), draw(tmp_path / "sky=1.png")
     assert read_masks([f"{mask}={painting}", f"{mask}={PHOTO}"]) == [
         Masked(mask, Part(painting)),

@@ -1,3 +1,5 @@
+"""The wait policy of OpenMP threads, which the command sets and the library leaves alone."""
+
 from __future__ import annotations
 
 import os
@@ -27,21 +29,21 @@ _COMMAND = "import os; from metastyle.cli.main import main; main(['--help']); "
 _SHOW = f"print({{name: os.environ[name] for name in {SETTINGS!r} if name in os.environ}})"
 
 
-def test_the_runtime_of_torch_hears_of_it() -> None:
+def test_the_command_sets_the_wait_policy_before_torch_is_imported() -> None:
     shown = _run(_COMMAND + "import torch", OMP_DISPLAY_ENV="true").stderr
     assert re.search(r"OMP_WAIT_POLICY\s*=\s*'PASSIVE'", shown)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_what_the_user_has_set_stays(name: str) -> None:
+def test_settings_of_the_user_are_kept(name: str) -> None:
     value = "active" if name == "OMP_WAIT_POLICY" else "200"
     assert _run(_COMMAND + _SHOW, **{name: value}).stdout.splitlines()[-1] == str({name: value})
 
 
-def test_after_torch_it_is_too_late_and_nothing_is_claimed() -> None:
+def test_nothing_is_set_if_torch_is_already_imported() -> None:
     code = "import sys, types; sys.modules['torch'] = types.ModuleType('torch'); "
     assert _run(code + _COMMAND + _SHOW).stdout.splitlines()[-1] == "{}"
 
 
-def test_the_library_leaves_the_callers_process_alone() -> None:
+def test_importing_the_library_sets_nothing() -> None:
     assert _run(f"import os, metastyle; {_SHOW}").stdout.splitlines()[-1] == "{}"

@@ -13,7 +13,7 @@ Draw = Callable[..., Path]
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_two_workers_write_the_bytes_that_one_process_writes(
+def test_two_workers_write_the_same_bytes_as_one_process(
     run: Run, style_file: Path, tmp_path: Path, draw: Draw
 ) -> None:
     photos = [draw(tmp_path / "in" / f"{i}.png", i) for i in range(3)]

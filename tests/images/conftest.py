@@ -1,4 +1,4 @@
-"""Color profiles made from their definition, so that no vendor's file is needed; a picture."""
+"""Color profiles made from their definitions, so that no vendor's files are needed, and a picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _gamma(value: float) -> bytes:
 
 
 def _lut(inks: int, lab: Any) -> bytes:
-    """An A2B0 table of two points an axis: ``lab`` gives L*, a*, b* of each corner."""
+    """An A2B0 table with two points per axis; ``lab`` returns L*, a*, b* of each corner."""
     straight = bytes(range(256))
     corners = b"".join(
         bytes(np.clip(np.rint([L * 2.55, a + 128, b + 128]), 0, 255).astype(np.uint8))
@@ -88,6 +88,6 @@ def icc() -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def colors() -> NDArray[np.uint8]:
-    """(40, 56, 3): smooth, with no two corners alike. The files in ``data`` were made from it."""
+    """(40, 56, 3), smooth, with four different corners. The files in ``data`` were made from it."""
     y, x = np.mgrid[0:40, 0:56]
     return np.stack([x * 4 + 20, y * 5 + 20, 255 - (x + y) * 2], axis=-1).astype(np.uint8)

@@ -23,7 +23,7 @@ def pictures(dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def oklab(pixels: Any) -> NDArray[Any]:
-    """By the definition, in double precision: (..., 3) of 0..1."""
+    """OKLab by its definition, in double precision, of sRGB in [0, 1]; (..., 3)."""
     v = np.asarray(pixels, dtype=float)
     v = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
     m1 = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
@@ -44,7 +44,7 @@ def test_oklab_of_known_colors() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "steps"), [(np.uint8, 1), (np.uint16, 2)])
-def test_a_picture_with_its_own_lightness_is_itself(dtype: Any, steps: int) -> None:
+def test_keeping_color_of_the_same_picture_changes_nothing(dtype: Any, steps: int) -> None:
     a, _ = pictures(dtype)
     assert np.abs(keep_color(a, a).astype(int) - a).max() <= steps
 
@@ -57,7 +57,7 @@ def test_lightness_comes_from_the_style_and_hue_from_the_photograph(dtype: Any) 
     top = np.iinfo(dtype).max
     before, light, after = (oklab(p / top) for p in (content, stylized, kept))
     tolerance = 0.012 if dtype == np.uint8 else 0.002
-    bright = light[..., 0] > 0.15  # below it one step of 8 bits is a large part of the color
+    bright = light[..., 0] > 0.15  # below this, one step of 8 bits is a large part of the color
     assert np.abs(after[..., 0] - light[..., 0])[bright].max() < tolerance
     chroma_before, chroma_after = (np.hypot(p[..., 1], p[..., 2]) for p in (before, after))
     assert (chroma_after <= chroma_before + tolerance)[bright].all()
@@ -66,17 +66,17 @@ def test_lightness_comes_from_the_style_and_hue_from_the_photograph(dtype: Any) 
     )
     assert cross[bright].max() < 2 * tolerance  # the distance of the new color from the old hue's ray
     inside = chroma_after > 0.98 * chroma_before
-    assert 0.2 < inside.mean() < 0.9  # some colors fit as they are, some had to give way
+    assert 0.2 < inside.mean() < 0.9  # some colors are in gamut, some had to be reduced
 
 
-def test_chroma_gives_way_only_as_far_as_it_must() -> None:
-    lab = oklab(np.array([0.0, 0.0, 1.0]))  # blue, made as light as 90 %
+def test_chroma_is_reduced_only_as_far_as_necessary() -> None:
+    lab = oklab(np.array([0.0, 0.0, 1.0]))  # blue with a lightness of 90 %
     made = color._into_gamut(np.array([[0.9], [lab[1]], [lab[2]]], np.float32))
     assert made.max() > 0.998 or made.min() < 0.002
     assert (made >= 0).all() and (made <= 1).all()
 
 
-def test_grays_stay_gray_and_black_and_white_are_reached() -> None:
+def test_grays_stay_gray_and_black_and_white_are_exact() -> None:
     gray = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
     stylized = pictures(np.uint8)[1][:256, :1]
     kept = keep_color(gray, stylized)
@@ -86,7 +86,7 @@ def test_grays_stay_gray_and_black_and_white_are_reached() -> None:
         assert (keep_color(colored, np.full_like(colored, extreme)) == extreme).all()
 
 
-def test_rows_do_not_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_block_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     content, stylized = pictures(np.uint8)
     whole = keep_color(content, stylized), mix(content, stylized, 0.3)
     monkeypatch.setattr(color, "_ROWS", 7)
@@ -97,7 +97,7 @@ def test_rows_do_not_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("strength", [0, 0.0, 1, 1.0])
-def test_the_ends_of_mix_are_exact_and_independent(dtype: Any, strength: float) -> None:
+def test_mix_returns_exact_copies_at_strengths_zero_and_one(dtype: Any, strength: float) -> None:
     content, stylized = pictures(dtype)
     mixed = mix(content, stylized, strength)
     assert (mixed == (stylized if strength else content)).all()
@@ -121,13 +121,13 @@ def test_mix_is_a_convex_combination(
 
 
 @pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan"), float("inf")])
-def test_strength_out_of_range(strength: float) -> None:
+def test_a_strength_out_of_range_is_refused(strength: float) -> None:
     content, stylized = pictures(np.uint8)
     with pytest.raises(MetastyleError, match="use a number from 0 to 1"):
         mix(content, stylized, strength)
 
 
-def test_pictures_that_do_not_fit_together() -> None:
+def test_pictures_of_different_shape_or_type_are_refused() -> None:
     content, stylized = pictures(np.uint8)
     for other in (stylized[:-1], stylized.astype(np.uint16)):
         with pytest.raises(ValueError, match="differ"):
@@ -145,7 +145,7 @@ def smooth(seed: int, size: tuple[int, int] = (60, 80)) -> NDArray[np.uint8]:
     )
 
 
-def test_a_painting_in_the_photographs_colors() -> None:
+def test_matched_colors_have_the_photographs_mean_and_covariance() -> None:
     painting, photo = smooth(1), smooth(2, (50, 30))
     matched = match_color(painting, photo)
     assert matched.shape == painting.shape and matched.dtype == np.uint8
@@ -157,7 +157,7 @@ def test_a_painting_in_the_photographs_colors() -> None:
     assert np.abs(deep / 257 - matched).max() <= 1
 
 
-def test_matching_gray_and_flat_pictures() -> None:
+def test_gray_and_flat_pictures_can_be_matched() -> None:
     gray = np.repeat(smooth(3)[..., :1], 3, axis=2)
     flat = np.full((20, 20, 3), 90, np.uint8)
     assert np.ptp(match_color(smooth(1), gray).astype(int), axis=2).max() <= 12  # nearly gray

@@ -25,7 +25,7 @@ def never() -> Sequence[Picture]:
     raise AssertionError("the photographs are not needed")
 
 
-def test_procedural_pictures_have_their_share_of_the_pool() -> None:
+def test_the_pool_has_the_given_share_of_procedural_pictures() -> None:
     pool = Contents(lambda: flat(51, 102), procedural=0.25).pool(8, 64, seed=3)
     assert pool.shape == (8, 3, 64, 64)
     assert (
@@ -38,13 +38,13 @@ def test_procedural_pictures_have_their_share_of_the_pool() -> None:
     assert torch.equal(Contents(lambda: flat(51), procedural=1.0).pool(2, 64, 3), procedural_pool(2, 64, 3))
 
 
-def test_fewer_contents_than_photographs_come_from_evenly_spread_ones() -> None:
+def test_a_small_pool_uses_evenly_spaced_photographs() -> None:
     levels = photo_pool(flat(0, 51, 102, 153, 204, 255), 3, 64, 0)[:, 0, 0, 0]
     assert torch.allclose(levels, torch.tensor([0, 0.4, 0.8]))
     assert spread([1, 2], 5) == [1, 2] and spread([], 3) == []
 
 
-def test_what_is_transparent_is_not_learned() -> None:
+def test_contents_avoid_transparent_parts() -> None:
     photo = flat(100)[0]
     alpha = np.full((80, 100), 255, np.uint8)
     alpha[:, 50:], photo.pixels[:, 50:] = 0, 255
@@ -52,7 +52,9 @@ def test_what_is_transparent_is_not_learned() -> None:
     assert pool.max() < 0.45
 
 
-def test_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_identity_depends_on_pixels_or_place_and_on_the_procedural_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     known = [
         Contents(),
         Contents(lambda: flat(1)),
@@ -68,10 +70,10 @@ def test_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Contents(lambda: flat(1)).identity == before[1]
     assert Contents(never, place="a", stand="later").identity == before[5]
     monkeypatch.setattr(procedural, "VERSION", "another")
-    assert [a == b.identity for a, b in zip(before, known, strict=True)].count(True) == 1  # photographs alone
+    assert [a == b.identity for a, b in zip(before, known, strict=True)].count(True) == 1  # only photographs
 
 
-def test_a_style_records_what_it_was_learned_on_without_names() -> None:
+def test_the_record_of_contents_has_no_file_names() -> None:
     assert Contents().record() == {"contents": "procedural"}
     own = Contents(lambda: flat(1, 2), place="p", stand="s")
     record = own.record()
@@ -82,15 +84,15 @@ def test_a_style_records_what_it_was_learned_on_without_names() -> None:
     assert Contents(lambda: flat(1), procedural=0.0).record()["contents"] == "photos"
     assert not own.differs(record) and not Contents(lambda: flat(3)).differs(record)
     assert Contents(never, place="p", stand="later").differs(record)
-    assert not own.differs({"contents": "synthetic"})  # of an older version: it is not known
+    assert not own.differs({"contents": "synthetic"})  # an older version, which recorded no photographs
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_jpegs_are_opened_reduced(tmp_path: Path, mode: str) -> None:
+def test_jpegs_are_decoded_at_a_reduced_size(tmp_path: Path, mode: str) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "a.jpg"
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
+    exif[0x0112] = 6  # turned by 90 degrees
     coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((1600, 1200))
     coarse.convert(mode).save(path, exif=exif)
     assert open_picture(path, at_least=290).size == (300, 400)
@@ -103,14 +105,14 @@ def test_jpegs_are_opened_reduced(tmp_path: Path, mode: str) -> None:
     assert np.abs(small.pixels.astype(int) - expected).mean() < 2
 
 
-def test_other_pictures_are_reduced_and_small_ones_left(tmp_path: Path) -> None:
+def test_other_pictures_are_reduced_but_not_enlarged(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.new("RGB", (400, 300), (9, 9, 9)).save(stream, "PNG")
     assert open_reduced(stream, 100).size == (133, 100)
     assert open_reduced(stream, 1000).size == (400, 300)
 
 
-def test_pictures_are_spread_over_the_names() -> None:
+def test_spread_chooses_evenly_spaced_items() -> None:
     paths = [Path(f"{n}.png") for n in range(7)]
     assert [p.stem for p in spread(paths, 3)] == ["0", "2", "4"]
     assert spread(paths, 7) == spread(paths, 9) == paths

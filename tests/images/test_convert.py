@@ -1,4 +1,4 @@
-"""Arrays and tensors of every kind that people hold pictures in."""
+"""Pictures from and to arrays and tensors of all supported types."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WHOLE = ["u1", "<u2", ">u2"]
 
 
 def ramp(*shape: int) -> NDArray[np.float64]:
-    """Every shape with the same kind of content: all of [0, 1]."""
+    """Values from 0 to 1 in any shape."""
     return np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
 
 
@@ -41,7 +41,7 @@ def of_type(values: NDArray[np.float64], dtype: Any) -> NDArray[Any]:
 
 @pytest.mark.parametrize("dtype", [*FLOATS, *WHOLE], ids=str)
 @pytest.mark.parametrize("shape", [(20, 24, 3), (20, 24, 4), (2, 20, 24, 3), (1, 20, 24, 4)], ids=str)
-def test_an_array_goes_in_and_comes_out_as_it_was(dtype: Any, shape: tuple[int, ...]) -> None:
+def test_arrays_round_trip(dtype: Any, shape: tuple[int, ...]) -> None:
     array = of_type(ramp(*shape), dtype)
     back = array_like(array, pictures_from_array(array))
     assert back.dtype == array.dtype and back.shape == array.shape
@@ -50,7 +50,7 @@ def test_an_array_goes_in_and_comes_out_as_it_was(dtype: Any, shape: tuple[int, 
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, *WHOLE, bool], ids=str)
-def test_one_channel_is_gray(dtype: Any) -> None:
+def test_an_array_of_one_channel_is_gray(dtype: Any) -> None:
     array = of_type(ramp(20, 24), dtype)
     flat, deep, batch = (
         pictures_from_array(array),
@@ -63,7 +63,7 @@ def test_one_channel_is_gray(dtype: Any) -> None:
     assert array_like(array, flat).shape == (20, 24, 3)
 
 
-def test_a_mask_is_black_and_white() -> None:
+def test_a_boolean_mask_becomes_black_and_white() -> None:
     mask = np.zeros((20, 24), bool)
     mask[:, 12:] = True
     for picture in (*pictures_from_array(mask), *pictures_from_tensor(torch.from_numpy(mask))):
@@ -75,7 +75,7 @@ def test_a_mask_is_black_and_white() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(3, 20, 24), (4, 20, 24), (2, 3, 20, 24), (1, 4, 20, 24)], ids=str)
-def test_a_tensor_goes_in_and_comes_out_as_it_was(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+def test_floating_point_tensors_round_trip(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     tensor = torch.from_numpy(ramp(*shape)).to(dtype).requires_grad_()
     back = tensor_like(tensor, pictures_from_tensor(tensor))
     assert back.dtype == dtype and back.shape == tensor.shape
@@ -86,12 +86,12 @@ def test_a_tensor_goes_in_and_comes_out_as_it_was(dtype: torch.dtype, shape: tup
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2"])
 @pytest.mark.parametrize("shape", [(3, 20, 24), (4, 20, 24), (2, 3, 20, 24)], ids=str)
-def test_whole_numbers_in_a_tensor(dtype: str, shape: tuple[int, ...]) -> None:
+def test_integer_tensors_round_trip_exactly(dtype: str, shape: tuple[int, ...]) -> None:
     tensor = torch.from_numpy(of_type(ramp(*shape), dtype))
     assert torch.equal(tensor_like(tensor, pictures_from_tensor(tensor)), tensor)
 
 
-def test_a_tensor_is_the_array_with_its_channels_first() -> None:
+def test_a_tensor_has_its_channels_first() -> None:
     array = of_type(ramp(20, 24, 3), "u1")
     tensor = torch.from_numpy(array).permute(2, 0, 1)  # not contiguous
     assert np.array_equal(pictures_from_tensor(tensor)[0].pixels, array)
@@ -99,7 +99,7 @@ def test_a_tensor_is_the_array_with_its_channels_first() -> None:
         assert np.array_equal(pictures_from_tensor(gray)[0].pixels[..., 2], array[..., 0])
 
 
-def test_a_little_overshoot_is_clipped() -> None:
+def test_slight_overshoot_is_clipped() -> None:
     array = np.full((20, 24, 3), 0.5, np.float32)
     array[0, 0], array[1, 1] = -0.2, 1.2
     (picture,) = pictures_from_array(array)
@@ -111,7 +111,7 @@ def test_a_little_overshoot_is_clipped() -> None:
     ("least", "most"),
     [(0, 255), (0, 2), (-1, 1), (0, 65504), (float("nan"), 1), (0, float("inf"))],
 )
-def test_numbers_of_another_range_are_refused(dtype: str, least: float, most: float) -> None:
+def test_values_out_of_range_are_refused(dtype: str, least: float, most: float) -> None:
     array = np.full((20, 24, 3), 0.5, dtype)
     array[0, 0], array[-1, -1] = least, most
     for refuse in (
@@ -143,7 +143,7 @@ def test_numbers_of_another_range_are_refused(dtype: str, least: float, most: fl
     ],
     ids=lambda a: f"{a.dtype} {a.shape}",
 )
-def test_an_array_that_is_no_picture_is_one_clear_line(wrong: NDArray[Any]) -> None:
+def test_an_array_that_is_not_a_picture_is_refused_in_one_line(wrong: NDArray[Any]) -> None:
     with pytest.raises(MetastyleError, match="picture") as caught:
         pictures_from_array(wrong)
     assert "\n" not in str(caught.value)
@@ -165,7 +165,7 @@ def test_an_array_that_is_no_picture_is_one_clear_line(wrong: NDArray[Any]) -> N
     ],
     ids=lambda t: f"{t.dtype} {tuple(t.shape)} {t.device} {t.layout}",
 )
-def test_a_tensor_that_is_no_picture_is_one_clear_line(wrong: Tensor) -> None:
+def test_a_tensor_that_is_not_a_picture_is_refused_in_one_line(wrong: Tensor) -> None:
     with pytest.raises(MetastyleError, match="picture") as caught:
         pictures_from_tensor(wrong)
     assert "\n" not in str(caught.value)
@@ -177,7 +177,7 @@ def test_a_tensor_that_is_no_picture_is_one_clear_line(wrong: Tensor) -> None:
     )
 )
 @settings(deadline=None, max_examples=60)
-def test_tensors_round_trip_exactly(pixels: NDArray[Any]) -> None:
+def test_pixels_round_trip_exactly_through_a_tensor(pixels: NDArray[Any]) -> None:
     pixels.setflags(write=False)
     tensor = to_tensor(pixels)
     assert tensor.shape == (1, 3, *pixels.shape[:2]) and tensor.dtype == torch.float32
@@ -186,7 +186,7 @@ def test_tensors_round_trip_exactly(pixels: NDArray[Any]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_every_level_survives_a_tensor(dtype: Any) -> None:
+def test_every_level_round_trips_exactly_through_a_tensor(dtype: Any) -> None:
     levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 16, 1).repeat(3, axis=2)
     assert (from_tensor(to_tensor(levels), dtype) == levels).all()
 
@@ -200,7 +200,7 @@ def test_from_tensor_rounds_and_clamps() -> None:
     assert (from_tensor(half) == 128).all()
 
 
-def test_from_tensor_refuses_what_is_no_picture() -> None:
+def test_from_tensor_refuses_wrong_shapes_types_and_nan() -> None:
     with pytest.raises(MetastyleError, match="diverged"):
         from_tensor(torch.full((1, 3, 4, 4), float("nan")))
     for shape in ((2, 3, 4, 4), (1, 4, 4, 4), (4, 4)):

@@ -66,7 +66,7 @@ def test_signed_or_floating_point_pictures_are_refused() -> None:
             open_picture(tiff((NOISE16[..., 0] - 30000.0).astype(dtype), photometric="minisblack"))
 
 
-def test_palettes_and_single_bits(tmp_path: Path, colors: Colors) -> None:
+def test_palettes_and_single_bits_are_read_exactly(tmp_path: Path, colors: Colors) -> None:
     palette = Image.fromarray(colors).quantize(64)
     expected = np.asarray(palette.convert("RGB"))
     for name in ("PNG", "GIF", "BMP", "TIFF"):
@@ -93,14 +93,14 @@ def test_alpha_is_read_from_gray_and_color(mode: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["JPEG", "TIFF"])
-def test_cmyk_without_profile(name: str) -> None:
+def test_cmyk_without_a_profile_is_converted(name: str) -> None:
     ink = Image.new("CMYK", (32, 32), (255, 0, 0, 0))
     ink.paste((0, 0, 0, 255), (0, 0, 16, 32))
     pixels = open_picture(encoded(ink, name)).pixels
     assert pixels[16, 4].max() < 8 and pixels[16, 28, 0] < 8 and pixels[16, 28, 1:].min() > 247
 
 
-def test_lab_tiff_has_its_colors() -> None:
+def test_a_lab_tiff_is_converted_to_srgb() -> None:
     lab = ImageCms.createProfile("LAB")
     transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
     image = transform.apply(Image.new("RGB", (20, 20), (200, 60, 90)))
@@ -117,8 +117,10 @@ def test_animations_give_their_first_frame(colors: Colors) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_orientation_is_applied_and_forgotten(orientation: int, name: str, colors: Colors) -> None:
-    undo = {  # how a viewer turns the stored picture upright, from the EXIF standard's drawing
+def test_orientation_is_applied_and_removed_from_the_metadata(
+    orientation: int, name: str, colors: Colors
+) -> None:
+    undo = {  # how a viewer turns the stored picture upright, by the EXIF standard
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
@@ -139,7 +141,7 @@ def test_orientation_is_applied_and_forgotten(orientation: int, name: str, color
     assert dict(kept) == {ExifTags.Base.Make: "Camera"}
 
 
-def test_orientation_turns_16_bits_and_alpha_too() -> None:
+def test_orientation_is_applied_to_16_bits_and_alpha() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     picture = open_picture(png16(NOISE16, (b"eXIf", exif.tobytes()[6:])))
@@ -147,13 +149,13 @@ def test_orientation_turns_16_bits_and_alpha_too() -> None:
     assert picture.alpha is not None and (picture.alpha == np.rot90(NOISE16[..., 3], -1)).all()
 
 
-def test_heic_is_upright(colors: Colors) -> None:
+def test_a_rotated_heic_is_turned_upright(colors: Colors) -> None:
     picture = open_picture(DATA / "rotated.heic")
     assert difference(picture.pixels, np.ascontiguousarray(np.rot90(colors, -1))) < 2
     assert picture.exif is not None and b"Camera" in picture.exif
 
 
-def test_heic_alpha_gray_and_ten_bits(colors: Colors) -> None:
+def test_heic_may_have_alpha_gray_or_ten_bits(colors: Colors) -> None:
     alpha = open_picture(DATA / "alpha.heic")
     assert difference(alpha.pixels, colors) < 2
     assert alpha.alpha is not None and (alpha.alpha[:, 24:] > 250).all() and (alpha.alpha[:, :16] < 136).all()
@@ -164,7 +166,7 @@ def test_heic_alpha_gray_and_ten_bits(colors: Colors) -> None:
     assert ten.pixels.max() == 65535 and len(np.unique(ten.pixels)) > 256
 
 
-def test_bytes_streams_and_paths_give_the_same(tmp_path: Path) -> None:
+def test_bytes_streams_and_paths_give_the_same_pixels(tmp_path: Path) -> None:
     data = encoded(Image.fromarray(NOISE8), "PNG")
     path = tmp_path / "a picture.with.dots"
     path.write_bytes(data)
@@ -195,7 +197,7 @@ def test_a_stream_keeps_its_name_and_stays_open(tmp_path: Path) -> None:
             assert not stream.closed
 
 
-def test_pil_images_of_any_mode(colors: Colors) -> None:
+def test_pil_images_of_most_modes_are_converted(colors: Colors) -> None:
     rgb = Image.fromarray(colors)
     for mode in (
         "1",
@@ -230,7 +232,7 @@ def test_pil_images_of_any_mode(colors: Colors) -> None:
         from_pil(rgb.convert("F"))
 
 
-def test_list_pictures(tmp_path: Path) -> None:
+def test_list_pictures_ignores_hidden_files_folders_and_other_formats(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt", "c.heic", "._c.jpg"):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
@@ -243,7 +245,7 @@ def test_list_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(15, 40), (40, 15), (1, 1)])
-def test_too_small(size: tuple[int, int], tmp_path: Path) -> None:
+def test_pictures_that_are_too_small_are_refused(size: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "small.png"
     Image.new("RGB", size).save(path)
     for attempt in (lambda: open_picture(path), lambda: from_pil(Image.new("RGB", size))):
@@ -261,7 +263,7 @@ def test_max_pixels_is_inclusive() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif"])
-def test_of_an_animation_the_first_frame_is_taken_and_it_is_said(
+def test_the_first_frame_of_an_animation_is_used_with_a_warning(
     suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = (Image.new("RGB", (32, 24), color) for color in ((200, 40, 40), (30, 60, 220)))
@@ -274,7 +276,7 @@ def test_of_an_animation_the_first_frame_is_taken_and_it_is_said(
     ]
 
 
-def test_of_a_picture_that_stands_still_nothing_is_said(
+def test_pictures_that_are_not_animated_cause_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = [Image.new("RGB", (32, 24), color) for color in ("red", "blue")]

@@ -12,7 +12,6 @@ from pictures import NOISE8, NOISE16, Colors, difference, encoded
 from PIL import ExifTags, Image
 
 from metastyle.errors import MetastyleError
-from metastyle.files import reason
 from metastyle.images.decode import from_pil, open_picture
 from metastyle.images.encode import save_picture, to_pil
 from metastyle.images.picture import Picture, resize
@@ -35,7 +34,7 @@ def refused(picture: Picture, path: Path, **options: Any) -> str:
     return message
 
 
-def test_an_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
+def test_an_existing_file_is_only_replaced_on_request(tmp_path: Path) -> None:
     path = tmp_path / "p.png"
     save_picture(PICTURE, path)
     before = path.read_bytes()
@@ -46,7 +45,7 @@ def test_an_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
     assert names(tmp_path) == ["p.png"]
 
 
-def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_appears_during_encoding_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "p.png"
     save = Image.Image.save
 
@@ -70,7 +69,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif", ".bmp"])
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_full_disk_leaves_things_as_they_were(
+def test_a_full_disk_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, existing: bool
 ) -> None:
     path = tmp_path / f"p{suffix}"
@@ -80,7 +79,7 @@ def test_a_full_disk_leaves_things_as_they_were(
     real_open = Path.open
 
     class Full:
-        """A file on a disk that has room for 300 bytes more."""
+        """A file on a disk with room for 300 more bytes."""
 
         def __init__(self, stream: Any) -> None:
             self.stream, self.room = stream, 300
@@ -114,16 +113,7 @@ def test_a_full_disk_leaves_things_as_they_were(
     assert not existing or path.read_bytes() == before
 
 
-def test_a_real_full_disk(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
-    with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as stream:
-        stream.write(b"x")
-    assert reason(caught.value) == "the disk is full"
-
-
-def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: Image.Image, stream: Any, **__: Any) -> None:
         stream.write(b"half")
         raise KeyboardInterrupt
@@ -134,7 +124,7 @@ def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not names(tmp_path)
 
 
-def test_an_encoder_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_encoder_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (ValueError("too\nmuch"), OSError("encoder error -2"), MemoryError()):
 
         def broken(_: Image.Image, stream: Any, error: Exception = error, **__: Any) -> None:
@@ -146,11 +136,11 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         assert not names(tmp_path)
 
 
-def test_a_folder_that_does_not_permit_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "closed"
     folder.mkdir()
     folder.chmod(0o500)
-    if os.access(folder, os.W_OK):  # root may write anywhere: let the system call refuse instead
+    if os.access(folder, os.W_OK):  # root may write anywhere, so the call is made to fail
 
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
@@ -176,28 +166,30 @@ def test_a_folder_that_does_not_permit_writing(tmp_path: Path, monkeypatch: pyte
         ("two\nlines.heic", {}, "cannot be written as"),
     ],
 )
-def test_what_cannot_be_written(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
+def test_impossible_outputs_are_refused(
+    tmp_path: Path, name: str, options: dict[str, Any], message: str
+) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
     assert message in refused(PICTURE, tmp_path / name, **options)
     assert names(tmp_path) == ["file", "folder.png"]
 
 
-def test_longest_sides(tmp_path: Path) -> None:
+def test_a_picture_too_long_for_webp_is_refused(tmp_path: Path) -> None:
     long = Picture(np.zeros((16, 16384, 3), np.uint8))
     assert "WEBP allows 16383 pixels a side" in refused(long, tmp_path / "p.webp")
     save_picture(long, tmp_path / "p.jpg")
     assert open_picture(tmp_path / "p.jpg").size == (16384, 16)
 
 
-def test_a_long_name_that_the_system_permits_works(tmp_path: Path) -> None:
+def test_the_longest_possible_name_works(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".png")
     save_picture(PICTURE, path)
     assert open_picture(path).size == PICTURE.size
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp", ".PNG"])
-def test_lossless_formats_return_every_pixel(tmp_path: Path, suffix: str) -> None:
+def test_lossless_formats_keep_every_pixel(tmp_path: Path, suffix: str) -> None:
     save_picture(Picture(NOISE8[..., :3]), tmp_path / f"p{suffix}")
     assert (open_picture(tmp_path / f"p{suffix}").pixels == NOISE8[..., :3]).all()
 
@@ -231,7 +223,7 @@ def test_alpha_is_kept(tmp_path: Path, suffix: str, colors: Colors) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_without_alpha_a_picture_is_laid_on_white(tmp_path: Path, suffix: str, dtype: Any) -> None:
+def test_formats_without_alpha_blend_with_white(tmp_path: Path, suffix: str, dtype: Any) -> None:
     top = np.iinfo(dtype).max
     pixels, alpha = np.zeros((16, 16, 3), dtype), np.full((16, 16), round(0.25 * top), dtype)
     save_picture(Picture(pixels, alpha), tmp_path / f"p{suffix}")
@@ -239,7 +231,7 @@ def test_without_alpha_a_picture_is_laid_on_white(tmp_path: Path, suffix: str, d
     assert again.alpha is None and np.abs(again.pixels.astype(int) - 191).max() <= 1
 
 
-def test_gray_is_written_as_gray_only_while_it_is_gray(tmp_path: Path, colors: Colors) -> None:
+def test_gray_is_written_as_gray_unless_colors_were_added(tmp_path: Path, colors: Colors) -> None:
     (tmp_path / "g.png").write_bytes(encoded(Image.fromarray(colors[..., 0].copy()), "PNG"))
     gray = open_picture(tmp_path / "g.png")
     assert gray.gray and (gray.pixels == colors[..., :1]).all()
@@ -253,7 +245,7 @@ def test_gray_is_written_as_gray_only_while_it_is_gray(tmp_path: Path, colors: C
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_16_bit_gray_survives_exactly(tmp_path: Path, suffix: str) -> None:
+def test_16_bit_gray_is_kept_exactly(tmp_path: Path, suffix: str) -> None:
     gray = np.repeat(NOISE16[..., :1], 3, axis=2)
     save_picture(Picture(gray, gray=True), tmp_path / f"p{suffix}")
     again = open_picture(tmp_path / f"p{suffix}")
@@ -289,7 +281,7 @@ def test_metadata_is_kept(tmp_path: Path, suffix: str, colors: Colors) -> None:
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_exif_too_long_for_a_jpeg_is_left_out_of_it(tmp_path: Path, colors: Colors) -> None:
+def test_exif_too_long_for_a_jpeg_is_left_out(tmp_path: Path, colors: Colors) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "x" * 70_000
     picture = open_picture(encoded(Image.fromarray(colors), "PNG", exif=exif))
@@ -299,7 +291,7 @@ def test_exif_too_long_for_a_jpeg_is_left_out_of_it(tmp_path: Path, colors: Colo
     assert open_picture(tmp_path / "p.png").exif == picture.exif
 
 
-def test_to_pil_and_back(colors: Colors) -> None:
+def test_pictures_round_trip_through_pil(colors: Colors) -> None:
     alpha = NOISE8[..., 3]
     for picture in (
         Picture(colors),
@@ -315,10 +307,10 @@ def test_to_pil_and_back(colors: Colors) -> None:
 
 
 @pytest.mark.shared
-def test_real_pictures_survive_every_format(tmp_path: Path) -> None:
+def test_real_photographs_round_trip_through_every_format(tmp_path: Path) -> None:
     paths = sorted((SHARED / "images" / "held_out").rglob("*.jpg"))[:4]
     if not paths:
-        pytest.skip("the research data is not beside the project")
+        pytest.skip("needs the research data beside the project")
     for path in paths:
         picture = resize(open_picture(path), 256)
         for suffix in (".jpg", ".png", ".webp", ".avif", ".tif", ".bmp"):

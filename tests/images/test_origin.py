@@ -27,7 +27,7 @@ def _camera() -> bytes:
 
 @pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
 @pytest.mark.parametrize("exif", [None, _camera()])
-def test_results_say_what_they_were_made_from(suffix: str, exif: bytes | None, tmp_path: Path) -> None:
+def test_the_origin_can_be_read_from_every_format(suffix: str, exif: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     pixels = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     save_picture(Picture(pixels=pixels, exif=stamp(exif, ORIGIN)), path)
@@ -44,7 +44,7 @@ def test_results_say_what_they_were_made_from(suffix: str, exif: bytes | None, t
         kept.load(again.exif)
         assert kept[ExifTags.Base.Software] == "its own"
         assert kept.get_ifd(ExifTags.IFD.GPSInfo)
-    save_picture(again, path, overwrite=True)  # somebody else's picture, by now
+    save_picture(again, path, overwrite=True)  # saved again, it has no origin
     assert read_origin(path) is None
 
 
@@ -55,7 +55,7 @@ def test_a_tiff_stays_compressed(tmp_path: Path) -> None:
     assert path.stat().st_size < 10_000
 
 
-def test_what_says_nothing(tmp_path: Path) -> None:
+def test_other_files_have_no_origin(tmp_path: Path) -> None:
     plain = tmp_path / "plain.png"
     Image.new("RGB", (20, 20)).save(plain)
     other = tmp_path / "other.jpg"
@@ -71,7 +71,7 @@ def test_what_says_nothing(tmp_path: Path) -> None:
         assert read_origin(path) is None
 
 
-def test_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digests_depend_on_content_or_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = tmp_path / "1", tmp_path / "2"
     one.write_bytes(b"a")
     two.write_bytes(b"a")

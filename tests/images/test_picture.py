@@ -11,7 +11,7 @@ from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, resize
 
 
-def test_a_picture_has_one_shape_and_type() -> None:
+def test_wrong_shapes_and_types_are_refused() -> None:
     for wrong in (NOISE8, NOISE8[..., 0], NOISE8[..., :3].astype(float)):
         with pytest.raises(ValueError, match="uint8 or uint16"):
             Picture(wrong)
@@ -22,7 +22,9 @@ def test_a_picture_has_one_shape_and_type() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("with_alpha", [False, True])
 @pytest.mark.parametrize(("edge", "size"), [(28, (28, 20)), (112, (112, 80)), (20, (20, 16)), (56, (56, 40))])
-def test_resize(dtype: Any, with_alpha: bool, edge: int, size: tuple[int, int], colors: Colors) -> None:
+def test_resizing_matches_lanczos(
+    dtype: Any, with_alpha: bool, edge: int, size: tuple[int, int], colors: Colors
+) -> None:
     factor = np.iinfo(dtype).max // 255
     pixels = (colors.astype(np.uint32) * factor).astype(dtype)
     alpha = np.full((40, 56), np.iinfo(dtype).max, dtype) if with_alpha else None
@@ -33,13 +35,13 @@ def test_resize(dtype: Any, with_alpha: bool, edge: int, size: tuple[int, int], 
     assert np.abs(scaled.pixels.astype(int) - ideal).max() <= 1.01 * factor
 
 
-def test_resizing_16_bits_uses_all_of_them() -> None:
+def test_resizing_keeps_the_precision_of_16_bits() -> None:
     ramp = np.linspace(1000, 1400, 200).astype(np.uint16)  # within two steps of 8 bits
     scaled = resize(Picture(np.repeat(np.tile(ramp, (20, 1))[..., None], 3, axis=2)), 400)
     assert len(np.unique(scaled.pixels)) > 200
 
 
-def test_what_is_transparent_does_not_bleed_when_resized() -> None:
+def test_transparent_colors_do_not_bleed_when_resized() -> None:
     pixels, alpha = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
     pixels[:, :33] = (200, 40, 40)
     pixels[:, 33:] = (0, 255, 0)  # hidden
@@ -51,6 +53,6 @@ def test_what_is_transparent_does_not_bleed_when_resized() -> None:
 
 
 @pytest.mark.parametrize("edge", [0, -5, 15, 1.5, True, float("nan"), float("inf"), 10**9])
-def test_nonsense_sizes_are_refused(edge: Any, colors: Colors) -> None:
+def test_invalid_sizes_are_refused(edge: Any, colors: Colors) -> None:
     with pytest.raises(MetastyleError, match="size"):
         resize(Picture(colors), edge)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import tiffs
 from numpy.typing import NDArray
+from pictures import png16
 from PIL import ExifTags, Image
 
 from metastyle.images.decode import from_pil, open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.stated_colors import Stated, from_code_points, to_srgb
 
-# The colors of the chart, as linear sRGB light, all within sRGB.
+# The chart in linear sRGB, all of it within sRGB.
 Y, X = np.mgrid[0:20, 0:24]
 LIGHT = np.stack([X / 23, Y / 19, (X + Y) / 42], axis=-1) * 0.9 + 0.02
 XYZ = np.array(
@@ -39,14 +40,14 @@ def srgb_curve(light: NDArray[Any]) -> NDArray[Any]:
 
 
 def pq(light: NDArray[Any]) -> NDArray[Any]:
-    """SMPTE ST 2084's inverse EOTF of light whose white is 203 cd/m2."""
+    """The inverse EOTF of SMPTE ST 2084, with white at 203 cd/m2."""
     m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
     y = (light.clip(0) * 203 / 10000) ** m1
     return ((c1 + c2 * y) / (1 + c3 * y)) ** m2
 
 
 def hlg(light: NDArray[Any]) -> NDArray[Any]:
-    """BT.2100's inverse OOTF for 1000 cd/m2, then its OETF."""
+    """The inverse OOTF of BT.2100 for 1000 cd/m2, then its OETF."""
     shown = light.clip(1e-9) * 203 / 1000
     luminance = (shown @ BT2020[1])[..., None]
     scene = shown * luminance ** (1 / 1.2 - 1)
@@ -54,20 +55,9 @@ def hlg(light: NDArray[Any]) -> NDArray[Any]:
     return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log((12 * scene - b).clip(1e-9)) + c)
 
 
-def told(curve: Any, to_xyz: NDArray[Any] = XYZ, light: NDArray[Any] = LIGHT) -> NDArray[np.uint16]:
-    """The chart in other colors, 16 bits."""
+def chart(curve: Any, to_xyz: NDArray[Any] = XYZ, light: NDArray[Any] = LIGHT) -> NDArray[np.uint16]:
+    """The chart with another transfer curve and other primaries, in 16 bits."""
     return np.rint(curve(light @ (np.linalg.inv(to_xyz) @ XYZ).T).clip(0, 1) * 65535).astype(np.uint16)
-
-
-def png(samples: NDArray[np.uint16], *chunks: tuple[bytes, bytes]) -> bytes:
-    height, width, channels = samples.shape
-    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
-    data = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1).tobytes()
-    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts
-    )
 
 
 def error(pixels: NDArray[Any]) -> float:
@@ -87,66 +77,66 @@ def chromaticities(name: str) -> tuple[bytes, bytes]:
 
 
 PNGS: dict[str, tuple[NDArray[np.uint16], list[tuple[bytes, bytes]]]] = {
-    "PQ": (told(pq, BT2020), [cicp(9, 16)]),
-    "HLG": (told(hlg, BT2020), [cicp(9, 18)]),
-    "PQ in P3": (told(pq, P3), [cicp(12, 16)]),
-    "P3": (told(srgb_curve, P3), [cicp(12, 13)]),
-    "BT.2020": (told(srgb_curve, BT2020), [cicp(9, 1)]),
-    "linear": (told(lambda v: v), [cicp(1, 8)]),
-    "code points say sRGB": (told(srgb_curve), [cicp(1, 13), gamma(100000)]),
-    "unspecified": (told(srgb_curve), [cicp(2, 2)]),
-    "gAMA 1": (told(lambda v: v), [gamma(100000)]),
-    "gAMA 1/1.8": (told(lambda v: v.clip(0) ** (1 / 1.8)), [gamma(55556)]),
-    "gAMA 1/2.2 means sRGB": (told(srgb_curve), [gamma(45455), chromaticities("srgb")]),
-    "cHRM": (told(srgb_curve, P3), [gamma(45455), chromaticities("p3")]),
-    "sRGB above gAMA": (told(srgb_curve), [(b"sRGB", b"\0"), gamma(100000), chromaticities("p3")]),
-    "gAMA of nothing": (told(srgb_curve), [gamma(0)]),
-    "cHRM of nothing": (told(srgb_curve), [(b"cHRM", bytes(32))]),
-    "cHRM of one color": (told(srgb_curve), [(b"cHRM", struct.pack(">8I", *[30000] * 8))]),
+    "PQ": (chart(pq, BT2020), [cicp(9, 16)]),
+    "HLG": (chart(hlg, BT2020), [cicp(9, 18)]),
+    "PQ in P3": (chart(pq, P3), [cicp(12, 16)]),
+    "P3": (chart(srgb_curve, P3), [cicp(12, 13)]),
+    "BT.2020": (chart(srgb_curve, BT2020), [cicp(9, 1)]),
+    "linear": (chart(lambda v: v), [cicp(1, 8)]),
+    "code points say sRGB": (chart(srgb_curve), [cicp(1, 13), gamma(100000)]),
+    "unspecified": (chart(srgb_curve), [cicp(2, 2)]),
+    "gAMA 1": (chart(lambda v: v), [gamma(100000)]),
+    "gAMA 1/1.8": (chart(lambda v: v.clip(0) ** (1 / 1.8)), [gamma(55556)]),
+    "gAMA 1/2.2 means sRGB": (chart(srgb_curve), [gamma(45455), chromaticities("srgb")]),
+    "cHRM": (chart(srgb_curve, P3), [gamma(45455), chromaticities("p3")]),
+    "sRGB above gAMA": (chart(srgb_curve), [(b"sRGB", b"\0"), gamma(100000), chromaticities("p3")]),
+    "gAMA of nothing": (chart(srgb_curve), [gamma(0)]),
+    "cHRM of nothing": (chart(srgb_curve), [(b"cHRM", bytes(32))]),
+    "cHRM of one color": (chart(srgb_curve), [(b"cHRM", struct.pack(">8I", *[30000] * 8))]),
 }
 
 
 @pytest.mark.parametrize("kind", PNGS)
-def test_what_a_png_states(kind: str) -> None:
+def test_colors_stated_by_a_png_are_converted(kind: str) -> None:
     samples, chunks = PNGS[kind]
-    picture = open_picture(png(samples, *chunks))
+    picture = open_picture(png16(samples, *chunks))
     assert picture.pixels.dtype == np.uint16 and error(picture.pixels) < 0.004
     if kind.endswith(("sRGB", "nothing", "unspecified", "color")):
         assert (picture.pixels == samples).all()
 
 
-def test_a_gray_png_with_gamma() -> None:
+def test_the_gamma_of_a_gray_png_is_used() -> None:
     gray = LIGHT[..., :1]
     samples = np.rint(gray * 65535).astype(np.uint16)
-    picture = open_picture(png(samples, gamma(100000)))
+    picture = open_picture(png16(samples, gamma(100000)))
     assert picture.gray
     assert np.abs(picture.pixels[..., :1] / 65535 - srgb_curve(gray)).max() < 1e-3
 
 
-def test_a_profile_is_above_gamma_and_code_points_above_a_profile(icc: Any) -> None:
+def test_code_points_override_a_profile_and_a_profile_overrides_gamma(icc: Any) -> None:
     profile = (b"iCCP", b"adobe\0\0" + zlib.compress(icc.adobe_rgb))
     curve = lambda v: v.clip(0) ** (256 / 563)  # noqa: E731
-    adobe = told(curve, ADOBE)
-    with_gamma = open_picture(png(adobe, profile, gamma(100000)))
+    adobe = chart(curve, ADOBE)
+    with_gamma = open_picture(png16(adobe, profile, gamma(100000)))
     assert with_gamma.icc == icc.adobe_rgb and error(with_gamma.pixels) < 0.02
-    with_both = open_picture(png(told(pq, BT2020), cicp(9, 16), profile))
+    with_both = open_picture(png16(chart(pq, BT2020), cicp(9, 16), profile))
     assert with_both.icc is None and error(with_both.pixels) < 0.004
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-def test_hdr_is_said_and_highlights_are_cut(transfer: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_hdr_highlights_are_clipped_with_a_warning(transfer: int, caplog: pytest.LogCaptureFixture) -> None:
     curve = pq if transfer == 16 else hlg
     with caplog.at_level(logging.WARNING):
-        picture = open_picture(png(told(curve, BT2020, LIGHT * 3), cicp(9, transfer)))
+        picture = open_picture(png16(chart(curve, BT2020, LIGHT * 3), cicp(9, transfer)))
     assert [r.getMessage() for r in caplog.records] == [
         f"<bytes> is HDR ({'PQ' if transfer == 16 else 'HLG'}): "
         "converted to standard dynamic range (sRGB), highlights above white are clipped"
     ]
     expected = srgb_curve((LIGHT * 3).clip(0, 1))
-    # Where BT.2020's own range ends (HLG's at 4.9 times white) nothing can be compared.
+    # HLG ends at 4.9 times white, which these highlights do not reach.
     assert np.abs(picture.pixels / 65535 - expected).max() < 0.006
     caplog.clear()
-    open_picture(png(told(srgb_curve, P3), cicp(12, 13)))
+    open_picture(png16(chart(srgb_curve, P3), cicp(12, 13)))
     assert not caplog.records
 
 
@@ -155,7 +145,7 @@ def boxed(kind: bytes, content: bytes) -> bytes:
 
 
 def with_nclx(avif: bytes, primaries: int, transfer: int) -> bytes:
-    """An AVIF whose first nclx box says something else."""
+    """Replace the code points in the first nclx box of an AVIF."""
     at = avif.index(b"colrnclx") + 8
     return avif[:at] + struct.pack(">HH", primaries, transfer) + avif[at + 4 :]
 
@@ -164,8 +154,10 @@ def with_nclx(avif: bytes, primaries: int, transfer: int) -> bytes:
     ("curve", "to_xyz", "points", "allowed"),
     [(pq, BT2020, (9, 16), 0.15), (srgb_curve, P3, (12, 13), 0.06), (srgb_curve, XYZ, (1, 13), 0.06)],
 )
-def test_what_an_avif_states(curve: Any, to_xyz: Any, points: tuple[int, int], allowed: float) -> None:
-    eight = (told(curve, to_xyz) >> 8).astype(np.uint8)
+def test_colors_stated_by_an_avif_are_converted(
+    curve: Any, to_xyz: Any, points: tuple[int, int], allowed: float
+) -> None:
+    eight = (chart(curve, to_xyz) >> 8).astype(np.uint8)
     stream = io.BytesIO()
     alpha = np.full((*eight.shape[:2], 1), 200, np.uint8)
     image = Image.fromarray(np.concatenate([eight, alpha], axis=2))
@@ -176,9 +168,9 @@ def test_what_an_avif_states(curve: Any, to_xyz: Any, points: tuple[int, int], a
     assert plain > 2 * allowed or points == (1, 13)
 
 
-def test_a_damaged_box_costs_no_picture() -> None:
+def test_a_damaged_color_box_is_ignored() -> None:
     stream = io.BytesIO()
-    Image.fromarray((told(srgb_curve) >> 8).astype(np.uint8)).save(stream, "AVIF", quality=100)
+    Image.fromarray((chart(srgb_curve) >> 8).astype(np.uint8)).save(stream, "AVIF", quality=100)
     data = stream.getvalue()
     at = data.index(b"colrnclx")
     for points in ((65535, 65535), (0, 0), (3, 3)):
@@ -208,16 +200,16 @@ def adobe_exif(space: int | None, index: str | None) -> Image.Exif:
         (1, "R03", False),
     ],
 )
-def test_adobe_rgb_as_cameras_say_it(
+def test_adobe_rgb_is_recognized_as_cameras_mark_it(
     name: str, space: int | None, index: str | None, is_adobe: bool, tmp_path: Path, icc: Any
 ) -> None:
-    eight = np.rint(told(lambda v: v.clip(0) ** (256 / 563), ADOBE) / 257).astype(np.uint8)
+    eight = np.rint(chart(lambda v: v.clip(0) ** (256 / 563), ADOBE) / 257).astype(np.uint8)
     options: dict[str, Any] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(
         name, {}
     )
     stream = io.BytesIO()
     if name == "TIFF" and index == "R03":
-        pytest.skip("Pillow's TIFF writer leaves out what is nested twice")
+        pytest.skip("Pillow's TIFF writer omits doubly nested tags")
     exif = adobe_exif(space, index).tobytes()
     Image.fromarray(eight).save(stream, name, exif=exif, **options)
     picture = open_picture(stream.getvalue())
@@ -231,16 +223,16 @@ def test_adobe_rgb_as_cameras_say_it(
     kept = Image.Exif()
     assert picture.exif is not None
     kept.load(picture.exif)
-    assert not kept.get_ifd(ExifTags.IFD.Exif)  # which would speak of colors that are no longer there
+    assert not kept.get_ifd(ExifTags.IFD.Exif)  # it would describe colors that have been converted
     stream = io.BytesIO()
     Image.fromarray(eight).save(stream, name, exif=exif, icc_profile=icc.adobe_rgb, **options)
     with_profile = open_picture(stream.getvalue())  # converted once, not twice
     assert with_profile.icc == icc.adobe_rgb and error(with_profile.pixels) < allowed
 
 
-def test_primaries_in_the_tags_of_a_tiff() -> None:
+def test_primaries_in_the_tags_of_a_tiff_are_used() -> None:
     white, *colors = (CHROMATICITIES["p3"][i : i + 2] for i in range(0, 8, 2))
-    image = Image.fromarray((told(srgb_curve, P3) >> 8).astype(np.uint8))
+    image = Image.fromarray((chart(srgb_curve, P3) >> 8).astype(np.uint8))
     stream = io.BytesIO()
     image.save(
         stream,
@@ -248,12 +240,12 @@ def test_primaries_in_the_tags_of_a_tiff() -> None:
         tiffinfo={318: tuple(v / 1e5 for v in white), 319: tuple(v / 1e5 for c in colors for v in c)},
     )
     assert error(open_picture(stream.getvalue()).pixels) < 0.015
-    planes = tiffs.tiff(told(srgb_curve), 2, 16, planar=True)
-    assert (open_picture(planes).pixels == told(srgb_curve)).all()
+    planes = tiffs.tiff(chart(srgb_curve), 2, 16, planar=True)
+    assert (open_picture(planes).pixels == chart(srgb_curve)).all()
 
 
-def test_every_code_point_gives_a_picture() -> None:
-    samples = told(srgb_curve)
+def test_all_code_points_can_be_converted_or_ignored() -> None:
+    samples = chart(srgb_curve)
     for primaries in range(256):
         for transfer in (0, 1, 2, 4, 5, 6, 7, 8, 11, 13, 14, 15, 16, 17, 18, 255):
             stated = from_code_points(primaries, transfer)
@@ -264,7 +256,7 @@ def test_every_code_point_gives_a_picture() -> None:
     assert from_code_points(9, 16) != Stated()
 
 
-def test_white_stays_white_whatever_the_primaries() -> None:
+def test_white_stays_white_with_all_primaries() -> None:
     white = np.full((2, 2, 3), 255, np.uint8)
     for primaries in (4, 5, 6, 7, 9, 11, 12):
         stated = from_code_points(primaries, 13)

@@ -18,7 +18,7 @@ HEIGHT, WIDTH = 60, 80
 
 
 def painting(hidden: Any, dtype: Any = np.uint8, seed: int = 0) -> Picture:
-    """A painting on the left half whose right half, and a soft edge, hide a color."""
+    """A painting whose right half is transparent, with a soft edge; ``hidden`` is the color there."""
     rng = np.random.default_rng(seed)
     top = np.iinfo(dtype).max
     alpha = np.zeros((HEIGHT, WIDTH), dtype)
@@ -31,7 +31,7 @@ def painting(hidden: Any, dtype: Any = np.uint8, seed: int = 0) -> Picture:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("edge", [None, 33, 64, 200])
-def test_a_hidden_color_changes_no_bit(dtype: Any, edge: int | None) -> None:
+def test_hidden_colors_do_not_affect_the_result(dtype: Any, edge: int | None) -> None:
     results = []
     for hidden in (0, np.iinfo(dtype).max, (np.iinfo(dtype).max, 0, np.iinfo(dtype).max // 2)):
         picture = painting(hidden, dtype)
@@ -41,7 +41,7 @@ def test_a_hidden_color_changes_no_bit(dtype: Any, edge: int | None) -> None:
         assert other.alpha is not None and (other.alpha == results[0].alpha).all()
 
 
-def test_what_is_opaque_stays_and_what_is_hidden_continues_it() -> None:
+def test_opaque_pixels_are_kept_and_extended_into_hidden_ones() -> None:
     picture = painting(255)
     seen = visible_painting(picture)
     assert picture.alpha is not None and (seen.pixels == picture.pixels)[picture.alpha == 255].all()
@@ -51,22 +51,22 @@ def test_what_is_opaque_stays_and_what_is_hidden_continues_it() -> None:
     assert beyond.std(axis=0).max() < inside.std(axis=0).min()
     plain = np.full((HEIGHT, WIDTH, 3), (40, 90, 200), np.uint8)
     flat = visible_painting(Picture(np.where(picture.alpha[..., None] > 0, plain, 255), picture.alpha))
-    assert (flat.pixels == plain).all()  # no edge that nobody sees
+    assert (flat.pixels == plain).all()  # no edge at the border of the hidden part
 
 
-def test_without_hidden_parts_nothing_changes() -> None:
+def test_an_opaque_painting_is_not_changed() -> None:
     pixels = painting(0).pixels
     for alpha in (None, np.full((HEIGHT, WIDTH), 255, np.uint8)):
         seen = visible_painting(Picture(pixels, alpha))
         assert seen.pixels is pixels and seen.alpha is None and alpha_mask(seen) is None
 
 
-def test_nothing_visible_is_nothing_to_learn() -> None:
+def test_a_fully_transparent_painting_is_refused() -> None:
     with pytest.raises(MetastyleError, match=r"p\.png is fully transparent"):
         visible_painting(Picture(painting(0).pixels, np.zeros((HEIGHT, WIDTH), np.uint8), name="p.png"))
 
 
-def test_the_mask_is_the_alpha() -> None:
+def test_the_mask_equals_the_alpha() -> None:
     for dtype in (np.uint8, np.uint16):
         picture = painting(0, dtype)
         mask = alpha_mask(picture)
@@ -76,7 +76,7 @@ def test_the_mask_is_the_alpha() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(16, 16), (17, 300), (301, 16)])
-def test_every_size_is_filled(sizes: tuple[int, int]) -> None:
+def test_hidden_pixels_are_filled_at_every_size(sizes: tuple[int, int]) -> None:
     alpha = np.zeros(sizes, np.uint8)
     alpha[0, -1] = 255
     pixels = np.zeros((*sizes, 3), np.uint8)
@@ -88,7 +88,7 @@ def moments(colors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return colors.mean(axis=0), np.cov(colors.T)
 
 
-def test_only_visible_pixels_set_the_colors_that_are_matched() -> None:
+def test_only_visible_pixels_are_used_to_match_colors() -> None:
     rng = np.random.default_rng(1)
     photo = rng.integers(60, 120, (50, 50, 3), dtype=np.uint8) + np.array([0, 40, 80], np.uint8)
     photo_alpha = np.full((50, 50), 255, np.uint8)
@@ -107,11 +107,11 @@ def test_only_visible_pixels_set_the_colors_that_are_matched() -> None:
 
 
 @pytest.mark.shared
-def test_the_reported_files_are_one_painting() -> None:
+def test_reported_files_with_different_hidden_colors_are_one_painting() -> None:
     cases = Path(__file__).parents[3] / "shared" / "cases"
     files = sorted(cases.glob("painting_alpha_hidden_*.png"))
     if len(files) < 2:
-        pytest.skip("the research data does not lie beside the project")
+        pytest.skip("needs the research data beside the project")
     first, second = (visible_painting(resize(open_picture(file), 512)) for file in files)
     assert (first.pixels == second.pixels).all()
     with Image.open(files[0]) as a, Image.open(files[1]) as b:

@@ -1,4 +1,4 @@
-"""What the network itself makes of a picture."""
+"""The network's own result, which the renderers must match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metastyle.core.network import TransformationNetwork
 @pytest.fixture(scope="session")
 def whole(network: TransformationNetwork) -> Callable[[np.ndarray], np.ndarray]:
     def whole(pixels: np.ndarray) -> np.ndarray:
-        """The network itself on the whole picture, in one pass: float32 (H, W, 3)."""
+        """Apply the network to the whole picture in one pass: float32 (H, W, 3)."""
         scale = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
         x = torch.from_numpy(pixels.astype(np.float32) / np.float32(scale)).permute(2, 0, 1)[None]
         height, width = x.shape[2:]

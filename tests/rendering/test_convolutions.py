@@ -1,4 +1,4 @@
-"""The rewritten convolutions equal the network's own."""
+"""The renderer's convolutions equal those of the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _all(layers: Layers, network: TransformationNetwork) -> list[tuple[str, Conv
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_every_rewritten_convolution_equals_the_networks(
+def test_every_convolution_equals_that_of_the_network(
     network: TransformationNetwork, transposed: bool
 ) -> None:
     torch.manual_seed(1)
@@ -33,7 +33,7 @@ def test_every_rewritten_convolution_equals_the_networks(
         torch.testing.assert_close(result.mT if transposed else result, expected, atol=2e-5, rtol=0)
 
 
-def test_the_last_convolution_stays_in_full_precision(network: TransformationNetwork) -> None:
+def test_the_last_convolution_keeps_full_precision(network: TransformationNetwork) -> None:
     layers = Layers(network, torch.bfloat16, transposed=False)
     assert layers.up2.weight.dtype == torch.bfloat16
     assert layers.out.weight.dtype == torch.float32

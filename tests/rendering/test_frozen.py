@@ -1,4 +1,4 @@
-"""Folded networks equal the unfolded one with the same statistics; one frame's statistics change nothing."""
+"""Folded networks equal unfolded ones with the same statistics, and streaming equals a single pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def own_statistics(network: TransformationNetwork, x: torch.Tensor) -> Statistics:
-    """What the network's own normalizations see, by hooks on it."""
+    """The statistics that the network's normalizations compute, recorded by hooks."""
     seen: list[torch.Tensor] = []
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     handles = [m.register_forward_pre_hook(lambda _, given: seen.append(given[0].double())) for m in norms]
@@ -42,7 +42,7 @@ def own_statistics(network: TransformationNetwork, x: torch.Tensor) -> Statistic
 
 
 def unfolded(network: TransformationNetwork, statistics: Statistics, x: torch.Tensor) -> torch.Tensor:
-    """The network, each normalization replaced by one with the given statistics."""
+    """Apply the network with the given statistics in place of those of ``x``."""
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     handles = []
     for norm, mean, variance in zip(norms, statistics.means, statistics.variances, strict=True):
@@ -65,7 +65,7 @@ def unfolded(network: TransformationNetwork, statistics: Statistics, x: torch.Te
     return y
 
 
-def test_a_frames_statistics_are_what_its_normalizations_see(
+def test_the_statistics_of_a_frame_equal_those_of_the_networks_normalizations(
     network: TransformationNetwork, make_picture: Make
 ) -> None:
     pixels = make_picture(44, 60)
@@ -88,12 +88,12 @@ def test_folding_is_exact(network: TransformationNetwork, make_picture: Make) ->
         result = folded(x)
     torch.testing.assert_close(result, unfolded(network, statistics, x), atol=1e-5, rtol=0)
     assert result.std() > 0.05
-    assert (result - network(x)).abs().max() > 0.01  # other statistics, other picture
+    assert (result - network(x)).abs().max() > 0.01  # other statistics give another picture
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(16, 70), st.integers(16, 70), st.sampled_from([4, 8, 20, 32, 64]))
-def test_streaming_equals_the_folded_network_on_the_whole(
+def test_streaming_equals_the_folded_network_in_one_pass(
     network: TransformationNetwork, make_picture: Make, height: int, width: int, rows: int
 ) -> None:
     pixels = make_picture(height, width, np.float32)
@@ -110,7 +110,7 @@ def test_streaming_equals_the_folded_network_on_the_whole(
 
 @pytest.mark.parametrize("shape", [(40, 72), (71, 33), (16, 16)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_frame_with_its_own_statistics_comes_out_as_ever(
+def test_a_frame_with_its_own_statistics_is_painted_like_a_picture(
     network: TransformationNetwork, make_picture: Make, shape: tuple[int, int], dtype: type
 ) -> None:
     pixels = make_picture(*shape, dtype)
@@ -121,18 +121,20 @@ def test_a_frame_with_its_own_statistics_comes_out_as_ever(
     assert difference <= (1 if dtype == np.uint8 else 2e-5 * 65535)
 
 
-def test_equal_parts_of_two_frames_come_out_equal(network: TransformationNetwork, make_picture: Make) -> None:
+def test_equal_parts_of_two_frames_are_painted_equally(
+    network: TransformationNetwork, make_picture: Make
+) -> None:
     first = make_picture(48, 160)
     second = first.copy()
-    second[:, 120:] = 255  # something bright comes in
-    still_ones, ordinary = FrozenStylizer(network, [first], device="cpu"), Stylizer(network, device="cpu")
-    still = still_ones.render(first)[:, :40].astype(int) - still_ones.render(second)[:, :40]
+    second[:, 120:] = 255  # something bright enters
+    frozen, ordinary = FrozenStylizer(network, [first], device="cpu"), Stylizer(network, device="cpu")
+    still = frozen.render(first)[:, :40].astype(int) - frozen.render(second)[:, :40]
     moved = ordinary.render(first)[:, :40].astype(int) - ordinary.render(second)[:, :40]
     assert not still.any()
     assert np.abs(moved).max() > 5
 
 
-def test_bfloat16_stays_near(network: TransformationNetwork, make_picture: Make) -> None:
+def test_bfloat16_is_close_to_float32(network: TransformationNetwork, make_picture: Make) -> None:
     pixels = make_picture(40, 48)
     full = FrozenStylizer(network, [pixels], device="cpu").render(pixels).astype(int)
     lower = FrozenStylizer(network, [pixels], device="cpu", precision="bfloat16").render(pixels)
@@ -147,7 +149,7 @@ def test_averages_are_weighted() -> None:
     assert mixed.variances[0].tolist() == [3.0, 3.0]
 
 
-def test_wrong_input_is_one_clear_line(network: TransformationNetwork, make_picture: Make) -> None:
+def test_invalid_inputs_are_refused(network: TransformationNetwork, make_picture: Make) -> None:
     with pytest.raises(MetastyleError, match="no frames"):
         FrozenStylizer(network, [], device="cpu")
     stylizer = FrozenStylizer(network, [make_picture(20, 20)], device="cpu")
@@ -158,15 +160,15 @@ def test_wrong_input_is_one_clear_line(network: TransformationNetwork, make_pict
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_following_other_statistics_equals_a_new_renderer(
+def test_setting_other_statistics_equals_a_new_renderer(
     precision: str, network: TransformationNetwork, make_picture: Make
 ) -> None:
     high, wide = make_picture(44, 32, seed=1), make_picture(32, 48, seed=2)
-    followed = FrozenStylizer(network, [high], device="cpu", precision=precision)
-    followed.render(high)
-    followed.render(wide)
+    reused = FrozenStylizer(network, [high], device="cpu", precision=precision)
+    reused.render(high)
+    reused.render(wide)
     for pixels in (wide, high):
         expected = FrozenStylizer(network, [pixels], device="cpu", precision=precision)
-        followed.follow(expected.statistics)
+        reused.follow(expected.statistics)
         for frame in (high, wide):
-            np.testing.assert_array_equal(followed.render(frame), expected.render(frame))
+            np.testing.assert_array_equal(reused.render(frame), expected.render(frame))

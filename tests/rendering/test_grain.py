@@ -1,4 +1,4 @@
-"""Grain in rendering: one function of position, whatever the path that a picture takes."""
+"""Grain is the same function of position in every way of rendering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def flat_picture(height: int, width: int) -> np.ndarray:
-    """An even area, a gradient and some detail, uint8."""
+    """A flat area, a gradient and some detail, uint8."""
     picture = np.full((height, width, 3), 120, np.uint8)
     picture[: height // 2] += np.linspace(0, 60, width, dtype=np.uint8)[:, None]
     picture[:, width // 2 :] ^= np.random.default_rng(0).integers(
@@ -27,7 +27,7 @@ def flat_picture(height: int, width: int) -> np.ndarray:
 
 
 def grained(pixels: np.ndarray, amount: float) -> torch.Tensor:
-    """What the network sees of a whole picture."""
+    """The padded picture with grain, as the network gets it."""
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     height, width = pixels.shape[:2]
     return add_grain(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"), amount)
@@ -35,7 +35,7 @@ def grained(pixels: np.ndarray, amount: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("size", [(16, 16), (50, 35), (64, 41)])
-def test_rows_of_a_source_are_those_of_the_whole(size: tuple[int, int], transposed: bool) -> None:
+def test_rows_of_a_source_equal_those_of_the_whole_picture(size: tuple[int, int], transposed: bool) -> None:
     pixels = flat_picture(*size)
     whole = grained(pixels, 1.3)
     source = Source(
@@ -51,7 +51,7 @@ def test_rows_of_a_source_are_those_of_the_whole(size: tuple[int, int], transpos
 
 
 @pytest.mark.parametrize("size", [(70, 41), (41, 70)])
-def test_a_picture_in_strips_equals_the_whole_with_its_grain(size: tuple[int, int]) -> None:
+def test_strips_with_grain_equal_the_whole_picture(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     network = TransformationNetwork().eval()
     pixels = flat_picture(*size)
@@ -65,22 +65,22 @@ def test_a_picture_in_strips_equals_the_whole_with_its_grain(size: tuple[int, in
 
 
 @pytest.mark.parametrize("size", [(160, 172), (172, 160)])
-def test_a_frozen_frame_begins_anywhere_in_the_plane_of_grain(size: tuple[int, int]) -> None:
+def test_the_origin_of_a_frozen_frame_shifts_its_grain(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     network = TransformationNetwork().eval()
     pixels = np.full((*size, 3), 120, np.uint8)
     stylizer = Stylizer(network, device="cpu", grain=1.0)
     frozen = FrozenStylizer(network, statistics=frame_statistics(stylizer, pixels), device="cpu", grain=1.0)
     here, there = frozen.render(pixels), frozen.render(pixels, origin=(-8, 12))
-    # Away from the borders, the same plane of noise seen through a window that has moved.
-    reach = 64
-    rows, columns = size[0] - reach, size[1] - reach
-    moved = there[reach + 8 : rows, reach : columns - 12].astype(int)
-    assert np.abs(moved - here[reach : rows - 8, reach + 12 : columns]).max() <= 1
+    # Away from the borders, both show the same noise, one of them shifted.
+    margin = 64
+    rows, columns = size[0] - margin, size[1] - margin
+    moved = there[margin + 8 : rows, margin : columns - 12].astype(int)
+    assert np.abs(moved - here[margin : rows - 8, margin + 12 : columns]).max() <= 1
     assert np.abs(here.astype(int) - there).mean() > 1
 
 
-def test_a_frozen_frame_has_the_same_grain() -> None:
+def test_a_frozen_frame_has_the_grain_of_a_picture() -> None:
     torch.manual_seed(0)
     network = TransformationNetwork().eval()
     pixels = flat_picture(40, 60)

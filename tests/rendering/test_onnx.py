@@ -1,4 +1,4 @@
-"""The exported file says what the network says, at any size; it is written whole or not at all."""
+"""The exported model matches the network at any size, and no file is overwritten."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def exported(network: TransformationNetwork, tmp_path_factory: pytest.TempPathFa
     return path
 
 
-def test_onnxruntime_agrees_at_any_size_and_batch(exported: Path, network: TransformationNetwork) -> None:
+def test_onnxruntime_gives_the_same_results_for_any_size_and_batch(
+    exported: Path, network: TransformationNetwork
+) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
@@ -37,7 +39,7 @@ def test_onnxruntime_agrees_at_any_size_and_batch(exported: Path, network: Trans
         np.testing.assert_allclose(y, stylizer.render_tensor(x).numpy(), atol=1e-4)
 
 
-def test_the_file_says_what_it_is(exported: Path) -> None:
+def test_the_file_has_metadata(exported: Path) -> None:
     model = onnx.load(exported)
     onnx.checker.check_model(model)
     assert model.producer_name == "metastyle"
@@ -45,7 +47,7 @@ def test_the_file_says_what_it_is(exported: Path) -> None:
     assert [opset.version for opset in model.opset_import if opset.domain == ""] == [OPSET]
 
 
-def test_an_existing_file_stays(exported: Path, network: TransformationNetwork) -> None:
+def test_an_existing_file_is_not_overwritten(exported: Path, network: TransformationNetwork) -> None:
     before = exported.read_bytes()
     with pytest.raises(MetastyleError, match="already exists"):
         export_onnx(network, exported)

@@ -1,4 +1,4 @@
-"""Strips equal the whole picture: any size, any plan, in memory and on disk."""
+"""Strips equal the whole picture for any size and plan, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_strips_equal_the_whole_picture(
     keep_all=st.booleans(),
     on_disk=st.booleans(),
 )
-def test_any_size_and_plan_equal_the_whole_picture(
+def test_random_sizes_and_plans_equal_the_whole_picture(
     network: TransformationNetwork,
     make_picture: Callable[..., np.ndarray],
     whole: Callable[[np.ndarray], np.ndarray],
@@ -73,7 +73,7 @@ def test_any_size_and_plan_equal_the_whole_picture(
     np.testing.assert_allclose(result, whole(pixels), atol=1e-5)
 
 
-def test_moments_equal_those_of_the_whole() -> None:
+def test_moments_of_parts_equal_those_of_the_whole() -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 5, 60, 7) * torch.linspace(0.01, 30, 60)[:, None] + 100
     moments = Moments(5)
@@ -98,20 +98,20 @@ def test_progress_rises_to_one(
     assert seen[-2] < 1.0 or plan.rows >= 70
 
 
-def test_smaller_budgets_keep_less_and_end_on_disk() -> None:
+def test_smaller_budgets_keep_fewer_results_and_then_use_the_disk() -> None:
     plans = [make_plan(6000, 4000, megabytes * 10**6) for megabytes in (8000, 3500, 2200, 500)]
     expected = [(True, False), (True, False), (False, False), (False, True)]
     assert [(plan.keep_all, plan.on_disk) for plan in plans] == expected
     assert all(plan.rows % 4 == 0 and plan.rows >= tiling.MINIMAL_ROWS for plan in plans)
 
 
-def test_a_budget_too_small_for_any_strip_names_one_that_is_enough() -> None:
+def test_a_budget_too_small_for_any_strip_is_refused_with_the_least() -> None:
     with pytest.raises(MetastyleError, match=r"1\.0 MB is too little .* 4000 pixels across: 138\.2 MB"):
         make_plan(6000, 4000, 10**6)
     assert make_plan(6000, 4000, 138_300_000).on_disk
 
 
-def test_a_full_disk_is_told(
+def test_a_full_disk_is_reported(
     network: TransformationNetwork, make_picture: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
@@ -138,7 +138,7 @@ def test_a_full_disk_is_told(
     assert all(file.closed for file in files)
 
 
-def test_an_exception_in_progress_ends_the_rendering(
+def test_an_exception_from_the_progress_callback_stops_rendering(
     network: TransformationNetwork, make_picture: Callable[..., np.ndarray]
 ) -> None:
     def stop(_: float) -> None:

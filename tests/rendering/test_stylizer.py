@@ -1,4 +1,4 @@
-"""Pictures in, pictures of the same size and type out; bad ones get one clear line."""
+"""Results keep size and type, equal those of the network, and wrong input is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.rendering import stylizer as room
+from metastyle.rendering import stylizer as stylizer_module
 from metastyle.rendering.stylizer import Stylizer
 
 Make = Callable[..., np.ndarray]
@@ -36,7 +36,7 @@ def test_render_equals_the_network(
 
 
 @pytest.mark.parametrize(("size", "max_memory"), [((16, 4000), 1_000_000), ((4000, 16), 6_000_000)])
-def test_a_ribbon_in_little_memory_equals_the_network(
+def test_a_long_narrow_picture_in_little_memory_equals_the_network(
     network: TransformationNetwork, make_picture: Make, whole: Whole, size: tuple[int, int], max_memory: int
 ) -> None:
     pixels = make_picture(*size, np.uint16)
@@ -44,7 +44,7 @@ def test_a_ribbon_in_little_memory_equals_the_network(
     assert np.abs(result - whole(pixels) * 65535).max() < 1.2
 
 
-def test_the_picture_given_is_left_alone_and_may_be_read_only_and_strided(
+def test_pictures_are_not_modified_and_may_be_read_only_and_strided(
     stylizer: Stylizer, make_picture: Make
 ) -> None:
     pixels = make_picture(40, 60)
@@ -56,17 +56,17 @@ def test_the_picture_given_is_left_alone_and_may_be_read_only_and_strided(
     np.testing.assert_array_equal(result, stylizer.render(np.ascontiguousarray(view)))
 
 
-def test_many_equal_each(stylizer: Stylizer, make_picture: Make) -> None:
+def test_render_many_equals_rendering_each(stylizer: Stylizer, make_picture: Make) -> None:
     pictures = [make_picture(20, 30, seed=i) for i in range(3)] + [make_picture(33, 16, np.uint16)]
     for together, pixels in zip(stylizer.render_many(pictures), pictures, strict=True):
         np.testing.assert_array_equal(together, stylizer.render(pixels))
     assert stylizer.render_many([]) == []
 
 
-def test_a_plain_forward_pass_of_a_batch_equals_each(
+def test_a_forward_pass_of_a_batch_equals_rendering_each(
     network: TransformationNetwork, make_picture: Make
 ) -> None:
-    # What a GPU does, on the processor.
+    # The path for GPUs, on the CPU.
     stylizer = Stylizer(network, device="cpu")
     pictures = np.stack([make_picture(21, 30, seed=i) for i in range(3)])
     for together, pixels in zip(stylizer._forward(pictures), pictures, strict=True):
@@ -76,7 +76,7 @@ def test_a_plain_forward_pass_of_a_batch_equals_each(
 @pytest.mark.parametrize(
     ("batch", "sizes"), [(None, [3, 1, 1]), (2, [2, 1, 1, 1]), (1, [1, 1, 1, 1, 1])], ids=str
 )
-def test_a_gpu_takes_neighbors_of_one_size_together(
+def test_a_gpu_renders_consecutive_pictures_of_one_size_together(
     network: TransformationNetwork,
     make_picture: Make,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,7 +97,7 @@ def test_a_gpu_takes_neighbors_of_one_size_together(
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5, True])
-def test_a_batch_is_a_whole_number(stylizer: Stylizer, batch: Any) -> None:
+def test_a_batch_must_be_a_positive_whole_number(stylizer: Stylizer, batch: Any) -> None:
     with pytest.raises(MetastyleError, match="batch is"):
         stylizer.render_many([], batch=batch)
 
@@ -112,14 +112,18 @@ def test_tensors_equal_the_network(stylizer: Stylizer, make_picture: Make, whole
     assert stylizer.render_tensor(x[:0]).shape == x[:0].shape
 
 
-def test_half_precision_is_near(network: TransformationNetwork, make_picture: Make, whole: Whole) -> None:
+def test_bfloat16_is_close_to_float32(
+    network: TransformationNetwork, make_picture: Make, whole: Whole
+) -> None:
     pixels = make_picture(48, 64)
     result = Stylizer(network, device="cpu", precision="bfloat16").render(pixels)
     difference = np.abs(result / 255 - whole(pixels))
     assert 0 < difference.mean() < 0.02
 
 
-def test_the_network_given_may_change_afterwards(network: TransformationNetwork, make_picture: Make) -> None:
+def test_later_changes_of_the_network_have_no_effect(
+    network: TransformationNetwork, make_picture: Make
+) -> None:
     own = TransformationNetwork()
     own.load_state_dict(network.state_dict())
     stylizer = Stylizer(own, device="cpu")
@@ -141,7 +145,7 @@ def test_the_network_given_may_change_afterwards(network: TransformationNetwork,
         (np.zeros((40, 40, 3), np.float64), "float64: it must be uint8 or uint16"),
     ],
 )
-def test_pictures_that_cannot_be(stylizer: Stylizer, pixels: np.ndarray, message: str) -> None:
+def test_invalid_pictures_are_refused(stylizer: Stylizer, pixels: np.ndarray, message: str) -> None:
     with pytest.raises(MetastyleError, match=message):
         stylizer.render(pixels)
     with pytest.raises(MetastyleError, match=message):
@@ -149,7 +153,7 @@ def test_pictures_that_cannot_be(stylizer: Stylizer, pixels: np.ndarray, message
 
 
 @pytest.mark.parametrize("x", [torch.zeros(3, 40, 40), torch.zeros(1, 3, 40, 40, dtype=torch.uint8)])
-def test_tensors_that_cannot_be(stylizer: Stylizer, x: torch.Tensor) -> None:
+def test_invalid_tensors_are_refused(stylizer: Stylizer, x: torch.Tensor) -> None:
     with pytest.raises(MetastyleError, match="floating point"):
         stylizer.render_tensor(x)
 
@@ -165,17 +169,17 @@ def test_tensors_that_cannot_be(stylizer: Stylizer, x: torch.Tensor) -> None:
         ({"max_memory": True}, "max_memory is True"),
     ],
 )
-def test_settings_that_cannot_be(network: TransformationNetwork, settings: Any, message: str) -> None:
+def test_invalid_settings_are_refused(network: TransformationNetwork, settings: Any, message: str) -> None:
     with pytest.raises(MetastyleError, match=message):
         Stylizer(network, **settings)
 
 
-def test_running_out_of_memory_is_told(
+def test_running_out_of_memory_is_reported_with_advice(
     stylizer: Stylizer, make_picture: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(room.Rendering, "run", fail)
+    monkeypatch.setattr(stylizer_module.Rendering, "run", fail)
     with pytest.raises(MetastyleError, match="lower max_memory"):
         stylizer.render(make_picture(20, 20))

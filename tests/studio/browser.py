@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven through the studio's page: what its tests share."""
+"""Fixtures and functions for tests that drive the studio's page in Debian's Chromium."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ FLAGS = [
 ]
 PATIENCE = 60_000
 WIDTH, HEIGHT = 256, 172
-"""Of the photograph: what the page paints with brush 4 is exactly this, so nothing is resized."""
+"""Size of the photograph, which is also what the page paints with brush 4, so that nothing is resized."""
 
 
 def required() -> None:
-    """Skip the module where there is no browser, or nobody asked for one."""
+    """Skip the module unless a browser is requested and available."""
     if not os.environ.get("METASTYLE_BROWSER"):
-        # Pages that paint take all of two cores for minutes.
-        pytest.skip("the studio's page is driven in a browser by 'make browser'", allow_module_level=True)
+        # Painting in a page takes two cores for minutes.
+        pytest.skip("'make browser' runs the tests of the page in a browser", allow_module_level=True)
     if not PAGE.is_dir():
-        pytest.skip("the studio's page has not been built: 'make page' does that", allow_module_level=True)
+        pytest.skip("the studio's page has not been built: run 'make page'", allow_module_level=True)
     if not CHROMIUM.exists():
-        pytest.skip("Chromium is not on this machine: the page is not driven", allow_module_level=True)
+        pytest.skip("Chromium is not installed", allow_module_level=True)
     pytest.importorskip("playwright.sync_api")
     pytest.importorskip("uvicorn")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A studio that runs, and its address."""
+    """The address of a running studio."""
     import uvicorn
 
     folder = tmp_path_factory.mktemp("page") / "own"
@@ -79,15 +79,15 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(browser: Any, address: str) -> Iterator[Any]:
-    """The page, opened once; anything that it has complained of fails the last test."""
+    """The page, opened once; errors and foreign requests fail the last test of the module."""
     page = opened(browser)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    # What the server refuses is also on the browser's console; tests see what the page says of it.
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    # Refused requests are also logged on the console; the tests check what the page shows instead.
     refusal = "Failed to load resource: the server responded with a status of 4"
     page.on(
         "console",
-        lambda m: complaints.append(m.text) if m.type == "error" and refusal not in m.text else None,
+        lambda m: errors.append(m.text) if m.type == "error" and refusal not in m.text else None,
     )
     foreign: list[str] = []
     own = (address, "blob:", "data:")
@@ -96,25 +96,25 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     shown(page)
     yield page
     page.context.close()
-    assert complaints == []
-    assert foreign == [], "nothing is loaded from elsewhere"
+    assert errors == []
+    assert foreign == [], "something was loaded from elsewhere"
 
 
 def opened(browser: Any) -> Any:
-    """An empty page in a window of its own."""
+    """An empty page in a new window."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True).new_page()
     page.set_default_timeout(PATIENCE)
     return page
 
 
 def shown(page: Any, edge: int | None = None) -> None:
-    """Wait until a painted picture is there, at rest, with this long edge."""
+    """Wait until a picture with this long edge is painted and the page is idle."""
     at = ':not([data-edge="0"])' if edge is None else f'[data-edge="{edge}"]'
     page.locator(f'.after{at}[data-busy="false"]').wait_for(state="attached")
 
 
 def choose(page: Any, label: str, content: bytes, name: str = "picture.png") -> None:
-    """Give a file to the button of that name."""
+    """Choose a file with the button of that label."""
     file = {"name": name, "mimeType": "image/png", "buffer": content}
     page.locator(f'input[aria-label="{label}"]').set_input_files(file)
 

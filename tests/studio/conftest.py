@@ -1,4 +1,4 @@
-"""A studio with its real worker, and small pictures."""
+"""A studio with a real worker, and small pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> StudioSettings:
 
 @pytest.fixture(scope="module")
 def client(settings: StudioSettings) -> Iterator[TestClient]:
-    """A program on this machine that talks to a running studio."""
+    """A client of a running studio, on the same machine."""
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8741") as client:
         yield client
 

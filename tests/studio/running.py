@@ -1,4 +1,4 @@
-"""The studio's command in a process of its own, as tests of interruptions need it."""
+"""The studio command in a separate process, for tests of interruptions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
+    """A port at which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 def call(port: int, path: str, data: bytes | dict[str, Any] | None = None) -> Any:
-    """An answer of the interface."""
+    """The answer of the HTTP interface."""
     body = json.dumps(data).encode() if isinstance(data, dict) else data
     kind = {"content-type": "application/json"} if isinstance(data, dict) else {}
     request = Request(f"http://127.0.0.1:{port}/api/{path}", body, kind)
@@ -31,7 +31,7 @@ def call(port: int, path: str, data: bytes | dict[str, Any] | None = None) -> An
 
 
 class Studio:
-    """A studio that answers."""
+    """A running studio."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -45,18 +45,18 @@ class Studio:
             except OSError:
                 assert self.process.poll() is None, "the studio has ended"
                 time.sleep(0.1)
-        raise AssertionError("the studio does not answer")
+        raise AssertionError("the studio does not respond")
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> None:
-        """End it by a signal."""
+        """End it with a signal."""
         self.process.send_signal(by)
         self.process.wait(timeout=30)
 
     def wait(self, job: str, *states: str) -> dict[str, Any]:
-        """The job, in one of these states."""
-        for _ in range(4000):  # minutes on a machine that is busy
+        """Wait until the job is in one of these states, and return it."""
+        for _ in range(4000):  # minutes on a busy machine
             state: dict[str, Any] = call(self.port, f"jobs/{job}")
             if state["state"] in states:
                 return state
             time.sleep(0.1)
-        raise AssertionError(f"the job stays {state}")
+        raise AssertionError(f"the job is still {state}")

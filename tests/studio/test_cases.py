@@ -1,4 +1,4 @@
-"""The numbers that the page's unit tests compare with are those that Python computes today."""
+"""The expected numbers in the page's unit tests are what Python computes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_the_cases_of_the_page_are_current() -> None:
     kept, current = json.loads(module.TARGET.read_text()), module.cases()
     assert kept["color"] == current["color"]
     assert kept["grain"]["picture"] == current["grain"]["picture"]
-    for ours, theirs in zip(kept["grain"]["grained"], current["grain"]["grained"], strict=True):
-        assert abs(ours - theirs) < 1e-5
-    for ours, theirs in zip(kept["noise"], current["noise"], strict=True):
-        assert ours[:3] == theirs[:3]
-        assert abs(ours[3] - theirs[3]) < 1e-5
+    for stored, computed in zip(kept["grain"]["grained"], current["grain"]["grained"], strict=True):
+        assert abs(stored - computed) < 1e-5
+    for stored, computed in zip(kept["noise"], current["noise"], strict=True):
+        assert stored[:3] == computed[:3]
+        assert abs(stored[3] - computed[3]) < 1e-5

@@ -1,4 +1,4 @@
-"""Damaged files sent to the studio: each is refused in a line or decoded, and the studio goes on."""
+"""Damaged uploads are refused in one line or decoded, and the studio keeps running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metastyle.weights.builtin_styles import builtin_path
 from .conftest import encoded, files
 
 COUNT = int(os.environ.get("METASTYLE_DAMAGED", "60"))
-"""How many files; METASTYLE_DAMAGED=1000 for a long run."""
+"""The number of files; set METASTYLE_DAMAGED=1000 for a long run."""
 KINDS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "style", "clip")
 
 Generator = np.random.Generator
@@ -39,32 +39,32 @@ def whole(kind: str) -> bytes:
 
 
 def cut(data: bytes, random: Generator) -> bytes:
-    """The end is missing."""
+    """Remove the end."""
     return data[: random.integers(1, len(data))]
 
 
 def flipped(data: bytes, random: Generator) -> bytes:
-    """A few bytes are others."""
+    """Change a few bytes."""
     array = np.frombuffer(data, np.uint8).copy()
     array[random.integers(0, len(array), random.integers(1, 20))] = random.integers(0, 256)
     return array.tobytes()
 
 
 def header(data: bytes, random: Generator) -> bytes:
-    """Sizes and types near the beginning are others."""
+    """Change bytes near the beginning, where sizes and types are."""
     array = np.frombuffer(data, np.uint8).copy()
     array[random.integers(0, min(64, len(array)), 4)] = random.choice([0, 1, 0x7F, 0x80, 0xFF], 4)
     return array.tobytes()
 
 
 def shuffled(data: bytes, random: Generator) -> bytes:
-    """Blocks are in another order."""
+    """Shuffle blocks."""
     blocks = [data[i : i + 256] for i in range(0, len(data), 256)]
     return b"".join(blocks[i] for i in random.permutation(len(blocks)))
 
 
 def noise(data: bytes, random: Generator) -> bytes:
-    """The beginning, then anything."""
+    """Keep the beginning and append random bytes."""
     return data[: random.integers(0, 40)] + random.bytes(int(random.integers(1, 4000)))
 
 
@@ -72,7 +72,7 @@ DAMAGES: tuple[Callable[[bytes, Generator], bytes], ...] = (cut, flipped, header
 
 
 @pytest.mark.timeout(3600)
-def test_damaged_files_are_refused_in_a_line_or_read(client: TestClient, settings: StudioSettings) -> None:
+def test_damaged_files_are_read_or_refused_in_one_line(client: TestClient, settings: StudioSettings) -> None:
     random = np.random.default_rng(11)
     originals = {kind: whole(kind) for kind in KINDS}
     refused = 0
@@ -85,7 +85,7 @@ def test_damaged_files_are_refused_in_a_line_or_read(client: TestClient, setting
         before = files(settings.folder)
         answer = client.post(f"/api/{where}?name=damaged", content=data)
         if answer.status_code == 201:
-            # What is kept can be looked at.
+            # Accepted pictures can be shown.
             if where == "pictures":
                 seen = client.get(f"/api/pictures/{answer.json()['id']}/preview")
                 assert Image.open(io.BytesIO(seen.content)).size == (
@@ -97,7 +97,7 @@ def test_damaged_files_are_refused_in_a_line_or_read(client: TestClient, setting
         assert answer.status_code in (413, 422), (what, answer.text)
         line = answer.json()["error"]
         assert line and "\n" not in line and "(this is a bug)" not in line, (what, line)
-        assert str(settings.folder) not in line, (what, "no paths of the server")
-        assert files(settings.folder) == before, (what, "nothing is left behind")
+        assert str(settings.folder) not in line, (what, "the error contains a path of the server")
+        assert files(settings.folder) == before, (what, "files were left behind")
     assert refused > COUNT // 2
     assert client.post("/api/pictures?name=a.png", content=encoded(seed=78)).status_code == 201

@@ -1,4 +1,4 @@
-"""The page as a folder: everything that it computes with, whole or not at all."""
+"""The exported page is a complete folder, or no folder at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return page
 
 
-def test_the_folder_holds_the_page_and_its_model(
+def test_the_folder_contains_the_page_and_its_model(
     built: Path, tmp_path: Path, loss_network: LossNetwork
 ) -> None:
     site = tmp_path / "site"
@@ -39,18 +39,20 @@ def test_the_folder_holds_the_page_and_its_model(
     assert {f"model/styles/{style['id']}.safetensors" for style in styles} <= files
     page = (site / "index.html").read_text()
     assert "default-src 'none'" in page
-    assert "frame-ancestors" not in page, "which a page cannot say of itself"
+    assert "frame-ancestors" not in page, "browsers ignore it in a page"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_nothing_is_replaced_and_nothing_is_left_behind(built: Path, tmp_path: Path) -> None:
+def test_existing_and_impossible_folders_are_refused(built: Path, tmp_path: Path) -> None:
     with pytest.raises(MetastyleError, match="already exists"):
         export_site(built)
     with pytest.raises(MetastyleError, match="no folder above"):
         export_site(tmp_path / "none" / "site")
 
 
-def test_half_a_folder_is_removed(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_folder_is_removed(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse() -> bytes:
         raise MetastyleError("no weights")
 
@@ -60,7 +62,9 @@ def test_half_a_folder_is_removed(built: Path, tmp_path: Path, monkeypatch: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
-def test_without_a_page_it_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_built_page_the_error_says_how_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(assets, "PAGE", tmp_path / "none")
     with pytest.raises(MetastyleError, match="make studio"):
         export_site(tmp_path / "site")

@@ -1,4 +1,4 @@
-"""Films through the interface: a clip in, a preview, a film with sound out; begun jobs go on after a kill."""
+"""Films over the HTTP interface: clips, previews, films with sound, and jobs that are stopped or fail."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_clip_becomes_a_film_with_sound(client: TestClient, clip: str, tmp_pat
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert kinds == {"video", "audio"}
     assert len(frames) == 12
-    assert np.abs(frames[0].astype(int) - moving(1)[0]).mean() > 10, "it has been painted"
+    assert np.abs(frames[0].astype(int) - moving(1)[0]).mean() > 10, "the frame was not painted"
 
 
 def test_a_preview_is_three_frames_in_one_picture(client: TestClient, clip: str) -> None:
@@ -62,7 +62,7 @@ def test_a_preview_is_three_frames_in_one_picture(client: TestClient, clip: str)
     assert picture.size == (3 * 64, 48)
 
 
-def test_what_is_no_clip_is_refused(client: TestClient, clip: str) -> None:
+def test_invalid_clips_and_requests_are_refused(client: TestClient, clip: str) -> None:
     answer = client.post("/api/clips?name=x.mp4", content=b"not a film at all")
     assert answer.status_code == 422
     assert "the file" in answer.json()["error"]
@@ -72,7 +72,7 @@ def test_what_is_no_clip_is_refused(client: TestClient, clip: str) -> None:
 
 
 class Reports(list[dict[str, object]]):
-    """Keeps what a task reports, and sets ``event`` at the third report."""
+    """The progress that a task reports; sets ``event`` at the third report."""
 
     def __init__(self, event: threading.Event) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Reports(list[dict[str, object]]):
 
 
 def as_task(folder: Path, event: str) -> Task:
-    """A film's task, which is stopped or canceled after three frames."""
+    """The task of a film that is stopped or canceled after three frames."""
     for name in ("clip", "work", "result"):
         (folder / name).mkdir(exist_ok=True)
     make_clip(folder / "clip" / "c.mp4", moving(12)).rename(folder / "clip" / "c")
@@ -95,23 +95,21 @@ def as_task(folder: Path, event: str) -> Task:
     return Task("j", "film", asked, folder, "cpu", Reports(events[event]), events["stop"], events["cancel"])
 
 
-def test_a_stopped_film_is_what_there_is(tmp_path: Path) -> None:
+def test_a_stopped_film_has_the_finished_frames(tmp_path: Path) -> None:
     made = film_tasks.film(as_task(tmp_path, "stop"))
     assert (made["file"], made["width"], made["height"]) == ("j.mp4", 64, 48)
     with av.open(str(tmp_path / "result" / "j.mp4")) as film:
         assert 3 <= len(list(film.decode(video=0))) < 12
 
 
-def test_a_canceled_film_ends_at_once(tmp_path: Path) -> None:
+def test_a_canceled_film_leaves_no_result(tmp_path: Path) -> None:
     task = as_task(tmp_path, "cancel")
     with pytest.raises(CanceledError):
         film_tasks.film(task)
     assert not list((tmp_path / "result").iterdir())
 
 
-def test_a_failed_film_keeps_its_cause_for_the_worker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_film_raises_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""The graphs of the page say what the modules say that Python runs."""
+"""The ONNX graphs of the page give the results of the modules in Python."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 SIZES = ((1, 3, 48, 64), (1, 3, 20, 16), (1, 3, 72, 36))
-FORMS = pytest.mark.parametrize("quick", [False, True], ids=["plain", "quick"])
+VARIANTS = pytest.mark.parametrize("quick", [False, True], ids=["plain", "quick"])
 
 
 @pytest.fixture(scope="module")
 def network() -> TransformationNetwork:
-    """Random, with norms that are not the identity."""
+    """Random weights; the norms are not the identity."""
     torch.manual_seed(1)
     network = TransformationNetwork().eval().requires_grad_(False)
     for parameter in instance_norm_parameters(network).values():
@@ -56,8 +56,8 @@ def _all(graph: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("mode", ["reflect", "constant"])
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 11), (16, 18), (7, 3)])
-def test_quick_convolutions_are_convolutions(mode: str, height: int, width: int) -> None:
-    """Winograd's form, the upsampled one and the one by rows, of sizes that are no multiples of a tile."""
+def test_quick_convolutions_equal_plain_ones(mode: str, height: int, width: int) -> None:
+    """By Winograd's method, after upsampling and by rows, also for sizes that are not multiples of a tile."""
     torch.manual_seed(3)
     x, weight, bias = torch.randn(1, 5, height, width), torch.randn(6, 5, 3, 3), torch.randn(6)
     large = torch.randn(3, 5, 5, 5)
@@ -100,9 +100,9 @@ def _statistics(network: TransformationNetwork, x: Tensor) -> Statistics:
     return Statistics(means, tuple(s.var((0, 2, 3), unbiased=False).double() for s in seen))
 
 
-@FORMS
+@VARIANTS
 @pytest.mark.parametrize("size", SIZES)
-def test_stylize_paints_as_the_network(
+def test_the_stylize_graph_paints_like_the_network(
     network: TransformationNetwork, parameters: np.ndarray, size: tuple[int, ...], quick: bool
 ) -> None:
     picture = torch.rand(size)
@@ -111,11 +111,11 @@ def test_stylize_paints_as_the_network(
     assert _levels(painted, network(picture)) <= 1
 
 
-@FORMS
-def test_measured_statistics_frozen_paint_the_same_picture(
+@VARIANTS
+def test_the_frozen_graph_with_measured_statistics_paints_the_same_picture(
     network: TransformationNetwork, parameters: np.ndarray, quick: bool
 ) -> None:
-    """``measure`` is what Python measures; folded into the parameters, ``frozen`` paints with it."""
+    """``measure`` gives the statistics that Python measures; ``frozen`` paints with folded parameters."""
     picture = torch.rand(SIZES[0])
     measured = _run(graphs.measure_graph(quick), parameters=parameters, picture=picture.numpy())
     expected = _statistics(network, picture)
@@ -131,8 +131,8 @@ def test_measured_statistics_frozen_paint_the_same_picture(
 
 
 @pytest.mark.parametrize("size", [(1, 3, 97, 130), (1, 3, 64, 64)])
-def test_describe_predicts_the_start(network: TransformationNetwork, size: tuple[int, ...]) -> None:
-    """In float16's precision, whatever the weights are; true VGG-16 is not needed to tell."""
+def test_the_describe_graph_predicts_the_start(network: TransformationNetwork, size: tuple[int, ...]) -> None:
+    """Within the precision of float16, with random weights."""
     torch.manual_seed(2)
     predictor = StylePredictor().requires_grad_(False)
     predictor.mean.uniform_(0, 0.1)
@@ -151,8 +151,8 @@ def test_describe_predicts_the_start(network: TransformationNetwork, size: tuple
     assert np.linalg.norm(norms - expected) < 2e-3 * moved
 
 
-def test_a_painting_described_and_painted_as_python_does(loss_network: LossNetwork) -> None:
-    """The shipped model with its true weights: within a level of 255."""
+def test_the_graphs_paint_a_new_painting_like_python(loss_network: LossNetwork) -> None:
+    """With the shipped model and the published VGG-16, within one level of 255."""
     initialization, _ = load_initialization()
     network = initialization.network
     ramp = torch.linspace(0, 1, 128)
@@ -168,7 +168,7 @@ def test_a_painting_described_and_painted_as_python_does(loss_network: LossNetwo
     assert _levels(_run(graphs.stylize_graph(), parameters=vector, picture=picture.numpy()), expected) <= 1
 
 
-def test_describe_without_a_predictor_is_theta(network: TransformationNetwork) -> None:
+def test_the_describe_graph_without_a_predictor_returns_theta(network: TransformationNetwork) -> None:
     norms, *_ = _all(
         graphs.describe_graph(Initialization(network), LossNetwork()),
         painting=torch.rand(1, 3, 64, 64).numpy(),
@@ -177,7 +177,9 @@ def test_describe_without_a_predictor_is_theta(network: TransformationNetwork) -
     np.testing.assert_array_equal(norms, base)
 
 
-def test_the_layout_covers_the_vector(network: TransformationNetwork, parameters: np.ndarray) -> None:
+def test_the_layout_covers_the_parameter_vector(
+    network: TransformationNetwork, parameters: np.ndarray
+) -> None:
     state = dict(network.named_parameters())
     assert parameters.shape == (1_679_235,)
     for segment in graphs.layout():

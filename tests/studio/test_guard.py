@@ -1,4 +1,4 @@
-"""Foreign hosts, foreign origins and callers without the token get nothing."""
+"""Requests of foreign hosts or origins, or without the token, are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKEN = "a-token-that-nobody-guesses"
 
 @pytest.fixture(scope="module")
 def shared(settings: StudioSettings) -> TestClient:
-    """A studio that listens beyond this machine; its worker is not started."""
+    """A studio that listens on all interfaces; its worker is not started."""
     own = replace(settings, host="0.0.0.0", token=TOKEN, folder=settings.folder / "shared")
     return TestClient(create_app(own), base_url="http://studio.example:8741", follow_redirects=False)
 
@@ -28,7 +28,7 @@ def local(settings: StudioSettings) -> TestClient:
     return TestClient(create_app(own), base_url="http://127.0.0.1:8741")
 
 
-def test_every_answer_is_isolated_and_loads_nothing_from_elsewhere(local: TestClient) -> None:
+def test_every_answer_has_headers_of_isolation(local: TestClient) -> None:
     for path in ("/", "/api/studio", "/api/nothing", "/model/theta.f16"):
         headers = local.get(path).headers
         assert headers["cross-origin-opener-policy"] == "same-origin"
@@ -39,7 +39,7 @@ def test_every_answer_is_isolated_and_loads_nothing_from_elsewhere(local: TestCl
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8741", "localhost:8741", "[::1]:8741", "localhost"])
-def test_this_machine_is_known(local: TestClient, host: str) -> None:
+def test_local_hosts_are_accepted(local: TestClient, host: str) -> None:
     assert local.get("/api/studio", headers={"host": host}).status_code == 200
 
 
@@ -48,7 +48,7 @@ def test_this_machine_is_known(local: TestClient, host: str) -> None:
     ["evil.example", "127.0.0.1.evil.example:8741", "", "192.168.0.1", "[", "[::1", "a]b", "[x]", "\xe9"],
 )
 def test_other_hosts_are_refused(local: TestClient, host: str) -> None:
-    """A name that was made to point here (DNS rebinding) opens nothing."""
+    """A foreign name that resolves to this machine (DNS rebinding) is refused."""
     assert local.get("/api/studio", headers={"host": host.encode("latin-1")}).status_code == 421
 
 
@@ -65,19 +65,18 @@ def test_other_hosts_are_refused(local: TestClient, host: str) -> None:
         {"sec-fetch-site": "same-site"},
     ],
 )
-def test_other_sites_change_nothing(local: TestClient, headers: dict[str, str]) -> None:
+def test_requests_of_other_sites_are_refused(local: TestClient, headers: dict[str, str]) -> None:
     for method in ("POST", "DELETE", "PATCH", "PUT"):
         assert local.request(method, "/api/styles/night", headers=headers).status_code == 403
 
 
-def test_the_page_itself_and_programs_may(local: TestClient) -> None:
+def test_requests_of_the_page_and_of_programs_are_accepted(local: TestClient) -> None:
     own = {"origin": "http://127.0.0.1:8741", "sec-fetch-site": "same-origin"}
     for headers in (own, {}):
         assert local.post("/api/styles", content=b"x", headers=headers).status_code == 422
 
 
-def test_documents_are_small_and_state_their_length(local: TestClient) -> None:
-    """Before a byte of them is read."""
+def test_documents_must_be_small_and_state_their_length(local: TestClient) -> None:
     kind = {"content-type": "application/json"}
     for path in ("/api/paintings", "/api/films", "/api/mixtures", "/api/jobs/a/stop"):
         assert local.post(path, content=b" " * (2 << 20), headers=kind).status_code == 413
@@ -85,7 +84,7 @@ def test_documents_are_small_and_state_their_length(local: TestClient) -> None:
         assert local.post(path, content=chunks, headers=kind).status_code == 411
 
 
-def test_beyond_this_machine_a_token_is_required(shared: TestClient) -> None:
+def test_a_shared_studio_requires_a_token(shared: TestClient) -> None:
     for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "metastyle_token=wrong"}):
         for path in ("/", "/api/studio", "/model/theta.f16", "/api/openapi.json"):
             answer = shared.get(path, headers=headers)
@@ -95,7 +94,7 @@ def test_beyond_this_machine_a_token_is_required(shared: TestClient) -> None:
     assert shared.get("/api/studio", headers=good).status_code == 200
 
 
-def test_the_token_moves_from_the_address_to_a_cookie(shared: TestClient) -> None:
+def test_the_token_in_the_address_becomes_a_cookie(shared: TestClient) -> None:
     assert shared.get("/?token=wrong").status_code == 401
     answer = shared.get(f"/?token={TOKEN}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -106,14 +105,16 @@ def test_the_token_moves_from_the_address_to_a_cookie(shared: TestClient) -> Non
     assert shared.get("/api/studio", headers=with_cookie).status_code == 200
 
 
-def test_a_wrong_token_in_the_address_replaces_no_cookie(shared: TestClient) -> None:
+def test_a_wrong_token_in_the_address_does_not_replace_the_cookie(shared: TestClient) -> None:
     for wrong in ("wrong", "x%0d%0aset-cookie:%20a=b"):
         answer = shared.get(f"/?token={wrong}", headers={"cookie": f"metastyle_token={TOKEN}"})
         assert answer.status_code == 200
         assert "set-cookie" not in answer.headers
 
 
-def test_an_unexpected_error_is_isolated_too(settings: StudioSettings, monkeypatch: MonkeyPatch) -> None:
+def test_an_unexpected_error_has_the_headers_and_no_path(
+    settings: StudioSettings, monkeypatch: MonkeyPatch
+) -> None:
     own = replace(settings, folder=settings.folder / "broken")
     app = create_app(own)
     client = TestClient(app, base_url="http://127.0.0.1:8741", raise_server_exceptions=False)

@@ -1,4 +1,4 @@
-"""The studio's interface, with its real worker: what programs and the page rely on."""
+"""The studio's HTTP interface with a real worker."""
 
 from __future__ import annotations
 
@@ -26,24 +26,22 @@ from .conftest import LIMITS, encoded, files
 
 
 def events(client: TestClient, job: str) -> list[dict[str, Any]]:
-    """All states of a job, to its end."""
+    """All states of a job until its end."""
     with client.stream("GET", f"/api/jobs/{job}/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
-def test_a_picture_comes_back_as_the_page_shows_it(client: TestClient, photo: str) -> None:
+def test_a_picture_is_stored_once_and_has_a_preview(client: TestClient, photo: str) -> None:
     known = client.get(f"/api/pictures/{photo}").json()
     assert known == {"id": photo, "name": "photo", "width": 96, "height": 64, "alpha": False}
     preview = client.get(f"/api/pictures/{photo}/preview")
     assert Image.open(io.BytesIO(preview.content)).size == (96, 64)
-    assert client.post("/api/pictures", content=encoded(seed=1)).json()["id"] == photo, "kept once"
+    assert client.post("/api/pictures", content=encoded(seed=1)).json()["id"] == photo
 
 
-def test_what_is_no_picture_is_refused_and_leaves_nothing(
-    client: TestClient, settings: StudioSettings
-) -> None:
+def test_invalid_pictures_are_refused_and_leave_no_file(client: TestClient, settings: StudioSettings) -> None:
     before = files(settings.folder)
     cases = {
         b"": (422, "empty"),
@@ -59,14 +57,12 @@ def test_what_is_no_picture_is_refused_and_leaves_nothing(
     assert files(settings.folder) - {"studio.sqlite-wal", "studio.sqlite-shm"} <= before | {"studio.sqlite"}
 
 
-def test_too_many_bytes_are_refused_although_their_number_is_not_stated(
-    client: TestClient, settings: StudioSettings
-) -> None:
+def test_a_body_without_a_stated_length_is_limited_too(client: TestClient, settings: StudioSettings) -> None:
     chunks = (b"\0" * 65536 for _ in range(settings.limits.picture_bytes // 65536 + 2))
     assert client.post("/api/pictures", content=chunks).status_code == 413
 
 
-def test_names_never_reach_the_file_system(client: TestClient, settings: StudioSettings) -> None:
+def test_names_are_not_used_in_paths(client: TestClient, settings: StudioSettings) -> None:
     name = "..%2F..%2Fetc%2Fevil%0Aname.png"
     answer = client.post(f"/api/pictures?name={name}", content=encoded(seed=3)).json()
     assert answer["name"] == "evil name"
@@ -75,7 +71,7 @@ def test_names_never_reach_the_file_system(client: TestClient, settings: StudioS
         assert client.get(path).status_code in (404, 422)
 
 
-def test_builtin_styles_are_listed_and_can_be_had(client: TestClient) -> None:
+def test_built_in_styles_are_listed_and_can_be_downloaded(client: TestClient) -> None:
     listed = {style["id"]: style for style in client.get("/api/styles").json()}
     assert listed["starry-night"]["origin"] == "builtin"
     assert "Gogh" in listed["starry-night"]["note"]
@@ -84,7 +80,7 @@ def test_builtin_styles_are_listed_and_can_be_had(client: TestClient) -> None:
     assert client.get("/api/styles/starry-night/file").content == path.read_bytes()
 
 
-def test_what_the_page_computes_with(client: TestClient) -> None:
+def test_the_page_gets_its_model(client: TestClient) -> None:
     model = client.get("/model/model.json").json()
     initialization, base = load_initialization()
     assert model["base"] == base
@@ -96,11 +92,11 @@ def test_what_the_page_computes_with(client: TestClient) -> None:
         answer = client.get(f"/model/{name}.onnx")
         assert len(answer.content) > 5000
         known = client.get(f"/model/{name}.onnx", headers={"if-none-match": answer.headers["etag"]})
-        assert (known.status_code, known.content) == (304, b""), "what a browser has is not sent again"
+        assert (known.status_code, known.content) == (304, b"")
     assert client.get("/model/other.onnx").status_code == 404
 
 
-def test_a_browser_keeps_what_has_its_digest_in_its_name(
+def test_files_with_a_digest_in_their_name_are_cached_by_browsers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page"
@@ -112,15 +108,15 @@ def test_a_browser_keeps_what_has_its_digest_in_its_name(
     client = TestClient(app, base_url="http://127.0.0.1:8741")
     assert client.get("/").headers["cache-control"] == "no-cache"
     wasm = client.get("/assets/x-1a2b.wasm")
-    assert wasm.headers["content-type"] == "application/wasm", "else it cannot be compiled while it arrives"
+    assert wasm.headers["content-type"] == "application/wasm", "needed for streaming compilation"
     assert "immutable" in wasm.headers["cache-control"]
     assert client.get("/assets/none.wasm").status_code == 404
 
 
-def test_a_painting_in_a_style_out(
+def test_a_painting_becomes_a_style_that_paints(
     client: TestClient, painting: str, photo: str, loss_network: LossNetwork, tmp_path: Path
 ) -> None:
-    """Three steps: parameters meanwhile, and afterwards a style which the command line reads."""
+    """Adaptation takes three steps; the downloaded style paints the same in Python."""
     request = {"painting": painting, "photos": [photo], "effort": "draft", "steps": 3, "name": "noise"}
     job = client.post("/api/adaptations", json=request).json()
     states = events(client, job["id"])
@@ -148,13 +144,13 @@ def test_a_painting_in_a_style_out(
     result = client.get(f"/api/jobs/{painted['id']}/result")
     expected = style.stylize(io.BytesIO(client.get(f"/api/pictures/{photo}/preview").content), device="cpu")
     ours = np.asarray(Image.open(io.BytesIO(result.content)), int)
-    # The preview is a JPEG of the PNG that was uploaded, so only nearly the same is painted.
+    # The preview is a JPEG of the uploaded PNG, so the results are only similar.
     assert np.abs(ours - np.asarray(expected, int)).mean() < 6
     assert client.delete(f"/api/jobs/{painted['id']}").status_code == 204
     assert client.get(f"/api/jobs/{painted['id']}/result").status_code == 404
 
 
-def test_good_enough_keeps_what_was_reached(
+def test_a_stopped_adaptation_becomes_a_style(
     client: TestClient, painting: str, loss_network: LossNetwork
 ) -> None:
     request = {"painting": painting, "effort": "draft", "steps": 500, "name": "long"}
@@ -174,9 +170,7 @@ def test_good_enough_keeps_what_was_reached(
     assert client.get(f"/api/jobs/{job}/parameters").status_code == 404
 
 
-def test_a_canceled_job_ends_and_leaves_no_style(
-    client: TestClient, painting: str, loss_network: LossNetwork
-) -> None:
+def test_a_canceled_job_leaves_no_style(client: TestClient, painting: str, loss_network: LossNetwork) -> None:
     before = client.get("/api/styles").json()
     request = {"painting": painting, "effort": "draft", "steps": 500, "name": "unwanted"}
     running, waiting = (client.post("/api/adaptations", json=request).json()["id"] for _ in range(2))
@@ -187,7 +181,7 @@ def test_a_canceled_job_ends_and_leaves_no_style(
     assert client.get("/api/styles").json() == before
 
 
-def test_the_queue_is_bounded_and_says_so(
+def test_a_full_queue_refuses_jobs(
     client: TestClient, painting: str, loss_network: LossNetwork, settings: StudioSettings
 ) -> None:
     request = {"painting": painting, "effort": "draft", "steps": 500, "name": "many"}
@@ -202,7 +196,7 @@ def test_the_queue_is_bounded_and_says_so(
             events(client, job["id"])
 
 
-def test_a_mixture_is_kept_with_its_recipe(client: TestClient) -> None:
+def test_a_mixture_is_stored_with_its_parts(client: TestClient) -> None:
     parts = [{"style": "night", "weight": 3}, {"style": "mosaic", "weight": 1}]
     mixture = client.post("/api/mixtures", json={"styles": parts, "name": "a mixture"}).json()
     assert mixture["origin"] == "mixture"
@@ -217,9 +211,9 @@ def test_a_mixture_is_kept_with_its_recipe(client: TestClient) -> None:
         assert client.get(f"/api/styles/{style['id']}/file").status_code == 404
 
 
-def test_what_is_no_style_is_refused(client: TestClient) -> None:
+def test_an_invalid_style_is_refused(client: TestClient) -> None:
     answer = client.post("/api/styles", content=b"\x80\x04cos\nsystem\n")
-    assert answer.status_code == 422, "and nothing is ever unpickled"
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -233,7 +227,7 @@ def test_what_is_no_style_is_refused(client: TestClient) -> None:
         ("/api/mixtures", {"styles": [{"style": "night"}], "name": "x"}, "styles"),
     ],
 )
-def test_requests_that_cannot_be_met_are_answered_in_a_line(
+def test_impossible_requests_are_refused_in_one_line(
     client: TestClient, path: str, document: dict[str, Any], words: str
 ) -> None:
     answer = client.post(path, json=document)
@@ -249,4 +243,4 @@ def test_the_interface_is_documented(client: TestClient) -> None:
     )
     for path, methods in document["paths"].items():
         for method, about in methods.items():
-            assert about["description"], f"{method} {path} says nothing of itself"
+            assert about["description"], f"{method} {path} has no description"

@@ -1,4 +1,4 @@
-"""A studio that is killed goes on where it was when it starts again."""
+"""A studio that was killed continues its jobs when it is started again."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def alive(process: int) -> bool:
         return False
 
 
-@pytest.mark.timeout(900)  # four processes import torch, on machines that may be busy
-def test_killed_in_the_middle_nothing_is_lost(tmp_path: Path, loss_network: LossNetwork) -> None:
-    """The worker ends with its server; the running job and the waiting one are done by the next server."""
+@pytest.mark.timeout(900)  # four processes import torch, perhaps on a busy machine
+def test_jobs_survive_a_killed_studio_and_a_killed_worker(tmp_path: Path, loss_network: LossNetwork) -> None:
+    """The worker ends with its server; the next server finishes the running job and the waiting one."""
     studio = Studio(tmp_path / "own")
     painting = call(studio.port, "pictures?name=p.png", encoded(seed=8))["id"]
     wanted = {"painting": painting, "effort": "draft", "steps": 4, "name": "killed"}
     running, waiting = (call(studio.port, "adaptations", wanted | {"steps": n})["id"] for n in (4, 1))
     for _ in range(600):
-        progress = studio.wait(running, "queued", "running")["progress"] or {}
+        progress = studio.wait(running, "queued", "running", "done")["progress"] or {}
         if progress.get("step", 0) >= 1:
             break
         time.sleep(0.1)
@@ -53,9 +53,9 @@ def test_killed_in_the_middle_nothing_is_lost(tmp_path: Path, loss_network: Loss
         assert {style["name"] for style in call(again.port, "styles") if style["origin"] == "painting"} == {
             "killed"
         }
-        assert not any(alive(worker) for worker in workers), "no worker without its server"
+        assert not any(alive(worker) for worker in workers), "a worker outlived its server"
 
-        # A worker that is killed, as when memory runs out, takes only its turn along.
+        # If a worker is killed, for example because memory runs out, its job is done again.
         job = call(again.port, "adaptations", wanted | {"steps": 1})["id"]
         again.wait(job, "running")
         for worker in children(again.process.pid):

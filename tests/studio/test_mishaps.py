@@ -1,4 +1,4 @@
-"""Clients that vanish, files that somebody removed, disks that are full: no traceback, nothing left over."""
+"""Disconnected clients, removed files and full disks cause no traceback and leave no files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from metastyle.errors import MetastyleError
-from metastyle.locks import claimed
 from metastyle.studio.app import create_app
 from metastyle.studio.settings import Limits, StudioSettings
 from metastyle.studio.store import FullError, Store
@@ -26,11 +24,11 @@ def ended(client: TestClient, job: str) -> dict[str, Any]:
         if state["state"] not in ("queued", "running"):
             return state
         time.sleep(0.1)
-    raise AssertionError(f"the job stays {state}")
+    raise AssertionError(f"the job is still {state}")
 
 
 @pytest.mark.parametrize("path", ["/api/pictures", "/api/styles", "/api/clips"])
-def test_a_client_that_vanishes_leaves_nothing(tmp_path: Path, path: str) -> None:
+def test_a_disconnected_client_leaves_no_file(tmp_path: Path, path: str) -> None:
     app = create_app(StudioSettings(folder=tmp_path, device="cpu", limits=LIMITS))
     messages = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
     before = files(tmp_path)
@@ -55,9 +53,7 @@ def test_a_client_that_vanishes_leaves_nothing(tmp_path: Path, path: str) -> Non
     assert files(tmp_path) == before
 
 
-def test_files_that_somebody_removed_are_missed_in_words(
-    client: TestClient, settings: StudioSettings
-) -> None:
+def test_removed_files_are_reported(client: TestClient, settings: StudioSettings) -> None:
     picture = client.post("/api/pictures?name=a.png", content=encoded(seed=77)).json()["id"]
     wanted = {"photo": picture, "styles": []}
     job = client.post("/api/paintings", json=wanted).json()["id"]
@@ -71,12 +67,12 @@ def test_files_that_somebody_removed_are_missed_in_words(
     assert ended(client, failed)["state"] == "failed"
 
 
-def test_records_that_cannot_be_written_for_a_while_end_no_queue(
+def test_the_queue_survives_temporary_write_errors(
     client: TestClient, photo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store: Any = client.app.state.store  # type: ignore[attr-defined]
 
-    def at_last(change: Callable[..., Any]) -> Callable[..., Any]:
+    def failing_twice(change: Callable[..., Any]) -> Callable[..., Any]:
         failures = [FullError("the disk is full")] * 2
 
         def wrapped(*given: Any, **named: Any) -> Any:
@@ -87,13 +83,13 @@ def test_records_that_cannot_be_written_for_a_while_end_no_queue(
         return wrapped
 
     for name in ("next_job", "finish"):
-        monkeypatch.setattr(store, name, at_last(getattr(store, name)))
+        monkeypatch.setattr(store, name, failing_twice(getattr(store, name)))
     for _ in range(2):
         job = client.post("/api/paintings", json={"photo": photo, "styles": []}).json()["id"]
         assert ended(client, job)["state"] == "done"
 
 
-def test_a_job_that_has_ended_leaves_no_unfinished_work(tmp_path: Path) -> None:
+def test_unfinished_work_is_removed_at_the_end_of_a_job(tmp_path: Path) -> None:
     store = Store(tmp_path, LIMITS)
     for state in ("done", "failed", "canceled"):
         job = store.enqueue("film", {})
@@ -106,29 +102,10 @@ def test_a_job_that_has_ended_leaves_no_unfinished_work(tmp_path: Path) -> None:
     assert not list((tmp_path / "work").iterdir())
 
 
-def test_segments_of_films_count_as_kept(tmp_path: Path) -> None:
+def test_segments_of_films_count_towards_the_storage_limit(tmp_path: Path) -> None:
     store = Store(tmp_path, Limits(stored_bytes=200_000, free_bytes=0))
     store.check_room(0)
     (tmp_path / "work" / "a").mkdir()
     (tmp_path / "work" / "a" / "segment").write_bytes(bytes(300_000))
     with pytest.raises(FullError, match="at most"):
         store.check_room(0)
-
-
-def test_one_folder_has_one_studio(tmp_path: Path) -> None:
-    from metastyle.cli.commands.studio import studio
-
-    with claimed(tmp_path / "own", "a test"), pytest.raises(MetastyleError, match="in use"):
-        studio(port=0, no_open=True, folder=tmp_path / "own")
-    assert not (tmp_path / "own").exists()
-
-
-@pytest.mark.parametrize(
-    ("host", "address"),
-    [("::1", "http://[::1]:5/"), ("0.0.0.0", "http://127.0.0.1:5/"), ("me.local", "http://me.local:5/")],
-)
-def test_the_address_can_be_opened(host: str, address: str) -> None:
-    from metastyle.cli.commands.studio import _address
-
-    assert _address(host, 5, None) == address
-    assert _address(host, 5, "x") == f"{address}?token=x"

@@ -1,4 +1,4 @@
-"""The page as it is used: driven in Debian's Chromium, with the real server, worker and renderer."""
+"""The page in Debian's Chromium, with a real server, worker and renderer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ required()
 
 @pytest.fixture(scope="module")
 def painted(page: Any) -> Any:
-    """The page with the test's photograph, painted at its own size, as PNG."""
+    """The page with the test's photograph, painted at its own size, set to save PNG."""
     set_slider(page, "Brush", "2")
     choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
     shown(page, WIDTH)
@@ -43,8 +43,8 @@ def painted(page: Any) -> Any:
     return page
 
 
-def test_the_page_paints_as_python_does(painted: Any) -> None:
-    """A low-rank style with grain, in WebAssembly: within two levels of 255; so are strengths and colors."""
+def test_the_page_paints_like_python(painted: Any) -> None:
+    """In WebAssembly, a style with grain, strength and kept colors is within two levels of 255."""
     painted.locator('[data-style="mosaic"]').click()
     shown(painted, WIDTH)
     assert worst(download(painted, "As shown"), in_python(builtin("mosaic"))) <= 2
@@ -58,17 +58,17 @@ def test_the_page_paints_as_python_does(painted: Any) -> None:
     set_slider(painted, "Grain", "0")
     shown(painted, WIDTH)
     expected = in_python(builtin("mosaic"), strength=1.5, grain=0)
-    # Beyond the style differences grow with it: parameters are float16 in the page.
+    # Strengths above 1 amplify differences, because parameters are float16 in the page.
     assert worst(download(painted, "As shown"), expected) <= 4
     painted.get_by_role("button", name="Reset").click()
     set_slider(painted, "Brush", "2")
     shown(painted, WIDTH)
 
 
-def test_a_painting_is_learned_before_the_eyes(
+def test_adaptation_can_be_watched_and_stopped(
     painted: Any, address: str, loss_network: LossNetwork, tmp_path: Path
 ) -> None:
-    """Its start is shown at once, it gets better, and 'good enough' keeps it as a style."""
+    """The progress is shown, and 'Good enough' keeps the style."""
     painted.get_by_text("Draft", exact=True).click()
     choose(painted, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
     painted.get_by_text(re.compile(r"Learning speckles · \d+ of 15")).wait_for()
@@ -78,12 +78,12 @@ def test_a_painting_is_learned_before_the_eyes(
     first = painted.locator("[data-style]").first
     assert first.get_attribute("aria-pressed") == "true"
     assert "speckles" in first.text_content()
-    ours = download(painted, "As shown")
+    painted_here = download(painted, "As shown")
     path = tmp_path / "learned.safetensors"
     path.write_bytes(urlopen(f"{address}api/styles/{first.get_attribute('data-style')}/file").read())
     style = metastyle.load(path)
     assert 1 <= len(style.curve) < 15
-    assert worst(ours, in_python(style)) <= 2
+    assert worst(painted_here, in_python(style)) <= 2
 
 
 def test_full_size_comes_from_the_server(painted: Any) -> None:
@@ -92,8 +92,8 @@ def test_full_size_comes_from_the_server(painted: Any) -> None:
     assert worst(download(painted, "Full size"), in_python(builtin("night"))) <= 1
 
 
-def test_a_region_brushed_by_mouse_keeps_the_photograph(painted: Any) -> None:
-    """Inside the stroke another style, outside the first one, untouched."""
+def test_a_region_drawn_with_the_mouse_keeps_the_photograph(painted: Any) -> None:
+    """Inside the stroke is the photograph; far outside, nothing changes."""
     painted.locator('[data-style="night"]').click()
     shown(painted, WIDTH)
     before = np.asarray(download(painted, "As shown").convert("RGB"), int)
@@ -116,7 +116,7 @@ def test_a_region_brushed_by_mouse_keeps_the_photograph(painted: Any) -> None:
     shown(painted, WIDTH)
 
 
-def test_undo_keyboard_and_command(painted: Any) -> None:
+def test_undo_the_keyboard_and_the_copied_command_work(painted: Any) -> None:
     painted.context.grant_permissions(["clipboard-read", "clipboard-write"])
     painted.locator('[data-style="night"]').click()
     painted.locator('[data-style="mosaic"]').click()
@@ -131,14 +131,14 @@ def test_undo_keyboard_and_command(painted: Any) -> None:
     assert float(compare.input_value()) > 0
 
 
-def test_what_is_no_picture_is_said_and_nothing_else_happens(painted: Any) -> None:
+def test_an_invalid_picture_is_reported_and_changes_nothing(painted: Any) -> None:
     choose(painted, "Choose a photograph", b"nothing", "broken.jpg")
     painted.locator(".notices p", has_text="not a picture").wait_for()
     shown(painted, WIDTH)
 
 
-def test_styles_are_mixed_on_a_pad_and_kept(painted: Any) -> None:
-    """Two styles, the point moved by keys to 3 : 1; the mixture is a style that paints the same."""
+def test_styles_are_mixed_on_a_pad_and_saved(painted: Any) -> None:
+    """The arrow keys move the point to a ratio of 3 : 1; the saved mixture paints the same."""
     painted.locator('[data-style="night"]').click()
     painted.get_by_role("button", name="Mix", exact=True).click()
     mosaic = painted.locator('[data-style="mosaic"]')
@@ -165,7 +165,7 @@ def test_styles_are_mixed_on_a_pad_and_kept(painted: Any) -> None:
     assert worst(download(painted, "As shown"), expected) <= 2
 
 
-def test_own_styles_are_renamed_taken_home_and_brought_back(painted: Any, tmp_path: Path) -> None:
+def test_styles_can_be_imported_renamed_downloaded_and_removed(painted: Any, tmp_path: Path) -> None:
     path = builtin_path("woodblock")
     assert path is not None
     painted.get_by_role("button", name="Styles", exact=True).click()
@@ -192,15 +192,15 @@ def test_own_styles_are_renamed_taken_home_and_brought_back(painted: Any, tmp_pa
     painted.get_by_role("button", name="Paint", exact=True).click()
 
 
-def test_the_camera_is_painted_mirrored_and_kept(painted: Any) -> None:
-    """Chromium's own test camera: frames come, their rate is shown, a snapshot and a recording are saved."""
+def test_the_camera_is_painted_and_recorded(painted: Any) -> None:
+    """With Chromium's fake camera, the frame rate is shown, and a snapshot and a recording are saved."""
     painted.context.grant_permissions(["camera", "microphone"])
     painted.get_by_role("button", name="Camera", exact=True).click()
     painted.get_by_role("button", name="Start the camera").click()
     painted.get_by_text(re.compile(r"\d frames/s · \d+ × \d+")).wait_for()
     painted.locator('canvas.running:not([data-rate="0"])').wait_for()
     still = np.asarray(download(painted, "Snapshot").convert("RGB"), int)
-    assert still.std() > 10, "something is to be seen"
+    assert still.std() > 10, "the snapshot is blank"
     painted.get_by_role("button", name="Record", exact=True).click()
     painted.wait_for_timeout(2500)
     with painted.expect_download() as waiting:

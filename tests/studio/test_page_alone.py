@@ -1,4 +1,4 @@
-"""The exported page in Chromium: no server, no Python; in WebAssembly and on WebGPU."""
+"""The exported page in Chromium without a studio server, in WebAssembly and on WebGPU."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ GPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """A file server that says nothing."""
+    """A file server without a log."""
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, loss_network: LossNetwork) -> Iterator[str]:
-    """The exported page behind a bare file server: its address."""
+    """The address of a file server with the exported page."""
     from metastyle.studio.export import export_site
 
     folder = tmp_path_factory.mktemp("alone") / "site"
@@ -60,7 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, loss_network: LossNetwork) ->
 
 
 def test_the_exported_page_needs_no_server(browser: Any, site: str) -> None:
-    """A painting at first sight is painted as in Python."""
+    """It paints in the predicted style of a new painting like Python."""
     page = opened(browser)
     page.goto(site)
     shown(page)
@@ -70,79 +70,79 @@ def test_the_exported_page_needs_no_server(browser: Any, site: str) -> None:
     set_slider(page, "Brush", "2")
     shown(page, WIDTH)
     page.get_by_text("PNG", exact=True).click()
-    ours = download(page, "As shown")
+    painted = download(page, "As shown")
     page.context.close()
     painting = Image.open(io.BytesIO(encoded(512, 384, seed=7)))
     start = metastyle.adapt(painting, steps=0, device="cpu")
-    assert worst(ours, in_python(start, grain=1)) <= 3
+    assert worst(painted, in_python(start, grain=1)) <= 3
 
 
-def test_nothing_is_painted_in_a_page_that_nobody_sees(browser: Any, site: str) -> None:
-    """Neither a picture, nor a preview, nor a frame of the camera; afterwards what is wanted is there."""
+def test_nothing_is_painted_in_a_hidden_page(browser: Any, site: str) -> None:
+    """Neither the picture nor frames of the camera are painted until the page is visible again."""
     page = opened(browser)
     page.context.grant_permissions(["camera"])
     page.goto(site)
     shown(page)
-    see(page, "hidden")
-    before = look(page, ".after")
+    set_visibility(page, "hidden")
+    before = pixels_of(page, ".after")
     page.locator('[data-style="mosaic"]').click()
     page.wait_for_timeout(1500)
-    assert look(page, ".after") == before
-    see(page, "visible")
+    assert pixels_of(page, ".after") == before
+    set_visibility(page, "visible")
     shown(page)
-    assert look(page, ".after") != before
+    assert pixels_of(page, ".after") != before
 
     page.get_by_role("button", name="Camera", exact=True).click()
     page.get_by_role("button", name="Start the camera").click()
     page.locator('canvas.running:not([data-rate="0"])').wait_for()
-    see(page, "hidden")
-    page.wait_for_timeout(1500)  # the frame that was begun
-    before = look(page, "canvas.running")
+    set_visibility(page, "hidden")
+    page.wait_for_timeout(1500)  # for the frame in progress
+    before = pixels_of(page, "canvas.running")
     page.wait_for_timeout(1000)
-    assert look(page, "canvas.running") == before
-    see(page, "visible")
+    assert pixels_of(page, "canvas.running") == before
+    set_visibility(page, "visible")
     for _ in range(100):
         page.wait_for_timeout(100)
-        if look(page, "canvas.running") != before:
+        if pixels_of(page, "canvas.running") != before:
             break
-    assert look(page, "canvas.running") != before
+    assert pixels_of(page, "canvas.running") != before
     page.context.close()
 
 
-AS_IF = """state => {
+SET_VISIBILITY = """state => {
     Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
 
-def see(page: Any, state: str) -> None:
-    """As if the page's tab were shown or not."""
-    page.evaluate(AS_IF, state)
+def set_visibility(page: Any, state: str) -> None:
+    """Make the page behave as if its tab were visible or hidden."""
+    page.evaluate(SET_VISIBILITY, state)
 
 
-def look(page: Any, canvas: str) -> str:
-    """What is on a canvas."""
+def pixels_of(page: Any, canvas: str) -> str:
+    """The content of a canvas, as a data URL."""
     seen: str = page.locator(canvas).evaluate("canvas => canvas.toDataURL()")
     return seen
 
 
-def test_webgpu_paints_as_python_does(browser: Any, site: str) -> None:
-    """On Chromium's software adapter, which takes seconds for a small picture."""
+def test_webgpu_paints_like_python(browser: Any, site: str) -> None:
+    """Chromium's software adapter takes seconds for a small picture."""
     flags = [flag for flag in FLAGS if flag != "--disable-gpu"] + GPU_FLAGS
     own = browser.browser_type.launch(executable_path=str(CHROMIUM), args=flags)
     page = opened(own)
-    page.add_init_script(f"({AS_IF})('hidden')")  # until there is a picture that is small enough
+    page.add_init_script(f"({SET_VISIBILITY})('hidden')")  # until the small picture is chosen
     page.goto(f"{site}?backend=webgpu")
     photo = encoded(128, 16, seed=5)
     page.locator('[data-style="mosaic"]').click()
     choose(page, "Choose a photograph", photo, "small.png")
     set_slider(page, "Brush", "3")
     page.get_by_text("WebGPU").wait_for()
-    see(page, "visible")
+    set_visibility(page, "visible")
     shown(page, 128)
     page.get_by_text("PNG", exact=True).click()
-    ours = download(page, "As shown")
+    painted = download(page, "As shown")
     own.close()
     picture = Image.open(io.BytesIO(photo))
     expected = builtin("mosaic").stylize(picture, brush=8, device="cpu")
-    assert worst(ours, np.asarray(expected, int)) <= 2
+    assert worst(painted, np.asarray(expected, int)) <= 2

@@ -1,4 +1,4 @@
-"""The Film view in Chromium: a clip with sound, three frames first, then the film beside it."""
+"""The Film view in Chromium: a clip with sound, a preview of three frames, and the film."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_clip_becomes_a_film(page: Any, tmp_path: Path) -> None:
         if preview.evaluate("image => image.complete && image.naturalWidth") >= 3 * 64:
             break
         page.wait_for_timeout(100)
-    assert preview.evaluate("image => image.naturalWidth") >= 3 * 64, "three frames beside each other"
+    assert preview.evaluate("image => image.naturalWidth") >= 3 * 64, "the preview is not three frames wide"
 
     page.get_by_role("button", name="Paint the film").click()
     film = page.get_by_label("Film", exact=True).and_(page.locator("video"))

@@ -1,4 +1,4 @@
-"""The page when it is loaded again, and when its server is killed, in the middle of learning."""
+"""The page when it is reloaded or its server is killed during an adaptation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ required()
 
 
 @pytest.mark.timeout(600)  # two servers and two workers import torch
-def test_learning_goes_on_after_a_reload_and_after_a_kill(
+def test_adaptation_continues_after_a_reload_and_after_a_killed_server(
     browser: Any, tmp_path: Path, loss_network: LossNetwork
 ) -> None:
-    """Loaded again, the page follows the painting that is being learned; so it does after a kill -9."""
+    """After a reload and after a restart of the server, the page shows the progress again."""
     port = free_port()
     studio = Studio(tmp_path / "own", port)
     page = opened(browser)
@@ -36,11 +36,11 @@ def test_learning_goes_on_after_a_reload_and_after_a_kill(
         page.reload()
         learning.wait_for()
         page.locator('[data-revision]:not([data-revision="0"])').wait_for()
-        assert page.locator("[data-style]").count() >= 14, "the styles are there, too"
+        assert page.locator("[data-style]").count() >= 14, "styles are missing"
 
         studio.end(signal.SIGKILL)
         studio = Studio(tmp_path / "own", port)
-        page.wait_for_timeout(4000)  # until the browser has asked again
+        page.wait_for_timeout(4000)  # until the browser has reconnected
         learning.wait_for()
         page.get_by_role("button", name="Good enough").click()
         page.locator(".learning").wait_for(state="detached")
@@ -53,8 +53,8 @@ def test_learning_goes_on_after_a_reload_and_after_a_kill(
         studio.end()
 
 
-def test_a_server_that_is_gone_is_said_and_the_picture_stays(browser: Any, tmp_path: Path) -> None:
-    """What is painted in the page needs no server; what does need it says so."""
+def test_a_missing_server_is_reported_and_the_page_keeps_painting(browser: Any, tmp_path: Path) -> None:
+    """Painting in the page needs no server; actions that need one report that it does not answer."""
     studio = Studio(tmp_path / "own")
     page = opened(browser)
     try:

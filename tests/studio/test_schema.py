@@ -1,4 +1,4 @@
-"""The interface keeps to its own description, whatever is sent to it (schemathesis)."""
+"""The HTTP interface conforms to its OpenAPI description for random requests (schemathesis)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 EXAMPLES = int(os.environ.get("METASTYLE_SCHEMA", "20"))
-"""Requests an operation; METASTYLE_SCHEMA=500 for a long run."""
+"""Requests per operation; set METASTYLE_SCHEMA=500 for a long run."""
 schemathesis = pytest.importorskip("schemathesis")
 uvicorn = pytest.importorskip("uvicorn")
 
@@ -38,16 +38,16 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-"""Not that all that fits is accepted: no description says which bytes are a picture."""
+"""Valid data need not be accepted, because the description cannot say which bytes are a picture."""
 
 STREAMS = ("events",)
-"""Operations that answer until a job ends."""
+"""Operations whose answer lasts until a job ends."""
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore")
-def test_every_answer_is_described(tmp_path: Path) -> None:
-    """No answer of 500 and up, no status, type or shape that /api/openapi.json does not name."""
+def test_every_answer_conforms_to_the_description(tmp_path: Path) -> None:
+    """No status of 500 or above, and no status, type or schema that is not in /api/openapi.json."""
     limits = replace(LIMITS, waiting=4)
     app = create_app(StudioSettings(folder=tmp_path / "own", device="cpu", limits=limits))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
@@ -76,7 +76,7 @@ def test_every_answer_is_described(tmp_path: Path) -> None:
 
 
 def _try(operation: Any, address: str) -> None:
-    """Send what fits the description of an operation, and what does not."""
+    """Send requests that conform to the description of an operation, and others that do not."""
 
     @seed(1)
     @settings(
@@ -88,7 +88,7 @@ def _try(operation: Any, address: str) -> None:
     )
     @given(case=operation.as_strategy())
     def check(case: Any) -> None:
-        # The queue may be full: that is described, and no fault.
+        # A full queue is described and not a fault.
         answer = case.call(base_url=address)
         if answer.status_code != 503:
             case.validate_response(answer, checks=CHECKS)

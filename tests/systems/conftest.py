@@ -1,4 +1,4 @@
-"""Networks with random numbers and pictures of smooth noise, small."""
+"""Networks with random weights, and small pictures of smooth noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Draw = Callable[..., Tensor]
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
-    """All five levels; activations neither vanish nor explode on the way."""
+    """All five levels, with weights that keep the scale of activations."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = Encoder(5)
@@ -34,7 +34,7 @@ def encoder() -> Encoder:
 
 @pytest.fixture(scope="session")
 def published() -> dict[str, dict[str, Tensor]]:
-    """The published weights, fetched into the user's cache where they are not there yet."""
+    """The published weights, downloaded into the user's cache if they are missing."""
     try:
         return {file.name: load_published(file) for file in (VGG19, ADAIN_DECODER)}
     except UnreachableWeightsError as error:
@@ -56,7 +56,7 @@ def draw() -> Draw:
 
 @pytest.fixture(scope="session")
 def features() -> LossNetwork:
-    """VGG-16 with random numbers."""
+    """VGG-16 with random weights that keep the scale of activations."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         network = LossNetwork()

@@ -17,21 +17,21 @@ COUNTED = {
 
 
 def reproduced(row: Count) -> bool:
-    """Whether the quoted number, millions with two decimals, is the counted one, rounded or truncated."""
+    """Whether the quoted number, in millions with two decimals, is the counted one, rounded or truncated."""
     if not row.quoted:
         return row.counted == 0
     millions = float(row.quoted.removesuffix("M"))
     return -0.005 <= row.counted / 1e6 - millions < 0.01
 
 
-def test_every_count_is_the_published_one_but_style_swaps():
+def test_all_published_counts_except_style_swaps_are_reproduced():
     found = {row.system: row for row in parameter_counts()}
     assert {name: row.counted for name, row in found.items()} == COUNTED
     assert [name for name, row in found.items() if not reproduced(row)] == ["Style-Swap"]
     assert found["Style-Swap"].quoted == "1.48M" and "not reproduced" in found["Style-Swap"].note
 
 
-def test_what_repaints_is_counted_apart():
+def test_parameters_used_for_repainting_are_counted_separately():
     used = {row.system: row.used for row in parameter_counts()}
     assert used["Avatar-Net"] == 3_505_728 + 3_549_827 + 12
     assert used["Shen et al."] == COUNTED["Shen et al."] - 1_660_448

@@ -7,20 +7,20 @@ from metastyle.systems.shen import MetaNetwork
 from metastyle.systems.vgg19 import Decoder
 
 
-def test_the_hourglass_begins_as_the_published_decoder():
-    """Without a style at its skips it gives the same pictures."""
+def test_the_hourglass_starts_as_the_published_decoder():
+    """Without a style at its skips, it decodes to the same pictures."""
     torch.manual_seed(3)
     hourglass, published = Hourglass(), Decoder(4)
     begin_with(hourglass, published)
     features = torch.rand(1, 512, 4, 5)
     found, expected = hourglass(features), published(features)
-    inside = (..., slice(3, -3), slice(3, -3))  # the 7 x 7 convolution reflects at another border
+    inside = (..., slice(3, -3), slice(3, -3))  # the 7 x 7 convolution has other reflected borders
     torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-5)
     assert found.shape == expected.shape
 
 
-def test_shen_et_al_begin_with_theta_whatever_the_painting():
-    """And with hidden units that see statistics as the predictor does: standardized."""
+def test_shen_et_al_start_with_theta_for_any_painting():
+    """The statistics are standardized as in the predictor."""
     torch.manual_seed(5)
     theta = Initialization(predictor=StylePredictor())
     theta.predictor.mean.uniform_(1, 9)

@@ -1,4 +1,4 @@
-"""WCT, Style-Swap and Avatar-Net as wholes, with random networks: what goes where."""
+"""WCT, Style-Swap and Avatar-Net as a whole, with random networks."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def system(request, encoder, decoders, hourglass):
     return StyleSwap(encoder, decoders[2]) if request.param == "style-swap" else AvatarNet(encoder, hourglass)
 
 
-def test_pictures_keep_their_size_and_take_after_the_style(system, draw):
+def test_results_keep_the_size_and_depend_on_the_style(system, draw):
     photo = draw(0, 45, 70)
     pictures = []
     for seed in (1, 2):
@@ -48,15 +48,15 @@ def test_pictures_keep_their_size_and_take_after_the_style(system, draw):
     assert system.parameters > 1e6 and system.styles == "any"
 
 
-def test_missing_weights_are_said_with_the_command_that_makes_them(tmp_path, monkeypatch):
+def test_missing_weights_are_reported_with_the_command_that_trains_them(tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "SHIPPED", tmp_path / "no source tree")
     for kind, part in ((WCT, "wct-5"), (StyleSwap, "style-swap"), (AvatarNet, "avatar-net")):
         with pytest.raises(MetastyleError, match=f"metastyle train-baseline {part} .* -o {tmp_path}"):
             kind.load(torch.device("cpu"), tmp_path)
 
 
-def test_wct_goes_from_deep_to_shallow(encoder, decoders, draw):
-    """Written out for two levels, without any blending."""
+def test_wct_transforms_deep_levels_first(encoder, decoders, draw):
+    """Compared with two levels written out, without blending."""
     photo, style = draw(0, 40, 40), draw(1, 40, 48)
     system = WCT(encoder, decoders[3:], blend=1.0)
     with torch.no_grad():
@@ -72,8 +72,8 @@ def test_wct_goes_from_deep_to_shallow(encoder, decoders, draw):
     torch.testing.assert_close(without.prepare(style)(photo), plain)
 
 
-def test_style_swap_puts_style_patches_into_place(encoder, decoders, draw):
-    """Its own style leaves a picture as the inverse network sees it."""
+def test_style_swap_replaces_patches_by_those_of_the_style(encoder, decoders, draw):
+    """With itself as the style, a picture is only encoded and decoded."""
     photo = draw(0, 48, 40)
     system = StyleSwap(encoder, decoders[2])
     with torch.no_grad():
@@ -85,17 +85,17 @@ def test_style_swap_puts_style_patches_into_place(encoder, decoders, draw):
     torch.testing.assert_close(system.prepare(draw(1))(photo), swapped)
 
 
-def test_the_hourglass_takes_the_styles_moments_at_every_skip(encoder, hourglass, draw, monkeypatch):
+def test_the_hourglass_sets_the_styles_moments_at_every_skip(encoder, hourglass, draw, monkeypatch):
     style = encoder(draw(1, 64, 80), SKIPS)
     features = torch.randn(1, 512, 6, 6)
     seen = {}
     before_last = hourglass.before_last
 
-    def noted(x, at):
+    def recorded(x, at):
         seen.update(at)
         return before_last(x, at)
 
-    monkeypatch.setattr(hourglass, "before_last", noted)
+    monkeypatch.setattr(hourglass, "before_last", recorded)
     picture = hourglass.decode(features, style)
     assert picture.shape == (1, 3, 48, 48) and seen.keys() == set(SKIPS)
     for layer, change in seen.items():
@@ -105,18 +105,18 @@ def test_the_hourglass_takes_the_styles_moments_at_every_skip(encoder, hourglass
     assert not torch.equal(picture, hourglass(features))
 
 
-def test_the_decorator_returns_the_style_for_the_style():
+def test_decorating_a_style_with_itself_changes_nothing():
     torch.manual_seed(0)
     style = torch.randn(1, 12, 8, 9)
     target = spectrum(style)
     decorated = decorate(style, whiten(style, target), target)
     torch.testing.assert_close(decorated, style, atol=1e-4, rtol=1e-4)
-    # Another content: the style's patches, so nothing beyond the style's span in whitened space is made.
+    # Another content is made of patches of the style, whose range it cannot exceed.
     content = decorate(torch.randn(1, 12, 7, 7), whiten(style, target), target)
     assert content.shape == (1, 12, 7, 7) and content.abs().max() <= style.abs().max() * 1.01
 
 
-def test_too_small_a_picture_is_named(encoder, hourglass, draw):
+def test_a_picture_that_is_too_small_is_refused(encoder, hourglass, draw):
     stylize = AvatarNet(encoder, hourglass).prepare(draw(1, 64, 64))
     with pytest.raises(MetastyleError, match="use larger pictures"):
         stylize(draw(0, 32, 32))

@@ -23,7 +23,7 @@ def network():
 
 
 def test_a_known_minimum_is_found():
-    """A badly scaled quadratic, whose minimum lies in [0, 1]."""
+    """A badly scaled quadratic whose minimum is in [0, 1]."""
     torch.manual_seed(0)
     target, scales = torch.rand(1, 3, 4, 4), torch.logspace(0, 3, 48).view(1, 3, 4, 4)
     found = minimize(lambda x: (scales * (x - target).square()).sum(), torch.zeros(1, 3, 4, 4), 200)
@@ -36,7 +36,7 @@ def test_the_picture_stays_in_range():
     assert torch.equal(found, torch.ones(1, 3, 4, 4))
 
 
-def test_it_ends_where_the_loss_hardly_falls_and_not_before():
+def test_optimization_stops_once_the_loss_hardly_decreases():
     scales = torch.logspace(0, 2, 48).view(1, 3, 4, 4)
     torch.manual_seed(0)
     target = torch.rand(1, 3, 4, 4)
@@ -47,14 +47,14 @@ def test_it_ends_where_the_loss_hardly_falls_and_not_before():
         500,
         lambda _, loss: losses.append(loss),
     )
-    assert len(losses) < 200 and min(losses) < 1 + 1e-3  # a minimum of 1, not of 0: nothing is left to win
+    assert len(losses) < 200 and min(losses) < 1 + 1e-3  # close to the minimum of 1
     flat = []
     minimize(lambda x: x.sum() * 0 + 1, target, 500, lambda _, loss: flat.append(loss))
     assert len(flat) == 1
 
 
-def test_in_parts_it_goes_the_same_way(monkeypatch):
-    """Looking at the loss every ten iterations changes nothing but the evaluations."""
+def test_checking_the_loss_regularly_does_not_change_the_result(monkeypatch):
+    """L-BFGS in blocks of ten iterations equals one block of 30."""
     torch.manual_seed(0)
     target, scales = torch.rand(1, 3, 4, 4), torch.logspace(0, 3, 48).view(1, 3, 4, 4)
 
@@ -66,26 +66,26 @@ def test_in_parts_it_goes_the_same_way(monkeypatch):
     torch.testing.assert_close(found, minimize(objective, torch.zeros(1, 3, 4, 4), 30), atol=1e-5, rtol=0)
 
 
-def test_a_run_that_was_stopped_early_says_so(network):
+def test_the_name_has_the_number_of_iterations_unless_it_is_the_default(network):
     assert Gatys(network).name == "Gatys et al." and Gatys(network).iterations == 500
     assert Gatys(network, 60).name == "Gatys et al., 60 iterations"
 
 
-def test_a_loss_that_is_not_finite_is_said():
+def test_a_loss_that_is_not_finite_is_an_error():
     with pytest.raises(MetastyleError, match="diverged"):
         minimize(lambda x: (x * torch.nan).sum(), torch.rand(1, 3, 4, 4), 5)
     with pytest.raises(MetastyleError, match="0 iterations: use 1 or more"):
         Gatys(LossNetwork(), 0)
 
 
-def test_the_objective_is_metastyles(network, draw):
+def test_the_vgg16_objective_is_the_perceptual_loss(network, draw):
     photo, style, x = draw(0), draw(1), draw(2)
     features = network(photo, [CONTENT_LAYER])[CONTENT_LAYER]
     expected = perceptual_loss(network(x), features, style_target(network, style)).total
     assert torch.equal(vgg16_objective(network, style)(photo)(x), expected)
 
 
-def test_the_papers_objective(encoder, draw):
+def test_the_vgg19_objective_is_that_of_the_paper(encoder, draw):
     photo, style, x = draw(0), draw(1, 40, 56), draw(2)
     one, two = encoder(x, [*VGG19_STYLE, VGG19_CONTENT]), encoder(style, VGG19_STYLE)
     grams = sum((gram_matrix(one[n]) - gram_matrix(two[n])).square().mean() for n in VGG19_STYLE)

@@ -1,4 +1,4 @@
-"""MicroAST with random numbers, and with its authors' where they are beside the project."""
+"""MicroAST with random weights, and with the published ones if they are available."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def parts():
 
 @pytest.fixture
 def folder(parts, tmp_path, monkeypatch):
-    """A checkout of a repository that has published the random numbers of ``parts``."""
+    """A checkout of the authors' repository, with the weights of ``parts`` in place of theirs."""
     (tmp_path / "models").mkdir()
     for name, module in zip(PARTS, parts, strict=True):
         torch.save(module.state_dict(), file_of(tmp_path / "models", name))
@@ -33,13 +33,13 @@ def folder(parts, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_parameters_are_the_papers(parts):
+def test_parameter_counts_are_those_of_the_paper(parts):
     assert MicroAST(*parts).parameters == 471_987
     counts = [sum(p.numel() for p in part.parameters()) for part in parts]
     assert counts == [157_792, 157_792, 2_560, 153_843]
 
 
-def test_pictures_keep_their_size_and_take_after_the_style(parts, draw):
+def test_results_keep_the_size_and_depend_on_the_style(parts, draw):
     system = MicroAST(*parts)
     first, second = system.prepare(draw(1, 40, 50)), system.prepare(draw(2, 64, 33))
     for height, width in ((32, 32), (37, 51), (16, 19)):
@@ -50,13 +50,13 @@ def test_pictures_keep_their_size_and_take_after_the_style(parts, draw):
         assert not torch.equal(picture, second(photo))
 
 
-def test_features_are_a_quarter_of_the_picture_rounded_up(parts, draw):
+def test_features_have_a_quarter_of_the_size_rounded_up(parts, draw):
     shallow, deep = parts[0](draw(0, 33, 50))
     assert shallow.shape == deep.shape == (1, 64, 9, 13)
     assert [tuple(x.shape) for pair in parts[2]((shallow, deep)) for x in pair] == [(1, 64, 1, 1)] * 4
 
 
-def test_filters_are_modulated_as_the_paper_says(parts, draw):
+def test_filters_are_modulated_as_in_the_paper(parts, draw):
     block = parts[3].dec1
     x = torch.randn(1, 64, 9, 11, generator=torch.Generator().manual_seed(0))
     one, zero = torch.ones(1, 64, 1, 1), torch.zeros(1, 64, 1, 1)
@@ -65,7 +65,7 @@ def test_filters_are_modulated_as_the_paper_says(parts, draw):
     torch.testing.assert_close(block.modulated(x, zero, zero), x)
 
 
-def test_the_deep_style_comes_first_and_the_shallow_one_last(parts, draw, monkeypatch):
+def test_the_deep_style_is_applied_before_the_shallow_one(parts, draw, monkeypatch):
     seen = []
     monkeypatch.setattr(microast, "adain", lambda x, mean, std: seen.append(mean) or x)
     style = draw(1, 40, 40)
@@ -82,7 +82,7 @@ def test_weights_are_found_in_a_checkout(folder, parts, inside, draw):
     assert not any(p.requires_grad for p in system.decoder.parameters())
 
 
-def test_what_is_missing_foreign_or_damaged_is_one_line(folder, tmp_path):
+def test_missing_foreign_and_damaged_weights_are_refused(folder, tmp_path):
     for where in (None, tmp_path / "models" / "none"):
         with pytest.raises(MetastyleError, match="weights of MicroAST are missing: name") as caught:
             MicroAST.load(CPU, where)
@@ -97,7 +97,7 @@ def test_what_is_missing_foreign_or_damaged_is_one_line(folder, tmp_path):
 
 
 @pytest.mark.shared
-def test_the_published_weights_keep_the_photograph_and_take_the_palette():
+def test_the_published_weights_keep_the_photograph_and_use_the_palette():
     weights, held_out = SHARED / "weights" / "microast", SHARED / "images" / "held_out"
     if not weights.is_dir() or not held_out.is_dir():
         pytest.skip("needs the research data beside the project")
@@ -105,6 +105,6 @@ def test_the_published_weights_keep_the_photograph_and_take_the_palette():
     style = whole(held_out / "style" / "fastneuralstyle__starry_night.jpg", 256)
     picture = MicroAST.load(CPU, weights).prepare(style)(photo)
     gray = [F.avg_pool2d(x.mean(1, keepdim=True), 4).flatten() for x in (picture, photo)]
-    assert torch.corrcoef(torch.stack(gray))[0, 1] > 0.8  # the lion
+    assert torch.corrcoef(torch.stack(gray))[0, 1] > 0.8  # the lion is recognizable
     distance = [(x.mean((2, 3)) - style.mean((2, 3))).abs().max() for x in (picture, photo)]
-    assert distance[0] < 0.1 < distance[1]  # not brown any more, but blue
+    assert distance[0] < 0.1 < distance[1]  # blue instead of brown

@@ -36,7 +36,7 @@ def objective(request, encoder, features, draw):
     return OneStyleLearning(features, OneStyle(), draw(20))
 
 
-def test_only_what_is_learned_gets_a_gradient_and_all_of_it(objective, batch, encoder, features):
+def test_all_trained_parameters_and_no_others_get_a_gradient(objective, batch, encoder, features):
     losses = objective(*batch)
     assert all(loss.dim() == 0 and loss.isfinite() for loss in losses.values())
     torch.stack(list(losses.values())).sum().backward()
@@ -44,7 +44,7 @@ def test_only_what_is_learned_gets_a_gradient_and_all_of_it(objective, batch, en
     assert not any(p.requires_grad for m in (encoder, features) for p in m.parameters())
 
 
-def test_reconstruction_is_equation_1(encoder, batch):
+def test_the_reconstruction_loss_is_equation_1(encoder, batch):
     torch.manual_seed(0)
     decoder = Decoder(2)
     x = torch.cat([batch[0], batch[1]])
@@ -56,7 +56,7 @@ def test_reconstruction_is_equation_1(encoder, batch):
     torch.testing.assert_close(losses["features"], (again - features).square().mean())
 
 
-def test_the_inverse_network_sees_swapped_features_too(encoder, batch):
+def test_the_inverse_network_is_also_trained_on_swapped_features(encoder, batch):
     torch.manual_seed(0)
     objective, seen = Inversion(encoder, Decoder(3)), []
     objective.learned.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -69,20 +69,20 @@ def test_the_inverse_network_sees_swapped_features_too(encoder, batch):
     torch.testing.assert_close(seen[0][5], swap(contents[1], styles[1], 3))
 
 
-def test_avatar_nets_pictures_are_their_own_style(encoder, batch):
+def test_avatar_net_reconstructs_each_picture_in_its_own_style(encoder, batch):
     torch.manual_seed(0)
     hourglass = Hourglass()
     losses = avatar_net.Reconstruction(encoder, hourglass)(*batch)
     x = torch.cat([batch[0], batch[1]])
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]
     pictures = []
-    for one in x:  # one by one: no picture takes another one's moments
+    for one in x:  # one by one, so that no picture gets another's moments
         own = encoder(one[None], layers)
         pictures.append(hourglass.decode(own["relu4_1"], own))
     torch.testing.assert_close(losses["pixels"], 10 * (torch.cat(pictures) - x).square().mean())
 
 
-def test_one_style_minimizes_the_projects_loss(features, draw, batch):
+def test_one_style_minimizes_the_perceptual_loss(features, draw, batch):
     torch.manual_seed(0)
     one = OneStyle()
     objective = OneStyleLearning(features, one, draw(20))
@@ -107,15 +107,15 @@ def test_moment_loss_is_zero_for_the_style_itself(features, draw):
     torch.testing.assert_close(moment_loss(found, moved), torch.tensor(9.0), atol=1e-2, rtol=0)
 
 
-def test_total_variation():
+def test_total_variation_of_a_ramp_is_its_slope():
     assert total_variation(torch.ones(2, 3, 5, 6)) == 0
     ramp = torch.arange(6.0).expand(1, 3, 5, 6)
     torch.testing.assert_close(total_variation(ramp), torch.tensor(1.0))
     torch.testing.assert_close(total_variation(2 * ramp.transpose(2, 3)), torch.tensor(2.0))
 
 
-def test_the_last_convolution_begins_with_least_squares(encoder, batch):
-    """At level 1 the decoder is linear: no other weights give the pictures back better."""
+def test_the_last_convolution_starts_with_the_least_squares_fit(encoder, batch):
+    """At level 1 the decoder is linear, so no other weights reconstruct the pictures better."""
     torch.manual_seed(0)
     decoder = Decoder(1)
     objective = wct.Reconstruction(encoder, decoder)
@@ -131,8 +131,8 @@ def test_the_last_convolution_begins_with_least_squares(encoder, batch):
         assert objective(*batch)["pixels"].item() > fitted_loss
 
 
-def test_calibrated_skips_of_one_picture_change_nothing(encoder, draw):
-    """With the moments that it was calibrated to, the hourglass decodes as it did without skips."""
+def test_skips_calibrated_on_one_picture_hardly_change_it(encoder, draw):
+    """With the moments of calibration, the hourglass decodes as it did without skips."""
     torch.manual_seed(0)
     hourglass, picture = Hourglass(), draw(5)
     features = encoder(picture, [*SKIPS, BOTTLENECK])
@@ -141,5 +141,5 @@ def test_calibrated_skips_of_one_picture_change_nothing(encoder, draw):
         before = hourglass.decode(features[BOTTLENECK], features)
         calibrate_skips(encoder, hourglass, [picture])
         found = hourglass.decode(features[BOTTLENECK], features)
-    # Channels that hardly vary in the encoder are not scaled all the way.
+    # Channels that hardly vary in the encoder are scaled only in part.
     assert (found - expected).abs().mean() < 0.02 * (before - expected).abs().mean()

@@ -11,7 +11,7 @@ SIDE = st.integers(5, 9)
 
 
 def loops(content, style, size):
-    """Equation 1 and the averaging of overlaps, patch by patch."""
+    """Equation 1 and the averaging of overlapping patches, in plain loops."""
     _, height, width = content.shape
     _, style_height, style_width = style.shape
     index = torch.zeros(height - size + 1, width - size + 1, dtype=torch.long)
@@ -39,7 +39,7 @@ def loops(content, style, size):
     seed=st.integers(0, 10_000),
 )
 @settings(deadline=None, max_examples=20)
-def test_matching_is_that_of_the_definition(sides, size, table_bytes, seed):
+def test_matching_equals_the_definition(sides, size, table_bytes, seed):
     generator = torch.Generator().manual_seed(seed)
     content = torch.randn(4, *sides[:2], generator=generator, dtype=torch.float64)
     style = torch.randn(4, *sides[2:], generator=generator, dtype=torch.float64)
@@ -50,18 +50,17 @@ def test_matching_is_that_of_the_definition(sides, size, table_bytes, seed):
         torch.testing.assert_close(swap(content, style, size), picture)
 
 
-def test_a_style_is_found_again_in_itself():
+def test_a_style_matches_itself():
     torch.manual_seed(0)
     style = torch.randn(8, 7, 6)
     assert torch.equal(best_matches(style, style, 3).flatten(), torch.arange(5 * 4))
     torch.testing.assert_close(swap(style, style, 3), style)
-    torch.testing.assert_close(swap(3 * style, style, 3), style)  # normalized: louder is not more similar
-    twice = torch.cat([style, 4 * style], dim=2)  # columns 6 to 11 repeat 0 to 5; of equals, the first
+    torch.testing.assert_close(swap(3 * style, style, 3), style)  # normalized, so the scale does not matter
+    twice = torch.cat([style, 4 * style], dim=2)  # columns 6 to 11 repeat 0 to 5; the first match wins
     assert torch.equal(best_matches(style, twice, 1) % 12, torch.arange(6).expand(7, 6))
 
 
-def test_memory_is_bounded(monkeypatch):
-    """No table of correlations is larger than what was allowed."""
+def test_tables_of_correlations_stay_within_the_memory_limit(monkeypatch):
     torch.manual_seed(0)
     content, style = torch.randn(2, 20, 20), torch.randn(2, 40, 30)
     sizes = []
@@ -81,20 +80,20 @@ def test_memory_is_bounded(monkeypatch):
     assert len(sizes) > 1 and max(sizes) <= limit
 
 
-def test_flat_features_are_no_trouble():
+def test_flat_features_give_finite_results():
     style = torch.zeros(3, 5, 5)
     assert swap(torch.randn(3, 6, 6), style, 3).isfinite().all()
 
 
-def test_overlaps_are_averaged():
+def test_overlapping_patches_are_averaged():
     style = torch.arange(4.0).view(1, 1, 4)
-    index = torch.tensor([[0, 2]])  # at size 1: copies
+    index = torch.tensor([[0, 2]])  # patches of one value are copied
     assert paste(style, index, 1).tolist() == [[[0.0, 2.0]]]
     wide = torch.arange(9.0).view(1, 3, 3)
     pasted = paste(wide, torch.tensor([[0, 3]]), 2)  # patches [[0,1],[3,4]] and [[4,5],[7,8]]
     assert pasted.tolist() == [[[0.0, (1 + 4) / 2, 5.0], [3.0, (4 + 7) / 2, 8.0]]]
 
 
-def test_too_small_features_are_named():
+def test_features_smaller_than_a_patch_are_refused():
     with pytest.raises(MetastyleError, match="patches of 5 x 5 do not fit into features of 4x9 and 7x7"):
         best_matches(torch.zeros(1, 9, 4), torch.zeros(1, 7, 7), 5)

@@ -1,4 +1,4 @@
-"""The trained parts of the source tree are whole, say how they were trained, and reconstruct pictures."""
+"""The trained parts in the source tree are complete, have a record of training, and reconstruct pictures."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from metastyle.systems.weights import SHIPPED, load_trained, read_settings, trai
 PARTS = {f"wct-{level}": level for level in range(1, 6)} | {"style-swap": 3, "avatar-net": 4}
 PHOTO = SHIPPED.parent / "examples" / "photos" / "lake.jpg"
 LEAST = {"wct-1": 35, "wct-2": 22, "wct-3": 18, "wct-4": 16, "avatar-net": 15}
-"""Decibels of a reconstruction."""
+"""The least signal-to-noise ratio of a reconstruction, in dB."""
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_is_whole_and_says_how_it_was_trained(part):
+def test_each_part_is_complete_and_records_its_training(part):
     decoder = load_trained(Hourglass() if part == "avatar-net" else Decoder(PARTS[part]), part)
     assert all(p.isfinite().all() and p.dtype == torch.float32 for p in decoder.parameters())
     about = read_settings(trained_path(part))
@@ -27,7 +27,7 @@ def test_it_is_whole_and_says_how_it_was_trained(part):
 
 
 @pytest.mark.parametrize("part", LEAST)
-def test_it_gives_a_picture_back(part, published):
+def test_each_part_reconstructs_a_picture(part, published):
     encoder = Encoder.load(PARTS[part])
     picture = resize(open_picture(PHOTO), 256)
     photo = to_tensor(picture.pixels)[:, :, :160, :]
@@ -44,5 +44,5 @@ def test_it_gives_a_picture_back(part, published):
     assert decibels > LEAST[part], decibels
 
 
-def test_the_package_holds_no_trained_parts():
+def test_the_package_contains_no_trained_parts():
     assert not list((SHIPPED.parent / "src" / "metastyle" / "systems").rglob("*.safetensors"))

@@ -1,4 +1,4 @@
-"""Whole runs, small: what they write, that they learn, and that they go on exactly where they were."""
+"""Small runs: their files, the decrease of the loss, and exact resumption."""
 
 import copy
 import dataclasses
@@ -42,7 +42,7 @@ def settings(photos, paintings, tmp_path):
 
 @pytest.fixture
 def every_step(monkeypatch):
-    """Every iteration is reported."""
+    """Report every iteration."""
     monkeypatch.setattr(training, "RunConfig", functools.partial(RunConfig, log_every=1))
 
 
@@ -62,7 +62,7 @@ def run(settings, networks, stop_at=None):
     return events
 
 
-def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
+def test_a_run_lowers_the_loss_and_writes_the_part(settings, networks, tmp_path, photos):
     made = settings("wct-1", iterations=40, learning_rate=3e-3, from_scratch=True)
     events = run(made, networks)
     assert isinstance(events[0], Started) and (events[0].contents, events[0].styles) == (5, 4)
@@ -93,18 +93,18 @@ def test_a_run_from_beginning_to_end(settings, networks, tmp_path, photos):
     )
     assert str(photos.parent) not in str(about)
 
-    assert not any(isinstance(e, Step) for e in run(made, networks))  # nothing is left to do
+    assert not any(isinstance(e, Step) for e in run(made, networks))  # the run is complete
 
 
 @pytest.mark.parametrize("part", ["wct-2", "shen", "johnson"])
-def test_stopping_and_going_on_gives_the_same_bits(
+def test_a_stopped_and_resumed_run_gives_the_same_bits(
     part, settings, networks, tmp_path, paintings, monkeypatch, every_step
 ):
     monkeypatch.setattr(shen, "MetaNetwork", functools.partial(MetaNetwork, width=1))
     monkeypatch.setattr(johnson, "PAINTING_SIZE", 64)
     style = str(paintings / "0.png") if part == "johnson" else str(paintings)
     states = []
-    for name, stop_at in (("straight", None), ("broken off", 2)):
+    for name, stop_at in (("straight", None), ("stopped", 2)):
         made = dataclasses.replace(settings(part, output=str(tmp_path / name)), styles=style)
         events = run(made, networks, stop_at)
         if stop_at is not None:
@@ -119,14 +119,14 @@ def test_stopping_and_going_on_gives_the_same_bits(
     assert a["losses"] == b["losses"] and a["iteration"] == b["iteration"] == 4
 
 
-def test_workers_change_nothing(settings, networks, tmp_path):
+def test_the_number_of_workers_does_not_change_the_result(settings, networks, tmp_path):
     for workers in (0, 1):
         run(settings(iterations=2, workers=workers, output=str(tmp_path / str(workers))), networks)
     one, other = (load_state(tmp_path / str(n) / "wct-1.state")[0] for n in (0, 1))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_another_runs_state_is_not_gone_on_from(settings, networks, paintings, tmp_path):
+def test_the_state_of_a_different_run_is_refused(settings, networks, paintings, tmp_path):
     run(settings(iterations=1), networks)
     with pytest.raises(MetastyleError, match="this run has seed = 0, not 1"):
         run(settings(iterations=2, seed=1), networks)
@@ -149,25 +149,25 @@ def test_a_trained_network_of_johnson_et_al_is_found_by_its_painting(
     assert system.earlier == read_settings(tmp_path / "run" / "johnson-1.safetensors")["seconds"]
 
 
-def test_a_trained_part_is_what_the_system_loads(settings, networks, tmp_path, encoder, draw, monkeypatch):
+def test_the_system_loads_a_trained_part(settings, networks, tmp_path, encoder, draw, monkeypatch):
     run(settings("style-swap", iterations=1), networks)
     monkeypatch.setattr(Encoder, "load", lambda level: encoder)
     system = StyleSwap.load(torch.device("cpu"), tmp_path / "run")
     assert system.prepare(draw(1))(draw(0, 40, 36)).shape == (1, 3, 40, 36)
 
 
-def test_decoders_begin_with_the_published_one(settings, networks):
-    """Except for the first convolution of another level's, which gets what the published one never saw."""
+def test_decoders_start_from_the_published_one(settings, networks):
+    """Except the first convolutions of other levels, whose input the published decoder never had."""
     published = networks.decoder.state_dict()
     for level, kept in ((2, ["conv2_1"]), (4, []), (5, ["conv5_1", "conv4_2", "conv4_3", "conv4_4"])):
-        begun = Decoder(level)
-        own = {name: t.clone() for name, t in begun.state_dict().items()}
-        copy_published(begun, networks.decoder)
-        for name, tensor in begun.state_dict().items():
+        started = Decoder(level)
+        own = {name: t.clone() for name, t in started.state_dict().items()}
+        copy_published(started, networks.decoder)
+        for name, tensor in started.state_dict().items():
             expected = own if name.split(".")[0] in kept else published
             assert torch.equal(tensor, expected[name])
     starts = []
-    for folder, from_scratch in (("begun", False), ("scratch", True)):
+    for folder, from_scratch in (("started", False), ("scratch", True)):
         output = Path(settings().output, folder)
         made = settings(
             "wct-2", iterations=1, learning_rate=1e-9, from_scratch=from_scratch, output=str(output)
@@ -178,7 +178,7 @@ def test_decoders_begin_with_the_published_one(settings, networks):
     assert (starts[1] - starts[0]).abs().max() > 1e-3
 
 
-def test_losses_that_are_not_finite_end_the_run_in_words(settings, networks, monkeypatch):
+def test_losses_that_are_not_finite_end_the_run_with_an_error(settings, networks, monkeypatch):
     encoder = copy.deepcopy(networks.encoder)
     with torch.no_grad():
         encoder.conv4_1.bias.fill_(torch.nan)
@@ -199,12 +199,12 @@ def test_losses_that_are_not_finite_end_the_run_in_words(settings, networks, mon
         ({"minutes": float("nan")}, "minutes is nan"),
     ],
 )
-def test_nonsense(changes, expected, settings):
+def test_invalid_settings_are_refused(changes, expected, settings):
     with pytest.raises(MetastyleError, match=expected):
         settings(**changes)
 
 
-def test_two_runs_in_one_folder(settings, networks):
+def test_a_second_run_in_the_same_folder_is_refused(settings, networks):
     first = train(settings(), networks)
     while not isinstance(next(first), Saved):
         pass
@@ -214,10 +214,10 @@ def test_two_runs_in_one_folder(settings, networks):
     run(settings("wct-2", iterations=1), networks)
 
 
-def test_a_checkpoint_of_an_earlier_version_goes_on_to_the_same_bits(
+def test_a_checkpoint_of_an_earlier_version_resumes_to_the_same_bits(
     settings, networks, tmp_path, every_step
 ):
-    """It had other names, and neither counters nor sums of losses."""
+    """Its settings had other names, and it had neither counters nor sums of losses."""
     straight, old = (settings(output=str(tmp_path / name), iterations=4) for name in ("straight", "old"))
     run(straight, networks)
     run(old, networks, stop_at=2)

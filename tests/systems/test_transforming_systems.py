@@ -1,4 +1,4 @@
-"""Johnson et al., Shen et al. and MetaStyle: whatever they prepare is one ordinary transformation network."""
+"""Johnson et al., Shen et al. and MetaStyle, which all prepare an image transformation network."""
 
 import pytest
 import torch
@@ -24,23 +24,23 @@ def meta():
     return MetaNetwork(width=8).requires_grad_(False)
 
 
-def test_repainting_is_the_network_on_a_padded_picture(draw):
+def test_repainting_applies_the_network_to_the_padded_picture(draw):
     torch.manual_seed(0)
     network = TransformationNetwork()
     photo = draw(0, 33, 42)
     with torch.no_grad():
         expected = network(torch.nn.functional.pad(photo, (0, 2, 0, 3), mode="reflect"))[:, :, :33, :42]
     torch.testing.assert_close(repainting(network, CPU)(photo), expected, atol=1e-4, rtol=1e-4)
-    meta = repainting(TransformationNetwork(), torch.device("meta"))  # the other branch, without a GPU
+    meta = repainting(TransformationNetwork(), torch.device("meta"))  # the branch for GPUs
     assert meta(photo.to("meta")).shape == photo.shape
 
 
-def test_generated_parameters_are_all_that_the_network_has(meta):
+def test_the_meta_network_generates_all_parameters(meta):
     parameters = meta(torch.rand(1920))
     own = TransformationNetwork().state_dict()
     assert {n: p.shape for n, p in parameters.items()} == {n: p.shape for n, p in own.items()}
     assert len(meta.generated) == 14
-    # Each generated convolution follows the statistics; the first and last do not.
+    # Each generated convolution depends on the statistics; the first and the last do not.
     other = meta(torch.rand(1920) + 1)
     for name in meta.generated:
         assert not torch.equal(parameters[f"{name}.weight"], other[f"{name}.weight"])
@@ -48,7 +48,7 @@ def test_generated_parameters_are_all_that_the_network_has(meta):
     assert torch.equal(parameters["out.weight"], other["out.weight"])
 
 
-def test_a_generated_filter_is_its_own_linear_map(meta):
+def test_each_filter_is_generated_by_its_own_linear_map(meta):
     statistics = torch.rand(1920)
     k = meta.generated.index("up1")
     unit = torch.relu(meta.hidden(statistics))[8 * k : 8 * k + 8]
@@ -58,7 +58,7 @@ def test_a_generated_filter_is_its_own_linear_map(meta):
     torch.testing.assert_close(numbers, expected)
 
 
-def test_shen_prepares_by_one_pass(meta, features, draw):
+def test_shen_prepares_the_generated_network(meta, features, draw):
     system, style, photo = Shen(meta, features), draw(1, 40, 48), draw(0, 32, 36)
     parameters = meta(style_target(features, style).statistics)
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_shen_prepares_by_one_pass(meta, features, draw):
     torch.testing.assert_close(system.prepare(style)(photo), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_johnson_learns_one_style(features, draw):
+def test_johnson_trains_reproducibly_for_one_style(features, draw):
     settings = AdaptationSettings(steps=2, batch=1, size=64)
     system = Johnson(CPU, features, settings=settings)
     photo = draw(0, 32, 32)
@@ -78,7 +78,7 @@ def test_johnson_learns_one_style(features, draw):
     assert system.parameters == 1_679_235 and system.styles == "1"
 
 
-def test_trained_networks_are_found_by_their_painting(tmp_path, draw):
+def test_trained_networks_are_found_by_their_thumbnail(tmp_path, draw):
     with pytest.raises(MetastyleError, match="train-baseline johnson"):
         TrainedJohnson.load(CPU, tmp_path)
     painting = draw(1, 60, 80)
@@ -95,16 +95,15 @@ def test_trained_networks_are_found_by_their_painting(tmp_path, draw):
         system.prepare(draw(2))
 
 
-def test_metastyle_goes_through_the_projects_own_path(features, draw, monkeypatch):
+def test_metastyle_gives_the_results_of_the_public_functions(features, draw, monkeypatch):
     monkeypatch.setattr(api, "load_loss_network", lambda *args, **kwargs: features)
     style, photo = draw(1), draw(0, 32, 36)
     system = MetaStyle(CPU, steps=1, size=64, style_size=64)
     adapted = api.adapt(style, steps=1, size=64, style_size=64, device="cpu")
     found = system.prepare(style)(photo)
     torch.testing.assert_close(found, adapted.stylizer(device="cpu").render_tensor(photo))
-    own_size = MetaStyle(CPU, steps=1, size=64).prepare(draw(1, 72, 80))(
-        photo
-    )  # not enlarged to the default's 512
+    # A small painting is not enlarged to the default size.
+    own_size = MetaStyle(CPU, steps=1, size=64).prepare(draw(1, 72, 80))(photo)
     expected = api.adapt(draw(1, 72, 80), steps=1, size=64, style_size=80, device="cpu")
     torch.testing.assert_close(own_size, expected.stylizer(device="cpu").render_tensor(photo))
     assert system.name == "MetaStyle, 1 steps" and system.parameters == 1_679_235

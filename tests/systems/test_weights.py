@@ -16,7 +16,7 @@ def saved(tmp_path):
     return module
 
 
-def test_numbers_come_back_rounded_and_frozen(saved, tmp_path):
+def test_loaded_weights_are_rounded_and_frozen(saved, tmp_path):
     with torch.device("meta"):
         empty = nn.Linear(3, 2)
     loaded = load_trained(empty, "part", tmp_path)
@@ -25,14 +25,14 @@ def test_numbers_come_back_rounded_and_frozen(saved, tmp_path):
     assert read_settings(trained_path("part", tmp_path)) == {"iterations": 7}
 
 
-def test_the_same_numbers_give_the_same_bytes(saved, tmp_path):
+def test_the_same_weights_give_the_same_bytes(saved, tmp_path):
     path = trained_path("part", tmp_path)
     before = path.read_bytes()
     save_trained(saved, "part", path, {"iterations": 7})
     assert path.read_bytes() == before
 
 
-def test_what_is_missing_foreign_or_damaged_is_named(saved, tmp_path):
+def test_missing_foreign_and_damaged_weights_are_refused(saved, tmp_path):
     with pytest.raises(MetastyleError, match="'other' are missing: metastyle train-baseline other"):
         load_trained(nn.Linear(3, 2), "other", tmp_path)
     path = trained_path("part", tmp_path)
@@ -49,7 +49,7 @@ def test_what_is_missing_foreign_or_damaged_is_named(saved, tmp_path):
         load_trained(nn.Linear(3, 2), "part", tmp_path)
 
 
-def test_numbers_that_float16_cannot_hold_are_refused(tmp_path):
+def test_weights_beyond_float16_are_refused(tmp_path):
     module = nn.Linear(1, 1)
     nn.init.constant_(module.weight, 1e6)
     with pytest.raises(MetastyleError, match="weight does not fit float16"):
@@ -57,7 +57,7 @@ def test_numbers_that_float16_cannot_hold_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_in_the_folder_comes_from_the_source_tree(saved, tmp_path, monkeypatch):
+def test_parts_missing_in_the_folder_come_from_the_source_tree(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "SHIPPED", tmp_path)
     elsewhere = tmp_path / "elsewhere"
     loaded = load_trained(nn.Linear(3, 2), "part", elsewhere)
@@ -69,8 +69,8 @@ def test_what_is_not_in_the_folder_comes_from_the_source_tree(saved, tmp_path, m
     torch.testing.assert_close(nearer.weight, other.weight, atol=1e-3, rtol=1e-3)
 
 
-def test_eight_bits_keep_every_weight_within_half_a_step(tmp_path):
-    """One scale for each output channel: a channel of small weights keeps its precision."""
+def test_eight_bits_round_each_weight_by_at_most_half_a_step(tmp_path):
+    """Each output channel has its own scale, so that small weights keep their precision."""
     torch.manual_seed(0)
     module = nn.Conv2d(4, 3, 5)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_eight_bits_keep_every_weight_within_half_a_step(tmp_path):
     assert safetensors.load_file(path)["weight"].dtype == torch.int8
 
 
-def test_eight_bit_files_of_another_form_are_refused(tmp_path):
+def test_eight_bit_files_of_another_shape_or_with_damage_are_refused(tmp_path):
     path = trained_path("part", tmp_path)
     save_trained(nn.Conv2d(4, 3, 5), "part", path, {}, eight_bits=True)
     with pytest.raises(MetastyleError, match="holds the weights of"):
@@ -101,7 +101,7 @@ def test_eight_bit_files_of_another_form_are_refused(tmp_path):
         load_trained(nn.Conv2d(4, 3, 5), "part", tmp_path)
 
 
-def test_without_a_source_tree_the_line_names_the_default_folder(monkeypatch, tmp_path):
+def test_without_a_source_tree_the_error_names_the_default_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(trained, "SHIPPED", tmp_path / "none")
     with pytest.raises(MetastyleError) as caught:
         load_trained(nn.Linear(1, 1), "wct-5")

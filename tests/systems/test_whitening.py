@@ -6,7 +6,7 @@ from metastyle.systems.whitening import color, spectrum, whiten, whiten_and_colo
 
 
 def features(seed, channels=6, height=9, width=11):
-    """Correlated channels with means and scales of their own."""
+    """Correlated channels with different means and scales."""
     generator = torch.Generator().manual_seed(seed)
     mixing = torch.randn(channels, channels, generator=generator)
     x = torch.randn(channels, height * width, generator=generator)
@@ -24,9 +24,9 @@ def close(a, b):
 
 @given(seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=15)
-def test_the_covariance_of_the_result_is_the_styles(seed):
+def test_the_result_has_the_styles_mean_and_covariance(seed):
     content, style = features(seed), features(seed + 5000, height=8, width=14)
-    assume(all(len(spectrum(x).values) == 6 for x in (content, style)))  # variation in every direction
+    assume(all(len(spectrum(x).values) == 6 for x in (content, style)))  # full rank
     result = whiten_and_color(content, spectrum(style))
     assert result.shape == content.shape and result.dtype == torch.float32
     close(covariance(result), covariance(style))
@@ -43,16 +43,16 @@ def test_whitened_features_have_unit_covariance_and_can_be_colored_back():
     close(whiten_and_color(x, own), x)
 
 
-def test_whitening_is_the_symmetric_one():
-    """ZCA turns the features as little as possible: uncorrelated channels are only scaled."""
+def test_whitening_is_zca():
+    """ZCA rotates the features as little as possible, so uncorrelated channels are only scaled."""
     basis = torch.linalg.qr(torch.randn(20, 4, generator=torch.Generator().manual_seed(0)).sub_(0.5))[0].T
     basis = torch.linalg.qr((basis - basis.mean(dim=1, keepdim=True)).T)[0].T  # orthonormal, mean 0
     x = (basis * torch.tensor([[1.0], [5.0], [0.5], [9.0]])).view(1, 4, 4, 5)
     close(whiten(x, spectrum(x)), (basis * 19**0.5).view(1, 4, 4, 5))
 
 
-def test_directions_without_variation_stay_empty():
-    """Fewer places than channels, a constant channel: nothing is divided by zero."""
+def test_directions_without_variance_are_left_out():
+    """With fewer positions than channels, or a constant channel, nothing is divided by zero."""
     x = features(2, channels=8, height=1, width=5)
     x[:, 3] = 2.0
     own = spectrum(x)

@@ -20,7 +20,7 @@ TINY = str(Path(__file__).with_name("tiny.py"))
 
 
 def write_pictures(folder: Path, count: int, seed: int) -> Path:
-    """Noise of a few colors each, of different sizes; half of them in a subfolder."""
+    """Write pictures of smooth noise in different sizes, half of them in a subfolder."""
     rng = np.random.default_rng(seed)
     (folder / "more").mkdir(parents=True)
     for k in range(count):
@@ -61,7 +61,7 @@ def vgg() -> Any:
 
 @pytest.fixture
 def overrides(contents: Path, styles: Path, tmp_path: Path) -> dict[str, object]:
-    """Settings of a run that takes a tenth of a second an iteration, on top of the smoke preset."""
+    """Changes to the smoke preset, with which an iteration takes about a tenth of a second."""
     return {
         "data.contents": str(contents),
         "data.styles": str(styles),
@@ -89,16 +89,18 @@ def config(overrides: dict[str, object]) -> Callable[..., TrainingConfig]:
 
 
 @pytest.fixture(scope="session")
-def start_process() -> Callable[[dict[str, object], dict[str, str]], BaseProcess]:
+def start_process() -> Callable[..., BaseProcess]:
     """Start a training run in a process of its own, which can be killed like any other.
 
-    They are forked from a server that has imported everything and run nothing.
+    Processes are forked from a server that has only imported modules. ``kill`` is that of ``tiny.kill_at``.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["metastyle.training.meta"])
 
-    def start(overrides: dict[str, object], environment: dict[str, str]) -> BaseProcess:
-        job = {"overrides": overrides, "environment": environment}
+    def start(
+        overrides: dict[str, object], environment: dict[str, str], kill: tuple[str, int] | None = None
+    ) -> BaseProcess:
+        job = {"overrides": overrides, "environment": environment, "kill": kill}
         process = context.Process(target=runpy.run_path, args=(TINY, {"JOB": job}))
         process.start()
         return process

@@ -28,7 +28,7 @@ def test_presets_load_and_round_trip(name: str) -> None:
     assert from_values(to_values(config), "again") == config
 
 
-def test_the_paper_preset_holds_the_papers_values() -> None:
+def test_the_paper_preset_has_the_values_of_the_paper() -> None:
     config = load_config("paper")
     assert (config.optimizer.styles, config.optimizer.contents, config.optimizer.queries) == (4, 4, 4)
     assert (config.objective.inner_steps, config.objective.inner_parameters) == (1, "instance_norm")
@@ -38,13 +38,13 @@ def test_the_paper_preset_holds_the_papers_values() -> None:
     assert (config.objective.content_weight, config.objective.style_weight) == (1.0, 1e5)
     assert (config.data.crop, config.data.scale, config.data.style_side) == (256, "fixed", (512, 512))
     assert (config.run.iterations, config.optimizer.schedule) == (100_000, "paper")
-    # and the defaults are the paper's too
+    # the defaults are those of the paper, too
     assert config.objective == TrainingConfig().objective
     assert config.optimizer == TrainingConfig().optimizer
     assert config.data == TrainingConfig().data
 
 
-def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
+def test_settings_missing_in_a_file_have_their_defaults(tmp_path: Path) -> None:
     path = write(tmp_path, "[optimizer]\nlearning_rate = 1\n[run]\nminutes = 3")
     with pytest.raises(
         MetastyleError, match=r"optimizer.learning_rate = 1: use a number above 0 and below 1"
@@ -55,18 +55,18 @@ def test_a_file_names_only_what_differs(tmp_path: Path) -> None:
     assert config.objective == TrainingConfig().objective
 
 
-def test_overrides_win(tmp_path: Path) -> None:
+def test_overrides_take_precedence_over_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[run]\nminutes = 3")
     config = load_config(path, {"run.minutes": 5, "data.contents": "photos"})
     assert (config.run.minutes, config.data.contents) == (5.0, "photos")
 
 
-def test_overrides_of_what_is_no_section_are_one_line(tmp_path: Path) -> None:
+def test_overrides_of_a_value_in_place_of_a_section_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MetastyleError, match=r"data is a section: write \[data\]"):
         load_config(write(tmp_path, "data = 3"), {"data.contents": "photos"})
 
 
-def test_one_length_replaces_the_other() -> None:
+def test_minutes_replace_iterations_and_vice_versa() -> None:
     by_iterations = load_config("cpu", {"run.iterations": 7}).run
     assert (by_iterations.iterations, by_iterations.minutes) == (7, None)
     by_minutes = load_config("paper", {"run.minutes": 7}).run
@@ -127,7 +127,7 @@ def test_wrong_names_and_types_are_named(tmp_path: Path, text: str, message: str
         ("run.seed", -1),
     ],
 )
-def test_values_that_cannot_work_are_named(name: str, value: object) -> None:
+def test_values_out_of_range_are_named(name: str, value: object) -> None:
     with pytest.raises(MetastyleError, match=rf"paper.toml: {name} = .*: use "):
         load_config("paper", {name: value})
 
@@ -137,7 +137,7 @@ def test_a_run_needs_a_length() -> None:
         load_config("paper", {"run.iterations": None})
 
 
-def test_learned_steps_need_steps() -> None:
+def test_learned_step_sizes_need_inner_steps() -> None:
     with pytest.raises(MetastyleError, match="learn_step_sizes"):
         load_config("cpu", {"objective.learn_step_sizes": True})
 
@@ -148,7 +148,7 @@ def test_a_missing_file_is_named_with_the_presets(tmp_path: Path) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(), st.lists(st.integers()))))
-def test_whatever_a_section_holds_the_answer_is_a_configuration_or_one_line(
+def test_any_section_is_a_configuration_or_an_error(
     values: dict[str, object],
 ) -> None:
     try:

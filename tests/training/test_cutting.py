@@ -20,7 +20,7 @@ from metastyle.training.target_cache import TargetCache
     seed=st.integers(0, 1000),
 )
 @settings(deadline=None, max_examples=40)
-def test_cuts_are_squares_of_the_picture(height: int, width: int, crop: int, scale: Any, seed: int) -> None:
+def test_cuts_are_squares_from_the_picture(height: int, width: int, crop: int, scale: Any, seed: int) -> None:
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = np.linspace(50, 250, width).astype(np.uint8)
     square = cut(pixels, crop, DataConfig(scale=scale), np.random.default_rng(seed))
@@ -44,7 +44,7 @@ def test_random_scale_varies_and_mirrors() -> None:
     assert {int(c[-1]) > int(c[0]) for c in cuts} == {True, False}
 
 
-def test_photographs_are_cached_small(contents: Path, tmp_path: Path) -> None:
+def test_photographs_are_cached_at_a_reduced_size(contents: Path, tmp_path: Path) -> None:
     entry = find_pictures(contents)[0]
     whole = photograph(entry, None, tmp_path)
     small = photograph(entry, 16, tmp_path)
@@ -55,7 +55,7 @@ def test_photographs_are_cached_small(contents: Path, tmp_path: Path) -> None:
     assert np.array_equal(photograph(entry, 16, tmp_path), small)
 
 
-def test_a_painting_has_one_size_within_the_range_and_the_cap(styles: Path, tmp_path: Path) -> None:
+def test_a_painting_always_has_the_same_size_within_range_and_cap(styles: Path, tmp_path: Path) -> None:
     config = DataConfig(style_side=(16, 30), style_cap=28)
     sides = set()
     for entry in find_pictures(styles):
@@ -68,7 +68,7 @@ def test_a_painting_has_one_size_within_the_range_and_the_cap(styles: Path, tmp_
     assert len(sides) > 2
 
 
-def test_augmentations_are_further_paintings_within_range_and_cap(styles: Path, tmp_path: Path) -> None:
+def test_augmentations_give_different_paintings_within_range_and_cap(styles: Path, tmp_path: Path) -> None:
     config, entry = DataConfig(style_side=(32, 40), style_cap=44), find_pictures(styles)[0]
     augmented = [painting(entry, config, TargetCache(tmp_path), number) for number in range(4)]
     assert len({one.cached for one in augmented}) == 4

@@ -49,21 +49,21 @@ def test_splits_are_disjoint_complete_and_stable(config: Configure, tmp_path: Pa
     assert split(config(data__contents=str(moved)).data, inner_steps=1).digest != pictures.digest
 
 
-def test_without_inner_steps_the_outer_level_has_all_photographs(config: Configure) -> None:
+def test_without_inner_steps_all_photographs_are_queries(config: Configure) -> None:
     pictures = split(config().data, inner_steps=0)
     assert len(pictures.outer) == 10
     assert pictures.contents == 10
     assert split(config().data, inner_steps=1).contents == 10
 
 
-def test_too_few_pictures_are_named(config: Configure) -> None:
+def test_too_few_pictures_are_refused(config: Configure) -> None:
     with pytest.raises(MetastyleError, match="holds 12 pictures, too few to hold 11 out: use at least 13"):
         split(config(data__held_out_contents=11).data, inner_steps=1)
     with pytest.raises(MetastyleError, match=r"data\.styles is not set"):
         split(config(data__styles="").data, inner_steps=1)
 
 
-def test_an_episode_depends_on_seed_and_index_alone(config: Configure, tmp_path: Path) -> None:
+def test_an_episode_depends_only_on_seed_and_index(config: Configure, tmp_path: Path) -> None:
     made = config(objective__inner_steps=1)
     one, two = episodes(made, tmp_path), episodes(made, tmp_path)
     forwards = [one[Request(k, 16)] for k in range(6)]
@@ -73,21 +73,23 @@ def test_an_episode_depends_on_seed_and_index_alone(config: Configure, tmp_path:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(config: Configure, tmp_path: Path, workers: int) -> None:
+def test_the_number_of_workers_does_not_change_episodes(
+    config: Configure, tmp_path: Path, workers: int
+) -> None:
     before = torch.get_rng_state()
     made = episodes(config(), tmp_path)
     alone = itertools.islice(stream(made, 3, lambda _: 16, 0), 5)
-    helped = itertools.islice(stream(made, 3, lambda _: 16, workers), 5)
-    assert all(same(a, b) for a, b in zip(alone, helped, strict=True))
+    with_workers = itertools.islice(stream(made, 3, lambda _: 16, workers), 5)
+    assert all(same(a, b) for a, b in zip(alone, with_workers, strict=True))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_crop_is_asked_for_by_index(config: Configure, tmp_path: Path) -> None:
+def test_the_crop_may_depend_on_the_index(config: Configure, tmp_path: Path) -> None:
     row = stream(episodes(config(), tmp_path), 0, lambda index: 16 if index < 2 else 20, 0)
     assert [next(row).queries.shape[-1] for _ in range(4)] == [16, 16, 20, 20]
 
 
-def test_every_painting_comes_once_an_epoch(config: Configure, tmp_path: Path) -> None:
+def test_each_painting_appears_once_per_epoch(config: Configure, tmp_path: Path) -> None:
     made = episodes(config(optimizer__styles=7), tmp_path)
     for index in range(3):
         assert len({p.name for p in made[Request(index, 16)].paintings}) == 7
@@ -95,7 +97,7 @@ def test_every_painting_comes_once_an_epoch(config: Configure, tmp_path: Path) -
     assert len(set(orders)) == 3
 
 
-def test_processes_share_the_paintings_and_see_the_same_photographs(
+def test_processes_divide_the_paintings_and_use_the_same_photographs(
     config: Configure, tmp_path: Path
 ) -> None:
     made = config(optimizer__styles=4)
@@ -119,7 +121,7 @@ def test_broken_pictures_are_replaced_and_reported(config: Configure, tmp_path: 
     assert all(same(a, b) and a.broken == b.broken for a, b in zip(several, again, strict=True))
 
 
-def test_nothing_but_broken_pictures_is_an_error(config: Configure, tmp_path: Path) -> None:
+def test_only_broken_pictures_are_an_error(config: Configure, tmp_path: Path) -> None:
     folder = tmp_path / "styles"
     shutil.copytree(config().data.styles, folder)
     for picture in folder.rglob("*.png"):
@@ -128,7 +130,7 @@ def test_nothing_but_broken_pictures_is_an_error(config: Configure, tmp_path: Pa
         episodes(config(data__styles=str(folder)), tmp_path)[Request(0, 16)]
 
 
-def test_all_augmentations_are_seen_and_the_asked_share_is_mixed(config: Configure, tmp_path: Path) -> None:
+def test_all_augmentations_appear_and_the_given_share_is_mixed(config: Configure, tmp_path: Path) -> None:
     made = config(data__style_augmentations=3, data__mix_styles=0.5, optimizer__styles=8)
     row = episodes(made, tmp_path)
     seen = [painting for index in range(40) for painting in row[Request(index, 16)].paintings]

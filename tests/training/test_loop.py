@@ -1,4 +1,4 @@
-"""Single iterations of the loop, with meta-training as its task and pictures from memory."""
+"""Single iterations of the loop, with meta-training as its task and pictures in memory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_accumulation_over_styles_gives_the_same_gradient(config: Configure, vgg
         torch.testing.assert_close(g, gradients(together)[name], rtol=1e-4, atol=1e-4 * scale)
 
 
-def test_clipping_reports_the_norm_before_it(config: Configure, vgg: Any) -> None:
+def test_the_reported_norm_is_that_before_clipping(config: Configure, vgg: Any) -> None:
     unclipped = a_loop(config(optimizer__clip=None), vgg)
     unclipped._step(an_episode(vgg, 1))
     norm = unclipped.gradient_norm
@@ -97,7 +97,7 @@ def test_bfloat16_gives_finite_gradients_close_to_float32(
     assert all(g.dtype == torch.float32 for g in gradients(rounded).values())
 
 
-def test_the_papers_schedule_also_shrinks_delta(config: Configure, vgg: Any) -> None:
+def test_the_papers_schedule_also_reduces_the_step_sizes(config: Configure, vgg: Any) -> None:
     changes = {"objective__inner_steps": 1, "objective__step_size": 1e-5, "optimizer__schedule": "paper"}
     made = a_loop(
         config(**changes, optimizer__learning_rate=1e-5, optimizer__warm_up=0.0, run__iterations=5), vgg
@@ -109,7 +109,7 @@ def test_the_papers_schedule_also_shrinks_delta(config: Configure, vgg: Any) -> 
     assert sizes == pytest.approx([1e-5 / 2] * 30)
 
 
-def test_the_ema_follows(config: Configure, vgg: Any) -> None:
+def test_the_moving_average_follows_the_weights(config: Configure, vgg: Any) -> None:
     made = a_loop(config(optimizer__ema_decay=0.5), vgg)
     assert made.ema is not made.task.learned
     weight = made.ema.get_parameter("network.out.weight")
@@ -122,7 +122,7 @@ def test_the_ema_follows(config: Configure, vgg: Any) -> None:
     assert plain.ema is plain.task.learned
 
 
-def test_gradients_that_are_not_finite_are_skipped_then_given_up(
+def test_gradients_that_are_not_finite_are_skipped_and_finally_an_error(
     config: Configure, vgg: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "TOO_MANY_SKIPPED", 3)
@@ -139,7 +139,7 @@ def test_gradients_that_are_not_finite_are_skipped_then_given_up(
             made._step(an_episode(vgg, 1, index, broken=True))
 
 
-def test_reconstruction_learns_to_give_photographs_back(config: Configure, vgg: Any) -> None:
+def test_reconstruction_lowers_the_content_loss(config: Configure, vgg: Any) -> None:
     changes = {
         "optimizer__learning_rate": 1e-3,
         "optimizer__schedule": "constant",
@@ -155,7 +155,7 @@ def test_reconstruction_learns_to_give_photographs_back(config: Configure, vgg: 
     assert losses[-1]["content"] < 0.7 * losses[0]["content"]
 
 
-def test_the_predictor_has_a_rate_of_its_own_and_the_style_weight_rises(config: Configure, vgg: Any) -> None:
+def test_the_predictor_has_its_own_rate_and_the_style_weight_rises(config: Configure, vgg: Any) -> None:
     changes = {
         "optimizer__predictor_rate": 0.25,
         "optimizer__schedule": "constant",
@@ -177,7 +177,7 @@ def test_the_predictor_has_a_rate_of_its_own_and_the_style_weight_rises(config: 
     assert (content, style) == (1.0, pytest.approx(0.55e5))
 
 
-def test_step_sizes_have_a_rate_of_their_own(config: Configure, vgg: Any) -> None:
+def test_step_sizes_have_their_own_rate(config: Configure, vgg: Any) -> None:
     made = a_loop(
         config(
             objective__inner_steps=1,

@@ -1,4 +1,4 @@
-"""Files that were written before settings and parameters were renamed."""
+"""TOML files and checkpoints that use former names of settings and parameters."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ minutes = 1
 """
 
 
-def test_an_old_file_sets_what_it_set(tmp_path: Path) -> None:
+def test_former_names_in_a_file_still_work(tmp_path: Path) -> None:
     path = tmp_path / "old.toml"
     path.write_text(OLD_TOML)
     config = load_config(path, {"optimiser.clip": 3.0, "objective.normalise_styles": False})
@@ -38,14 +38,14 @@ def test_a_setting_under_both_names_is_refused(tmp_path: Path) -> None:
         load_config(path)
 
 
-def test_sections_of_both_names_are_joined(tmp_path: Path) -> None:
+def test_sections_of_both_names_are_merged(tmp_path: Path) -> None:
     path = tmp_path / "both.toml"
     path.write_text(OLD_TOML + "[optimizer]\nstyles = 2\n")
     config = load_config(path)
     assert (config.optimizer.learning_rate, config.optimizer.styles) == (2e-3, 2)
 
 
-def test_every_current_name_is_a_setting() -> None:
+def test_all_new_names_are_settings() -> None:
     values = to_values(TrainingConfig())
     for name in old_names.SETTINGS.values():
         section, _, key = name.partition(".")
@@ -54,7 +54,7 @@ def test_every_current_name_is_a_setting() -> None:
 
 
 def made_old(path: Path) -> None:
-    """Rewrite a checkpoint as versions before the renaming wrote it."""
+    """Rewrite a checkpoint in the form of versions before the renaming."""
     tensors, numbers = load_state(path)
 
     def old(names: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def made_old(path: Path) -> None:
     save_state(path, renamed, numbers)
 
 
-def test_an_old_checkpoint_goes_on_to_the_same_bits(
+def test_an_old_checkpoint_resumes_to_the_same_bits(
     config: Callable[..., TrainingConfig], vgg: Any, tmp_path: Path
 ) -> None:
     changes = {"optimizer__schedule": "constant", "optimizer__warm_up": 0.0}

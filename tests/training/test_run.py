@@ -30,7 +30,7 @@ def test_one_call_trains_and_returns_the_weights(
     assert isinstance(events[-1], Finished) and events[-1].iteration == 1
 
 
-def test_arguments_win_over_the_file_and_settings_over_arguments() -> None:
+def test_arguments_override_the_file_and_settings_override_arguments() -> None:
     made = configured("a", "b", "gpu", "out", 7.0, None, {"optimizer.clip": 3.0, "run.seed": 5}, "cpu")
     assert (made.data.contents, made.data.styles, made.run.output) == ("a", "b", "out")
     assert (made.run.minutes, made.run.iterations, made.run.device) == (7.0, None, "cpu")

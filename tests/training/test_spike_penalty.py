@@ -7,7 +7,7 @@ from metastyle.core.network import TransformationNetwork
 from metastyle.training.spike_penalty import ALLOWED, SpikePenalty, spike_penalty
 
 
-def test_an_even_picture_costs_nothing_and_a_spike_does() -> None:
+def test_only_spikes_are_penalized() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 64, 24, 24)
     assert spike_penalty(x) == 0
@@ -27,14 +27,14 @@ def test_scale_and_offset_of_channels_do_not_matter() -> None:
     torch.testing.assert_close(spike_penalty(scaled), spike_penalty(x), rtol=1e-3, atol=0)
 
 
-def test_it_sees_every_pass_once_and_teaches() -> None:
+def test_each_training_pass_is_penalized_once_and_differentiably() -> None:
     torch.manual_seed(0)
     network = TransformationNetwork()
     peaks = SpikePenalty(network)
     photo = torch.rand(1, 3, 64, 64)
     photo[:, :, 30, 30] = 40.0
     with torch.no_grad():
-        network(photo)  # looking at results is no training
+        network(photo)  # without gradients, it is not counted
     network(photo)
     penalty = peaks.collect()
     assert penalty > 0

@@ -13,7 +13,7 @@ def a_target(vgg: Any, seed: int = 0) -> StyleTarget:
     return style_target(vgg, picture)
 
 
-def test_what_comes_back_is_what_was_rounded(vgg: Any, tmp_path: Path) -> None:
+def test_targets_are_stored_rounded(vgg: Any, tmp_path: Path) -> None:
     target = a_target(vgg)
     path = tmp_path / "new" / "one.safetensors"
     save_target(path, target)
@@ -31,13 +31,13 @@ def test_what_comes_back_is_what_was_rounded(vgg: Any, tmp_path: Path) -> None:
     assert all(torch.equal(g, g.T) for g in back.grams)
 
 
-def test_half_of_a_symmetric_matrix_is_stored(vgg: Any, tmp_path: Path) -> None:
+def test_only_half_of_each_symmetric_matrix_is_stored(vgg: Any, tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     save_target(path, a_target(vgg))
     assert path.stat().st_size < 2 * (sum(c * (c + 1) // 2 for c in (64, 128, 256, 512)) + 1920) + 2000
 
 
-def test_missing_and_damaged_targets_are_computed_again(vgg: Any, tmp_path: Path) -> None:
+def test_missing_and_damaged_targets_are_not_read(vgg: Any, tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     assert load_target(path) is None
     save_target(path, a_target(vgg))
@@ -56,8 +56,8 @@ def test_names_depend_on_picture_and_preparation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_side_by_side_is_the_target_of_both_features_in_one_row(share: float) -> None:
-    """Against moments and Gram matrices of features that lie side by side, in closed form."""
+def test_side_by_side_equals_the_target_of_joined_features(share: float) -> None:
+    """Compared with moments and Gram matrices of features put side by side."""
     generator = torch.Generator().manual_seed(1)
     whole, width = 40, round(40 * share)
     channels = (4, 6)

@@ -1,10 +1,13 @@
-"""A loss network small enough for tests, and a training run that another process can be told to do.
+"""A loss network small enough for tests, and a training run for another process.
 
-``runpy`` executes this file: in tests for the class, in other processes (``JOB`` then says what to do).
+Tests execute this file with ``runpy`` for the class, other processes also for the run that ``JOB`` describes.
 """
 
+import itertools
 import os
+import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +18,7 @@ from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 
 
 class TinyLossNetwork(nn.Module):
-    """Four 1x1 convolutions under the names and with the widths of VGG-16's style layers; always the same."""
+    """Four 1x1 convolutions with the names and widths of VGG-16's style layers and constant weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,12 +41,30 @@ class TinyLossNetwork(nn.Module):
         return {name: features[name] for name in layers}
 
 
+def kill_at(moment: str, number: int) -> None:
+    """Kill this process ``"before"`` or ``"after"`` its ``number``-th replacement of the saved state."""
+    replace, saves = Path.replace, itertools.count(1)
+
+    def replacing(self: Path, target: Path) -> Path:
+        last = Path(target).name == "state.safetensors" and next(saves) == number
+        if last and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = replace(self, target)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    Path.replace = replacing  # type: ignore[method-assign]
+
+
 def work(job: dict[str, Any]) -> None:
     from metastyle.training.config import load_config
     from metastyle.training.meta import train
 
     os.environ.update(job["environment"])
     torch.set_num_threads(1)
+    if job["kill"] is not None:
+        kill_at(*job["kill"])
     for _ in train(load_config("smoke", job["overrides"]), loss_network=TinyLossNetwork()):
         pass
     if torch.distributed.is_initialized():

@@ -17,7 +17,7 @@ ARRAYS = {
 
 
 class Runs:
-    """Pickles to a call of ``function``."""
+    """Its pickle calls ``function`` when it is loaded."""
 
     def __init__(self, function, *arguments):
         self.call = (function, arguments)
@@ -27,7 +27,7 @@ class Runs:
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
-def test_nested_arrays_come_back_flat(protocol):
+def test_nested_arrays_are_flattened(protocol):
     arrays = load_arrays(pickle.dumps(ARRAYS, protocol), "x")
     assert set(arrays) == {"a/kernel", "a/bias", "b/c/kernel"}
     np.testing.assert_array_equal(arrays["a/kernel"], ARRAYS["a"]["kernel"])
@@ -61,21 +61,21 @@ def test_a_malicious_pickle_is_refused_and_nothing_runs(tmp_path, protocol, how)
         "text",
     ],
 )
-def test_anything_but_dictionaries_of_float32_is_refused(content):
+def test_only_dictionaries_of_float32_arrays_are_accepted(content):
     with pytest.raises(MetastyleError):
         load_arrays(pickle.dumps(content, 4), "x")
 
 
-def test_persistent_objects_and_endless_dictionaries_are_refused():
+def test_persistent_objects_and_recursive_dictionaries_are_refused():
     with pytest.raises(MetastyleError, match="persistent"):
         load_arrays(b"\x80\x02X\x01\x00\x00\x00aQ.", "x")
-    endless: dict[str, object] = {}
-    endless["a"] = endless
+    recursive: dict[str, object] = {}
+    recursive["a"] = recursive
     with pytest.raises(MetastyleError):
-        load_arrays(pickle.dumps(endless), "x")
+        load_arrays(pickle.dumps(recursive), "x")
 
 
-def test_damaged_pickles_end_in_one_line():
+def test_damaged_pickles_are_read_or_refused_in_one_line():
     whole = pickle.dumps(ARRAYS, 4)
     rng = random.Random(0)
     interesting = [position for _, _, position in pickletools.genops(whole)]

@@ -12,7 +12,7 @@ from metastyle.weights.builtin_styles import PHOTOGRAPH, STYLES, artworks, built
 from metastyle.weights.initialization import shipped_initialization
 
 
-def test_a_dozen_styles_of_which_we_know_what_they_are() -> None:
+def test_there_are_a_dozen_styles_with_title_artist_year_and_terms() -> None:
     found = artworks()
     assert len(found) >= 12 and [a.name for a in found] == builtin_names()
     for a in found:
@@ -22,19 +22,19 @@ def test_a_dozen_styles_of_which_we_know_what_they_are() -> None:
         assert a.path == builtin_path(a.name.upper())
 
 
-def test_they_are_small() -> None:
+def test_styles_are_small() -> None:
     assert all(a.size < 120_000 for a in artworks())
     assert sum(path.stat().st_size for path in STYLES.iterdir()) < 3_000_000
 
 
 @pytest.mark.parametrize("name", builtin_names())
-def test_each_fits_the_shipped_initialization(name: str) -> None:
+def test_each_style_is_based_on_the_shipped_initialization(name: str) -> None:
     path = builtin_path(name)
     assert path is not None
     assert api.load(path).base == shipped_initialization()[1]
 
 
-def test_one_paints_at_once() -> None:
+def test_a_built_in_style_paints_a_photograph() -> None:
     photo = resize(open_picture(PHOTOGRAPH), 96)
     name = builtin_names()[0]
     painted = api.stylize(photo, name)

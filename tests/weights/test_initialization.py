@@ -18,7 +18,7 @@ def make(predictor=True):
 
 
 @pytest.mark.parametrize("predictor", [True, False])
-def test_an_initialization_comes_back_rounded(tmp_path, predictor):
+def test_a_loaded_initialization_is_rounded_to_float16(tmp_path, predictor):
     path, original = tmp_path / "i.safetensors", make(predictor)
     base = save_initialization(original, path, {"iterations": 7})
     before = torch.get_rng_state()
@@ -31,7 +31,7 @@ def test_an_initialization_comes_back_rounded(tmp_path, predictor):
         assert torch.equal(loaded.state_dict()[name], expected)
 
 
-def test_the_base_hash_is_that_of_the_numbers(tmp_path):
+def test_the_base_depends_only_on_the_weights(tmp_path):
     first = save_initialization(make(), tmp_path / "a", {"n": 1})
     assert first == save_initialization(make(), tmp_path / "b", {"n": 2})
     loaded, _ = load_initialization(tmp_path / "a")
@@ -42,7 +42,7 @@ def test_the_base_hash_is_that_of_the_numbers(tmp_path):
     assert first != save_initialization(other, tmp_path / "d", {})
 
 
-def test_saving_refuses_what_float16_cannot_hold(tmp_path):
+def test_saving_refuses_weights_beyond_float16_and_existing_files(tmp_path):
     broken = make()
     broken.network.out.bias.data[0] = torch.nan
     with pytest.raises(MetastyleError, match=r"network\.out\.bias"):
@@ -74,7 +74,7 @@ def changed(**changes):
         ({"predictor.encode.weight": torch.zeros(16, 7)}, "'predictor.encode.weight' is missing, unknown"),
     ],
 )
-def test_other_contents_are_refused(tmp_path, changes, message):
+def test_wrong_tensors_are_refused(tmp_path, changes, message):
     path = tmp_path / "i.safetensors"
     path.write_bytes(encode(changed(**changes), {"format": FORMAT, "format_version": "1"}))
     with pytest.raises(MetastyleError, match=message):
@@ -101,14 +101,14 @@ def test_foreign_truncated_and_newer_files_are_refused(tmp_path):
         load_initialization(tmp_path / "none")
 
 
-def test_what_ships_is_read_and_checked_once(monkeypatch, tmp_path):
+def test_the_shipped_initialization_is_read_once_and_copied(monkeypatch, tmp_path):
     path = tmp_path / "shipped.safetensors"
     save_initialization(make(), path, {})
     monkeypatch.setattr(initialization_module, "SHIPPED", path)
     first, base = load_initialization()
     path.unlink()
     with torch.no_grad():
-        first.network.out.bias += 1  # what one caller does is nothing to the next
+        first.network.out.bias += 1  # must not affect other callers
     second, same = load_initialization()
     assert base == same and not torch.equal(first.network.out.bias, second.network.out.bias)
     assert torch.equal(first.network.out.weight, second.network.out.weight)

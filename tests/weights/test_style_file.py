@@ -30,7 +30,7 @@ def make(kind="instance_norm", **changes):
 
 
 @pytest.mark.parametrize("kind", ["all", "low_rank", "instance_norm"])
-def test_a_style_comes_back_as_it_was(tmp_path, kind):
+def test_a_style_round_trips(tmp_path, kind):
     path, style = tmp_path / "s.safetensors", make(kind)
     style.save(path)
     loaded = Style.load(path)
@@ -58,7 +58,7 @@ def test_files_of_float32_are_read(tmp_path):
     assert all(torch.equal(p, style.parameters[n]) for n, p in Style.load(path).parameters.items())
 
 
-def test_equal_styles_give_equal_bytes_and_saving_again_changes_nothing(tmp_path):
+def test_equal_styles_give_equal_bytes(tmp_path):
     paths = [tmp_path / f"{n}.safetensors" for n in range(3)]
     make().save(paths[0])
     make(settings=dict(reversed(make().settings.items()))).save(paths[1])
@@ -66,7 +66,7 @@ def test_equal_styles_give_equal_bytes_and_saving_again_changes_nothing(tmp_path
     assert len({path.read_bytes() for path in paths}) == 1
 
 
-def test_saving_refuses_what_it_cannot_keep(tmp_path):
+def test_saving_refuses_numbers_beyond_float16_and_existing_files(tmp_path):
     path = tmp_path / "s.safetensors"
     parameters = make().parameters | {"down1_norm.bias": torch.full((32,), 1e5)}
     with pytest.raises(MetastyleError, match=r"down1_norm\.bias is beyond the range of float16"):
@@ -82,7 +82,7 @@ def test_saving_refuses_what_it_cannot_keep(tmp_path):
 
 
 def written(path, tensors=None, **metadata):
-    """A whole, correctly checksummed file with other metadata than a style's; None leaves an entry out."""
+    """Write a file with a correct checksum but changed metadata; None omits an entry."""
     style = make()
     usual = {
         "format": style_file.FORMAT,
@@ -126,7 +126,7 @@ def written(path, tensors=None, **metadata):
         ({"curve": "[[1e999, 1, 1, 1]]"}, "cannot be stored as JSON"),
     ],
 )
-def test_foreign_and_newer_files_are_told_apart(tmp_path, metadata, message):
+def test_foreign_newer_and_invalid_files_are_refused(tmp_path, metadata, message):
     path = written(tmp_path / "s.safetensors", **metadata)
     with pytest.raises(MetastyleError, match=message) as caught:
         Style.load(path)
@@ -148,7 +148,7 @@ def test_foreign_tensors_are_refused(tmp_path):
             Style.load(written(tmp_path / "s.safetensors", tensors))
 
 
-def test_hundreds_of_damaged_files_end_in_one_line_or_in_a_sound_style(tmp_path):
+def test_damaged_files_are_refused_in_one_line_or_give_the_same_style(tmp_path):
     path = tmp_path / "s.safetensors"
     rng = random.Random(1)
     refused = 0
@@ -183,7 +183,7 @@ def test_hundreds_of_damaged_files_end_in_one_line_or_in_a_sound_style(tmp_path)
         except MetastyleError as error:
             assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
             refused += 1
-        else:  # damage that changes no meaning, such as another space or the same byte
+        else:  # harmless damage, such as another space or the same byte
             assert all(
                 torch.equal(p, make().parameters[n].half().float()) for n, p in style.parameters.items()
             )
@@ -191,14 +191,14 @@ def test_hundreds_of_damaged_files_end_in_one_line_or_in_a_sound_style(tmp_path)
     assert refused > 550
 
 
-def test_every_ingredient_decides_where_the_cache_keeps_a_style(tmp_path):
+def test_the_path_in_the_cache_depends_on_every_argument(tmp_path):
     usual = {"painting": "a", "base": "b", "settings": {"steps": 1, "seed": 0}, "contents": "c"}
     path = style_cache_path(tmp_path, **usual)
     assert path == style_cache_path(tmp_path, **(usual | {"settings": {"seed": 0, "steps": 1}}))
     others = [{"painting": "x"}, {"base": "x"}, {"settings": {"steps": 2, "seed": 0}}, {"contents": "x"}]
     others.append({"start": "x"})
     assert len({path, *(style_cache_path(tmp_path, **(usual | change)) for change in others)}) == 6
-    # The name that version 0.1.0 gave to the same adaptation: caches are still found.
+    # The path in version 0.1.0, whose caches stay valid.
     assert (
         path
         == tmp_path

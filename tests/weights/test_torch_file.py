@@ -13,12 +13,12 @@ class Evil:
         return Path.touch, (Path("it-ran"),)
 
 
-def test_tensors_come_back(tmp_path):
+def test_tensors_are_read(tmp_path):
     torch.save({"a": torch.arange(3.0)}, tmp_path / "a.pth")
     assert torch.equal(read_state(tmp_path / "a.pth", 1 << 20)["a"], torch.arange(3.0))
 
 
-def test_nothing_else_is_read_or_run(tmp_path, monkeypatch):
+def test_other_content_is_refused_without_being_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.pth"
     for content in ([torch.zeros(1)], {"a": 1}, torch.zeros(2)):

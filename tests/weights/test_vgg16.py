@@ -1,7 +1,6 @@
 import dataclasses
 import functools
 import http.server
-import math
 import os
 import pickle
 import sys
@@ -37,7 +36,7 @@ def picture():
     return torch.stack([red, green, (x + 2 * y) / 189])[None]
 
 
-def test_features_are_those_of_the_published_weights(loss_network):
+def test_features_match_those_of_the_published_weights(loss_network):
     features = loss_network(picture())
     for name, (mean, std, values) in REFERENCE.items():
         found = features[name][0]
@@ -47,7 +46,9 @@ def test_features_are_those_of_the_published_weights(loss_network):
             assert found[place].item() == pytest.approx(value, rel=1e-4)
 
 
-def test_the_loss_network_is_frozen_and_drawn_without_random_numbers(loss_network, tmp_path, monkeypatch):
+def test_the_loss_network_is_frozen_cached_and_loaded_without_random_numbers(
+    loss_network, tmp_path, monkeypatch
+):
     tensors = dict(loss_network.named_parameters())
     monkeypatch.setattr(vgg16, "from_installed_package", lambda: tensors)
     before = torch.get_rng_state()
@@ -55,7 +56,7 @@ def test_the_loss_network_is_frozen_and_drawn_without_random_numbers(loss_networ
     assert torch.equal(before, torch.get_rng_state())
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
     assert all(torch.equal(p, tensors[n]) for n, p in loaded.named_parameters())
-    # It lies in the cache now, and is read from there.
+    # Now it is read from the cache.
     monkeypatch.undo()
     no_sources(monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == [VGG16.file_name]
@@ -63,7 +64,7 @@ def test_the_loss_network_is_frozen_and_drawn_without_random_numbers(loss_networ
     assert inventory.verify("vgg16", cache_dir=tmp_path).state == "cached"
 
 
-def test_a_damaged_cache_is_noticed_and_mended(loss_network, tmp_path, monkeypatch):
+def test_a_damaged_cache_is_detected_and_repaired(loss_network, tmp_path, monkeypatch):
     tensors = dict(loss_network.named_parameters())
     path = VGG16.cached_path(tmp_path)
     no_sources(monkeypatch)
@@ -97,7 +98,7 @@ def no_sources(monkeypatch, reason="not here"):
     return asked
 
 
-def test_sources_are_asked_in_order_and_the_error_says_what_to_do(tmp_path, monkeypatch):
+def test_sources_are_tried_in_order_and_the_error_gives_advice(tmp_path, monkeypatch):
     asked = no_sources(monkeypatch)
     with pytest.raises(
         UnreachableWeightsError, match=r"'metastyle weights --fetch'.*--loss-network FILE"
@@ -112,7 +113,7 @@ def test_sources_are_asked_in_order_and_the_error_says_what_to_do(tmp_path, monk
     assert asked == ["from_installed_package", "from_torch_hub"]
 
 
-def test_a_source_that_breaks_down_does_not_hide_the_next(tmp_path, monkeypatch):
+def test_after_a_failing_source_the_next_one_is_tried(tmp_path, monkeypatch):
     asked = no_sources(monkeypatch)
 
     def full():
@@ -124,7 +125,7 @@ def test_a_source_that_breaks_down_does_not_hide_the_next(tmp_path, monkeypatch)
     assert asked == ["from_torch_hub"] and "No space left" in caught.value.details[1]
 
 
-def test_weights_that_cannot_be_kept_are_used(loss_network, tmp_path, monkeypatch, caplog):
+def test_weights_that_cannot_be_cached_are_used(loss_network, tmp_path, monkeypatch, caplog):
     tensors = dict(loss_network.named_parameters())
     monkeypatch.setattr(vgg16, "from_installed_package", lambda: tensors)
     (tmp_path / "file").write_text("")
@@ -137,7 +138,7 @@ def test_weights_that_cannot_be_kept_are_used(loss_network, tmp_path, monkeypatc
         inventory.fetch("vgg16", cache_dir=tmp_path / "file" / "cache")
 
 
-def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_fetch_leaves_no_file(tmp_path, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -147,12 +148,12 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fetching_at_once_ends_well_for_all(loss_network, tmp_path, monkeypatch):
+def test_concurrent_fetches_all_succeed(loss_network, tmp_path, monkeypatch):
     tensors = dict(loss_network.named_parameters())
     together = threading.Barrier(3)
 
     def slow():
-        together.wait(timeout=30)  # all have found the cache empty, and write at once
+        together.wait(timeout=30)  # all threads have found the cache empty and write at the same time
         return tensors
 
     monkeypatch.setattr(vgg16, "from_installed_package", slow)
@@ -178,22 +179,6 @@ def test_a_named_file_is_the_only_source(tmp_path, monkeypatch):
     with pytest.raises(MetastyleError, match="no such file"):
         load_loss_network(tmp_path / "none.pth", cache_dir=tmp_path)
     assert asked == [] and list(tmp_path.iterdir()) == []
-
-
-def test_the_inventory_knows_every_file(tmp_path):
-    missing = inventory.weight_files(tmp_path)[0]
-    assert (missing.file, missing.state, missing.bytes) == (VGG16, "missing", 0)
-    assert missing.path == tmp_path / VGG16.file_name
-    for state in inventory.weight_files(tmp_path):
-        assert state.file.origin and state.file.license and state.file.what
-        assert inventory.verify(state.file.name, cache_dir=tmp_path) == state
-    for ask in (inventory.verify, inventory.fetch):
-        with pytest.raises(MetastyleError, match="no weight file is called 'vgg19': use one of vgg16"):
-            ask("vgg19", cache_dir=tmp_path)
-
-
-def test_the_weights_are_as_many_as_they_should_be(loss_network):
-    assert sum(math.prod(p.shape) for p in loss_network.parameters()) == 7_635_264
 
 
 # ---- sources
@@ -236,23 +221,23 @@ def test_a_download_is_reported_and_checked_before_it_is_read(tmp_path, monkeypa
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-# ---- forms
+# ---- file formats
 
 
 @pytest.fixture(scope="module")
-def made_up():
-    """VGG-16's names and shapes with other numbers."""
+def random_tensors():
+    """Random tensors with VGG-16's names and shapes."""
     torch.manual_seed(0)
     return {name: p.detach() for name, p in LossNetwork().named_parameters()}
 
 
 @pytest.fixture
-def accepted(made_up, monkeypatch):
-    """The made-up numbers pass for the published ones."""
-    rounded = {name: p.half() for name, p in made_up.items()}
-    digests = (tensor_digest(made_up), tensor_digest(rounded))
+def accepted(random_tensors, monkeypatch):
+    """The random tensors, accepted as the published ones."""
+    rounded = {name: p.half() for name, p in random_tensors.items()}
+    digests = (tensor_digest(random_tensors), tensor_digest(rounded))
     monkeypatch.setattr(vgg16, "VGG16", dataclasses.replace(VGG16, digests=digests))
-    return made_up
+    return random_tensors
 
 
 def as_torchvision(tensors):
@@ -268,8 +253,8 @@ def as_arrays(tensors):
     return {"VGG16_0": layers, "NetLinLayer_0": {}}
 
 
-def write(form, tensors, path):
-    match form:
+def write(file_format, tensors, path):
+    match file_format:
         case "ours":
             save_file(tensors, path)
         case "torchvision safetensors":
@@ -285,27 +270,27 @@ def write(form, tensors, path):
     return path
 
 
-FORMS = ["ours", "torchvision safetensors", "float16", "torch", "old torch", "arrays"]
+FORMATS = ["ours", "torchvision safetensors", "float16", "torch", "old torch", "arrays"]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_gives_the_same_tensors(accepted, tmp_path, form):
-    found = read_file(write(form, accepted, tmp_path / "any name"))
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_every_format_gives_the_same_tensors(accepted, tmp_path, file_format):
+    found = read_file(write(file_format, accepted, tmp_path / "any name"))
     assert found.keys() == accepted.keys()
     for name, tensor in accepted.items():
-        expected = tensor.half().float() if form == "float16" else tensor
+        expected = tensor.half().float() if file_format == "float16" else tensor
         assert found[name].dtype == torch.float32 and torch.equal(found[name], expected)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_right_shapes_with_other_numbers_are_refused(made_up, tmp_path, form):
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_other_values_of_the_right_shapes_are_refused(random_tensors, tmp_path, file_format):
     with pytest.raises(MetastyleError, match="VGG-16's shapes but other numbers"):
-        read_file(write(form, made_up, tmp_path / "file"))
+        read_file(write(file_format, random_tensors, tmp_path / "file"))
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_truncated_files_are_refused_in_one_line(made_up, tmp_path, form):
-    path = write(form, made_up, tmp_path / "file")
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_truncated_files_are_refused_in_one_line(random_tensors, tmp_path, file_format):
+    path = write(file_format, random_tensors, tmp_path / "file")
     whole = path.read_bytes()
     for length in (70, 3000, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
@@ -322,15 +307,15 @@ def test_truncated_files_are_refused_in_one_line(made_up, tmp_path, form):
         ({"conv1_1.weight": torch.zeros(64, 3, 5, 5)}, r"conv1_1.weight is \(64, 3, 5, 5\)"),
     ],
 )
-@pytest.mark.parametrize("form", ["ours", "torch"])
-def test_missing_and_misshapen_tensors_are_named(made_up, tmp_path, form, change, message):
-    tensors = {n: t for n, t in (made_up | change).items() if t is not None}
+@pytest.mark.parametrize("file_format", ["ours", "torch"])
+def test_missing_tensors_and_wrong_shapes_are_named(random_tensors, tmp_path, file_format, change, message):
+    tensors = {n: t for n, t in (random_tensors | change).items() if t is not None}
     with pytest.raises(MetastyleError, match=message):
-        read_file(write(form, tensors, tmp_path / "file"))
+        read_file(write(file_format, tensors, tmp_path / "file"))
 
 
-def test_arrays_of_another_network_are_refused(made_up, tmp_path):
-    arrays = as_arrays(made_up)
+def test_arrays_of_another_network_are_refused(random_tensors, tmp_path):
+    arrays = as_arrays(random_tensors)
     del arrays["VGG16_0"]["Conv_9"]
     path = tmp_path / "file"
     path.write_bytes(pickle.dumps(arrays, 4))
@@ -346,13 +331,13 @@ class Runs:
         return os.mkdir, (str(self.target),)
 
 
-@pytest.mark.parametrize("form", ["pickle", "torch", "old torch"])
-def test_nothing_that_a_file_asks_for_is_run(tmp_path, form):
+@pytest.mark.parametrize("file_format", ["pickle", "torch", "old torch"])
+def test_code_in_a_file_is_not_run(tmp_path, file_format):
     path, target = tmp_path / "file", tmp_path / "ran"
-    if form == "pickle":
+    if file_format == "pickle":
         path.write_bytes(pickle.dumps({"a": Runs(target)}, 4))
     else:
-        torch.save({"a": Runs(target)}, path, _use_new_zipfile_serialization=form == "torch")
+        torch.save({"a": Runs(target)}, path, _use_new_zipfile_serialization=file_format == "torch")
     with pytest.raises(MetastyleError, match=r"refused|not a readable file of torch tensors"):
         read_file(path)
     assert not target.exists()
@@ -376,7 +361,7 @@ def test_a_torch_file_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.shared
-def test_the_rounded_weights_are_known(loss_network):
+def test_the_float16_weights_are_accepted(loss_network):
     if not SHARED.is_file():
         pytest.skip("needs the research data beside the project")
     for name, tensor in read_file(SHARED).items():

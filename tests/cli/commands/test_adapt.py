@@ -16,7 +16,7 @@ Draw = Callable[..., Path]
 Quick = tuple[str, ...]
 
 
-def test_a_painting_becomes_a_style(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
+def test_adapting_writes_a_style_file(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
     result = run("adapt", painting, *quick)
     out = tmp_path / "waves.safetensors"
     assert result.code == 0
@@ -30,7 +30,7 @@ def test_a_painting_becomes_a_style(painting: Path, run: Run, tmp_path: Path, qu
     assert again.code == 0 and "cached by an earlier call" in again.out
 
 
-def test_for_programs(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
+def test_json_describes_the_style(painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
     out = tmp_path / "new" / "s.safetensors"
     result = run("adapt", painting, "-o", out, *quick, "--parameters", "instance_norm", "--json", "--quiet")
     assert (result.code, result.err) == (0, "")
@@ -41,7 +41,9 @@ def test_for_programs(painting: Path, run: Run, tmp_path: Path, quick: Quick) ->
     assert document["style"]["losses"]["total"] == pytest.approx(api.load(out).curve[-1][1])
 
 
-def test_learning_on_photographs(painting: Path, run: Run, tmp_path: Path, quick: Quick, draw: Draw) -> None:
+def test_contents_may_be_a_folder_of_photographs(
+    painting: Path, run: Run, tmp_path: Path, quick: Quick, draw: Draw
+) -> None:
     draw(tmp_path / "holiday" / "a.png", size=(80, 72))
     out = tmp_path / "s.safetensors"
     result = run("adapt", painting, "-o", out, "--content", tmp_path / "holiday", *quick)
@@ -52,7 +54,7 @@ def test_learning_on_photographs(painting: Path, run: Run, tmp_path: Path, quick
     assert result.code == 2 and "no pictures in this folder" in result.err
 
 
-def test_a_preview_follows_the_learning(
+def test_the_preview_is_updated_during_adaptation(
     painting: Path, photo: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adaptation, "PREVIEW_EVERY", 0.0)
@@ -72,17 +74,17 @@ def test_a_preview_follows_the_learning(
     assert "needs --preview PHOTO" in run("adapt", painting, "--preview-output", "x.jpg").err
 
 
-def test_ctrl_c_keeps_what_was_learned(
+def test_ctrl_c_keeps_the_steps_taken(
     painting: Path, run: Run, tmp_path: Path, quick: Quick, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapt_to = adaptation.Adapter.adapt_to
 
     def interrupted(adapter: adaptation.Adapter, painting: Path, *, on_step: Any, **named: Any) -> Any:
         def press(step: Any) -> bool:
-            go_on: bool = on_step(step)
+            keep_going: bool = on_step(step)
             if step.step == 2:
                 signal.raise_signal(signal.SIGINT)
-            return go_on
+            return keep_going
 
         return adapt_to(adapter, painting, on_step=press, **named)
 
@@ -105,7 +107,7 @@ def test_ctrl_c_keeps_what_was_learned(
         (["--preview", "missing.jpg"], "missing.jpg: cannot be read"),
     ],
 )
-def test_nonsense(
+def test_invalid_arguments_are_refused_in_one_line(
     arguments: list[str], expected: str, painting: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "adapt", None)
@@ -117,7 +119,7 @@ def test_a_painting_from_a_pipe_needs_a_name(run: Run) -> None:
     assert "a painting from a pipe has no name: add -o" in run("adapt", "-").err
 
 
-def test_a_folder_gets_a_file_named_like_the_painting(
+def test_the_style_in_a_folder_is_named_after_the_painting(
     painting: Path, run: Run, tmp_path: Path, quick: Quick
 ) -> None:
     new = f"{tmp_path}/new/"
@@ -129,7 +131,7 @@ def test_a_folder_gets_a_file_named_like_the_painting(
     assert result.code == 2 and "name ends in .safetensors, a folder's in /" in result.err
 
 
-def test_the_former_name_of_an_option_is_still_read(painting: Path, run: Run, tmp_path: Path) -> None:
+def test_the_former_name_of_an_option_is_still_accepted(painting: Path, run: Run, tmp_path: Path) -> None:
     result = run("adapt", painting, "--batch", "65")
     assert result.code == 2 and "--content-batch is 65: use a whole number from 1 to 64" in result.err
     assert "--batch " not in run("adapt", "--help").out.replace("--content-batch ", "")

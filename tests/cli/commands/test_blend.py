@@ -22,7 +22,7 @@ def two(tmp_path: Path, run: Run, draw: Draw, quick: tuple[str, ...]) -> tuple[P
     return tmp_path / "sea.safetensors", tmp_path / "night.safetensors"
 
 
-def test_a_mixture(two: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
+def test_blending_writes_the_weighted_mean(two: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
     sea, night = two
     out = tmp_path / "mix.safetensors"
     result = run("blend", f"{sea}:0.3", f"{night}:0.7", "-o", out)
@@ -36,7 +36,7 @@ def test_a_mixture(two: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
     assert document["style"]["painting"] == "0.5 sea + 0.5 night"
 
 
-def test_what_cannot_be_mixed(two: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
+def test_impossible_blends_are_refused(two: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
     sea, night = two
     out = tmp_path / "mix.safetensors"
 
@@ -52,7 +52,9 @@ def test_what_cannot_be_mixed(two: tuple[Path, Path], run: Run, tmp_path: Path) 
     assert "ends in .safetensors" in run("blend", sea, "-o", tmp_path / "mix.pt").err
 
 
-def test_a_strip(two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path) -> None:
+def test_a_strip_shows_steps_between_two_styles(
+    two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path
+) -> None:
     sea, night = two
     out = tmp_path / "strip.png"
     result = run("blend", sea, night, "--strip", 3, "--photo", photo, "-o", out)
@@ -64,7 +66,7 @@ def test_a_strip(two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path) 
     assert all(np.abs(middle - end).mean() < np.abs(ends[0] - ends[1]).mean() for end in ends)
 
 
-def test_strips_that_make_no_sense(two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path) -> None:
+def test_impossible_strips_are_refused(two: tuple[Path, Path], photo: Path, run: Run, tmp_path: Path) -> None:
     sea, night = two
     out = tmp_path / "strip.png"
 

@@ -14,10 +14,10 @@ from metastyle.rendering import onnx as exporting
 Run = Callable[..., Any]
 
 
-def test_a_model_beside_the_style(
+def test_the_model_is_written_beside_the_style(
     style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The exporter takes half a minute to load, and its own tests look at the model.
+    # Loading the exporter takes half a minute; its own tests check the model.
     given = []
 
     def write(network: TransformationNetwork, path: Path, **options: Any) -> None:
@@ -43,12 +43,12 @@ def test_a_model_beside_the_style(
         (["-"], "styles are read from files"),
     ],
 )
-def test_nonsense(arguments: list[str], expected: str, run: Run) -> None:
+def test_invalid_arguments_are_refused_in_one_line(arguments: list[str], expected: str, run: Run) -> None:
     result = run("export", *arguments)
     assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
 
 
-def test_names(style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_wrong_extensions_and_foreign_files_are_refused(style_file: Path, run: Run, tmp_path: Path) -> None:
     assert "a model's name ends in .onnx" in run("export", style_file, "-o", tmp_path / "model.pt").err
     (tmp_path / "foreign.safetensors").write_bytes(b"x" * 100)
     assert "not a safetensors file" in run("export", tmp_path / "foreign.safetensors").err

@@ -1,4 +1,4 @@
-"""The studio's command with odd arguments; the studio itself has tests of its own."""
+"""The studio command with random arguments; tests/studio tests the studio itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from metastyle.cli.commands.studio import _address, studio
+from metastyle.errors import MetastyleError
+from metastyle.locks import claimed
+
 pytest.importorskip("fastapi")
 uvicorn = pytest.importorskip("uvicorn")
 
@@ -20,7 +24,7 @@ WORDS = st.one_of(st.sampled_from(OPTIONS.split()), st.text(max_size=8))
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
-    """What would have been served; nothing waits for requests, and the user's own folder is left alone."""
+    """The sockets that would be served; no server runs, and the user's own folder is not used."""
     served: list[object] = []
     monkeypatch.setattr("metastyle.studio.settings.default_folder", lambda: tmp_path / "own")
     monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: served.extend(sockets))
@@ -32,7 +36,9 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
 @given(words=st.lists(WORDS, max_size=4))
 @example(words=[])
 @example(words=["--port", "70000"])
-def test_odd_arguments_serve_or_say_one_line(words: list[str], run: Run, served: list[object]) -> None:
+def test_random_arguments_are_served_or_refused_in_one_line(
+    words: list[str], run: Run, served: list[object]
+) -> None:
     served.clear()
     result = run("studio", "--no-open", "--port=0", "--quiet", *words)
     if "-h" in words or "--help" in words:
@@ -41,3 +47,18 @@ def test_odd_arguments_serve_or_say_one_line(words: list[str], run: Run, served:
     if result.code:
         assert result.err.startswith("metastyle: ") and result.err.count("\n") == 1
         assert "unexpected" not in result.err
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with claimed(tmp_path / "own", "a test"), pytest.raises(MetastyleError, match="in use"):
+        studio(port=0, no_open=True, folder=tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("::1", "http://[::1]:5/"), ("0.0.0.0", "http://127.0.0.1:5/"), ("me.local", "http://me.local:5/")],
+)
+def test_the_printed_address_can_be_opened(host: str, address: str) -> None:
+    assert _address(host, 5, None) == address
+    assert _address(host, 5, "x") == f"{address}?token=x"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ Draw = Callable[..., Path]
 Quick = tuple[str, ...]
 
 
-def test_a_photograph_in_a_style(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_a_photograph_is_painted_in_a_style(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
     result = run("stylize", photo, "--style", style_file)
     assert (result.code, result.err) == (0, "repainting: 100% photo.png\n")
     out = tmp_path / "photo-plain.png"
@@ -35,7 +34,7 @@ def test_a_photograph_in_a_style(photo: Path, style_file: Path, run: Run, tmp_pa
     assert np.array_equal(np.asarray(Image.open(out)), expected.pixels)
 
 
-def test_a_painting_is_learned_once_and_remembered(
+def test_a_painting_is_adapted_to_once_and_then_cached(
     painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick, machine: Path
 ) -> None:
     for name in ("a.jpg", "b.png"):
@@ -53,7 +52,9 @@ def test_a_painting_is_learned_once_and_remembered(
     assert again["style"]["losses"] == document["style"]["losses"]
 
 
-def test_a_folder_with_bad_files(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+def test_unreadable_files_of_a_folder_are_reported(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw
+) -> None:
     photos = tmp_path / "photos"
     draw(photos / "b.png")
     draw(photos / "d.png")
@@ -76,7 +77,7 @@ def test_a_folder_with_bad_files(style_file: Path, run: Run, tmp_path: Path, dra
         (ZeroDivisionError("what"), 70, "b.png: unexpected ZeroDivisionError: what (this is a bug"),
     ],
 )
-def test_whatever_is_wrong_with_one_the_others_are_done(
+def test_an_error_with_one_photograph_does_not_stop_the_others(
     error: Exception,
     code: int,
     line: str,
@@ -96,7 +97,7 @@ def test_whatever_is_wrong_with_one_the_others_are_done(
     assert "Traceback" in result.err
 
 
-def test_ctrl_c_keeps_the_report_of_what_was_done(
+def test_ctrl_c_keeps_the_report_of_finished_pictures(
     style_file: Path, run: Run, tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "abc":
@@ -120,11 +121,11 @@ def _render_raising(error: BaseException, name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(api, "render_regions", render)
 
 
-def test_nothing_is_learned_for_unreadable_photographs(
+def test_unreadable_photographs_cause_no_adaptation(
     painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*args: object, **options: object) -> None:
-        raise AssertionError("learned a painting for nothing")
+        raise AssertionError("adapted for nothing")
 
     monkeypatch.setattr(api, "adapt", never)
     for name in ("a.jpg", "b.jpg"):
@@ -136,7 +137,7 @@ def test_nothing_is_learned_for_unreadable_photographs(
     assert result.code == 1 and "2 of 2 photographs could not be repainted" in result.err
 
 
-def test_an_existing_result_of_one_photograph_stops_everything(
+def test_an_existing_result_of_a_single_photograph_is_an_error(
     style_file: Path, run: Run, tmp_path: Path, draw: Draw
 ) -> None:
     photo = draw(tmp_path / "b.png")
@@ -146,7 +147,7 @@ def test_an_existing_result_of_one_photograph_stops_everything(
     assert (tmp_path / "b-plain.png").read_bytes() == b"precious"
 
 
-def test_a_rerun_does_what_is_left(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+def test_a_rerun_paints_only_what_is_missing(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
     a, b = draw(tmp_path / "a.png"), draw(tmp_path / "b.png")
     (tmp_path / "b-plain.png").write_bytes(b"precious")
     result = run("stylize", a, b, "--style", style_file, "--json")
@@ -158,7 +159,9 @@ def test_a_rerun_does_what_is_left(style_file: Path, run: Run, tmp_path: Path, d
     assert open_picture(tmp_path / "b-plain.png").size == (40, 28)
 
 
-def test_folders_with_photographs_of_one_name(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+def test_folders_with_photographs_of_the_same_name_share_an_output_folder(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw
+) -> None:
     a, b = draw(tmp_path / "a" / "img.jpg", 1), draw(tmp_path / "b" / "img.jpg", 2)
     out, both = tmp_path / "out", tmp_path / "both"
     style = api.load(style_file)
@@ -191,7 +194,7 @@ def test_folders_with_photographs_of_one_name(style_file: Path, run: Run, tmp_pa
     assert call(a.parent, b.parent, into=both)[0]["outputs"] == []
 
 
-def test_a_result_of_other_options_is_not_finished(
+def test_a_result_with_other_options_is_not_finished(
     style_file: Path, run: Run, tmp_path: Path, draw: Draw
 ) -> None:
     photos, out = draw(tmp_path / "in" / "a.png").parent, tmp_path / "out"
@@ -211,7 +214,7 @@ def test_a_result_of_other_options_is_not_finished(
     assert open_picture(out / "a-plain.png").size == (20, 16)
 
 
-def test_what_is_left_out_is_said(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+def test_omitted_photographs_are_reported(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
     photos = tmp_path / "in"
     for number, name in enumerate(["house", "house-plain"]):
         draw(photos / f"{name}.png", number)
@@ -235,7 +238,9 @@ def test_what_is_left_out_is_said(style_file: Path, run: Run, tmp_path: Path, dr
     assert "considered finished by name alone: house-plain.png" in result.err
 
 
-def test_two_shards_do_everything_once(style_file: Path, run: Run, tmp_path: Path, draw: Draw) -> None:
+def test_two_shards_paint_each_photograph_once(
+    style_file: Path, run: Run, tmp_path: Path, draw: Draw
+) -> None:
     photos = [draw(tmp_path / "in" / f"{i}.png", i) for i in range(3)]
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     assert run("stylize", *photos, "--style", style_file, "-o", alone).code == 0
@@ -249,7 +254,7 @@ def test_two_shards_do_everything_once(style_file: Path, run: Run, tmp_path: Pat
         assert (alone / name).read_bytes() == (shared / name).read_bytes()
 
 
-def test_mixtures_and_masks(style_file: Path, photo: Path, run: Run, tmp_path: Path) -> None:
+def test_a_mixture_is_painted_outside_a_mask(style_file: Path, photo: Path, run: Run, tmp_path: Path) -> None:
     mask = tmp_path / "left.png"
     inside = np.zeros((28, 40), np.uint8)
     inside[:, :20] = 255
@@ -276,7 +281,7 @@ def test_mixtures_and_masks(style_file: Path, photo: Path, run: Run, tmp_path: P
     assert result.code == 2 and "a mask needs the picture's proportions" in result.err
 
 
-def test_watching(
+def test_watch_paints_new_photographs(
     style_file: Path, run: Run, tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox, out = tmp_path / "inbox", tmp_path / "out"
@@ -295,7 +300,9 @@ def test_watching(
     assert result.code == 2 and "--watch looks at folders" in result.err
 
 
-def test_size_color_and_strength(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_size_color_strength_and_precision_affect_the_result(
+    photo: Path, style_file: Path, run: Run, tmp_path: Path
+) -> None:
     def pixels(*options: str) -> Any:
         out = tmp_path / "out.png"
         assert run("stylize", photo, "--style", style_file, "-o", out, "--overwrite", *options).code == 0
@@ -327,7 +334,7 @@ def test_size_color_and_strength(photo: Path, style_file: Path, run: Run, tmp_pa
         (["-o", "x.doc"], "pictures cannot be written as '.doc'"),
     ],
 )
-def test_nonsense_is_noticed_before_any_work(
+def test_invalid_options_are_refused_before_any_work(
     arguments: list[str],
     expected: str,
     photo: Path,
@@ -341,7 +348,7 @@ def test_nonsense_is_noticed_before_any_work(
     assert expected in result.err
 
 
-def test_a_style_that_is_none(photo: Path, run: Run, tmp_path: Path) -> None:
+def test_unusable_styles_are_refused(photo: Path, run: Run, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.safetensors"
     foreign.write_bytes(b"not a style at all")
     result = run("stylize", photo, "--style", foreign)
@@ -351,16 +358,12 @@ def test_a_style_that_is_none(photo: Path, run: Run, tmp_path: Path) -> None:
     assert "both" in run("stylize", "-", "--style", "-").err
 
 
-def test_the_real_thing_through_pipes(
-    photo: Path, style_file: Path, initialization_file: Path, tmp_path: Path
+def test_photograph_and_result_may_be_piped(
+    photo: Path, style_file: Path, command: list[str], tmp_path: Path
 ) -> None:
-    code = (
-        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
-        f"i.SHIPPED = Path({str(initialization_file)!r}); "
-        "from metastyle.cli.main import main; sys.exit(main())"
-    )
+    call = [*command, "stylize", "-", "--style", str(style_file)]
     done = subprocess.run(
-        [sys.executable, "-c", code, "stylize", "-", "--style", str(style_file)],
+        call,
         input=photo.read_bytes(),
         capture_output=True,
         check=False,
@@ -372,7 +375,7 @@ def test_the_real_thing_through_pipes(
     expected = api.load(style_file).render(open_picture(photo)).pixels
     assert np.abs(np.asarray(Image.open(tmp_path / "piped.png")).astype(int) - expected).max() <= 1
     done = subprocess.run(
-        [sys.executable, "-c", code, "stylize", "-", "--style", str(style_file), "--json"],
+        [*call, "--json"],
         input=b"",
         capture_output=True,
         check=False,
@@ -381,8 +384,9 @@ def test_the_real_thing_through_pipes(
     assert done.returncode == 2 and b"cannot both go to stdout" in done.stderr
 
 
-def test_fifos(photo: Path, painting: Path, run: Run, tmp_path: Path, quick: Quick) -> None:
-    """Each is read once, whatever it is wanted for."""
+def test_named_pipes_are_read_only_once(
+    photo: Path, painting: Path, run: Run, tmp_path: Path, quick: Quick
+) -> None:
     expected = tmp_path / "expected.png"
     mask = tmp_path / "mask.png"
     Image.fromarray(np.full((28, 40), 255, np.uint8)).save(mask)
@@ -405,7 +409,9 @@ def test_fifos(photo: Path, painting: Path, run: Run, tmp_path: Path, quick: Qui
         assert not writer.is_alive()
 
 
-def test_process_substitution(photo: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_photographs_may_come_from_process_substitution(
+    photo: Path, style_file: Path, run: Run, tmp_path: Path
+) -> None:
     pipes = []
     for _ in range(2):
         reading, writing = os.pipe()
@@ -422,7 +428,7 @@ def test_process_substitution(photo: Path, style_file: Path, run: Run, tmp_path:
         assert np.array_equal(open_picture(out / name).pixels, expected)
 
 
-def test_one_truncated_photograph_to_learn_on_is_left_out_and_counted(
+def test_unreadable_contents_are_left_out_and_counted(
     photo: Path, painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
 ) -> None:
     contents = tmp_path / "contents"
@@ -435,23 +441,21 @@ def test_one_truncated_photograph_to_learn_on_is_left_out_and_counted(
     assert "1 of 3 photographs of --content left out:\n" in result.err
     assert "b.png" in result.err
     (contents / "b.png").unlink()
-    assert run(*call, "--json").document["style"]["how"] == "cached"  # as if it had not been there
+    assert run(*call, "--json").document["style"]["how"] == "cached"  # as if it had never existed
     for file in contents.iterdir():
         file.write_bytes(b"")
     result = run(*call)
     assert result.code == 2 and "no pictures in this folder to adapt on: " in result.err
 
 
-def test_colors_of_a_first_photograph_and_watching_exclude_each_other(
-    painting: Path, run: Run, tmp_path: Path
-) -> None:
+def test_match_color_is_refused_with_watch(painting: Path, run: Run, tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     result = run("stylize", inbox, "--style", painting, "-o", tmp_path / "out", "--watch", "--match-color")
     assert result.code == 2 and "not with --watch" in result.err
 
 
-def test_a_painting_is_learned_on_the_photographs_to_be_painted(
+def test_adaptation_uses_the_photographs_to_be_painted(
     painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick, machine: Path
 ) -> None:
     photos = tmp_path / "photos"
@@ -462,7 +466,7 @@ def test_a_painting_is_learned_on_the_photographs_to_be_painted(
     same = run(*call, "--json")
     assert same.document["style"]["how"] == "cached" and "--adapt-again" not in same.err
 
-    draw(photos / "b.png", seed=4)  # in a folder no photograph by itself is a reason to learn anew
+    draw(photos / "b.png", seed=4)  # another photograph in the folder is no reason to adapt again
     (photos / "c.png").write_bytes(b"no picture")
     later = run(*call, "--json")
     assert later.document["style"]["how"] == "cached"
@@ -476,7 +480,7 @@ def test_a_painting_is_learned_on_the_photographs_to_be_painted(
     assert (drawn["how"], drawn["contents"]) == ("adapted", "procedural")
 
 
-def test_photographs_given_by_name_are_learned_on_for_themselves(
+def test_the_cache_depends_on_the_pixels_of_photographs_given_by_name(
     painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
 ) -> None:
     def how(photo: Path) -> str:
@@ -490,7 +494,7 @@ def test_photographs_given_by_name_are_learned_on_for_themselves(
     assert how(draw(tmp_path / "a.png", seed=4)) == "adapted"
 
 
-def test_results_are_finished_whatever_was_learned_on_unless_it_was_asked_for(
+def test_results_are_finished_for_any_contents_unless_others_are_requested(
     painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
 ) -> None:
     draw(tmp_path / "photos" / "a.png", seed=3)
@@ -503,7 +507,7 @@ def test_results_are_finished_whatever_was_learned_on_unless_it_was_asked_for(
     assert other.code == 1 and not other.document["outputs"] and "--overwrite" in other.err
 
 
-def test_every_shard_learns_on_the_same_photographs(
+def test_all_shards_adapt_on_the_same_photographs(
     painting: Path, run: Run, tmp_path: Path, draw: Draw, quick: Quick
 ) -> None:
     for name in "abc":
@@ -514,7 +518,7 @@ def test_every_shard_learns_on_the_same_photographs(
     assert styles[0]["losses"] == styles[1]["losses"]
 
 
-def test_an_empty_folder_that_is_watched_learns_on_procedural_pictures(
+def test_adaptation_for_an_empty_watched_folder_uses_procedural_pictures(
     painting: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inbox").mkdir()
@@ -533,7 +537,7 @@ def test_an_empty_folder_that_is_watched_learns_on_procedural_pictures(
     assert run(*call).document["style"]["contents"] == "procedural"
 
 
-def test_nothing_is_built_decoded_or_checked_twice(
+def test_nothing_is_opened_built_or_checked_twice(
     photo: Path, painting: Path, run: Run, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: Counter[str] = Counter()

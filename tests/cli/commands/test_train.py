@@ -31,7 +31,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainingConfig]:
     seen: list[TrainingConfig] = []
 
     def train(config: TrainingConfig, *, loss_network: object) -> Iterator[TrainingEvent]:
-        assert loss_network is None  # found by the training itself
+        assert loss_network is None  # the training loads it
         seen.append(config)
         yield from _events("stopped" if config.run.minutes == 7 else "done")
 
@@ -42,7 +42,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[TrainingConfig]:
 ARGUMENTS = ("train", "--content", "photos", "--style", "paintings", "--config", "smoke")
 
 
-def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
+def test_options_become_the_configuration_and_events_are_printed(
+    run: Run, trained: list[TrainingConfig]
+) -> None:
     change = (
         "--set",
         "optimizer.learning_rate=5e-4",
@@ -66,7 +68,7 @@ def test_a_run(run: Run, trained: list[TrainingConfig]) -> None:
     assert config.optimizer.learning_rate == 5e-4 and config.data.mirror is True
 
 
-def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
+def test_a_stopped_run_can_be_resumed(run: Run, trained: list[TrainingConfig]) -> None:
     result = run(*ARGUMENTS, "--minutes", "7", "--json", "--quiet")
     assert result.code == 130
     assert result.err == "metastyle: stopped; the same command resumes from here\n"
@@ -83,7 +85,9 @@ def test_a_stopped_run(run: Run, trained: list[TrainingConfig]) -> None:
         (["--config", "missing.toml"], "missing.toml: cannot be read as a configuration"),
     ],
 )
-def test_nonsense(arguments: list[str], expected: str, run: Run, trained: list[TrainingConfig]) -> None:
+def test_invalid_arguments_are_refused_in_one_line(
+    arguments: list[str], expected: str, run: Run, trained: list[TrainingConfig]
+) -> None:
     result = run(*ARGUMENTS[:5], *arguments)
     assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
     assert trained == []
@@ -106,7 +110,7 @@ def test_a_missing_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
-def test_changes() -> None:
+def test_changes_of_settings_are_parsed() -> None:
     assert parse_change("optimizer.learning_rate=5e-4") == ("optimizer.learning_rate", 5e-4)
     assert parse_change("data.style_side=[192, 384]") == ("data.style_side", [192, 384])
     assert parse_change("run.precision=bfloat16") == ("run.precision", "bfloat16")

@@ -29,7 +29,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return seen
 
 
-def test_a_run(run: Run, trained: list[Settings]) -> None:
+def test_options_become_settings_and_events_are_printed(run: Run, trained: list[Settings]) -> None:
     result = run(*ARGUMENTS, "--iterations", "2", "--crop", "128", "--from-scratch", "--rate", "0.01")
     assert result.code == 0
     assert result.out == "out/wct-3.safetensors  2 iterations  3.0 s\n"
@@ -51,7 +51,7 @@ def test_a_run(run: Run, trained: list[Settings]) -> None:
     ]
 
 
-def test_an_interrupted_run_says_how_to_go_on(run: Run, trained: list[Settings]) -> None:
+def test_a_stopped_run_can_be_resumed(run: Run, trained: list[Settings]) -> None:
     result = run(*ARGUMENTS, "--minutes", "7", "--json")
     assert result.code == 130 and result.document["interrupted"] is True
     assert result.document["losses"] == {"pixels": 0.25, "features": 1.5}
@@ -66,13 +66,15 @@ def test_an_interrupted_run_says_how_to_go_on(run: Run, trained: list[Settings])
         (("--iterations", "2", "--crop", "100"), "crop is 100: use a multiple of 16"),
     ],
 )
-def test_nonsense(run: Run, trained: list[Settings], arguments: tuple[str, ...], expected: str) -> None:
+def test_invalid_arguments_are_refused_in_one_line(
+    run: Run, trained: list[Settings], arguments: tuple[str, ...], expected: str
+) -> None:
     result = run(*ARGUMENTS, *arguments)
     assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
     assert trained == []
 
 
-def test_a_missing_folder_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_in_one_line(run: Run, tmp_path: Path) -> None:
     missing = tmp_path / "none"
     result = run(
         "train-baseline", "wct-1", "--content", missing, "--style", missing, "-o", tmp_path, "--minutes", "1"

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +34,7 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "clip.mp4", moving(8, (32, 24)))
 
 
-def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_a_film_is_painted_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
     result = run("video", clip, "--style", style_file, "--quality", "1", "--frame-by-frame")
     assert result.code == 0 and result.err.count("\n") == 1
     assert result.err.startswith("repainting: 100% 8 frames")
@@ -53,7 +51,9 @@ def test_a_film_in_a_style(clip: Path, style_file: Path, run: Run, tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == []
 
 
-def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_the_output_may_be_a_new_folder_but_not_a_pipe(
+    clip: Path, style_file: Path, run: Run, tmp_path: Path
+) -> None:
     result = run("video", clip, "-s", style_file, "-o", f"{tmp_path}/new/", "--preview", "0")
     assert result.code == 0, result.err
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["clip-plain-0m0s.png"]
@@ -67,7 +67,9 @@ def test_a_new_folder_and_pipes(clip: Path, style_file: Path, run: Run, tmp_path
 
 
 @pytest.mark.parametrize("given", ["frames", "frames/f%02d.png", "frames/f%d.png"])
-def test_frames_as_a_film(given: str, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_numbered_frames_are_painted_as_a_film(
+    given: str, style_file: Path, run: Run, tmp_path: Path
+) -> None:
     frames = moving(4, (32, 24))
     for number, pixels in zip((8, 9, 10, 12), frames, strict=True):
         name = f"f{number:02d}.png" if "2" in given else f"f{number}.png"
@@ -85,8 +87,8 @@ def test_frames_as_a_film(given: str, style_file: Path, run: Run, tmp_path: Path
         assert np.abs(frame.pixels - pixels.astype(int)).mean() < 4
 
 
-def test_films_are_still_by_default(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
-    def restlessness(name: str, *options: str) -> float:
+def test_films_flicker_less_by_default(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+    def flicker(name: str, *options: str) -> float:
         out = tmp_path / name
         assert (
             run(
@@ -97,12 +99,14 @@ def test_films_are_still_by_default(clip: Path, style_file: Path, run: Run, tmp_
         frames = [frame.pixels.astype(int) for frame in read_frames(open_clip(out), Damage())]
         return float(np.mean([np.abs(b - a).mean() for a, b in pairwise(frames)]))
 
-    default = restlessness("default.mp4")
-    assert default < restlessness("unsmoothed.mp4", "--smoothing", "0")
-    assert default < restlessness("each.mp4", "--frame-by-frame")
+    default = flicker("default.mp4")
+    assert default < flicker("unsmoothed.mp4", "--smoothing", "0")
+    assert default < flicker("each.mp4", "--frame-by-frame")
 
 
-def test_json_and_options(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_options_apply_and_json_describes_the_film(
+    clip: Path, style_file: Path, run: Run, tmp_path: Path
+) -> None:
     out = tmp_path / "made" / "on" / "the" / "way" / "new.mkv"
     options = ["--size", "24", "--from", "0.04", "--to", "0:00.2", "--codec", "hevc", "--strength", "0"]
     result = run("video", clip, "--style", style_file, "-o", out, *options, "--json", "--quiet")
@@ -116,7 +120,7 @@ def test_json_and_options(clip: Path, style_file: Path, run: Run, tmp_path: Path
     assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(wanted, found, strict=True)) < 6
 
 
-def test_a_preview(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_a_preview_is_one_painted_frame(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> None:
     result = run("video", clip, "--style", style_file, "--preview", "0.1")
     out = tmp_path / "clip-plain-0m0.1s.png"
     assert result.code == 0 and str(out) in result.out
@@ -127,7 +131,7 @@ def test_a_preview(clip: Path, style_file: Path, run: Run, tmp_path: Path) -> No
     assert run("video", clip, "--style", style_file, "--preview", "9").code == 2
 
 
-def test_a_painting_is_learned_on_frames_of_the_film(
+def test_adaptation_uses_frames_of_the_film(
     clip: Path, painting: Path, run: Run, tmp_path: Path, quick: tuple[str, ...]
 ) -> None:
     call = ("video", clip, "-s", painting, "--preview", "0.1", "--overwrite", *quick)
@@ -144,7 +148,7 @@ def test_a_painting_is_learned_on_frames_of_the_film(
     assert other.document["style"]["contents"] == "procedural"
 
 
-def test_portrait_odd_and_without_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_portrait_odd_sized_and_silent_clips_are_painted(style_file: Path, run: Run, tmp_path: Path) -> None:
     path = make_clip(tmp_path / "odd.mp4", moving(3, (50, 34)), sound=None)
     turn(path, (0, 1, -1, 0))
     folder = tmp_path / "folder"
@@ -157,7 +161,7 @@ def test_portrait_odd_and_without_sound(style_file: Path, run: Run, tmp_path: Pa
     assert open_clip(tmp_path / "b-plain.mkv").width == 32
 
 
-def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_the_default_container_can_hold_the_sound(style_file: Path, run: Run, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "old.nut", moving(3, (32, 24)), codec="mpeg4", options={}, sound="wavpack")
     assert run("video", clip, "--style", style_file, "--quiet").code == 0
     assert len(packets(tmp_path / "old-plain.mkv")) == len(packets(clip))
@@ -183,7 +187,7 @@ def test_the_container_follows_the_sound(style_file: Path, run: Run, tmp_path: P
         (["-o", "-"], "films are read from files"),
     ],
 )
-def test_nonsense_is_noticed_before_any_work(
+def test_invalid_options_are_refused_before_any_work(
     arguments: list[str], expected: str, clip: Path, painting: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "adapt", None)
@@ -192,12 +196,12 @@ def test_nonsense_is_noticed_before_any_work(
     assert expected in result.err
 
 
-def test_inputs_that_are_no_films(
+def test_unusable_inputs_are_refused_in_one_line(
     clip: Path, photo: Path, painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "adapt", None)
     (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[:700])
-    (tmp_path / "there.mp4").write_bytes(b"precious")
+    (tmp_path / "existing.mp4").write_bytes(b"precious")
     for arguments, expected in (
         ([tmp_path / "none.mp4"], "none.mp4: cannot be read"),
         ([tmp_path], "frames must be of one size"),
@@ -205,15 +209,15 @@ def test_inputs_that_are_no_films(
         ([tmp_path / "cut.mp4"], "cut.mp4: cannot be read as a film"),
         ([clip, "-o", clip], "clip.mp4 exists: add --overwrite"),
         ([clip, "-o", clip, "--overwrite"], "clip.mp4 is the clip itself"),
-        ([clip, "-o", tmp_path / "there.mp4"], "there.mp4 exists: add --overwrite"),
+        ([clip, "-o", tmp_path / "existing.mp4"], "existing.mp4 exists: add --overwrite"),
     ):
         result = run("video", *arguments, "--style", painting)
         assert result.code == 2 and result.err.count("\n") == 1, arguments
         assert expected in result.err
-    assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+    assert (tmp_path / "existing.mp4").read_bytes() == b"precious"
 
 
-def test_a_truncated_clip_is_done_as_far_as_it_goes(style_file: Path, run: Run, tmp_path: Path) -> None:
+def test_a_truncated_clip_is_painted_up_to_its_end(style_file: Path, run: Run, tmp_path: Path) -> None:
     path = make_clip(
         tmp_path / "cut.mp4",
         moving(30, (32, 24)),
@@ -228,7 +232,7 @@ def test_a_truncated_clip_is_done_as_far_as_it_goes(style_file: Path, run: Run, 
     assert result.document["errors"][0]["clip"] == str(path)
 
 
-def test_a_painter_that_fails_keeps_what_there_is(
+def test_a_failure_keeps_the_frames_painted_so_far(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -245,7 +249,7 @@ def test_a_painter_that_fails_keeps_what_there_is(
     assert left == {"clip.mp4", "clip-plain.mp4", style_file.name}
 
 
-def test_what_cannot_be_rescued_stays_in_its_folder(
+def test_frames_that_cannot_be_rescued_stay_in_their_folder(
     clip: Path, style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "clip-plain.unfinished.mp4").write_bytes(b"precious")
@@ -260,11 +264,11 @@ def test_what_cannot_be_rescued_stays_in_its_folder(
     assert (tmp_path / "clip-plain.unfinished.mp4").read_bytes() == b"precious"
 
 
-def test_the_same_film_started_twice(
+def test_a_film_that_is_being_made_is_refused(
     clip: Path, painting: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second is refused before it learns anything, whatever its options; the first is not disturbed."""
-    monkeypatch.setattr(api, "adapt", lambda *_, **__: pytest.fail("it learns"))
+    """The second call is refused before any adaptation, with any options, and changes nothing."""
+    monkeypatch.setattr(api, "adapt", lambda *_, **__: pytest.fail("it adapts"))
     folder = tmp_path / "clip-waves.mp4.parts"
     with claimed(folder, "making this film"):
         (folder / "job.json").write_text("{}")
@@ -275,42 +279,42 @@ def test_the_same_film_started_twice(
         assert (folder / "job.json").read_text() == "{}"
 
 
+INTERRUPTING = """
+import signal
+from itertools import count
+from metastyle.films import temporal
+
+render, frames = temporal.render_with_brush, count(1)
+
+def interrupting(*arguments):
+    if next(frames) == 100:
+        signal.raise_signal(signal.SIGINT)
+    return render(*arguments)
+
+temporal.render_with_brush = interrupting
+"""
+"""Code for the beginning of a program, which then presses Ctrl-C at its hundredth frame."""
+
+
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
-    style_file: Path, initialization_file: Path, tmp_path: Path
+def test_ctrl_c_leaves_a_film_and_the_same_command_resumes(
+    style_file: Path, program: str, tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "long.mp4", moving(150, (64, 48)))
-    code = (
-        "import sys; from pathlib import Path; import metastyle.weights.initialization as i; "
-        f"i.SHIPPED = Path({str(initialization_file)!r}); "
-        "from metastyle.cli.main import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", code, "video", str(clip), "--style", str(style_file)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    clip = make_clip(tmp_path / "long.mp4", moving(120, (64, 48)))
 
-    def start(out: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*command, "-o", str(tmp_path / out)], stderr=subprocess.PIPE, text=True, env=environment
-        )
+    def paint(out: str, code: str = program) -> tuple[int, str]:
+        call = [sys.executable, "-c", code, "video", clip, "--style", style_file, "-o", tmp_path / out]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(call, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+        return done.returncode, done.stderr
 
-    with start("out.mp4") as process:
-        part = tmp_path / "out.mp4.parts" / "000000.mp4"
-        for _ in range(1200):
-            if part.exists():
-                break
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        said = process.stderr.read()
-        assert process.wait(60) == 130
+    code, said = paint("out.mp4", INTERRUPTING + program)
+    assert code == 130
     assert "out.unfinished.mp4 has them; the same command resumes from there" in said
-    kept = len(decoded(tmp_path / "out.unfinished.mp4"))
-    assert 60 <= kept < 150
+    assert len(decoded(tmp_path / "out.unfinished.mp4")) == 100  # the frame in progress is finished
     for out, first_line in (("out.mp4", "resuming after"), ("whole.mp4", "repainting")):
-        with start(out) as process:
-            assert process.stderr is not None
-            said = process.stderr.read()
-            assert process.wait(120) == 0 and said.startswith(first_line)
+        code, said = paint(out)
+        assert code == 0 and said.startswith(first_line)
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert not (tmp_path / "out.unfinished.mp4").exists()
 
@@ -319,11 +323,11 @@ def test_ctrl_c_leaves_a_film_and_the_same_command_goes_on(
     ("text", "expected"),
     [("90", 90), ("1.5", 1.5), ("1:30", 90), ("0:01:30.5", 90.5), ("2:00:00", 7200), ("90:00", 5400)],
 )
-def test_times(text: str, expected: float) -> None:
+def test_times_are_parsed(text: str, expected: float) -> None:
     assert parse_time(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1:60", "1:60:00", "1:2:3:4", "1m", ":30", "nan", "1e3"])
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time: write 90"):
         parse_time(text)

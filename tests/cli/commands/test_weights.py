@@ -12,7 +12,7 @@ from metastyle.weights import inventory
 Run = Callable[..., Any]
 
 
-def test_the_table(run: Run, initialization_file: Path, machine: Path) -> None:
+def test_all_weights_and_their_states_are_listed(run: Run, initialization_file: Path, machine: Path) -> None:
     result = run("weights")
     assert (result.code, result.err) == (0, "")
     assert "vgg16             missing           -   " in result.out
@@ -25,7 +25,7 @@ def test_the_table(run: Run, initialization_file: Path, machine: Path) -> None:
     assert all(one["license"] and one["origin"] and one["what"] for one in listed.values())
 
 
-def test_verifying(run: Run, machine: Path) -> None:
+def test_verify_reports_missing_and_damaged_weights(run: Run, machine: Path) -> None:
     result = run("weights", "--verify", "--quiet")
     assert result.code == 1 and result.out == "" and result.err.endswith("safetensors: missing\n")
     machine.mkdir()
@@ -42,7 +42,7 @@ def test_verifying(run: Run, machine: Path) -> None:
     assert "not a safetensors file" in result.document["errors"][0]
 
 
-def test_fetching(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_shows_progress_and_reports_failures(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name: str, *, progress: Callable[[int, int, str], object]) -> None:
         progress(10_000_000, 10_000_000, name)
         if name == "vgg16":

@@ -30,12 +30,12 @@ def jpeg(pixels: NDArray[np.uint8], mode: str = "RGB", **options: Any) -> bytes:
 
 
 def film(size: int) -> bytes:
-    """Something after the picture in which every two bytes that mean anything to a decoder occur."""
+    """Bytes after a picture that contain the markers a decoder looks for."""
     return b"\0\0\0\x18ftypmp42" + b"\xff\xda\0\x08" * 500 + RNG.bytes(size) + b"\xff\xd9\xff\xd8"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_comes_after_the_end_is_not_looked_at(kind: str, colors: NDArray[np.uint8]) -> None:
+def test_data_after_the_end_is_ignored(kind: str, colors: NDArray[np.uint8]) -> None:
     alone = jpeg(colors, **KINDS[kind])
     for after in (film(3_000_000), jpeg(NOISE, progressive=True) * 30, b"\0" * 5000, b"\xff"):
         assert (open_picture(alone + after).pixels == open_picture(alone).pixels).all()
@@ -43,9 +43,7 @@ def test_what_comes_after_the_end_is_not_looked_at(kind: str, colors: NDArray[np
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_its_two_end_bytes_it_opens_and_without_more_it_does_not(
-    kind: str, mode: str, colors: NDArray[np.uint8]
-) -> None:
+def test_only_the_two_end_bytes_may_be_missing(kind: str, mode: str, colors: NDArray[np.uint8]) -> None:
     for pixels in (NOISE, colors):
         whole = jpeg(pixels, mode, **KINDS[kind])
         expected = open_picture(whole).pixels.astype(int)
@@ -56,14 +54,14 @@ def test_without_its_two_end_bytes_it_opens_and_without_more_it_does_not(
                 opened = open_picture(whole[:-cut])
             except MetastyleError as error:
                 assert "is damaged, truncated or of an unknown kind" in str(error)
-            else:  # what is gone belonged to blocks beyond the edge, or refined nothing
+            else:  # the missing bytes were of blocks beyond the edge, or refined nothing
                 assert np.abs(opened.pixels - expected).max() <= 3
         for share in range(20, 95, 5):
             with pytest.raises(MetastyleError):
                 open_picture(whole[: len(whole) * share // 100])
 
 
-def test_a_progressive_jpeg_cut_between_two_scans_is_no_picture(colors: NDArray[np.uint8]) -> None:
+def test_a_progressive_jpeg_cut_between_two_scans_is_refused(colors: NDArray[np.uint8]) -> None:
     whole = jpeg(colors, progressive=True)
     starts = [at for at in range(len(whole)) if whole[at : at + 2] in (b"\xff\xda", b"\xff\xc4")]
     assert len(starts) > 8
@@ -73,7 +71,7 @@ def test_a_progressive_jpeg_cut_between_two_scans_is_no_picture(colors: NDArray[
                 open_picture(whole[:cut])
 
 
-def test_scans_without_number_are_refused_in_every_kind_of_jpeg(colors: NDArray[np.uint8]) -> None:
+def test_jpegs_with_thousands_of_scans_are_refused(colors: NDArray[np.uint8]) -> None:
     for options in ({"progressive": True}, {}):
         data = jpeg(colors, **options)
         last = data.rindex(b"\xff\xda")

@@ -29,13 +29,13 @@ def samples(channels: int, bits: int, sample_format: int, seed: int) -> NDArray[
 
 
 def scaled(values: NDArray[Any], bits: int) -> NDArray[Any]:
-    """0 is black and the greatest value white, in 8 bits or in 16."""
+    """Scale the values so that the largest is white in 8 or 16 bits."""
     top = 255 if bits <= 8 else 65535
     return np.rint(values * (top / ((1 << bits) - 1))).astype(np.int64)
 
 
 def srgb(values: NDArray[Any], photometric: int, bits: int, colors: list[int]) -> NDArray[Any]:
-    """What the picture must look like, (H, W, 3)."""
+    """The expected picture, (H, W, 3)."""
     if photometric == PALETTE:
         palette = np.array(colors).reshape(3, -1).T >> 8
         return palette[values[..., 0]]
@@ -81,14 +81,14 @@ KINDS = st.fixed_dictionaries(
 
 
 def check(kind: dict[str, Any]) -> bool:
-    """Opens to the right picture (True), or is refused by name (False)."""
+    """Whether the TIFF opens, as the expected picture, or is refused with a description of its kind."""
     kind = dict(kind)
     photometric, bits, seed = kind["photometric"], kind["bits"], kind.pop("seed")
     if kind["sample_format"] == FLOATING and bits not in (16, 32):
         kind["sample_format"] = UNSIGNED
     if bits not in (8, 16, 32) or kind["sample_format"] == FLOATING:
         kind["predictor"] = 1
-    if bits < 8 and 1 in kind["extra"]:  # nothing is left of colors that few values were multiplied into
+    if bits < 8 and 1 in kind["extra"]:  # premultiplied colors of so few bits are lost
         kind["extra"] = (2,)
     colors, extra = COLORS[photometric], kind["extra"]
     values = samples(colors + len(extra), bits, kind["sample_format"] or UNSIGNED, seed)
@@ -96,7 +96,7 @@ def check(kind: dict[str, Any]) -> bool:
     alphas = [values[..., colors + i] for i, e in enumerate(extra) if e in (1, 2)]
     premultiplied = 1 in extra
     if premultiplied and kind["sample_format"] != FLOATING:
-        alphas[0][...] |= 1 << (bits - 1)  # never too little to see the color
+        alphas[0][...] |= 1 << (bits - 1)  # enough to recover the color
         share = alphas[0][..., None] / ((1 << bits) - 1)
         values[..., :colors] = np.rint(plain * share)
     table: list[int] = []
@@ -116,8 +116,8 @@ def check(kind: dict[str, Any]) -> bool:
     expected = srgb(plain, photometric, bits, table)
     top = 255 if expected.max() < 256 else 65535
     if picture.pixels.dtype == np.uint8 and top == 65535:
-        expected, top = expected / 257, 255  # 16 bits whose alpha Pillow divides out at 8
-    # Dividing by a weight of at least a half doubles the error of the rounding before it.
+        expected, top = expected / 257, 255  # Pillow divides by alpha in 8 bits
+    # Dividing by an alpha of at least one half at most doubles the rounding error.
     allowed = (
         {CMYK: 2, LAB: 1, YCBCR: 2}.get(photometric, 0)
         + (3 * (16 if bits == 12 else 1) if premultiplied else 0)
@@ -133,7 +133,7 @@ def check(kind: dict[str, Any]) -> bool:
 
 @given(KINDS)
 @settings(deadline=None, max_examples=400)
-def test_every_layout_opens_rightly_or_is_refused_by_name(kind: dict[str, Any]) -> None:
+def test_every_layout_opens_correctly_or_is_refused(kind: dict[str, Any]) -> None:
     check(kind)
 
 
@@ -153,7 +153,7 @@ def test_every_layout_opens_rightly_or_is_refused_by_name(kind: dict[str, Any]) 
         (LAB, 8, ()),
     ],
 )
-def test_what_people_have_opens(
+def test_common_layouts_open(
     photometric: int, bits: int, extra: tuple[int, ...], order: str, planar: bool, compression: int
 ) -> None:
     kind = {"photometric": photometric, "bits": bits, "extra": extra, "order": order, "planar": planar}
@@ -166,18 +166,18 @@ def test_what_people_have_opens(
         ({339: ("H", [3, 3, 3])}, "RGB, 3 samples of 8 floating-point bits, compression raw"),
         ({339: ("H", [1, 2, 1])}, "RGB, 3 samples of 8 bits"),
         ({258: ("H", [5, 6, 5])}, "RGB, 3 samples of 5 and 6 bits"),
-        ({262: ("H", [6])}, "YCbCr"),  # 2 x 2 pixels share their color where the file does not say
+        ({262: ("H", [6])}, "YCbCr"),  # by default, 2 x 2 pixels share their chroma
         ({262: ("H", [32845])}, "LogLuv"),
         ({262: ("H", [5])}, "CMYK"),
         ({262: ("H", [5]), 332: ("H", [2])}, "CMYK"),
     ],
 )
-def test_a_kind_that_is_refused_is_named(tags: dict[int, tiffs.Tag], message: str) -> None:
+def test_the_error_describes_an_unsupported_kind(tags: dict[int, tiffs.Tag], message: str) -> None:
     with pytest.raises(MetastyleError, match=f"this kind of TIFF is not supported.*{message}"):
         open_picture(tiffs.tiff(samples(3, 8, UNSIGNED, 0), RGB, 8, tags=tags))
 
 
-def test_separate_planes_keep_profile_resolution_and_orientation(icc: Any) -> None:
+def test_separate_planes_keep_profile_and_orientation(icc: Any) -> None:
     profile = icc.adobe_rgb
     tags: dict[int, tiffs.Tag] = {
         274: ("H", [6]),
@@ -195,7 +195,7 @@ def test_separate_planes_keep_profile_resolution_and_orientation(icc: Any) -> No
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.8])
-def test_separate_planes_that_end_early_are_no_picture(part: float) -> None:
+def test_truncated_separate_planes_are_refused(part: float) -> None:
     pages, parts = tiffs.directory(samples(3, 16, UNSIGNED, 0), RGB, 16, planar=True)
     whole = tiffs.chain([(pages, parts)])
     cut = whole.index(parts[-1]) if part > 0.7 else int(part * len(whole))

@@ -30,7 +30,7 @@ def page(samples: NDArray[Any], tags: dict[int, tiffs.Tag] | None = None, **opti
 @pytest.mark.parametrize(
     ("samples", "kinds", "below", "chosen"),
     [
-        ([SMALL, FULL], [REDUCED, PLAIN], {0: [1]}, 1),  # as cameras nest them
+        ([SMALL, FULL], [REDUCED, PLAIN], {0: [1]}, 1),  # nested, as cameras write them
         ([SMALL, FULL], [REDUCED, {}], {}, 1),  # one after the other
         ([SMALL, SMALLEST, FULL], [REDUCED, REDUCED, PLAIN], {0: [1, 2]}, 2),
         (
@@ -38,14 +38,14 @@ def page(samples: NDArray[Any], tags: dict[int, tiffs.Tag] | None = None, **opti
             [{255: ("H", [2])}, {255: ("H", [1])}],
             {},
             1,
-        ),  # as the first versions of TIFF say it
+        ),  # the tag of early versions of TIFF
         ([FULL, SMALL, SMALLEST], [PLAIN, REDUCED, REDUCED], {0: [1, 2]}, 0),  # a pyramid
-        ([SMALL, FULL], [{}, {}], {}, 0),  # two pages, of which nobody says that one is the other's copy
+        ([SMALL, FULL], [{}, {}], {}, 0),  # two pages, neither marked as a copy of the other
         ([FULL, SECOND], [{254: ("I", [2])}, {254: ("I", [2])}], {}, 0),
         ([SMALLEST, SMALL], [REDUCED, REDUCED], {}, 1),
     ],
 )
-def test_a_reduced_page_is_not_the_picture(
+def test_a_reduced_page_is_not_chosen(
     samples: list[NDArray[Any]],
     kinds: list[dict[int, tiffs.Tag]],
     below: dict[int, list[int]],
@@ -62,7 +62,7 @@ def test_a_reduced_page_is_not_the_picture(
     assert (picture.pixels == samples[chosen]).all()
 
 
-def test_a_mask_is_not_the_picture() -> None:
+def test_a_mask_is_not_chosen() -> None:
     bits = (FULL[..., :1] > 100).astype(np.uint8)
     mask = tiffs.directory(bits, MASK, 1, tags={254: ("I", [4])})
     assert (open_picture(tiffs.chain([mask, page(FULL)])).pixels == FULL).all()
@@ -73,7 +73,9 @@ def test_a_mask_is_not_the_picture() -> None:
 @pytest.mark.parametrize("photometric", [CFA, LINEAR_RAW])
 @pytest.mark.parametrize("below", [{0: [1]}, {}])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_camera_raw_is_called_one(photometric: int, below: dict[int, list[int]], order: str) -> None:
+def test_a_camera_raw_is_refused_with_advice(
+    photometric: int, below: dict[int, list[int]], order: str
+) -> None:
     channels = 1 if photometric == CFA else 3
     raw = page(FULL[..., :channels], PLAIN, photometric=photometric, order=order)
     for file in (
@@ -84,7 +86,7 @@ def test_a_camera_raw_is_called_one(photometric: int, below: dict[int, list[int]
             open_picture(file)
 
 
-def test_other_signs_of_a_camera_raw() -> None:
+def test_camera_raws_are_recognized_by_their_headers() -> None:
     dng = tiffs.chain([page(FULL, {50706: ("B", [1, 4, 0, 0])})])
     canon = bytearray(tiffs.chain([page(FULL)]))
     canon[8:12] = b"CR\2\0"
@@ -94,7 +96,7 @@ def test_other_signs_of_a_camera_raw() -> None:
             open_picture(file)
 
 
-def test_directories_that_lead_back_to_themselves_end() -> None:
+def test_cyclic_directories_do_not_loop_forever() -> None:
     data = bytearray(tiffs.chain([page(SMALL, REDUCED), page(SMALLEST, REDUCED)], below={0: [1]}))
     first = int.from_bytes(data[4:8], "little")
     entries = int.from_bytes(data[first : first + 2], "little")

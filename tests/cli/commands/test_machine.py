@@ -14,17 +14,18 @@ from metastyle.errors import MetastyleError
 Run = Callable[..., Any]
 
 
+SMALL = AdaptationSettings(steps=8, size=64, style_size=64)
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same measurement with pictures small enough for a test."""
-    monkeypatch.setattr(
-        doctor, "default_settings", lambda device: AdaptationSettings(steps=8, size=64, style_size=64)
-    )
+    """Measurements use small pictures and few steps."""
+    monkeypatch.setattr(doctor, "default_settings", lambda hardware: SMALL)
     monkeypatch.setattr(doctor, "_SIDE", 64)
     monkeypatch.setattr(doctor, "_MOST_STEPS", 2)
 
 
-def test_facts(machine: Path) -> None:
+def test_the_machine_is_described(machine: Path) -> None:
     facts = doctor.describe("cpu")
     assert json.loads(json.dumps(facts)) == facts
     assert facts["device"] == "cpu" and facts["memory"]["total_gb"] > 0
@@ -38,21 +39,26 @@ def test_facts(machine: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_measurements_add_up() -> None:
+def test_measurements_are_extrapolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_setup_seconds", lambda settings, device: (2.0, None))
+    monkeypatch.setattr(doctor, "_step_seconds", lambda adaptation: 0.5)
+    monkeypatch.setattr(doctor, "_picture_seconds", lambda device: 0.25)
     shares: list[float] = []
     times = doctor.measure("cpu", shares.append)
     assert shares == [0.5, 0.8, 1.0]
-    assert times["adaptation_steps"] == 8
-    assert 0 < times["step_seconds"] < 10 and 0 < times["setup_seconds"] < 60
-    total = times["setup_seconds"] + 8 * times["step_seconds"]
-    assert times["adaptation_seconds"] == pytest.approx(total, abs=0.01)
-    assert times["picture_12mp_seconds"] == pytest.approx(
-        times["picture_512_seconds"] * 12e6 / 64**2, rel=0.05
-    )
+    assert times["adaptation_steps"] == 8 and times["adaptation_seconds"] == 6
+    assert times["picture_12mp_seconds"] == pytest.approx(0.25 * 12e6 / 64**2, abs=0.01)
 
 
 @pytest.mark.usefixtures("small")
-def test_the_command(run: Run) -> None:
+def test_setup_steps_and_pictures_are_timed() -> None:
+    setup, adaptation = doctor._setup_seconds(SMALL, "cpu")
+    assert setup > 0 and doctor._step_seconds(adaptation) > 0 and doctor._picture_seconds("cpu") > 0
+    assert len(adaptation.curve) == 3  # the first is not counted
+
+
+@pytest.mark.usefixtures("small")
+def test_doctor_prints_facts_and_measurements(run: Run) -> None:
     result = run("doctor", "--device", "cpu")
     assert result.code == 0
     assert "device          cpu\n" in result.out and "(8 steps" not in result.out

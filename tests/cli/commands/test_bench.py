@@ -21,7 +21,12 @@ from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.lpips import CONVOLUTIONS, WIDTHS
 
 
-def test_a_variant_is_read_from_one_line() -> None:
+@pytest.fixture(autouse=True)
+def no_download(monkeypatch: pytest.MonkeyPatch, random_loss_network: LossNetwork) -> None:
+    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: random_loss_network)
+
+
+def test_a_variant_is_parsed() -> None:
     variant = parse_variant("two photos: contents=photos batch=2 parameters=instance_norm learning_rate=2e-3")
     assert (variant.name, variant.model, variant.contents) == ("two photos", "shipped", "photos")
     expected = AdaptationSettings(batch=2, parameters="instance_norm", learning_rate=2e-3)
@@ -46,25 +51,22 @@ def test_a_variant_is_read_from_one_line() -> None:
         "a: batch=two",
     ],
 )
-def test_a_wrong_variant_is_one_clear_line(text: str) -> None:
+def test_an_invalid_variant_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(MetastyleError) as caught:
         parse_variant(text)
     assert "\n" not in str(caught.value)
 
 
-def test_steps_are_whole_numbers() -> None:
+def test_steps_must_be_whole_numbers() -> None:
     assert parse_steps("0, 5,10") == [0, 5, 10]
     for text in ("", "1,,2", "-1", "1.5", "a", "99999999"):
         with pytest.raises(MetastyleError, match="--steps"):
             parse_steps(text)
 
 
-def test_it_writes_a_table_a_plot_and_the_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_adaptation_writes_numbers_table_plot_and_sheet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
-    network = LossNetwork()
-    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
     for name in ("photos", "paintings"):
         (tmp_path / name).mkdir()
         noise = np.random.default_rng(0).integers(0, 256, (64, 72, 3), np.uint8)
@@ -86,12 +88,7 @@ def test_it_writes_a_table_a_plot_and_the_numbers(
     assert "--train-content" in json.loads(capsys.readouterr().out)["errors"][0]["error"]
 
 
-def test_chosen_pictures_are_shared_out(
-    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    torch.manual_seed(0)
-    network = LossNetwork()
-    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+def test_listed_pictures_are_divided_among_shards(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("lists.toml").write_text(
         'paintings = ["1.png", "0.png"]\nphotographs = ["1.png"]\nreferences = ["0.png"]\n'
     )
@@ -110,7 +107,7 @@ def test_chosen_pictures_are_shared_out(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("paintings = [", "cannot be read as TOML"),
         ('paintings = ["a"]\nreferences = ["a"]', "'photographs' must be a list"),
@@ -119,14 +116,14 @@ def test_chosen_pictures_are_shared_out(
         ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["a"]\nx = 1', "'x' is not known"),
     ],
 )
-def test_a_wrong_list_of_pictures_is_one_clear_line(text: str, said: str, tmp_path: Path) -> None:
+def test_an_invalid_list_of_pictures_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "lists.toml").write_text(text)
-    with pytest.raises(MetastyleError, match=said) as caught:
+    with pytest.raises(MetastyleError, match=message) as caught:
         read_lists(tmp_path / "lists.toml")
     assert "\n" not in str(caught.value)
 
 
-def test_listed_pictures_must_be_there(tmp_path: Path) -> None:
+def test_listed_pictures_must_exist_and_names_must_differ(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     assert choose(tmp_path, 9, ["a.png"]) == [tmp_path / "a.png"]
     with pytest.raises(MetastyleError, match=r"b\.png: no such file"):
@@ -159,12 +156,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_references_that_fail_are_said(
-    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    torch.manual_seed(0)
-    network = LossNetwork()
-    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+def test_failing_references_are_reported(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--size", "64"]
     arguments += [
         "--style-size",
@@ -185,14 +177,14 @@ def test_references_that_fail_are_said(
     assert "| painting | variant | 0 steps | 1 steps | dark_for_a_test:Dark |" in written
     assert "| tiny | **all 1** |" in written
     capsys.readouterr()
-    assert main([*arguments, "--weights", "wieghts"]) == 0  # nobody asks for them
+    assert main([*arguments, "--weights", "wieghts"]) == 0  # no system needs them
     arguments[arguments.index("out")] = "another"
     assert main([*arguments, "--reference", "wct", "--weights", "wieghts"]) == 2
     assert not (folders / "another").exists()
     assert "wieghts: no such folder of trained weights" in capsys.readouterr().err
 
 
-def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_grid_leaves_out_systems_that_fail(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["bench", "grid", "--content", "photos", "--style", "paintings", "--size", "64"]
     arguments += ["--style-size", "64", "-o", "out", "--device", "cpu", "--json", "--quiet"]
     systems = ["--method", "dark_for_a_test:Dark", "--method", "dark_for_a_test:Broken"]
@@ -213,17 +205,17 @@ def test_a_grid_shows_who_can(folders: Path, capsys: pytest.CaptureFixture[str])
     )
 
 
-def test_the_painting_of_speed_is_the_packaged_photograph_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_painting_of_speed_is_a_stylized_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
     painted = object()
     monkeypatch.setattr("metastyle.api.stylize", lambda picture, style: (painted, picture, style))
     photo, painting = _pictures(None, None)
     assert painting == (painted, photo, STYLE) and builtin_path(STYLE) is not None
 
 
-def test_speed_without_options_leaves_out_what_takes_long_or_is_not_here(
+def test_speed_by_default_leaves_out_slow_and_failing_systems(
     folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the systems of this package it would take minutes: two of a test's own stand for them."""
+    """Two systems of this test replace those of the package, which would take minutes."""
     monkeypatch.setattr("metastyle.bench.speed.QUICK", ("dark_for_a_test:Dark", "dark_for_a_test:Broken"))
     arguments = ["bench", "speed", "--size", "64", "--rounds", "1", "--device", "cpu", "--json", "--quiet"]
     arguments += ["--style", "paintings/0.png"]
@@ -238,21 +230,20 @@ def test_speed_without_options_leaves_out_what_takes_long_or_is_not_here(
     assert len(slow) == 1 and "johnson" in slow[0] and "--all" in said["left_out"][slow[0]]
     written = (folders / "one" / "speed.md").read_text(encoding="utf-8")
     assert "| Dark |" in written and "Left out: dark_for_a_test:Broken: out of memory." in written
-    # What was asked for by name is not left out.
+    # A system requested by name is not left out.
     assert main([*arguments, "-o", "two", "--method", "dark_for_a_test:Broken"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["rows"][0]["error"] == said["errors"][0]["error"] == "out of memory" and not said["left_out"]
 
 
-def test_the_protocol_resumes_is_shared_and_is_looked_at(
+def test_the_protocol_can_be_sharded_resumed_and_judged_by_eye(
     folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
-    network, encoder = LossNetwork(), Encoder(5)
+    encoder = Encoder(5)
     tensors = {layer: torch.rand(width) for layer, width in WIDTHS.items()}
     for name in CONVOLUTIONS:
         tensors |= {f"{name}.weight": torch.rand(512, 512, 3, 3), f"{name}.bias": torch.rand(512)}
-    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
     monkeypatch.setattr(Encoder, "load", lambda **_: encoder)
     monkeypatch.setattr("metastyle.weights.lpips.load_lpips", lambda **_: tensors)
     arguments = ["bench", "protocol", "--content", "photos", "--style", "paintings", "--size", "176"]
@@ -266,7 +257,7 @@ def test_the_protocol_resumes_is_shared_and_is_looked_at(
     ]
     written = (folders / "out" / "protocol.md").read_text(encoding="utf-8")
     assert outputs == ["protocol.md", "curves.svg"]
-    assert "| dark_for_a_test:Dark share=0.9 | 4 |" in written  # two have one name
+    assert "| dark_for_a_test:Dark share=0.9 | 4 |" in written  # two systems have this name
     assert "| (the photograph) | 4 |" in written and "| (the painting) | 4 |" in written
     assert "| dark_for_a_test:Broken | 0 | out of memory |" in written
     assert "2 photographs x 2 paintings; photographs 176 x 176, paintings long edge 64 pixels." in written
@@ -287,12 +278,11 @@ def test_the_protocol_resumes_is_shared_and_is_looked_at(
     assert main(compared) == 2 and "--against METHOD" in capsys.readouterr().err
 
 
-def test_from_measurements_to_a_report(
+def test_a_report_is_made_from_measurements(
     folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
-    network, encoder = LossNetwork(), Encoder(5)
-    monkeypatch.setattr("metastyle.weights.vgg16.load_loss_network", lambda **_: network)
+    encoder = Encoder(5)
     monkeypatch.setattr(Encoder, "load", lambda **_: encoder)
     common = ["--device", "cpu", "--json", "--quiet"]
     for share in ("0.5", "0.9"):
