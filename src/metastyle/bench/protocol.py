@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
 from metastyle.bench import lpips, self_similarity
 from metastyle.bench.lpips import Lpips
 from metastyle.bench.nulls import NULLS
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import check_same, repaint
-from metastyle.bench.quality import luminance
+from metastyle.bench.quality import luminance_ms_ssim
 from metastyle.bench.table import Table, shared_table
 from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
@@ -152,8 +151,6 @@ def measures_for(
         loss = perceptual_loss(seen, before[CONTENT_LAYER], target)
         other = networks.vgg19(picture, UNSEEN)
         unseen = sum(F.mse_loss(gram_matrix(other[name]), wanted[name]).item() for name in UNSEEN)
-        similar = ms_ssim(luminance(picture), luminance(photo), data_range=1.0)
-        assert isinstance(similar, Tensor)
         found = {
             **loss._asdict(),
             "unseen": 1e5 * unseen,
@@ -161,7 +158,7 @@ def measures_for(
             "structure": self_similarity.structure_distance(
                 seen[self_similarity.LAYER], before[self_similarity.LAYER]
             ),
-            "ms_ssim": similar,
+            "ms_ssim": luminance_ms_ssim(picture, photo),
         }
         return {name: float(f"{float(value):.6g}") for name, value in found.items()}
 

@@ -165,17 +165,19 @@ def losses_for(
         other_content = F.mse_loss(seen[OTHER_CONTENT], encoder(photo, [OTHER_CONTENT])[OTHER_CONTENT])
         distances = [F.mse_loss(gram_matrix(seen[name]), wanted[name]) for name in OTHER_STYLE]
         other_style = 1e5 * torch.stack(distances).sum()
-        structure = ms_ssim(luminance(picture), luminance(photo), data_range=1.0)
-        assert isinstance(structure, Tensor)
+        structure = luminance_ms_ssim(picture, photo)
         return tuple(x.item() for x in (*own, other_content, other_style, structure))
 
     return losses
 
 
-def luminance(pictures: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (B, 1, H, W)."""
-    weights = torch.tensor(_LUMINANCE, device=pictures.device)[None, :, None, None]
-    return (weights * pictures).sum(dim=1, keepdim=True)
+def luminance_ms_ssim(picture: Tensor, photo: Tensor) -> Tensor:
+    """MS-SSIM, a scalar, of the luminance of pictures (1, 3, H, W) in [0, 1], sides of 176 or more."""
+    weights = torch.tensor(_LUMINANCE, device=photo.device)[None, :, None, None]
+    one, other = ((weights * pixels).sum(dim=1, keepdim=True) for pixels in (picture, photo))
+    similarity = ms_ssim(one, other, data_range=1.0)
+    assert isinstance(similarity, Tensor)
+    return similarity
 
 
 def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:
