@@ -3,6 +3,7 @@
 python scripts/measure_studio.py [--painting FILE] [--photo FILE]     the tables of docs/studio.md
 python scripts/measure_studio.py --site BEFORE --site AFTER --rounds 3   exported pages, in turns
 python scripts/measure_studio.py --site BEFORE --site AFTER --painter    what paints in them, alone
+python scripts/measure_studio.py --site SITE --refine                    a step of refinement in the page
 
 A site is a folder that ``metastyle studio --export`` has written. Pages are measured in turns, each with
 an empty cache, and the smallest time of all rounds is shown: other programs only make times larger.
@@ -11,6 +12,7 @@ an empty cache, and the smallest time of all rounds is shown: other programs onl
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import threading
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--site", action="append", type=Path, default=[])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--painter", action="store_true")
+    parser.add_argument("--refine", action="store_true")
     options = parser.parse_args()
     best: dict[str, list[float]] = {}
     with sync_playwright() as p:
@@ -55,11 +58,12 @@ def main() -> None:
         for _ in range(options.rounds):
             for index, site in enumerate(options.site):
                 with _file_server(site) as address:
-                    measured = (
-                        _painter(browser, address)
-                        if options.painter
-                        else _page(browser, address, options.photo, options.painting)
-                    )
+                    if options.painter:
+                        measured = _painter(browser, address)
+                    elif options.refine:
+                        measured = _refinement(browser, address, options.painting)
+                    else:
+                        measured = _page(browser, address, options.photo, options.painting)
                     for what, value in measured:
                         row = best.setdefault(what, [0.0] * len(options.site))
                         better = max if "frames a second" in what else min
@@ -150,6 +154,41 @@ def _painter(browser: Any, address: str) -> Iterator[tuple[str, float]]:
         still, moving = taken[2 * index : 2 * index + 2]
         yield f"{width} x {height}: seconds", still
         yield f"{width} x {height}: frames a second", 1 / moving
+    page.close()
+
+
+STEPS = """() => new Promise((resolve) => {
+    const times = [];
+    let last = "0";
+    const look = () => {
+        const step = document.querySelector(".refining")?.dataset.step ?? last;
+        if (step !== last) times.push(performance.now());
+        last = step;
+        if (times.length < 15) setTimeout(look, 10);
+        else resolve(times);
+    };
+    look();
+})"""
+
+
+def _refinement(browser: Any, address: str, painting: str) -> Iterator[tuple[str, float]]:
+    """Seconds for the first steps of refinement, with the painting in between."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    page.locator('.after:not([data-edge="0"])').wait_for(state="attached")
+    page.locator('input[aria-label="Choose a painting"]').set_input_files(painting)
+    page.locator('[data-style^="own-"]').wait_for(state="attached")
+    page.locator('label:has-text("Brush") input').fill("2")
+    _at_rest(page)
+    page.wait_for_timeout(8000)  # previews of styles
+    began = page.evaluate("() => performance.now()")
+    page.get_by_role("button", name="Refine (experiment)").click()
+    times = page.evaluate(STEPS)
+    taken = sorted((b - a) / 1000 for a, b in itertools.pairwise(times))
+    yield "refinement: seconds to the first step", (times[0] - began) / 1000
+    yield "refinement: seconds a step, least", taken[0]
+    yield "refinement: seconds a step, median, with its share of painting", taken[len(taken) // 2]
     page.close()
 
 

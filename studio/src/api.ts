@@ -1,5 +1,6 @@
 /** The studio's interface, as the page uses it. */
 
+import type { RefinementSettings } from "./lib/refining";
 import type { Weighted } from "./lib/styles";
 import { text } from "./text";
 
@@ -86,8 +87,13 @@ const json = (document: unknown, method = "POST"): RequestInit => ({
 
 export const api = {
   address,
-  site: async (): Promise<{ server: boolean; films?: boolean }> =>
-    (await ask("model/site.json")).json(),
+  site: async (): Promise<{
+    server: boolean;
+    films?: boolean;
+    /** Where there is no server, and the page can learn by itself. */
+    refinement?: RefinementSettings;
+  }> => (await ask("model/site.json")).json(),
+  contents: async (): Promise<Blob> => (await ask("model/contents.jpg")).blob(),
   styles: async (server: boolean): Promise<StyleInfo[]> =>
     (await ask(server ? "api/styles" : "model/styles.json")).json(),
   styleAddress: (id: string, server: boolean): string =>

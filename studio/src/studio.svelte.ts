@@ -8,6 +8,7 @@ import { shares, type Weighted } from "./lib/styles";
 import type { Pixels } from "./lib/pixels";
 import { visible } from "./lib/visible";
 import { text } from "./text";
+import { Refining } from "./refining.svelte";
 import { Thumbnails } from "./thumbnails.svelte";
 
 export type View = keyof typeof text.views;
@@ -76,9 +77,10 @@ export class Studio {
   /** The state of its parameters that is shown. */
   revision = $state(0);
   fullSize = $state.raw<JobState | null>(null);
+  readonly refining = new Refining(this);
   readonly thumbnails = new Thumbnails(
     (style, edge) => this.paintThumbnail(style, edge),
-    () => !!this.info && !this.looping && !this.job && !this.live,
+    () => !!this.info && !this.looping && !this.job && !this.live && !this.refining.progress,
   );
   /** Seconds that 256 x 192 pixels take, as long as anything has been painted. */
   pace = $state<number | null>(null);
@@ -100,6 +102,7 @@ export class Studio {
       const site = await api.site();
       this.server = site.server;
       this.films = site.films ?? false;
+      if (!site.server) this.refining.settings = site.refinement ?? null;
       const [styles, sample] = await Promise.all([api.styles(this.server), api.photograph()]);
       this.styles = styles;
       const first = styles.find((style) => style.id === "starry-night") ?? styles[0];
@@ -195,10 +198,11 @@ export class Studio {
     this.learning = name;
     try {
       if (!this.server) {
-        const id = `own-${++this.count}`;
+        const id = this.newId();
+        const { painting } = this;
         await this.engine.ready;
-        await this.engine.describe(id, pixelsOf(this.painting, 512));
-        this.loaded.set(id, Promise.resolve());
+        await this.engine.describe(id, pixelsOf(painting, 512));
+        this.refining.described(id, painting);
         const info: StyleInfo = {
           id,
           name,
@@ -207,7 +211,7 @@ export class Studio {
           note: "",
           painting: null,
         };
-        this.styles = [info, ...this.styles];
+        this.made(info);
         this.mix = [{ style: id, weight: 1 }];
         this.learning = null;
         this.render();
@@ -221,6 +225,22 @@ export class Studio {
       this.learning = null;
       this.tell(error);
     }
+  }
+
+  newId(): string {
+    return `own-${++this.count}`;
+  }
+
+  /** The engine knows a new style. */
+  made(info: StyleInfo): void {
+    this.loaded.set(info.id, Promise.resolve());
+    this.styles = [info, ...this.styles];
+  }
+
+  /** Whether the picture is painted with this style, among others. */
+  shows(id: string): boolean {
+    const all = [...this.mix, ...this.regions.flatMap((region) => region.mix)];
+    return all.some((one) => one.style === id && one.weight > 0);
   }
 
   private follow(job: JobState): void {
@@ -402,7 +422,7 @@ export class Studio {
       let info: StyleInfo;
       if (this.server) info = await api.importStyle(file, file.name);
       else {
-        const id = `own-${++this.count}`;
+        const id = this.newId();
         const grain = await this.engine.addStyle(id, await file.arrayBuffer());
         this.loaded.set(id, Promise.resolve());
         info = { id, name, origin: "imported", grain, note: "", painting: null };
@@ -460,7 +480,7 @@ export class Studio {
   }
 
   /** The same, and wait until it is shown. */
-  private rendered(): Promise<void> {
+  rendered(): Promise<void> {
     return new Promise((resolve) => {
       this.settled.push(resolve);
       this.render();

@@ -78,8 +78,17 @@ export const text = {
     left: (s: string) => `${s} left`,
     done: (n: string) => `${n} has been learned`,
     alone:
-      "Without a server a painting is understood at a glance, not learned. ‘metastyle studio’ learns.",
+      "Without a server a painting is understood at a glance. ‘metastyle studio’ learns it in full.",
     describing: (n: string) => `Looking at ${n}: the first time fetches 17 MB …`,
+  },
+  refine: {
+    start: "Refine (experiment)",
+    hint: "Learns in this page, on small squares of the photograph: a second or more for each step",
+    first: "Getting ready: the first time fetches 16 MB …",
+    name: (n: string) => `${n}, refined`,
+    note: "Refined in this page",
+    loss: (n: number) => `loss ${n.toPrecision(3)}`,
+    steps: (n: number) => `${n} steps`,
   },
   save: {
     title: "Take it home",

@@ -41,6 +41,13 @@ export class Thumbnails {
     this.pictures = new Map();
   }
 
+  /** A style has changed. */
+  forget(style: string): void {
+    const pictures = new Map(this.pictures);
+    pictures.delete(style);
+    this.pictures = pictures;
+  }
+
   /** Paint what is missing, one after another, as long as nothing else is to be done. */
   async work(): Promise<void> {
     if (this.painting) return;

@@ -21,6 +21,10 @@ def test_the_cases_of_the_page_are_current() -> None:
     assert kept["grain"]["picture"] == current["grain"]["picture"]
     for stored, computed in zip(kept["grain"]["grained"], current["grain"]["grained"], strict=True):
         assert abs(stored - computed) < 1e-5
-    for stored, computed in zip(kept["noise"], current["noise"], strict=True):
-        assert stored[:3] == computed[:3]
-        assert abs(stored[3] - computed[3]) < 1e-5
+    for noise in ("noise", "other_noise"):
+        for stored, computed in zip(kept[noise], current[noise], strict=True):
+            assert stored[:3] == computed[:3]
+            assert abs(stored[3] - computed[3]) < 1e-5
+    assert kept["rates"] == current["rates"]
+    assert kept["halves"] == current["halves"]
+    assert kept["file"] == current["file"]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
@@ -34,7 +35,15 @@ def test_the_folder_contains_the_page_and_its_model(
     assert {f"model/{name}" for name in assets.FILES} | {"index.html", "_headers"} <= files
     assert {"quick-stylize.onnx", "stylize.onnx", "describe.onnx", "theta.f16"} <= set(assets.FILES)
     assert "immutable" in (site / "_headers").read_text()
-    assert json.loads((site / "model/site.json").read_text())["server"] is False
+    about = json.loads((site / "model/site.json").read_text())
+    assert about["server"] is False
+    assert {f"model/{name}" for name in assets.REFINEMENT} <= files
+    with Image.open(site / "model/contents.jpg") as sheet:
+        width, height = sheet.size
+    side = about["refinement"]["size"]
+    assert width == side
+    assert 0 < height // side < about["refinement"]["pool"], "photographs are learned on, too"
+    assert height % side == 0
     styles = json.loads((site / "model/styles.json").read_text())
     assert {f"model/styles/{style['id']}.safetensors" for style in styles} <= files
     page = (site / "index.html").read_text()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ from .browser import (
 from .conftest import encoded
 
 required()
+
+STEPS_PATIENCE = 300_000
+"""Milliseconds for two steps on a busy machine."""
 
 GPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
 
@@ -107,6 +111,55 @@ def test_nothing_is_painted_in_a_hidden_page(browser: Any, site: str) -> None:
             break
     assert pixels_of(page, "canvas.running") != before
     page.context.close()
+
+
+def test_a_painting_is_refined_in_the_page(browser: Any, site: str, tmp_path: Path) -> None:
+    """Two steps, stopped, gone on with, and downloaded: the library paints with it as the page does."""
+    page = opened(browser)
+    page.goto(site)
+    shown(page)
+    refine = page.get_by_role("button", name="Refine (experiment)")
+    assert refine.count() == 0, "built-in styles have no painting to be refined with"
+    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+    choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
+    set_slider(page, "Brush", "2")
+    refine.wait_for(timeout=STEPS_PATIENCE)
+    shown(page, WIDTH)
+    before = pixels_of(page, ".after")
+
+    def take_two_steps() -> None:
+        refine.click()
+        progress = page.locator('.refining:not([data-step="0"]):not([data-step="1"])')
+        progress.wait_for(timeout=STEPS_PATIENCE)
+        assert "of 60" in progress.inner_text()
+        assert "loss" in progress.inner_text()
+        page.get_by_role("button", name="Good enough").click()
+        refine.wait_for(timeout=STEPS_PATIENCE)
+        shown(page, WIDTH)
+
+    take_two_steps()
+    after = pixels_of(page, ".after")
+    assert after != before
+    take_two_steps()
+    assert pixels_of(page, ".after") != after
+    assert page.get_by_label("Paint with dots, refined").count() == 1, "gone on with in its place"
+    page.get_by_text("PNG", exact=True).click()
+    painted = download(page, "As shown")
+
+    page.get_by_role("button", name="Styles", exact=True).click()
+    card = page.locator("article", has=page.get_by_label("Paint with dots, refined"))
+    with page.expect_download() as waiting:
+        card.get_by_role("button", name="Download").click()
+    path = tmp_path / "refined.safetensors"
+    waiting.value.save_as(path)
+    page.context.close()
+    style = metastyle.load(path)
+    assert style.painting == "dots, refined"
+    assert len(style.curve) >= 4
+    start = metastyle.adapt(Image.open(io.BytesIO(encoded(512, 384, seed=7))), steps=0, device="cpu")
+    moved = [(style.parameters[name] - p).abs().max() for name, p in start.parameters.items()]
+    assert 0 < max(moved) < 0.1
+    assert worst(painted, in_python(style, grain=1)) <= 3
 
 
 SET_VISIBILITY = """state => {

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cache, partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import metastyle
+from metastyle.core.loss_network import LossNetwork
 from metastyle.core.low_rank import SCALE
-from metastyle.studio import graphs
+from metastyle.core.settings import EFFORTS, AdaptationSettings
+from metastyle.images.contents import PROCEDURAL_SHARE, procedural_pool
+from metastyle.studio import graphs, refinement
 from metastyle.weights.builtin_styles import PHOTOGRAPH, artworks
 from metastyle.weights.initialization import load_initialization
 from metastyle.weights.vgg16 import load_loss_network
@@ -62,6 +68,40 @@ FILES: dict[str, Callable[[], bytes]] = {
     **{f"{name}.onnx": partial(graph, name) for name in graphs.GRAPHS},
 }
 """What the page computes with, by its name in the folder ``model``."""
+
+
+def contents() -> bytes:
+    """Procedural pictures to learn on beside the photograph: squares, one below the other, as JPEG."""
+    count = round(PROCEDURAL_SHARE * AdaptationSettings().pool)
+    pool = procedural_pool(count, refinement.SIZE, 0).permute(0, 2, 3, 1).reshape(-1, refinement.SIZE, 3)
+    stream = BytesIO()
+    Image.fromarray((255 * pool).round().byte().numpy()).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def _with_weights(write: Callable[[LossNetwork], bytes]) -> bytes:
+    return write(load_loss_network())
+
+
+REFINEMENT: dict[str, Callable[[], bytes]] = {
+    "contents.jpg": contents,
+    **{f"{name}.onnx": partial(_with_weights, write) for name, write in refinement.GRAPHS.items()},
+}
+"""What the page without a server learns with, besides ``FILES``."""
+
+
+def refining() -> dict[str, Any]:
+    """How the page without a server learns: sizes, and the library's own settings."""
+    settings = AdaptationSettings()
+    return {
+        "size": refinement.SIZE,
+        **refinement.state_sizes(),
+        "rate": settings.learning_rate,
+        "warm_up": settings.warm_up,
+        "grain": settings.grain,
+        "pool": settings.pool,
+        "steps": {effort: changes.get("steps", settings.steps) for effort, changes in EFFORTS["cpu"].items()},
+    }
 
 
 @cache

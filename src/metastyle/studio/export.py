@@ -46,13 +46,18 @@ def export_site(folder: Path) -> int:
 
 
 def _write_model(folder: Path) -> None:
-    contents = assets.FILES | {
-        "site.json": lambda: json.dumps({"server": False, "films": False}).encode(),
-        "model.json": lambda: json.dumps(assets.model()).encode(),
-        "styles.json": lambda: json.dumps(
-            [{"painting": None, **s} for s in assets.builtin_styles()]
-        ).encode(),
-    }
+    site = {"server": False, "films": False, "refinement": assets.refining()}
+    contents = (
+        assets.FILES
+        | assets.REFINEMENT
+        | {
+            "site.json": lambda: json.dumps(site).encode(),
+            "model.json": lambda: json.dumps(assets.model()).encode(),
+            "styles.json": lambda: json.dumps(
+                [{"painting": None, **s} for s in assets.builtin_styles()]
+            ).encode(),
+        }
+    )
     (folder / "styles").mkdir(parents=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content())

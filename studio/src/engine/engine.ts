@@ -1,7 +1,8 @@
 /** The page's side of the rendering worker. */
 
 import type { Pixels } from "../lib/pixels";
-import type { EngineInfo, Look, Order, Reply } from "./messages";
+import type { About, RefinementSettings } from "../lib/refining";
+import type { EngineInfo, Look, Order, Reply, Step } from "./messages";
 
 const CHOICE = "backend";
 
@@ -56,6 +57,32 @@ export class Engine {
   /** Turn a painting into a start, without any learning. */
   async describe(id: string, painting: Pixels): Promise<void> {
     await this.ask({ kind: "describe", id, painting });
+  }
+
+  /** Begin to learn further what a painting was described as, as a style of its own or in its place. */
+  async refine(
+    from: string,
+    id: string,
+    settings: RefinementSettings,
+    contents: Pixels[],
+  ): Promise<void> {
+    const moved = contents.map((one) => one.data.buffer);
+    await this.ask({ kind: "refine", from, id, settings, contents }, moved);
+  }
+
+  /** The next of so many steps. */
+  async step(steps: number): Promise<Step> {
+    return (await this.ask({ kind: "step", steps })) as Step;
+  }
+
+  /** The last step has been taken. */
+  async refined(): Promise<void> {
+    await this.ask({ kind: "refined" });
+  }
+
+  /** A style as a file. */
+  async file(id: string, about: About): Promise<ArrayBuffer> {
+    return (await this.ask({ kind: "file", id, about })) as ArrayBuffer;
   }
 
   async forget(id: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** What the page and its rendering worker say to each other. */
 
 import type { Pixels } from "../lib/pixels";
+import type { About, RefinementSettings } from "../lib/refining";
 import type { Weighted } from "../lib/styles";
 
 export type Backend = "webgpu" | "wasm";
@@ -26,8 +27,19 @@ export type Order =
   | { kind: "parameters"; id: string; halves: ArrayBuffer }
   | { kind: "describe"; id: string; painting: Pixels }
   | { kind: "forget"; id: string }
+  | { kind: "refine"; from: string; id: string; settings: RefinementSettings; contents: Pixels[] }
+  | { kind: "step"; steps: number }
+  | { kind: "refined" }
+  | { kind: "file"; id: string; about: About }
   | { kind: "paint"; look: Look; photo: Pixels }
   | { kind: "frame"; look: Look; photo: Pixels; fresh: boolean };
+
+/** After a step of refinement. */
+export interface Step {
+  step: number;
+  content: number;
+  style: number;
+}
 
 export type Request = Order & { number: number };
 export interface Reply {

@@ -11,6 +11,9 @@ import type { Backend } from "./messages";
 type Runtime = typeof forProcessors;
 type Session = forProcessors.InferenceSession;
 export type Inputs = Record<string, [Float32Array, number[]]>;
+export type Outputs = Record<string, Float32Array>;
+/** Graphs that there is one form of. */
+const ONE_FORM = ["describe", "refine", "content"];
 
 /** Whether WebGPU can be tried: onnxruntime waits for the GPU by JavaScript promise integration. */
 async function hasGpu(): Promise<boolean> {
@@ -32,6 +35,14 @@ export async function fetched(address: URL): Promise<ArrayBuffer> {
   }
   throw new Error(line);
 }
+
+const feeds = (runtime: Runtime, inputs: Inputs) =>
+  Object.fromEntries(
+    Object.entries(inputs).map(([name, [data, shape]]) => [
+      name,
+      new runtime.Tensor("float32", data, shape),
+    ]),
+  );
 
 export class Renderer {
   readonly threads = self.crossOriginIsolated ? threadsFor(navigator.hardwareConcurrency) : 1;
@@ -58,14 +69,25 @@ export class Renderer {
     return this.runOn(this.runtime, await this.session(name), inputs);
   }
 
-  /** Run a large graph once, where it always works, and let go of it. */
-  async runOnce(name: string, inputs: Inputs): Promise<Float32Array> {
-    const session = await this.open(this.runtime, name, "wasm");
-    try {
-      return (await this.runOn(this.runtime, session, inputs)).slice();
-    } finally {
-      await session.release();
-    }
+  /** A large graph where it always works, on processors: run it, then let go of it. */
+  async large(
+    name: string,
+  ): Promise<{ run(inputs: Inputs): Promise<Outputs>; release(): Promise<void> }> {
+    const runtime = this.runtime;
+    const session = await this.open(runtime, name, "wasm");
+    return {
+      run: async (inputs) => {
+        const outputs = await session.run(feeds(runtime, inputs));
+        return Object.fromEntries(
+          Object.entries(outputs).map(([key, tensor]) => {
+            const data = (tensor.data as Float32Array).slice();
+            tensor.dispose();
+            return [key, data];
+          }),
+        );
+      },
+      release: () => session.release(),
+    };
   }
 
   /**
@@ -110,7 +132,7 @@ export class Renderer {
 
   private async open(runtime: Runtime, name: string, where: Backend): Promise<Session> {
     // Plain convolutions suit GPUs; processors have graphs with fewer multiplications.
-    const file = where === "wasm" && name !== "describe" ? `quick-${name}` : name;
+    const file = where === "wasm" && !ONE_FORM.includes(name) ? `quick-${name}` : name;
     const graph = new Uint8Array(await fetched(new URL(`model/${file}.onnx`, this.base)));
     return runtime.InferenceSession.create(graph, {
       executionProviders: [where],
@@ -121,13 +143,7 @@ export class Renderer {
   }
 
   private async runOn(runtime: Runtime, session: Session, inputs: Inputs): Promise<Float32Array> {
-    const feeds = Object.fromEntries(
-      Object.entries(inputs).map(([name, [data, shape]]) => [
-        name,
-        new runtime.Tensor("float32", data, shape),
-      ]),
-    );
-    const outputs = await session.run(feeds);
+    const outputs = await session.run(feeds(runtime, inputs));
     const first = outputs[session.outputNames[0]!]!;
     const data = (await first.getData()) as Float32Array;
     first.dispose();

@@ -4,8 +4,10 @@ import { keepColor } from "../lib/color";
 import { addGrain } from "../lib/grain";
 import { fromHalf } from "../lib/half";
 import { blend, fromPlanes, toPlanes, type Pixels } from "../lib/pixels";
+import { writeStyle } from "../lib/refining";
 import { expand, fold, mix, parseStyle, strengthen, withNorms, type Model } from "../lib/styles";
-import { fetched, Renderer, type Inputs } from "./runtime";
+import { Refinement } from "./refinement";
+import { fetched, Renderer, type Inputs, type Outputs } from "./runtime";
 import type { EngineInfo, Look, Order, Reply, Request } from "./messages";
 
 const MOST_EXPANDED = 10;
@@ -19,6 +21,9 @@ let model: Model;
 let theta: Float32Array;
 const files = new Map<string, () => Float32Array>();
 const expanded = new Map<string, Float32Array>();
+/** Gram matrices of paintings that have been described, by style. */
+const grams = new Map<string, Float32Array[]>();
+let refinement: { id: string; running: Refinement } | undefined;
 let mixture: { key: string; parameters: Float32Array } | undefined;
 let frozen:
   { key: string; statistics: Float32Array; parameters: Float32Array; age: number } | undefined;
@@ -146,7 +151,7 @@ async function frame(look: Look, photo: Pixels, fresh: boolean): Promise<Pixels>
   return finished(look, photo, output, width);
 }
 
-async function describe(painting: Pixels): Promise<Float32Array> {
+async function describe(painting: Pixels): Promise<Outputs> {
   const planes = toPlanes(painting);
   const size = planes.width * planes.height;
   const data = new Float32Array(3 * painting.width * painting.height);
@@ -159,9 +164,17 @@ async function describe(painting: Pixels): Promise<Float32Array> {
         ),
         (c * painting.height + y) * painting.width,
       );
-  return renderer.runOnce("describe", {
-    painting: [data, [1, 3, painting.height, painting.width]],
-  });
+  const graph = await renderer.large("describe");
+  try {
+    return await graph.run({ painting: [data, [1, 3, painting.height, painting.width]] });
+  } finally {
+    await graph.release();
+  }
+}
+
+async function endRefinement(): Promise<void> {
+  await refinement?.running.release();
+  refinement = undefined;
 }
 
 async function obey(order: Order): Promise<unknown> {
@@ -182,10 +195,35 @@ async function obey(order: Order): Promise<unknown> {
       return keep(order.id, () => numbers);
     }
     case "describe": {
-      const norms = await describe(order.painting);
-      return keep(order.id, () => withNorms(norms, model, theta));
+      const { norms, gram1, gram2, gram3, gram4 } = await describe(order.painting);
+      grams.set(order.id, [gram1!, gram2!, gram3!, gram4!]);
+      return keep(order.id, () => withNorms(norms!, model, theta));
     }
+    case "refine": {
+      await endRefinement();
+      const known = grams.get(order.from);
+      if (!known) throw new Error(`nothing is known about the painting of ${order.from}`);
+      const { contents, settings } = order;
+      const start = styleOf(order.from);
+      const running = await Refinement.begin(renderer, start, known, contents, settings);
+      refinement = { id: order.id, running };
+      grams.set(order.id, known);
+      return keep(order.id, () => start);
+    }
+    case "step": {
+      if (!refinement) throw new Error("no style is being refined");
+      const { id, running } = refinement;
+      const step = await running.next(order.steps);
+      const { parameters } = running;
+      keep(id, () => parameters);
+      return step;
+    }
+    case "refined":
+      return endRefinement();
+    case "file":
+      return writeStyle(styleOf(order.id), model, order.about);
     case "forget":
+      grams.delete(order.id);
       files.delete(order.id);
       expanded.delete(order.id);
       return undefined;

@@ -1,4 +1,4 @@
-/** Grain: what flat areas are given to paint on. The very numbers of Python's core/grain.py, seed 0. */
+/** Grain: what flat areas are given to paint on. The very numbers of Python's core/grain.py. */
 
 const AMPLITUDE = 0.15;
 const FLATNESS = 0.05;
@@ -50,12 +50,12 @@ class Mixer {
   }
 }
 
-function lattice(rows: number, columns: number, spacing: number, channel: number): Float32Array {
+function lattice(rows: number, columns: number, seed: number, channel: number): Float32Array {
   const numbers = new Float32Array(rows * columns);
   const ofChannel = new Mixer();
   const ofRow = new Mixer();
   const bits = new Mixer();
-  ofChannel.set(0, channel + 3 * spacing).mixed();
+  ofChannel.set(0, channel + 3 * seed).mixed();
   for (let row = 0; row < rows; row++) {
     ofRow
       .set(ofChannel.high, ofChannel.low)
@@ -88,7 +88,7 @@ function phases(spacing: number): Float64Array {
 }
 
 /** Fractal noise (3, height, width) of zero mean and unit deviation. */
-export function fractalNoise(height: number, width: number): Float32Array {
+export function fractalNoise(height: number, width: number, seed = 0): Float32Array {
   const noise = new Float32Array(3 * height * width);
   for (const spacing of OCTAVES) {
     const rows = Math.floor((height - 1) / spacing) + 2 * MARGIN + 1;
@@ -96,7 +96,7 @@ export function fractalNoise(height: number, width: number): Float32Array {
     const weights = phases(spacing);
     const line = new Float64Array(columns);
     for (let channel = 0; channel < 3; channel++) {
-      const points = lattice(rows, columns, spacing, channel);
+      const points = lattice(rows, columns, 128 * seed + spacing, channel);
       for (let y = 0; y < height; y++) {
         const phase = 4 * (y % spacing);
         const first = Math.floor((y + 0.5) / spacing - 0.5) + MARGIN - 1;
@@ -181,11 +181,16 @@ export function addGrain(
   height: number,
   width: number,
   amount: number,
+  seed = 0,
 ): void {
   if (amount === 0) return;
-  if (kept?.height !== height || kept.width !== width)
-    kept = { height, width, noise: fractalNoise(height, width) };
-  const { noise } = kept;
+  let noise: Float32Array;
+  if (seed) noise = fractalNoise(height, width, seed);
+  else {
+    if (kept?.height !== height || kept.width !== width)
+      kept = { height, width, noise: fractalNoise(height, width) };
+    noise = kept.noise;
+  }
   const strength = grainStrength(planes, height, width);
   const size = height * width;
   for (let channel = 0; channel < 3; channel++)

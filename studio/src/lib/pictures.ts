@@ -1,6 +1,7 @@
 /** Pictures as the browser holds them. */
 
 import { fitted, type Pixels } from "./pixels";
+import type { Crop } from "./refining";
 
 export interface Picture {
   name: string;
@@ -29,6 +30,32 @@ export function pixelsOf(picture: Picture, edge: number): Pixels {
     source = drawn(source, w, h);
   }
   return drawn(source, width, height).getContext("2d")!.getImageData(0, 0, width, height) as Pixels;
+}
+
+/** A square of the picture, so many pixels a side. */
+export function cropped(picture: Picture, crop: Crop, size: number): Pixels {
+  const scale = size / crop.side;
+  const edge = Math.round(scale * Math.max(picture.width, picture.height));
+  const whole = imageData(pixelsOf(picture, Math.max(edge, size)));
+  const source = new OffscreenCanvas(whole.width, whole.height);
+  source.getContext("2d")!.putImageData(whole, 0, 0);
+  const canvas = new OffscreenCanvas(size, size);
+  const context = canvas.getContext("2d", { willReadFrequently: true })!;
+  if (crop.mirrored) context.setTransform(-1, 0, 0, 1, size, 0);
+  const [left, top] = [scale * crop.left, scale * crop.top];
+  const side = Math.min(size, whole.width - left, whole.height - top);
+  context.drawImage(source, left, top, side, side, 0, 0, size, size);
+  return context.getImageData(0, 0, size, size) as Pixels;
+}
+
+/** Squares that stand one below the other in a picture. */
+export async function squares(sheet: Blob): Promise<Pixels[]> {
+  const { bitmap, width, height } = await decode(sheet, "contents");
+  const context = drawn(bitmap, width, height).getContext("2d")!;
+  return Array.from(
+    { length: Math.floor(height / width) },
+    (_, i) => context.getImageData(0, i * width, width, width) as Pixels,
+  );
 }
 
 function drawn(source: CanvasImageSource, width: number, height: number): OffscreenCanvas {
