@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 
 from metastyle.errors import ExistsError, MetastyleError, printable
 
+_LARGEST_JSON = 256 << 20
+
 
 def as_path(name: str, value: object) -> Path:
     """The argument ``name`` as a path.
@@ -83,12 +85,11 @@ def read_json(path: Path, kind: type | tuple[type, ...]) -> Any:
     """The value in a JSON file of the program's own, which is a ``kind``.
 
     Raises:
-        MetastyleError: the file cannot be read, is not JSON, or holds another kind of value.
+        MetastyleError: the file cannot be read or is too large, is not JSON, or holds another kind of value.
     """
+    data = read_bytes(path, _LARGEST_JSON)
     try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise MetastyleError(f"{one_line(path)}: cannot be read: {reason(error)}") from None
+        value = json.loads(data)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
         raise MetastyleError(f"{one_line(path)}: damaged: it is not JSON") from None
     if not isinstance(value, kind):
