@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 import metastyle
+from metastyle.core.device import hardware_of, pick_device
 from metastyle.core.loss_network import LossNetwork
+from metastyle.core.settings import default_settings
 from metastyle.weights.builtin_styles import builtin_path
 
 from .browser import (
@@ -69,9 +71,10 @@ def test_adaptation_can_be_watched_and_stopped(
     painted: Any, address: str, loss_network: LossNetwork, tmp_path: Path
 ) -> None:
     """The progress is shown, and 'Good enough' keeps the style."""
+    steps = default_settings(hardware_of(pick_device()), "draft").steps
     painted.get_by_text("Draft", exact=True).click()
     choose(painted, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
-    painted.get_by_text(re.compile(r"Learning speckles · \d+ of 15")).wait_for()
+    painted.get_by_text(re.compile(rf"Learning speckles · \d+ of {steps}\b")).wait_for()
     painted.get_by_role("button", name="Good enough").click()
     painted.locator(".learning").wait_for(state="detached")
     shown(painted, WIDTH)
@@ -82,7 +85,7 @@ def test_adaptation_can_be_watched_and_stopped(
     path = tmp_path / "learned.safetensors"
     path.write_bytes(urlopen(f"{address}api/styles/{first.get_attribute('data-style')}/file").read())
     style = metastyle.load(path)
-    assert 1 <= len(style.curve) < 15
+    assert 1 <= len(style.curve) < steps
     assert worst(painted_here, in_python(style)) <= 2
 
 

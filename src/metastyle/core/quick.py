@@ -37,7 +37,7 @@ from metastyle.core.padding import reflected, replicated
 def quick_network(network: TransformationNetwork, dtype: torch.dtype) -> TransformationNetwork:
     """A network that shares ``network``'s parameters and trains faster, equal except for rounding.
 
-    ``dtype``: type of the hidden layers; in bfloat16 it is to be called without autocast, or within.
+    ``dtype``: the type of the hidden layers, with autocast or without.
     """
     with torch.device("meta"):
         quick = _QuickBfloat16Network() if dtype == torch.bfloat16 else _QuickNetwork()
