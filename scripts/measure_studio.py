@@ -223,7 +223,7 @@ def _with_server(browser: Any, photo: str, painting: str) -> None:
         times = [_painted(page, brush, edge) for brush, edge in BRUSHES]
         edges = ", ".join(str(edge) for _, edge in BRUSHES)
         _say(f"meanwhile, a photograph, long edge {edges}", ", ".join(f"{t:.1f} s" for t in times))
-        page.locator(".learning").wait_for(state="detached")
+        page.locator(".adapting").wait_for(state="detached")
         _say("until the adaptation is done (normal)", f"{_since(began):.1f} s")
         page.close()
 

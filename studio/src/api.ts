@@ -90,7 +90,7 @@ export const api = {
   site: async (): Promise<{
     server: boolean;
     films?: boolean;
-    /** Where there is no server, and the page can learn by itself. */
+    /** Where there is no server, and the page can adapt by itself. */
     refinement?: RefinementSettings;
   }> => (await ask("model/site.json")).json(),
   contents: async (): Promise<Blob> => (await ask("model/contents.jpg")).blob(),

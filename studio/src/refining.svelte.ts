@@ -38,7 +38,7 @@ export class Refining {
     this.known.set(id, { painting, curve: [] });
   }
 
-  /** Whether the page can learn this style further. */
+  /** Whether the page can adapt this style further. */
   can(id: string | undefined): boolean {
     return !!this.settings && !this.progress && !!id && this.known.has(id);
   }
@@ -51,14 +51,14 @@ export class Refining {
     this.stopping = true;
   }
 
-  /** Learn further: what was only described becomes a style of its own, others are learned in place. */
+  /** Adapt further: what was only described becomes a style of its own, others are adapted in place. */
   async start(from: string, effort: Effort): Promise<void> {
     const { settings, studio } = this;
     const before = this.known.get(from);
-    const style = studio.styles.find((one) => one.id === from);
+    const style = studio.styles.find(from);
     if (!settings || !before || !style || !studio.photo || this.progress) return;
     const fresh = !before.curve.length;
-    const id = fresh ? studio.newId() : from;
+    const id = fresh ? studio.styles.newId() : from;
     const steps = settings.steps[effort];
     const name = fresh ? text.refine.name(style.name) : style.name;
     this.stopping = false;
@@ -82,7 +82,7 @@ export class Refining {
         const now = performance.now();
         const seen = document.visibilityState === "visible";
         if (seen && studio.shows(id) && now - shown > RESTS * painting) {
-          await studio.rendered();
+          await studio.painter.rendered();
           shown = performance.now();
           painting = shown - now;
         }
@@ -93,7 +93,7 @@ export class Refining {
       this.progress = null;
       await studio.engine.refined().catch((error: unknown) => studio.tell(error));
       studio.thumbnails.forget(id);
-      studio.render();
+      studio.painter.render();
     }
   }
 
@@ -120,7 +120,7 @@ export class Refining {
 
   private add(info: StyleInfo): void {
     const { studio } = this;
-    studio.made(info);
+    studio.styles.add(info);
     studio.useStyle(info.id);
   }
 

@@ -42,7 +42,7 @@ def test_the_folder_contains_the_page_and_its_model(
         width, height = sheet.size
     side = about["refinement"]["size"]
     assert width == side
-    assert 0 < height // side < about["refinement"]["pool"], "photographs are learned on, too"
+    assert 0 < height // side < about["refinement"]["pool"], "photographs are among the contents, too"
     assert height % side == 0
     styles = json.loads((site / "model/styles.json").read_text())
     assert {f"model/styles/{style['id']}.safetensors" for style in styles} <= files

@@ -74,15 +74,15 @@ def test_adaptation_can_be_watched_and_stopped(
     steps = default_settings(hardware_of(pick_device()), "draft").steps
     painted.get_by_text("Draft", exact=True).click()
     choose(painted, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
-    painted.get_by_text(re.compile(rf"Learning speckles · \d+ of {steps}\b")).wait_for()
+    painted.get_by_text(re.compile(rf"Adapting to speckles · \d+ of {steps}\b")).wait_for()
     painted.get_by_role("button", name="Good enough").click()
-    painted.locator(".learning").wait_for(state="detached")
+    painted.locator(".adapting").wait_for(state="detached")
     shown(painted, WIDTH)
     first = painted.locator("[data-style]").first
     assert first.get_attribute("aria-pressed") == "true"
     assert "speckles" in first.text_content()
     painted_here = download(painted, "As shown")
-    path = tmp_path / "learned.safetensors"
+    path = tmp_path / "adapted.safetensors"
     path.write_bytes(urlopen(f"{address}api/styles/{first.get_attribute('data-style')}/file").read())
     style = metastyle.load(path)
     assert 1 <= len(style.curve) < steps

@@ -30,20 +30,20 @@ def test_adaptation_continues_after_a_reload_and_after_a_killed_server(
         page.goto(f"http://127.0.0.1:{port}/")
         shown(page)
         choose(page, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
-        learning = page.get_by_text(re.compile(r"Learning speckles · \d+ of \d+"))
-        learning.wait_for()
+        adapting = page.get_by_text(re.compile(r"Adapting to speckles · \d+ of \d+"))
+        adapting.wait_for()
 
         page.reload()
-        learning.wait_for()
+        adapting.wait_for()
         page.locator('[data-revision]:not([data-revision="0"])').wait_for()
         assert page.locator("[data-style]").count() >= 14, "styles are missing"
 
         studio.end(signal.SIGKILL)
         studio = Studio(tmp_path / "own", port)
         page.wait_for_timeout(4000)  # until the browser has reconnected
-        learning.wait_for()
+        adapting.wait_for()
         page.get_by_role("button", name="Good enough").click()
-        page.locator(".learning").wait_for(state="detached")
+        page.locator(".adapting").wait_for(state="detached")
         shown(page)
         first = page.locator("[data-style]").first
         assert "speckles" in first.text_content()

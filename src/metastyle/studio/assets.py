@@ -71,7 +71,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 
 def contents() -> bytes:
-    """Procedural pictures to learn on beside the photograph: squares, one below the other, as JPEG."""
+    """Procedural pictures to adapt on beside the photograph: squares, one below the other, as JPEG."""
     count = round(PROCEDURAL_SHARE * AdaptationSettings().pool)
     pool = procedural_pool(count, refinement.SIZE, 0).permute(0, 2, 3, 1).reshape(-1, refinement.SIZE, 3)
     stream = BytesIO()
@@ -87,11 +87,11 @@ REFINEMENT: dict[str, Callable[[], bytes]] = {
     "contents.jpg": contents,
     **{f"{name}.onnx": partial(_with_weights, write) for name, write in refinement.GRAPHS.items()},
 }
-"""What the page without a server learns with, besides ``FILES``."""
+"""What the page without a server adapts with, besides ``FILES``."""
 
 
 def refining() -> dict[str, Any]:
-    """How the page without a server learns: sizes, and the library's own settings."""
+    """How the page without a server adapts: sizes, and the library's own settings."""
     settings = AdaptationSettings()
     return {
         "size": refinement.SIZE,

@@ -44,7 +44,7 @@ export class Engine {
     return info;
   }
 
-  /** Make a style file known; the amount of grain that it was learned with comes back. */
+  /** Make a style file known; the amount of grain that it was adapted with comes back. */
   async addStyle(id: string, file: ArrayBuffer): Promise<number> {
     return (await this.ask({ kind: "style", id, file }, [file])) as number;
   }
@@ -54,12 +54,12 @@ export class Engine {
     await this.ask({ kind: "parameters", id, halves }, [halves]);
   }
 
-  /** Turn a painting into a start, without any learning. */
+  /** Predict the parameters of a style from its painting, without any steps. */
   async describe(id: string, painting: Pixels): Promise<void> {
     await this.ask({ kind: "describe", id, painting });
   }
 
-  /** Begin to learn further what a painting was described as, as a style of its own or in its place. */
+  /** Begin to adapt further what a painting was described as, as a style of its own or in its place. */
   async refine(
     from: string,
     id: string,

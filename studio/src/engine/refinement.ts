@@ -1,4 +1,4 @@
-/** Learning in the page: one step of adaptation after another, by onnxruntime on processors. */
+/** Adaptation in the page: one step after another, by onnxruntime on processors. */
 
 import { addGrain } from "../lib/grain";
 import { toPlanes, type Pixels } from "../lib/pixels";

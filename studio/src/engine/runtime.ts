@@ -137,7 +137,7 @@ export class Renderer {
     return runtime.InferenceSession.create(graph, {
       executionProviders: [where],
       logSeverityLevel: 3,
-      // Threads that wait in a loop take the cores from the page and from the painting being learned.
+      // Threads that wait in a loop take the cores from the page and from an adaptation.
       extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
   }

@@ -3,7 +3,7 @@
 import { fromHalf, toHalf } from "./half";
 import { count, type Model } from "./styles";
 
-/** How the page learns without a server, as the library does. */
+/** How the page adapts without a server, as the library does. */
 export interface RefinementSettings {
   /** Side of the square contents, in pixels. */
   size: number;

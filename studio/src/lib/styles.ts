@@ -57,7 +57,7 @@ export function parseStyle(buffer: ArrayBuffer): StyleFile {
 /** All parameters that a style file stands for, in the model's order. */
 export function expand(file: StyleFile, model: Model, theta: Float32Array): Float32Array {
   if (file.metadata.base !== model.base)
-    throw new Error("this style was made for another base model: learn the painting again");
+    throw new Error("this style was made for another base model: adapt to the painting again");
   const full = theta.slice();
   for (const [name, shape, offset] of model.segments) {
     const own = file.tensors.get(name);

@@ -1,0 +1,31 @@
+/** Pictures that the server has, each sent once. */
+
+import { api, type PictureInfo } from "./api";
+import type { Picture } from "./lib/pictures";
+
+export class Uploads {
+  private readonly ids = new WeakMap<Blob, Promise<string>>();
+
+  /** The server has this file under that id. */
+  known(file: Blob, id: string): void {
+    this.ids.set(file, Promise.resolve(id));
+  }
+
+  /** Send a file; its id is kept. */
+  async send(file: Blob, name: string): Promise<PictureInfo> {
+    const info = await api.upload(file, name);
+    this.known(file, info.id);
+    return info;
+  }
+
+  /** The id of a picture, which is sent if the server does not have it. */
+  idOf(picture: Picture): Promise<string> {
+    let id = this.ids.get(picture.file);
+    if (!id) {
+      id = api.upload(picture.file, `${picture.name}.picture`).then((info) => info.id);
+      id.catch(() => this.ids.delete(picture.file));
+      this.ids.set(picture.file, id);
+    }
+    return id;
+  }
+}
