@@ -28,6 +28,7 @@ from metastyle.training import loop
 from metastyle.training.checkpoint import load_state, save_state
 from metastyle.training.config import RunConfig
 from metastyle.training.events import Finished, Preparing, Saved, Started, Step
+from metastyle.training.processes import launch
 
 
 @pytest.fixture
@@ -60,6 +61,25 @@ def run(settings, networks, stop_at=None):
         if isinstance(event, Step) and event.iteration == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
     return events
+
+
+def test_muon_changes_all_kernels_but_the_last(settings, networks):
+    task = training.SystemTask(
+        settings("wct-3", optimizer="muon"), launch("cpu", "float32"), torch.float32, networks
+    )
+    kernels = {name for name, p in task.parameters.items() if p.dim() == 4}
+    assert kernels - task.hidden == {"conv1_1.weight"}
+
+
+def test_a_run_with_muon_lowers_the_loss(settings, networks, every_step):
+    made = settings("wct-2", iterations=40, learning_rate=1e-3, optimizer="muon", from_scratch=True)
+    steps = [e for e in run(made, networks) if isinstance(e, Step)]
+    assert steps[-1].total < steps[0].total
+
+
+def test_muon_is_refused_where_it_is_not_meant_to_be(settings):
+    with pytest.raises(MetastyleError, match="adam for johnson"):
+        settings("johnson", optimizer="muon")
 
 
 def test_a_run_lowers_the_loss_and_writes_the_part(settings, networks, tmp_path, photos):

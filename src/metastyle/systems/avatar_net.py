@@ -26,14 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metastyle.core.losses import StyleTarget, content_loss
-from metastyle.core.network import Conv
 from metastyle.systems.adain import adain
 from metastyle.systems.counts import Count
 from metastyle.systems.decoders import copy_published
 from metastyle.systems.objective import Objective, Start, total_variation
 from metastyle.systems.patches import swap
 from metastyle.systems.protocol import Stylize
-from metastyle.systems.vgg19 import Decoder, Encoder, Features, count, fitted, moments
+from metastyle.systems.vgg19 import Decoder, Encoder, Features, Layer, count, fitted, moments
 from metastyle.systems.weights import load_trained
 from metastyle.systems.whitening import Spectrum, color, spectrum, whiten
 
@@ -51,8 +50,8 @@ class Hourglass(Decoder):
 
     def __init__(self) -> None:
         super().__init__(level=4)
-        self.conv1_1 = Conv(64, 64, 3)
-        self.output = Conv(64, 3, 7)
+        self.conv1_1 = Layer(64, 64, 3)
+        self.output = Layer(64, 3, 7)
 
     def decode(self, features: Tensor, style: Features) -> Tensor:
         """Features (B, 512, H, W) -> pictures (B, 3, 8 H, 8 W), with ``style``'s moments at the skips."""
@@ -121,6 +120,8 @@ class Reconstruction(Objective):
     batch_size = 8
     sees = "paintings"
     fits = True
+    precision = "native"
+    by_muon = True
     name = PART
 
     learned: Hourglass
@@ -210,7 +211,7 @@ def parameter_count() -> Count:
         whole = nn.ModuleList(
             [
                 *[m for name, m in Encoder(5).named_children() if name != "preprocess"],
-                *[Conv(512, 512, 3) for _ in range(3)],  # conv5_2 to conv5_4
+                *[Layer(512, 512, 3) for _ in range(3)],  # conv5_2 to conv5_4
                 nn.Linear(512 * 7 * 7, 4096),
                 nn.Linear(4096, 4096),
                 nn.Linear(4096, 1000),

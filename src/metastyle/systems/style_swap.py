@@ -73,6 +73,8 @@ class Inversion(Objective):
     batch_size = 2
     sees = "paintings"
     fits = True
+    precision = "native"
+    by_muon = True
     name = PART
 
     learned: Decoder
@@ -98,7 +100,8 @@ class Inversion(Objective):
         with torch.no_grad():
             features = self.encoder(torch.cat([photos, paintings]), [LAYER])[LAYER]
             contents, styles = features.chunk(2)
-            swapped = [swap(c.float(), s.float(), PATCH) for c, s in zip(contents, styles, strict=True)]
+            with torch.autocast(photos.device.type, enabled=False):  # matches need float32
+                swapped = [swap(c.float(), s.float(), PATCH) for c, s in zip(contents, styles, strict=True)]
             wanted = torch.cat([features.float(), torch.stack(swapped)])
         found = self.learned(wanted)
         again = self.encoder(found, [LAYER])[LAYER]

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
@@ -79,7 +79,9 @@ class Settings(declared.Settings):
     batch: Annotated[int, Ge(1), Le(1024)] | None = None
     """Photographs per batch; None is the published number."""
     learning_rate: Annotated[float, Gt(0), Lt(1)] | None = None
-    """Adam's initial learning rate, which falls along a cosine; None is the published one."""
+    """Highest learning rate, which falls along a cosine; None is the published one, Adam's."""
+    optimizer: Literal["adam", "muon"] = "adam"
+    """adam as published, or muon for all kernels except the last, for short trainings of decoders."""
     from_scratch: bool = False
     """Start from random weights, not from AdaIN's decoder (Shen et al.: not from theta)."""
     seed: Seed = 0
@@ -97,6 +99,8 @@ class Settings(declared.Settings):
             raise SettingError("part", self.part, f"one of {', '.join(PARTS)}")
         if self.iterations is None and self.minutes is None:
             raise SettingError("minutes", None, "a length, or iterations")
+        if self.optimizer == "muon" and not PARTS[self.part].by_muon:
+            raise SettingError("optimizer", "muon", f"adam for {self.part}: muon is for decoders")
 
 
 @each_step
@@ -138,9 +142,13 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.learned = self.module.learned.train()
         self.parameters = {name: p for name, p in self.learned.named_parameters() if p.requires_grad}
         self.rate_factors = {}
+        kernels = [name for name, p in self.parameters.items() if p.dim() == 4]
+        self.hidden = frozenset(kernels[:-1] if kind.by_muon else ())
 
         batch = settings.batch or kind.batch_size
         self.optimizer = OptimizerConfig(
+            kind=settings.optimizer,
+            muon_rate=1.0,
             styles=1,
             contents=batch,
             queries=batch,
@@ -157,7 +165,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
                 return self.module.describe(picture)
 
         self.target = StyleTargets(describe, self.device)
-        self.settings, self.defaults = dataclasses.asdict(settings), {}
+        self.settings, self.defaults = dataclasses.asdict(settings), {"optimizer": "adam"}
         self.free_to_change = _FREE_TO_CHANGE
         self.digest = self.pictures.digest
         if self.module.fingerprint:

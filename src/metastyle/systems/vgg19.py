@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metastyle.core.network import Conv
+from metastyle.core.padding import reflected
 from metastyle.errors import MetastyleError
 from metastyle.weights.vgg19 import VGG19, load_published
 from metastyle.weights.weight_file import Progress
@@ -38,6 +39,13 @@ def up_to(level: int) -> list[tuple[str, int, int]]:
     return CONVOLUTIONS[: names.index(f"conv{level}_1") + 1]
 
 
+class Layer(Conv):
+    """A convolution that keeps the size, padded by reflection in the memory layout and type of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(reflected(x, self.kernel_size[0] // 2), self.weight, self.bias)
+
+
 class Encoder(nn.Module):
     """The 1x1 convolution and conv1_1 to conv``level``_1, frozen; 3,505,740 parameters up to relu4_1."""
 
@@ -46,7 +54,7 @@ class Encoder(nn.Module):
         self.level = level
         self.preprocess = nn.Conv2d(3, 3, 1)
         for name, channels_in, channels_out in up_to(level):
-            self.add_module(name, Conv(channels_in, channels_out, 3))
+            self.add_module(name, Layer(channels_in, channels_out, 3))
         self.requires_grad_(False)
         self.eval()
 
@@ -95,7 +103,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.level = level
         for name, channels_in, channels_out in reversed(up_to(level)):
-            self.add_module(name, Conv(channels_out, channels_in, 3))
+            self.add_module(name, Layer(channels_out, channels_in, 3))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H', W') of relu``level``_1 -> pictures (B, 3, H, W), not clamped to [0, 1].

@@ -84,6 +84,8 @@ class Reconstruction(Objective):
     batch_size = 8
     sees = "paintings"
     fits = True
+    precision = "native"
+    by_muon = True
 
     learned: Decoder
 

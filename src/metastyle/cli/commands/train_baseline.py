@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -25,6 +25,7 @@ def train_baseline(
     crop: Annotated[Whole, Parameter(metavar="PIXELS")] = 256,
     batch: Whole | None = None,
     learning_rate: Annotated[float | None, Parameter(name=["--learning-rate", "--rate"])] = None,
+    optimizer: Literal["adam", "muon"] = "adam",
     from_scratch: Annotated[bool, FLAG] = False,
     seed: Whole = 0,
     workers: Whole = 2,
@@ -55,7 +56,8 @@ def train_baseline(
         iterations: Length in iterations; if both are given, the run ends at the earlier one.
         crop: Side of the square crops of pictures, a multiple of 16.
         batch: Photographs per batch; by default the published number.
-        learning_rate: Adam's learning rate at the start; by default the published one.
+        learning_rate: The highest learning rate; by default the published one, Adam's.
+        optimizer: adam as published, or muon, with which short trainings of decoders come further.
         from_scratch: Start from random weights, not from AdaIN's published decoder (shen: not from
             the shipped model's filters).
         seed: Random seed.
@@ -76,6 +78,7 @@ def train_baseline(
             crop=crop,
             batch=batch,
             learning_rate=learning_rate,
+            optimizer=optimizer,
             from_scratch=from_scratch,
             seed=seed,
             device=device,
