@@ -286,7 +286,7 @@ def read(one: Case, path: Path) -> None:
     from metastyle.images.decode import open_picture
     from metastyle.images.encode import save_picture
     from metastyle.images.transparency import visible_painting
-    from metastyle.training.config import load_config
+    from metastyle.training.config_file import load_config
 
     photo = np.full((24, 32, 3), 90, np.uint8)
     if one.kind == "picture":

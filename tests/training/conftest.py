@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metastyle.training.config import TrainingConfig, load_config
+from metastyle.training.config import TrainingConfig
+from metastyle.training.config_file import load_config
 
 TINY = str(Path(__file__).with_name("tiny.py"))
 

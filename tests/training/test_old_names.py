@@ -10,7 +10,8 @@ import torch
 from metastyle.errors import MetastyleError
 from metastyle.training import old_names
 from metastyle.training.checkpoint import load_state, save_state
-from metastyle.training.config import TrainingConfig, load_config, to_values
+from metastyle.training.config import TrainingConfig
+from metastyle.training.config_file import load_config, to_values
 from metastyle.training.meta import train
 
 OLD_TOML = """

@@ -58,7 +58,7 @@ def kill_at(moment: str, number: int) -> None:
 
 
 def work(job: dict[str, Any]) -> None:
-    from metastyle.training.config import load_config
+    from metastyle.training.config_file import load_config
     from metastyle.training.meta import train
 
     os.environ.update(job["environment"])

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -121,6 +122,16 @@ def check_ranges(command: Callable[..., object], arguments: Mapping[str, object]
     for name, value in arguments.items():
         if value is not None and range_of(annotations[name]):
             check_value("--" + name.replace("_", "-"), value, annotations[name])
+
+
+@contextmanager
+def naming_options(others: Mapping[str, str]) -> Iterator[None]:
+    """Errors about a setting name its option instead; ``others`` has the options with other names."""
+    try:
+        yield
+    except SettingError as error:
+        option = others.get(error.name, "--" + error.name.replace("_", "-"))
+        raise SettingError(option, error.value, error.expected) from None
 
 
 @Parameter(name="*", group=COMMON)

@@ -1,18 +1,9 @@
-"""The configuration of a training run: declared settings, and the TOML files that fill them.
-
-``load_config("cpu")`` reads a preset that ships with the package, ``load_config("mine.toml")`` a file.
-A file only lists what differs from the defaults, which are the paper's values.
-"""
+"""The settings of a training run, declared once. The defaults are the paper's values."""
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
@@ -27,14 +18,7 @@ from metastyle.core.settings import (
     Settings,
     Share,
     Weight,
-    hints,
 )
-from metastyle.errors import MetastyleError
-from metastyle.files import one_line, reason
-from metastyle.training.old_names import current_setting, current_settings
-
-PRESETS = ("paper", "gpu", "cpu", "smoke")
-_LENGTHS = {"run.iterations", "run.minutes"}
 
 Side = Annotated[int, Ge(16), Le(4096), MultipleOf(4)]
 
@@ -197,9 +181,6 @@ class RunConfig(Settings):
     """Minutes between validations and sample sheets."""
 
 
-_PLACES = (("data", "contents"), ("data", "styles"), ("data", "cache"), ("run", "output"), ("run", "init"))
-
-
 @dataclass(frozen=True)
 class TrainingConfig:
     """All settings of ``train``."""
@@ -210,100 +191,9 @@ class TrainingConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
 
-def load_config(
-    source: str | Path = "paper", overrides: Mapping[str, object] | None = None
-) -> TrainingConfig:
-    """Read and check a preset, by name, or a TOML file, by path.
-
-    ``overrides`` has dotted names, such as ``{"run.minutes": 10, "data.contents": "photos"}``, and takes
-    precedence. A length in it, ``run.minutes`` or ``run.iterations``, also replaces the file's other one.
-    """
-    if str(source) in PRESETS:
-        origin = f"{source}.toml"
-        text = (resources.files("metastyle.training") / "configs" / origin).read_text(encoding="utf-8")
-    else:
-        origin = str(source)
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise MetastyleError(
-                f"{origin}: cannot be read as a configuration ({error}): "
-                f"use a TOML file or one of {', '.join(PRESETS)}"
-            ) from None
-    try:
-        values = current_settings(tomllib.loads(text), origin)
-    except (ValueError, RecursionError) as error:  # a number with too many digits is a plain ValueError
-        raise MetastyleError(f"{origin}: not valid TOML: {reason(error)}") from None
-    overrides = {current_setting(name): value for name, value in (overrides or {}).items()}
-    if len(_LENGTHS & overrides.keys()) == 1:
-        overrides |= dict.fromkeys(_LENGTHS - overrides.keys())
-    for name, value in overrides.items():
-        section, _, key = name.partition(".")
-        if isinstance(values.setdefault(section, {}), dict):  # other types are refused below
-            values[section][key] = value
-    config = from_values(values, origin)
-    check_length(config, origin)
-    return config
-
-
-def to_values(config: TrainingConfig) -> dict[str, dict[str, Any]]:
-    """The configuration as nested dictionaries of JSON types."""
-    values: dict[str, dict[str, Any]] = dataclasses.asdict(config)
-    for section in values.values():
-        for key, value in section.items():
-            section[key] = list(value) if isinstance(value, tuple) else value
-    return values
-
-
-def without_places(config: TrainingConfig) -> dict[str, dict[str, Any]]:
-    """``to_values`` as saved with the weights: only the last part of each path."""
-    values = to_values(config)
-    for section, name in _PLACES:
-        if values[section][name]:
-            values[section][name] = Path(values[section][name]).name
-    return values
-
-
-def from_values(values: Mapping[str, Any], origin: str) -> TrainingConfig:
-    """Make a configuration from nested dictionaries.
-
-    Raises:
-        MetastyleError: a name is unknown, or a value has the wrong type or is out of range; the line names
-            ``origin``, the setting, and what to use.
-    """
-    sections = hints(TrainingConfig)
-    _check_names(values, sections, origin)
-    built = {}
-    for section, given in values.items():
-        if not isinstance(given, dict):
-            raise MetastyleError(f"{origin}: {section} is a section: write [{section}]")
-        declaration = sections[section]
-        _check_names(given, hints(declaration), origin, f"{section}.")
-        try:
-            built[section] = declaration(**{name: _immutable(value) for name, value in given.items()})
-        except SettingError as error:
-            value = list(error.value) if isinstance(error.value, tuple) else error.value
-            name = f"{section}.{error.name}"
-            raise MetastyleError(
-                f"{origin}: {name} = {one_line(repr(value))}: use {error.expected}"
-            ) from None
-    return TrainingConfig(**built)
-
-
-def _immutable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _check_names(values: Mapping[str, Any], known: Mapping[str, Any], origin: str, prefix: str = "") -> None:
-    for name in values:
-        if name not in known:
-            names = ", ".join(prefix + one for one in known)
-            raise MetastyleError(f"{origin}: unknown setting {one_line(prefix + name)}: use one of {names}")
-
-
-def check_length(config: TrainingConfig, origin: str = "configuration") -> None:
-    """Raise MetastyleError unless the run has a length."""
-    if config.run.iterations is None and config.run.minutes is None:
-        raise MetastyleError(
-            f"{origin}: run.iterations = None: use a length in iterations, or set run.minutes"
-        )
+FREE_TO_CHANGE = frozenset(
+    {"data.contents", "data.styles", "data.workers", "data.cache", "run.output", "run.iterations"}
+    | {"run.minutes", "run.init", "run.device", "run.threads", "run.log_every", "run.save_minutes"}
+    | {"run.sample_minutes"}
+)
+"""Settings that a resumed run may change. Pictures may be moved, too, as long as their names stay."""

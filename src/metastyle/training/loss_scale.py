@@ -6,13 +6,16 @@ plain average. Divided by this number, every painting starts near 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from metastyle.core.losses import StyleTarget
+from metastyle.core.losses import StyleTarget, balanced_style_weight
+from metastyle.training.checkpoint import prefixed, under
+from metastyle.training.config import ObjectiveConfig
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,34 @@ class PhotoGrams:
             [(g - m).square().mean() for g, m in zip(target.grams, self.means, strict=True)]
         ).sum()
         return style_weight * (distance + self.variance)
+
+    # ---- in checkpoints
+
+    def tensors(self) -> dict[str, Tensor]:
+        """``photos.*``, the means."""
+        return prefixed("photos", {str(k): mean for k, mean in enumerate(self.means)})
+
+    def numbers(self) -> dict[str, Any]:
+        """``photo_variance``."""
+        return {"photo_variance": self.variance}
+
+    @classmethod
+    def restored(
+        cls, tensors: dict[str, Tensor], numbers: Mapping[str, Any], device: torch.device
+    ) -> PhotoGrams | None:
+        """What ``tensors`` and ``numbers`` returned; None if a checkpoint has none."""
+        means = under("photos", tensors)
+        if not means:
+            return None
+        return cls(tuple(means[str(k)].to(device) for k in range(len(means))), numbers["photo_variance"])
+
+
+def scales(
+    targets: Sequence[StyleTarget], photos: PhotoGrams | None, objective: ObjectiveConfig
+) -> tuple[Tensor | None, Tensor]:
+    """The divisor of each painting's loss, None without ``photos``, and the factor of its beta."""
+    factors = torch.stack([balanced_style_weight(target, objective.balance) for target in targets])
+    if photos is None:
+        return None, factors
+    untouched = torch.stack([photos.expected_loss(target, objective.style_weight) for target in targets])
+    return untouched * factors, factors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,18 +18,18 @@ from metastyle.core.bilevel import MetaObjective
 from metastyle.core.grain import add_grain
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
-from metastyle.core.losses import StyleTarget, balanced_style_weight, style_target
+from metastyle.core.losses import StyleTarget, style_target
 from metastyle.core.network import hidden_kernels, idle_parameters
 from metastyle.core.quick import quick_network
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.training import loop
-from metastyle.training.checkpoint import prefixed, under
-from metastyle.training.config import TrainingConfig, check_length, to_values, without_places
+from metastyle.training.config import FREE_TO_CHANGE, TrainingConfig
+from metastyle.training.config_file import check_length, flat_values, to_values, without_places
 from metastyle.training.data import Episode, Episodes, split
 from metastyle.training.events import Preparing, TrainingEvent
-from metastyle.training.loss_scale import PhotoGrams
+from metastyle.training.loss_scale import PhotoGrams, scales
 from metastyle.training.processes import launch, launched
 from metastyle.training.schedule import rate_factor, style_weight_factor
 from metastyle.training.spike_penalty import SpikePenalty
@@ -40,13 +40,6 @@ from metastyle.training.validation import ValidationSet, validate, validation_se
 from metastyle.weights.initialization import save_initialization
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.vgg16 import load_loss_network
-
-_FREE_TO_CHANGE = frozenset(
-    {"data.contents", "data.styles", "data.workers", "data.cache", "run.output", "run.iterations"}
-    | {"run.minutes", "run.init", "run.device", "run.threads", "run.log_every", "run.save_minutes"}
-    | {"run.sample_minutes"}
-)
-"""Settings that a resumed run may change. Pictures may be moved, too, as long as their names stay."""
 
 
 @each_step
@@ -152,8 +145,8 @@ class MetaTask(Task[MetaBatch]):
             for name in self.parameters
             if name.startswith("initialization.predictor.")
         }
-        self.settings, self.defaults = _flat(config), _flat(TrainingConfig())
-        self.free_to_change = _FREE_TO_CHANGE
+        self.settings, self.defaults = flat_values(config), flat_values(TrainingConfig())
+        self.free_to_change = FREE_TO_CHANGE
         self.digest = self.pictures.digest
         self.photographs, self.paintings = self.pictures.contents, len(self.pictures.styles)
         self.workers, self.stem = data.workers, ""
@@ -197,8 +190,8 @@ class MetaTask(Task[MetaBatch]):
         """The outer level's loss, normalized for each painting, and the penalty on spikes."""
         if not batch.targets:
             return self._reconstruction(batch)
-        scales, style_weights = self._balance(batch.targets)
-        loss = module(batch.contents, batch.targets, batch.queries, scales, style_weights, batch.seed)
+        divisors, style_weights = scales(batch.targets, self.photos, self.config.objective)
+        loss = module(batch.contents, batch.targets, batch.queries, divisors, style_weights, batch.seed)
         total = self._with_spike_penalty(loss.total, self.module.inner_steps + 1)
         parts = {"content": loss.content * batch.share, "style": loss.style * batch.share}
         return Loss(total * batch.share, parts)
@@ -233,16 +226,6 @@ class MetaTask(Task[MetaBatch]):
         if self.spikes is None:
             return loss
         return loss + self.config.objective.spike_weight * self.spikes.collect(passes)
-
-    def _balance(self, targets: Sequence[StyleTarget]) -> tuple[Tensor | None, Tensor]:
-        """The divisor of each painting's loss, and the factor of its beta."""
-        objective = self.config.objective
-        factors = torch.stack([balanced_style_weight(target, objective.balance) for target in targets])
-        if self.photos is None:
-            return None, factors
-        weight = objective.style_weight
-        untouched = torch.stack([self.photos.expected_loss(target, weight) for target in targets])
-        return untouched * factors, factors
 
     # ---- preparation and validation
 
@@ -311,18 +294,9 @@ class MetaTask(Task[MetaBatch]):
         tensors = {"log_step_sizes": self.module.log_step_sizes.detach()}
         if self.photos is None:
             return tensors, {"photo_variance": None}
-        tensors |= prefixed("photos", {str(k): mean for k, mean in enumerate(self.photos.means)})
-        return tensors, {"photo_variance": self.photos.variance}
+        return tensors | self.photos.tensors(), self.photos.numbers()
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Restore what ``state`` returned."""
         self.module.log_step_sizes.data.copy_(tensors["log_step_sizes"])
-        means = under("photos", tensors)
-        if means:
-            ordered = tuple(means[str(k)].to(self.device) for k in range(len(means)))
-            self.photos = PhotoGrams(ordered, numbers["photo_variance"])
-
-
-def _flat(config: TrainingConfig) -> dict[str, Any]:
-    """Settings by ``section.key``."""
-    return {f"{s}.{key}": value for s, values in to_values(config).items() for key, value in values.items()}
+        self.photos = PhotoGrams.restored(tensors, numbers, self.device) or self.photos

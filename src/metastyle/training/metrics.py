@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -54,6 +55,40 @@ class Metrics:
             self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+class RunningLosses:
+    """The parts of the loss by name, averaged from one report to the next.
+
+    Attributes:
+        steps: number of iterations since the last report.
+        reported: the means of the last report; empty before the first.
+    """
+
+    def __init__(self) -> None:
+        self.steps, self.reported = 0, dict[str, float]()
+        self._sums: dict[str, float] = {}
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        """Add those of an iteration."""
+        for name, loss in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + loss
+        self.steps += 1
+
+    def report(self) -> dict[str, float]:
+        """The means since the last report, which end with this one."""
+        self.reported = {name: loss / self.steps for name, loss in self._sums.items()}
+        self._sums, self.steps = {}, 0
+        return self.reported
+
+    def numbers(self) -> dict[str, Any]:
+        """JSON values for the checkpoint."""
+        return {"window": {"sums": self._sums, "steps": self.steps}, "losses": self.reported}
+
+    def restore(self, numbers: Mapping[str, Any]) -> None:
+        """Restore what ``numbers`` returned; the mapping may hold more."""
+        self._sums, self.steps = numbers["window"]["sums"], numbers["window"]["steps"]
+        self.reported = numbers["losses"]
 
 
 def _iteration(line: bytes) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 from metastyle.core.loss_network import LossNetwork
 from metastyle.training import meta
-from metastyle.training.config import TrainingConfig, load_config
+from metastyle.training.config import TrainingConfig
+from metastyle.training.config_file import load_config
 from metastyle.training.events import Finished, TrainingEvent
 from metastyle.weights.vgg16 import load_loss_network
 
@@ -68,11 +69,16 @@ def configured(
     iterations: int | None,
     settings: Mapping[str, Any],
     device: str,
+    *,
+    options: Mapping[str, str] | None = None,
 ) -> TrainingConfig:
-    """The configuration of ``train`` with these arguments."""
+    """The configuration of ``train`` with these arguments.
+
+    ``options`` says how errors refer to a setting, as for ``load_config``.
+    """
     overrides: dict[str, object] = {"data.contents": str(content), "data.styles": str(style)}
     given = {"run.output": output and str(output), "run.minutes": minutes, "run.iterations": iterations}
     overrides |= {name: value for name, value in given.items() if value is not None}
     if device != "auto":
         overrides["run.device"] = device
-    return load_config(config, overrides | dict(settings))
+    return load_config(config, overrides | dict(settings), options=options)

@@ -79,17 +79,39 @@ def test_a_stopped_run_can_be_resumed(run: Run, trained: list[TrainingConfig]) -
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--set", "rate=1"], "--set rate=1: write section.name=value"),
-        (["--set", "optimizer.rat=1"], "unknown setting optimizer.rat"),
-        (["--minutes", "nan"], "run.minutes = nan: use a number above 0"),
-        (["--config", "missing.toml"], "missing.toml: cannot be read as a configuration"),
+        (["--set", "rate=1"], "write section.name=value"),
+        (["--set", "optimizer.kind=sgd"], "use 'adam' or 'muon'"),
+        (["--set", "optimizer.rate=9"], "use a number above 0 and below 1"),
+        (["--set", "optimizer.rat=1"], "unknown setting optimizer.rat: use one of optimizer.kind"),
+        (["--set", "training.rate=1"], "unknown setting training: use one of data"),
+        (["--set", "data.style_side=[9, 1]"], "use [low, high] with"),
+        (["--set", "run.minutes=-1"], "use a number above 0"),
+        (["--minutes", "-1"], "use a number above 0"),
+        (["--minutes", "nan"], "use a number above 0"),
+        (["--iterations", "0"], "use a whole number of at least 1"),
     ],
 )
-def test_invalid_arguments_are_refused_in_one_line(
+def test_an_invalid_option_is_named_as_it_was_given(
     arguments: list[str], expected: str, run: Run, trained: list[TrainingConfig]
 ) -> None:
     result = run(*ARGUMENTS[:5], *arguments)
-    assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert result.err.startswith(f"metastyle: {' '.join(arguments)}: {expected}")
+    assert trained == []
+
+
+def test_an_invalid_file_is_named_whatever_the_options_say(
+    run: Run, trained: list[TrainingConfig], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    for text, expected in [
+        (None, "cannot be read as a configuration"),
+        ("[optimizer]\nkind = 'sgd'", "optimizer.kind = 'sgd': use 'adam' or 'muon'"),
+    ]:
+        if text is not None:
+            file.write_text(text, encoding="utf-8")
+        result = run(*ARGUMENTS[:5], "--config", file, "--set", "optimizer.clip=1", "--minutes", "1")
+        assert result.code == 2 and result.err.startswith(f"metastyle: {file}: {expected}")
     assert trained == []
 
 

@@ -61,16 +61,20 @@ def test_a_stopped_run_can_be_resumed(run: Run, trained: list[Settings]) -> None
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "minutes is None: use a length, or iterations"),
-        (("--minutes", "-1"), "minutes is -1.0: use a number above 0"),
-        (("--iterations", "2", "--crop", "100"), "crop is 100: use a multiple of 16"),
+        ((), "--minutes is None: use a length, or iterations"),
+        (("--minutes", "-1"), "--minutes is -1.0: use a number above 0"),
+        (("--iterations", "0"), "--iterations is 0: use a whole number of at least 1"),
+        (("--iterations", "2", "--crop", "100"), "--crop is 100: use a multiple of 16"),
+        (("--iterations", "2", "--learning-rate", "0"), "--learning-rate is 0.0: use a number above 0"),
+        (("--iterations", "2", "--save-minutes", "0"), "--save-minutes is 0.0: use a number above 0"),
     ],
 )
-def test_invalid_arguments_are_refused_in_one_line(
+def test_an_invalid_option_is_named_in_one_line(
     run: Run, trained: list[Settings], arguments: tuple[str, ...], expected: str
 ) -> None:
     result = run(*ARGUMENTS, *arguments)
-    assert result.code == 2 and result.err.count("\n") == 1 and expected in result.err
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert result.err.startswith(f"metastyle: {expected}")
     assert trained == []
 
 

@@ -61,7 +61,14 @@ def train(
         from metastyle.weights.vgg16 import load_loss_network
 
         changes = dict(map(parse_change, change or ()))
-        settings = configured(content, style, config, output, minutes, iterations, changes, device)
+        options = {
+            "run.minutes": f"--minutes {minutes or 0:g}",
+            "run.iterations": f"--iterations {iterations}",
+        }
+        options |= {parse_change(text)[0]: f"--set {text}" for text in change or ()}
+        settings = configured(
+            content, style, config, output, minutes, iterations, changes, device, options=options
+        )
         vgg = load_loss_network(loss_network) if loss_network else None
         return follow("train", trainer.train(settings, loss_network=vgg), common)
 

@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from metastyle.cli.extras import needs
-from metastyle.cli.options import FLAG, Common, Whole
+from metastyle.cli.options import FLAG, Common, Whole, naming_options
 from metastyle.cli.output import Outcome
 from metastyle.cli.trainings import follow
+
+_OPTIONS = {"part": "NAME", "contents": "--content", "styles": "--style"}
+"""Settings whose options have other names."""
 
 
 def train_baseline(
@@ -65,7 +68,7 @@ def train_baseline(
         save_minutes: Minutes between checkpoints.
         device: auto, cpu, cuda or cuda:N.
     """
-    with needs("train", "training"):
+    with needs("train", "training"), naming_options(_OPTIONS):
         from metastyle.systems import train as training
 
         settings = training.Settings(
