@@ -103,6 +103,20 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool) -> None:
         file.write(data)
 
 
+def sync(path: Path) -> None:
+    """Have a file's bytes and its name on the disk, so that a power cut does not take them.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for place in (path, path.parent) if os.name == "posix" else (path,):
+        descriptor = os.open(place, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def one_line(text: object) -> str:
     """A path or message as one printable line."""
     shown = printable(str(text))

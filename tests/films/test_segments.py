@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,36 @@ def test_fingerprints_depend_on_content_and_length(tmp_path: Path) -> None:
         prints.add(fingerprint(path))
         assert fingerprint(path) in prints
     assert len(prints) == 6
+
+
+@pytest.mark.parametrize("change", ["replace", "unlink"])
+def test_a_process_killed_at_any_change_of_the_folder_leaves_what_can_be_resumed(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever file was the last to be renamed or removed, the folder is known as the program's own."""
+    real, left, listed = getattr(Path, change), 0, Path.iterdir
+
+    def until_killed(path: Path, *given: object, **named: object) -> object:
+        nonlocal left
+        if path.is_relative_to(tmp_path):
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+        return real(path, *given, **named)
+
+    for number in range(12):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        left = number
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            patched.setattr(Path, change, until_killed)
+            patched.setattr(Path, "iterdir", lambda path: sorted(listed(path), reverse=True))
+            patched.setattr(shutil, "rmtree", lambda *_, **__: None)  # it has any order
+            segments = segments_of(folder)
+            add(segments, b"one")
+            add(segments, b"two")
+            Segments(segments.folder, {"style": "b"}, fresh=True)
+            segments = segments_of(folder)
+            add(segments)
+            segments.remove()
+        assert len(segments_of(folder).all()) in (0, 1, 2)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from metastyle.studio.app import create_app
 from metastyle.studio.settings import Limits, StudioSettings
-from metastyle.studio.store import FullError, Store
+from metastyle.studio.store import FullError, Store, new_id
 
 from .conftest import LIMITS, encoded, files
 
@@ -89,6 +92,26 @@ def test_the_queue_survives_temporary_write_errors(
         assert ended(client, job)["state"] == "done"
 
 
+def test_the_queue_survives_when_no_worker_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without memory for a process, jobs wait until there is some."""
+    start, failures = BaseProcess.start, [OSError(errno.ENOMEM, "no memory")] * 2
+
+    def failing_twice(process: BaseProcess) -> None:
+        if failures:
+            raise failures.pop()
+        start(process)
+
+    monkeypatch.setattr(BaseProcess, "start", failing_twice)
+    settings = StudioSettings(folder=tmp_path, device="cpu", limits=LIMITS)
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8741") as client:
+        photo = client.post("/api/pictures", content=encoded()).json()["id"]
+        job = client.post("/api/paintings", json={"photo": photo, "styles": []}).json()["id"]
+        assert ended(client, job)["state"] == "done"
+    assert not failures
+
+
 def test_unfinished_work_is_removed_at_the_end_of_a_job(tmp_path: Path) -> None:
     store = Store(tmp_path, LIMITS)
     for state in ("done", "failed", "canceled"):
@@ -109,3 +132,62 @@ def test_segments_of_films_count_towards_the_storage_limit(tmp_path: Path) -> No
     (tmp_path / "work" / "a" / "segment").write_bytes(bytes(300_000))
     with pytest.raises(FullError, match="at most"):
         store.check_room(0)
+
+
+def test_what_a_killed_studio_has_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    """Files without a record, temporary files and results of unfinished jobs go; all others stay."""
+    store = Store(tmp_path, replace(LIMITS, waiting=9))
+    kept, strays = set(), set()
+    for kind in ("picture", "clip", "style"):
+        kept.add(f"{kind}/{store.add(kind, 'a', {}).id}")
+        strays |= {f"{kind}/{new_id()}", f"{kind}/.{new_id()}.part", f"{kind}/{new_id()}.jpg"}
+        kept.add(f"{kind}/{kind}.jpg")  # somebody else's
+    strays.add(f"picture/{'0a' * 16}.png")
+    for kind in ("adapt", "paint", "film"):
+        waiting, done, failed = (store.enqueue(kind, {}).id for _ in range(3))
+        store.finish(done, "done", result={})
+        store.finish(failed, "failed")
+        kept |= {f"result/{done}.jpg", f"work/{waiting}.f16", f"work/{waiting}.d/job.json"}
+        strays |= {f"result/{waiting}.jpg", f"result/{new_id()}.mp4", f"work/{new_id()}.safetensors"}
+        strays |= {f"work/{done}.f16", f"work/{failed}.f16", f"style/{waiting}"}
+    strays.add(f"work/{new_id()}/film.parts/job.json")
+    for name in kept | strays:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    store.close()
+    Store(tmp_path, LIMITS).close()
+    assert {name for name in files(tmp_path) if "/" in name} == kept
+
+
+def test_starts_that_a_killed_studio_interrupted_do_not_count(tmp_path: Path) -> None:
+    store = Store(tmp_path, LIMITS)
+    job = store.enqueue("paint", {}).id
+    for _ in range(5):
+        assert store.next_job() is not None
+        assert store.requeue() == 1
+    taken = store.next_job()
+    assert taken is not None and (taken.id, taken.starts) == (job, 1)
+
+
+def test_files_are_on_the_disk_before_the_record_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails to sync is reported, and nothing is recorded as kept or done."""
+    store = Store(tmp_path, LIMITS)
+    job, item = store.enqueue("paint", {}).id, new_id()
+    for name in (f"picture/{item}", f"picture/{item}.jpg", f"result/{job}.png"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def failing(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("metastyle.files.os.fsync", failing)
+        with pytest.raises(FullError, match="the disk is full"):
+            store.add("picture", "a", {}, item)
+        with pytest.raises(FullError, match="the disk is full"):
+            store.finish(job, "done", result={})
+    state = store.job(job)
+    assert store.items("picture") == [] and state is not None and state.state == "queued"
+    store.add("picture", "a", {}, item)
+    store.finish(job, "done", result={})

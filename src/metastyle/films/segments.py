@@ -24,6 +24,9 @@ from metastyle.films.mux import SegmentFile
 from metastyle.locks import CLAIM
 
 _BLOCKS, _BLOCK = 64, 65536
+_JOB, _NEW = "job.json", ".new"
+_EARLY = (CLAIM, _JOB + _NEW)
+"""What there may be before the job is recorded."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class Segments:
 
     def remove(self) -> None:
         """Delete the folder: the film is finished."""
+        with suppress(OSError):
+            _empty(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _state_path(self, number: int) -> Path:
@@ -144,11 +149,11 @@ class Segments:
         return (self.folder / "parts.jsonl").read_bytes().endswith(b"\n")
 
     def _read_job(self) -> dict[str, Any] | None:
-        path = self.folder / "job.json"
+        path = self.folder / _JOB
         try:
             job = json.loads(path.read_bytes())
         except FileNotFoundError:
-            if self.folder.is_dir() and any(path.name != CLAIM for path in self.folder.iterdir()):
+            if self.folder.is_dir() and any(path.name not in _EARLY for path in self.folder.iterdir()):
                 raise MetastyleError(
                     f"{one_line(self.folder)} exists and is not a folder of unfinished work:"
                     " move it, or choose another name"
@@ -162,10 +167,10 @@ class Segments:
 
     def _write_job(self) -> None:
         job = {"identity": self._identity, "kept": self._kept}
-        self._write(self.folder / "job.json", json.dumps(job, indent=1).encode())
+        self._write(self.folder / _JOB, json.dumps(job, indent=1).encode())
 
     def _write(self, path: Path, content: bytes) -> None:
-        beside = path.with_name(path.name + ".new")
+        beside = path.with_name(path.name + _NEW)
         with beside.open("wb") as stream:
             stream.write(content)
             stream.flush()
@@ -209,8 +214,11 @@ def segments_folder(output: Path) -> Path:
 
 
 def _empty(folder: Path) -> None:
-    """Remove everything except the claim of the current run."""
-    for path in folder.iterdir():
+    """Remove everything except the claim of the current run.
+
+    The last is ``job.json``: without it, what a killed process left would be taken for somebody else's files.
+    """
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == _JOB):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != CLAIM:

@@ -38,7 +38,7 @@ async def upload_clip(request: Request, name: Name = "clip") -> ClipAnswer:
             about = await asyncio.to_thread(describe_clip, path)
         item_id = new_id()
         path.replace(store.path(item_id, "clip"))
-        return _answer(store.add("clip", Path(unquote(name)).stem, about, item_id=item_id))
+        return _answer(await asyncio.to_thread(store.add, "clip", Path(unquote(name)).stem, about, item_id))
 
 
 @router.delete("/clips/{clip}", status_code=204)

@@ -58,7 +58,8 @@ async def upload_picture(request: Request, name: Name = "picture") -> PictureAns
         if item is None:
             async with room_to_decode(limits):
                 about = await asyncio.to_thread(_take_picture, store, path, digest[:32], limits)
-            item = store.add("picture", Path(unquote(name)).stem, about, item_id=digest[:32])
+            shown = Path(unquote(name)).stem
+            item = await asyncio.to_thread(store.add, "picture", shown, about, digest[:32])
     return _picture(item)
 
 

@@ -124,7 +124,9 @@ class Queue:
         while not self._closing:
             if self._process is None or not self._process.is_alive():
                 self._lost_worker()
-                self._start_worker()
+                if not self._start_worker():
+                    self._wake.wait(1.0)
+                    continue
             assert self._connection is not None
             try:
                 if self._connection.poll(0.05):
@@ -202,13 +204,25 @@ class Queue:
             self._current = None
         self._announce()
 
-    def _start_worker(self) -> None:
+    def _start_worker(self) -> bool:
+        """Whether there is a worker now; there may be no memory for one at the moment."""
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
+        try:
+            self._connection, theirs = context.Pipe()
+        except OSError:
+            return False
         arguments = (theirs, str(self._store.folder), self._settings.device)
-        self._process = context.Process(target=worker.main, args=arguments, daemon=True)
-        self._process.start()
-        theirs.close()
+        process = context.Process(target=worker.main, args=arguments, daemon=True)
+        try:
+            process.start()
+        except OSError:
+            self._connection.close()
+            self._connection = None
+            return False
+        finally:
+            theirs.close()
+        self._process = process
+        return True
 
     def _end_worker(self) -> None:
         if self._process is not None:

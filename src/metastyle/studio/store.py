@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from metastyle.errors import MetastyleError
-from metastyle.files import one_line, reason
+from metastyle.files import one_line, reason, sync
 from metastyle.studio.settings import Limits
 
 QUEUED, RUNNING, DONE, FAILED, CANCELED = "queued", "running", "done", "failed", "canceled"
@@ -36,6 +36,18 @@ CREATE TABLE IF NOT EXISTS job (
 );
 CREATE INDEX IF NOT EXISTS job_state ON job (state, created);
 """
+
+
+_OWNERS = {
+    "picture": "SELECT id FROM item WHERE kind = 'picture'",
+    "clip": "SELECT id FROM item WHERE kind = 'clip'",
+    "style": "SELECT id FROM item WHERE kind = 'style'",
+    "result": "SELECT id FROM job WHERE state = 'done'",
+    "work": "SELECT id FROM job WHERE state IN ('queued', 'running')",
+}
+"""Whose files may be in each folder when a studio starts: an unfinished job makes its result again."""
+_OWN_NAME = re.compile(r"[0-9a-f]{20}(?:[0-9a-f]{12})?(?:\.[0-9a-z]+)?")
+"""An identifier, or the first 32 digits of a SHA-256, and perhaps a suffix."""
 
 
 class FullError(MetastyleError):
@@ -70,7 +82,7 @@ class Job:
     created: float
     finished: float | None
     starts: int
-    """How often it was begun: more than once where the studio was interrupted."""
+    """How often it was begun: more than once where it took the worker with it."""
 
 
 class Store:
@@ -87,13 +99,26 @@ class Store:
         try:
             for name in ("picture", "clip", "style", "result", "work"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            for left_over in folder.glob("*/.*.part"):
-                left_over.unlink(missing_ok=True)
             self._db = sqlite3.connect(folder / "studio.sqlite", check_same_thread=False, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_TABLES)
+            self._remove_strays()
         except (OSError, sqlite3.Error) as error:
             raise MetastyleError(f"{one_line(folder)} cannot be used: {reason(error)}") from None
+
+    def _remove_strays(self) -> None:
+        """Remove what a killed studio has left: files between their writing and their record, or after it.
+
+        Only files with names as the studio gives them: its folder may hold others.
+        """
+        for left_over in self.folder.glob("*/.*.part"):
+            left_over.unlink(missing_ok=True)
+        known = {kind: {row[0] for row in self._db.execute(question)} for kind, question in _OWNERS.items()}
+        for kind, owners in known.items():
+            for path in (self.folder / kind).iterdir():
+                owner = path.name.partition(".")[0]
+                if _OWN_NAME.fullmatch(path.name) and owner not in owners:
+                    _remove(path)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -118,6 +143,7 @@ class Store:
     def add(self, kind: str, name: str, about: dict[str, Any], item_id: str | None = None) -> Item:
         """Record an item whose bytes are in place."""
         item = Item(item_id or new_id(), kind, shown(name), about, time.time())
+        self._sync(kind, item.id)
         with self._change() as db:
             db.execute(
                 "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?, ?)",
@@ -146,9 +172,7 @@ class Store:
         """Forget an item and its bytes."""
         with self._change() as db:
             db.execute("DELETE FROM item WHERE id = ? AND kind = ?", (item_id, kind))
-        for path in (self.folder / kind).glob(f"{item_id}*"):
-            with suppress(OSError):
-                path.unlink()
+        self._remove_files(kind, item_id)
 
     def check_room(self, more: int) -> None:
         """Raise FullError unless ``more`` bytes can be kept."""
@@ -208,6 +232,8 @@ class Store:
         self, job_id: str, state: str, *, error: str | None = None, result: dict[str, Any] | None = None
     ) -> None:
         """Record how a job ended, and remove its unfinished work; one that has ended stays as it is."""
+        if state == DONE:
+            self._sync("result", job_id)
         with self._change() as db:
             db.execute(
                 "UPDATE job SET state = ?, error = ?, result = ?, finished = ?"
@@ -217,9 +243,13 @@ class Store:
         self._remove_files("work", job_id)
 
     def requeue(self) -> int:
-        """Let jobs that a killed studio had begun wait for another turn; how many they are."""
+        """Let jobs that a killed studio had begun wait for another turn; how many they are.
+
+        That start does not count: the job was not what ended it.
+        """
         with self._change() as db:
-            return db.execute("UPDATE job SET state = ? WHERE state = ?", (QUEUED, RUNNING)).rowcount
+            change = "UPDATE job SET state = ?, starts = starts - 1 WHERE state = ?"
+            return db.execute(change, (QUEUED, RUNNING)).rowcount
 
     def put_back(self, job_id: str) -> None:
         """Let one job that was begun wait for another turn."""
@@ -233,10 +263,22 @@ class Store:
         for kind in ("result", "work"):
             self._remove_files(kind, job_id)
 
+    def _sync(self, kind: str, owner: str) -> None:
+        """Have files on the disk before the record that promises them."""
+        try:
+            for path in (self.folder / kind).glob(f"{owner}*"):
+                sync(path)
+        except OSError as error:
+            raise FullError(f"the studio's files cannot be written: {reason(error)}") from None
+
     def _remove_files(self, kind: str, job_id: str) -> None:
         for path in (self.folder / kind).glob(f"{job_id}*"):
-            with suppress(OSError):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def without_paths(line: str, folder: Path) -> str:
