@@ -16,7 +16,6 @@ from metastyle.bench import adaptation
 from metastyle.bench.adaptation import (
     Cell,
     Failure,
-    Variant,
     evaluate,
     look_at,
     measure,
@@ -24,6 +23,7 @@ from metastyle.bench.adaptation import (
     picture_path,
     results_of,
 )
+from metastyle.bench.adaptation_variants import Variant
 from metastyle.bench.pictures import whole
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork

@@ -8,36 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from measurements import CELLS, FILMS, SPEEDS
 from PIL import Image
 
 from metastyle.bench import provenance, report
 from metastyle.bench.adaptation import Cell
-from metastyle.bench.quality import FilmQuality, Quality
-from metastyle.bench.speed import Speed
 from metastyle.bench.table import write_rows
 from metastyle.errors import MetastyleError
-
-SPEEDS = [
-    Speed("johnson", "Johnson et al.", 256, 0.1, 0.09, 0.12, 5, 30_000_000, 600.0, 1_679_235, "1"),
-    Speed("adain", "AdaIN", 256, 0.4, 0.4, 0.5, 5, 90_000_000, 0.2, 7_010_959, "any"),
-    Speed("metastyle", "MetaStyle, 60 steps", 256, 0.11, 0.1, 0.12, 5, 30_000_000, 40.0, 1_679_235, "any"),
-    Speed("wct", "wct", 256, error="its weights are missing"),
-    Speed("gatys", "Gatys et al.", 256, 200.0, 200.0, 200.0, 1, 300_000_000, 0.1, 0, "any"),
-]
-CELLS = [
-    Quality(method, name, styles, painting, "p", total, total / 3, total / 2, total, total, 1 / total)
-    for method, name, styles, factor in [
-        ("gatys", "Gatys et al.", "any", 1.0),
-        ("johnson", "Johnson et al.", "1", 1.5),
-        ("metastyle", "MetaStyle, 60 steps", "any", 2.0),
-        ("adain", "AdaIN", "any", 8.0),
-    ]
-    for painting, total in [("x", 4 * factor), ("y", 9 * factor)]
-]
-FILMS = [
-    FilmQuality("adain", "AdaIN", "any", "x", "alley", 16.0, 5.0),
-    FilmQuality("metastyle", "MetaStyle, 60 steps", "any", "x", "alley", 11.0, 5.0),
-]
 
 
 @pytest.fixture
@@ -98,45 +75,6 @@ def test_the_page_contains_all_tables_plots_and_pictures(folder: Path) -> None:
 def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
     first = [path.read_bytes() for path in report.write(folder, report.read(folder))]
     assert first == [path.read_bytes() for path in report.write(folder, report.read(folder))]
-
-
-def winner(found: report.Findings, about: str) -> str:
-    return next(line for line in report.winners(found) if line.startswith(about))
-
-
-def test_the_report_names_the_winner_even_if_it_is_another_system(folder: Path) -> None:
-    found = report.read(folder)
-    assert winner(found, "fastest at 256²") == (
-        "fastest at 256², in seconds: Johnson et al. (0.1) and MetaStyle, 60 steps (0.11)."
-    )  # no difference, because its fastest round was as fast
-    slower = [dataclasses.replace(r, fastest=0.105) if r.method == "metastyle" else r for r in SPEEDS]
-    assert winner(dataclasses.replace(found, speeds=slower), "fastest at 256²") == (
-        "fastest at 256², in seconds: Johnson et al. (0.1); of the networks that take any style "
-        "MetaStyle, 60 steps (0.11)."
-    )
-    assert winner(found, "lowest perceptual loss under VGG-16, relative") == (
-        "lowest perceptual loss under VGG-16, relative to Gatys et al.: Gatys et al. (1); "
-        "of the networks that take any style MetaStyle, 60 steps (2)."
-    )
-    assert winner(found, "least flicker") == "least flicker: MetaStyle, 60 steps (11)."
-    worse = [dataclasses.replace(c, other_style=999.0) if c.method == "metastyle" else c for c in CELLS]
-    line = winner(dataclasses.replace(found, cells=worse), "lowest style loss under VGG-19")
-    assert line.endswith("any style AdaIN (52); MetaStyle, 60 steps (999).")
-
-
-def test_means_over_different_pairs_are_not_compared(folder: Path) -> None:
-    found = report.read(folder)
-    some = [c for c in CELLS if (c.method, c.painting) != ("johnson", "y")]
-    line = winner(dataclasses.replace(found, cells=some), "lowest style loss under VGG-19")
-    assert "Johnson" not in line.split("(without")[0]
-    assert line.endswith("(without Johnson et al.: not measured on all pairs).")
-    undefined = [dataclasses.replace(c, structure=float("nan")) if c.method == "adain" else c for c in CELLS]
-    line = winner(dataclasses.replace(found, cells=undefined), "most structure kept")
-    assert "nan" not in line and "without AdaIN" in line
-    alone = dataclasses.replace(found, films=FILMS[:1], speeds=[])
-    assert not any(line.startswith("least flicker") for line in report.winners(alone))
-    only_films = dataclasses.replace(found, cells=[], speeds=[])
-    assert [line.split(":")[0] for line in report.winners(only_films)] == ["least flicker"]
 
 
 def test_missing_results_are_left_out(folder: Path, tmp_path: Path) -> None:

@@ -15,46 +15,38 @@ from __future__ import annotations
 
 import copy
 import functools
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metastyle.bench.adaptation_variants import Variant, check_variant
 from metastyle.bench.participants import Maker
 from metastyle.bench.pictures import apply, check_same, file_name, sentence, whole
 from metastyle.bench.table import Table, shared_table
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.device import pick_device
-from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import STRIDE
 from metastyle.core.settings import AdaptationSettings
-from metastyle.errors import MetastyleError
-from metastyle.files import read_json, write_bytes
 from metastyle.images.contents import Contents, spread
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
 from metastyle.systems.protocol import System
-from metastyle.weights.initialization import load_initialization
 
 STEPS = (0, 10, 20, 60, 200)
 SIZE = 384
 """Long edge of the photographs."""
 STYLE_SIZE = 512
 """Long edge of the paintings."""
-
-OLD_CONTENTS = {"synthetic": "procedural"}
-"""Earlier names of kinds of contents, in variants and in files of results."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +63,6 @@ class Cell:
     style: float
     seconds: float
     """Of the adaptation alone; for a reference, of preparing the style."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One line of the table."""
-
-    name: str
-    model: str = "shipped"
-    """``shipped``, ``random``, or the path of an initialization file."""
-    contents: Literal["procedural", "photos", "self"] = "procedural"
-    """Procedural pictures, other photographs alone, or the very photographs that are measured, with the share
-    of procedural pictures among them that ``metastyle stylize`` takes."""
-    settings: AdaptationSettings = field(default_factory=AdaptationSettings)
-
-    def start(self) -> tuple[Initialization, str]:
-        """theta and Psi, and what identifies them: ``random`` or a hash."""
-        if self.model == "random":
-            torch.manual_seed(self.settings.seed)
-            return Initialization(), "random"
-        return load_initialization(None if self.model == "shipped" else Path(self.model))
 
 
 @dataclass(frozen=True)
@@ -140,7 +112,7 @@ def measure(
     seen = look_at(photos, measuring, size)
     check_same(folder / "made.json", {}, {photo.name: photo.pixels for photo in seen})
     for variant in variants:
-        _check_variant(folder / "made.json", variant, photos, training_photos)
+        check_variant(folder / "made.json", variant, photos, training_photos)
     yield from results
     own = [open_picture(path) for path in photos]
 
@@ -296,32 +268,3 @@ def _pauses(run: Adaptation, counts: Sequence[int]) -> Iterator[tuple[int, float
         taken = count
         seconds += time.perf_counter() - started
         yield count, seconds
-
-
-def _check_variant(
-    path: Path, variant: Variant, photos: Sequence[Path], training_photos: Sequence[Path]
-) -> None:
-    """Check that the cells of a name are of one variant: its weights, settings and contents are in ``path``.
-
-    Raises:
-        MetastyleError: ``path`` has another variant of this name.
-    """
-    made = read_json(path, dict) if path.exists() else {}
-    adapted_on = {"procedural": [], "self": photos, "photos": spread(training_photos, variant.settings.pool)}
-    names = [photo.name for photo in adapted_on[variant.contents]]
-    facts: dict[str, Any] = {
-        "weights": variant.start()[1],
-        "contents": variant.contents,
-        "photographs": f"{len(names)}, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}",
-        "settings": asdict(variant.settings),
-    }
-    then = made.setdefault("variant", {}).setdefault(variant.name, facts)
-    if then.get("contents") in OLD_CONTENTS:
-        then["contents"] = OLD_CONTENTS[then["contents"]]
-    if then != facts:
-        differing = next(k for k in facts if then.get(k) != facts[k])
-        raise MetastyleError(
-            f"{path.parent}: '{variant.name}' was measured there with other {differing}: "
-            "use another -o, or another name"
-        )
-    write_bytes(path, json.dumps(made, indent=1).encode(), overwrite=True)

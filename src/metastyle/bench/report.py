@@ -6,28 +6,20 @@ Reads ``speed/speed.json``, ``quality/quality.json`` and ``films.json``, ``adapt
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from metastyle.bench import adaptation, adaptation_page, provenance, quality, speed
-from metastyle.bench.pictures import unique_names
+from metastyle.bench.html_page import self_contained
 from metastyle.bench.table import read_rows, write_markdown
+from metastyle.bench.winners import comparable_means, winners
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
-from metastyle.images.decode import open_picture
-from metastyle.images.picture import eight_bits
 
 _MARKERS = "osD^vPX<>"
-_LARGEST = 4096  # pixels of the grid's long edge inside the page
 TITLE = "Systems of style transfer, side by side"
 
 
@@ -80,7 +72,7 @@ def write(folder: Path, found: Findings) -> list[Path]:
         written.append(folder / f"{name}.svg")
         write_bytes(written[-1], svg.encode(), overwrite=True)
     files = [folder / "report.html", folder / "report.md"]
-    write_bytes(files[0], self_contained(markdown, plots, folder).encode(), overwrite=True)
+    write_bytes(files[0], self_contained(markdown, TITLE, plots, folder).encode(), overwrite=True)
     write_markdown(files[1], markdown)
     return [*files, *written]
 
@@ -88,7 +80,7 @@ def write(folder: Path, found: Findings) -> list[Path]:
 def page(found: Findings, plots: Sequence[str]) -> str:
     """The report in Markdown; plots and the grid are files next to it."""
     parts = [f"# {TITLE}", ""]
-    best = winners(found)
+    best = winners(found.speeds, found.cells, found.films)
     if best:
         parts += ["## Who is best at what", "", *(f"- {line}" for line in best), ""]
     if found.speeds:
@@ -169,112 +161,11 @@ def _speed_note(found: Findings) -> str:
     )
 
 
-def winners(found: Findings) -> list[str]:
-    """One sentence for each measure: the best, the best of those that take any style, and ours.
-
-    Systems are compared on the largest set of pairs that any has; those that lack some of it are left out and
-    named. Times within each other's spread count as equal.
-    """
-    every: list[quality.Quality | quality.FilmQuality | speed.Speed]
-    every = [*found.cells, *found.films, *found.speeds]
-    names = unique_names({row.method: row.name for row in every if not row.error})
-    free = {
-        row.method for row in every if row.styles == "any" and row.name.split(",")[0] != quality.REFERENCE
-    }
-    lines = []
-    for score in _scores(found):
-        if len(score.values) < 2:
-            continue
-        order = sorted(score.values, key=lambda m: score.values[m], reverse=score.more_is_better)
-        first = _group(order, score)
-        line = f"{score.what}: {_listed(first, score, names)}"
-        others = [m for m in order if m in free]
-        if others and not free & set(first):
-            line += f"; of the networks that take any style {_listed(_group(others, score), score, names)}"
-            first += _group(others, score)
-        ours = [m for m in order if names[m].startswith("MetaStyle")]
-        if ours and not set(ours) & set(first):
-            line += f"; {_listed(ours[:1], score, names)}"
-        if score.left_out:
-            left_out = ", ".join(names.get(m, m) for m in score.left_out)
-            line += f" (without {left_out}: not measured on all pairs)"
-        lines.append(line + ".")
-    return lines
-
-
-@dataclass(frozen=True)
-class _Score:
-    what: str
-    values: dict[str, float]
-    """By method."""
-    more_is_better: bool = False
-    close: dict[str, float] | None = None
-    """By method, the smallest value within noise."""
-    left_out: tuple[str, ...] = ()
-
-
-def _group(order: Sequence[str], score: _Score) -> list[str]:
-    """The first of an order, and those that differ from it by no more than noise."""
-    best = score.values[order[0]]
-    return [m for m in order if m == order[0] or (score.close is not None and score.close[m] <= best)]
-
-
-def _listed(methods: Sequence[str], score: _Score, names: Mapping[str, str]) -> str:
-    return " and ".join(f"{names[m]} ({score.values[m]:.3g})" for m in methods)
-
-
-def _scores(found: Findings) -> list[_Score]:
-    scores = []
-    for size in sorted({row.size for row in found.speeds}):
-        rows = [r for r in found.speeds if r.size == size and r.seconds is not None]
-        taken = {r.method: r.seconds or 0.0 for r in rows}
-        close = {r.method: r.fastest or 0.0 for r in rows}
-        scores.append(_Score(f"fastest at {size}², in seconds", taken, close=close))
-    good = [c for c in found.cells if not c.error]
-    relative = quality.relative_losses(good)
-    if relative:
-        what = f"lowest perceptual loss under VGG-16, relative to {quality.REFERENCE}"
-        scores.append(_common(what, relative, geometric=True))
-    for measure, what in (
-        ("other_style", "lowest style loss under VGG-19"),
-        ("other_content", "lowest content loss under VGG-19"),
-        ("structure", "most structure kept"),
-    ):
-        by: dict[str, dict[tuple[str, str], float]] = {}
-        for c in good:
-            by.setdefault(c.method, {})[c.painting, c.photo] = getattr(c, measure)
-        scores.append(_common(what, by, more_is_better=measure == "structure"))
-    flicker: dict[str, dict[tuple[str, str], float]] = {}
-    for film in found.films:
-        if not film.error:
-            flicker.setdefault(film.method, {})[film.painting, film.clip] = film.flicker
-    scores.append(_common("least flicker", flicker))
-    return scores
-
-
-def _common(
-    what: str,
-    by: Mapping[str, Mapping[tuple[str, str], float]],
-    *,
-    more_is_better: bool = False,
-    geometric: bool = False,
-) -> _Score:
-    """Means over the pairs that most systems have, of the systems that have them all."""
-    finite = {m: {p: v for p, v in values.items() if math.isfinite(v)} for m, values in by.items()}
-    pairs = max((set(values) for values in finite.values()), key=len, default=set())
-    whole = {m: values for m, values in finite.items() if pairs and pairs <= set(values)}
-    means = {}
-    for method, values in whole.items():
-        some = np.array([values[pair] for pair in pairs])
-        means[method] = float(np.exp(np.log(some).mean()) if geometric else some.mean())
-    return _Score(what, means, more_is_better, left_out=tuple(m for m in finite if m not in whole))
-
-
 def draw(found: Findings) -> dict[str, str]:
     """The plots as SVG, by name, as far as there are results for them."""
     plots = {}
     losses = quality.relative_losses([c for c in found.cells if not c.error])
-    relative = _common("", losses, geometric=True).values
+    relative, _ = comparable_means(losses, geometric=True)
     smallest = min((row.size for row in found.speeds), default=0)
     rows = {r.method: r for r in found.speeds if r.size == smallest and r.seconds is not None}
     points = [(rows[m], loss) for m, loss in relative.items() if m in rows]
@@ -316,48 +207,3 @@ def _svg(save: Callable[[io.StringIO], object]) -> str:
     with mpl.rc_context({"svg.hashsalt": "metastyle", "svg.fonttype": "none"}):
         save(file)
     return file.getvalue()[file.getvalue().index("<svg") :]
-
-
-def self_contained(markdown: str, plots: Mapping[str, str], folder: Path) -> str:
-    """Markdown as one HTML file with its pictures inside."""
-    from markdown_it import MarkdownIt
-
-    def image(tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
-        target, alternative = str(tokens[index].attrs["src"]), html.escape(tokens[index].content)
-        name = target.removesuffix(".svg")
-        if name in plots:
-            return f'<span role="img" aria-label="{alternative}">{plots[name]}</span>'
-        return f'<img alt="{alternative}" src="data:image/webp;base64,{_webp(folder / target)}">'
-
-    converter = MarkdownIt("commonmark", {"html": False}).enable("table")
-    converter.renderer.rules["image"] = image  # type: ignore[attr-defined]
-    body = converter.render(markdown).replace("<table>", '<div class="wide"><table>')
-    return _PAGE.format(title=html.escape(TITLE), body=body.replace("</table>", "</table></div>"))
-
-
-def _webp(path: Path) -> str:
-    file = io.BytesIO()
-    picture = Image.fromarray(eight_bits(open_picture(path).pixels))
-    picture.thumbnail((_LARGEST, _LARGEST))
-    picture.save(file, "WEBP", quality=80)
-    return base64.b64encode(file.getvalue()).decode()
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #1f2937; background: #faf9f6; max-width: 72rem;
-  margin: 2rem auto; padding: 0 1rem; }}
-h1, h2 {{ line-height: 1.2; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .85rem; }}
-th, td {{ padding: .3rem .6rem; border-bottom: 1px solid #d6d3d1; text-align: left; white-space: nowrap; }}
-pre {{ background: #f1efe9; padding: .8rem; overflow-x: auto; }}
-svg, img {{ max-width: 100%; height: auto; }}
-</style>
-{body}
-</html>
-"""

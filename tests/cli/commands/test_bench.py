@@ -51,10 +51,10 @@ def test_a_variant_is_parsed() -> None:
         "a: batch=two",
     ],
 )
-def test_an_invalid_variant_is_refused_in_one_line(text: str) -> None:
+def test_an_invalid_variant_is_named_in_one_line(text: str) -> None:
     with pytest.raises(MetastyleError) as caught:
         parse_variant(text)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"--variant {text}: ") and "\n" not in str(caught.value)
 
 
 def test_steps_must_be_whole_numbers() -> None:
@@ -112,6 +112,10 @@ def test_listed_pictures_are_divided_among_shards(folders: Path, capsys: pytest.
         ("paintings = [", "cannot be read as TOML"),
         ('paintings = ["a"]\nreferences = ["a"]', "'photographs' must be a list"),
         ('paintings = "a"\nphotographs = ["b"]\nreferences = ["a"]', "'paintings' must be a list"),
+        ('paintings = ["a"]\nphotographs = ["b", 3]\nreferences = ["a"]', "'photographs' must be a list"),
+        ('paintings = ["a"]\nphotographs = ["b"]\nreferences = [["a"]]', "'references' must be a list"),
+        ('paintings = []\nphotographs = ["b"]\nreferences = []', "'paintings' is empty: name one file or"),
+        ('paintings = ["a"]\nphotographs = []\nreferences = []', "'photographs' is empty: name one file or"),
         ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["c"]', "'c' is one of the references"),
         ('paintings = ["a"]\nphotographs = ["b"]\nreferences = ["a"]\nx = 1', "'x' is not known"),
     ],
@@ -121,6 +125,22 @@ def test_an_invalid_list_of_pictures_is_refused_in_one_line(text: str, message: 
     with pytest.raises(MetastyleError, match=message) as caught:
         read_lists(tmp_path / "lists.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_the_list_of_references_may_be_empty_unless_a_reference_is_asked_for(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("lists.toml").write_text('paintings = ["0.png"]\nphotographs = ["1.png"]\nreferences = []\n')
+    arguments = ["bench", "adaptation", "--content", "photos", "--style", "paintings", "--size", "64"]
+    arguments += ["--style-size", "64", "--steps", "0", "--variant", "tiny: model=random size=64", "--json"]
+    arguments += ["--pictures", "lists.toml", "-o", "out", "--quiet"]
+    assert main(arguments) == 0
+    outputs = json.loads(capsys.readouterr().out)["outputs"]
+    rows = json.loads(Path(outputs[0]["output"]).read_text(encoding="utf-8"))
+    assert [(row["painting"], row["photo"]) for row in rows] == [("0", "1")]
+    assert main([*arguments, "--reference", "dark_for_a_test:Dark"]) == 2
+    error = json.loads(capsys.readouterr().out)["errors"][0]["error"]
+    assert error.startswith("lists.toml: 'references' is empty: name the paintings there")
 
 
 def test_listed_pictures_must_exist_and_names_must_differ(tmp_path: Path) -> None:

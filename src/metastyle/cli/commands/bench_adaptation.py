@@ -23,7 +23,8 @@ from metastyle.errors import MetastyleError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metastyle.bench.adaptation import Failure, Variant
+    from metastyle.bench.adaptation import Failure
+    from metastyle.bench.adaptation_variants import Variant
     from metastyle.bench.participants import Maker
 
 _ALWAYS = ("shipped:", "shipped on these photographs: contents=self")
@@ -98,7 +99,13 @@ def adaptation(
     variants = [parse_variant(text, style_size) for text in wanted]
     lists = {} if pictures is None else read_lists(pictures)
     style_paths = choose(style, paintings, lists.get("paintings"))
-    compared = {style / name for name in lists.get("references", ())}
+    compared = spread(style_paths, reference_paintings)
+    if lists:
+        compared = [style / name for name in lists["references"]]
+    if reference and not compared:
+        raise MetastyleError(
+            f"{pictures}: 'references' is empty: name the paintings there that --reference is measured on"
+        )
     first, workers = (1, 1) if shard is None else parse_shard(shard)
     work = _Work(
         variants=variants,
@@ -107,7 +114,7 @@ def adaptation(
         photos=choose(content, photos, lists.get("photographs")),
         training=_training(train_content, variants),
         references={text: maker(text, weights) for text in reference or ()},
-        compared=compared or set(spread(style_paths, reference_paintings)),
+        compared=set(compared),
         output=output,
         sizes={"size": size, "style_size": style_size, "device": device},
         part="" if shard is None else f"{first}of{workers}",
@@ -223,7 +230,7 @@ def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, T
 def parse_variant(text: str, style_size: int = 512) -> Variant:
     """``NAME: key=value key=value`` as a variant; ``style_size`` is for those that say nothing of it."""
     from metastyle.api import settings_from
-    from metastyle.bench.adaptation import OLD_CONTENTS, Variant
+    from metastyle.bench.adaptation_variants import OLD_CONTENTS, Variant
     from metastyle.core.settings import AdaptationSettings
 
     name, colon, rest = text.partition(":")
@@ -239,7 +246,10 @@ def parse_variant(text: str, style_size: int = 512) -> Variant:
     contents = OLD_CONTENTS.get(str(contents), contents)
     if contents not in ("procedural", "photos", "self"):
         raise MetastyleError(f"--variant {text}: contents is {contents}: use procedural, photos or self")
-    settings = settings_from(AdaptationSettings(style_size=style_size), changes)
+    try:
+        settings = settings_from(AdaptationSettings(style_size=style_size), changes)
+    except MetastyleError as error:
+        raise MetastyleError(f"--variant {text}: {error}") from None
     return Variant(name.strip(), str(model), contents, settings)
 
 

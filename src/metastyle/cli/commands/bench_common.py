@@ -66,6 +66,8 @@ def choose(where: Path, count: int, names: Sequence[str] | None = None) -> list[
 def read_lists(path: Path) -> dict[str, list[str]]:
     """A TOML file with the lists ``paintings``, ``photographs`` and ``references``: names of files.
 
+    The list of references may be empty.
+
     Raises:
         MetastyleError: it cannot be read or holds something else, or a reference is not among the paintings.
     """
@@ -75,8 +77,10 @@ def read_lists(path: Path) -> dict[str, list[str]]:
         raise MetastyleError(f"{path}: cannot be read as TOML: {' '.join(str(error).split())}") from None
     for name in LISTS:
         some = found.get(name)
-        if not isinstance(some, list) or not some or not all(isinstance(one, str) for one in some):
+        if not isinstance(some, list) or not all(isinstance(one, str) for one in some):
             raise MetastyleError(f"{path}: '{name}' must be a list of file names")
+        if not some and name != "references":
+            raise MetastyleError(f"{path}: '{name}' is empty: name one file or more")
     for name in found:
         if name not in LISTS:
             raise MetastyleError(f"{path}: '{name}' is not known: use {', '.join(LISTS)}")
