@@ -213,10 +213,8 @@ class AdaptationOptions:
         from metastyle.core.device import hardware_of, pick_device
 
         given = {n: value for n, value in (vars(self) | given_otherwise).items() if value is not None}
-        try:
+        with naming_options({name: option_name(name) for name in OF_CONTENTS}):
             return default_settings(hardware_of(pick_device(device)), **given)
-        except SettingError as error:
-            raise SettingError(option_name(error.name), error.value, error.expected) from None
 
 
 @Parameter(name="*", group=ADAPTATION)
