@@ -89,13 +89,13 @@ def test_the_hourglass_sets_the_styles_moments_at_every_skip(encoder, hourglass,
     style = encoder(draw(1, 64, 80), SKIPS)
     features = torch.randn(1, 512, 6, 6)
     seen = {}
-    before_last = hourglass.before_last
+    before = hourglass.before
 
-    def recorded(x, at):
-        seen.update(at)
-        return before_last(x, at)
+    def recorded(stop, x, at=None):
+        seen.update(at or {})
+        return before(stop, x, at)
 
-    monkeypatch.setattr(hourglass, "before_last", recorded)
+    monkeypatch.setattr(hourglass, "before", recorded)
     picture = hourglass.decode(features, style)
     assert picture.shape == (1, 3, 48, 48) and seen.keys() == set(SKIPS)
     for layer, change in seen.items():

@@ -5,7 +5,7 @@ from metastyle.core.loss_network import STYLE_LAYERS
 from metastyle.core.losses import perceptual_loss, style_target
 from metastyle.systems import avatar_net, wct
 from metastyle.systems.avatar_net import BOTTLENECK, SKIPS, Hourglass, calibrate_skips
-from metastyle.systems.decoders import fit_last_convolution
+from metastyle.systems.decoders import copy_published, fit_start
 from metastyle.systems.johnson import OneStyle, OneStyleLearning, thumbnail
 from metastyle.systems.objective import total_variation
 from metastyle.systems.patches import swap
@@ -120,7 +120,7 @@ def test_the_last_convolution_starts_with_the_least_squares_fit(encoder, batch):
     decoder = Decoder(1)
     objective = wct.Reconstruction(encoder, decoder)
     before = objective(*batch)["pixels"].item()
-    fit_last_convolution(encoder, decoder, [torch.cat([batch[0], batch[1]])])
+    fit_start(encoder, decoder, [torch.cat([batch[0], batch[1]])])
     fitted_loss = objective(*batch)["pixels"].item()
     assert fitted_loss < 0.05 * before
     weights = decoder.conv1_1.weight.detach().clone()
@@ -129,6 +129,20 @@ def test_the_last_convolution_starts_with_the_least_squares_fit(encoder, batch):
         with torch.no_grad():
             decoder.conv1_1.weight.copy_(weights + 1e-3 * step)
         assert objective(*batch)["pixels"].item() > fitted_loss
+
+
+def test_level_5_starts_with_a_way_to_relu4_1(encoder, draw):
+    """From there the published decoder goes on, with the features that it was trained for, about."""
+    torch.manual_seed(0)
+    decoder, published = Decoder(5), Decoder(4)
+    copy_published(decoder, published)
+    pictures = [draw(seed, 64, 64) for seed in range(4)]
+    fit_start(encoder, decoder, pictures)
+    features = encoder(pictures[0], ["relu4_1", "relu5_1"])
+    found = decoder.before("conv4_1", features["relu5_1"])
+    error = (found - features["relu4_1"]).square().mean() / features["relu4_1"].square().mean()
+    assert error < 0.05  # fitted to few pictures, exactly
+    torch.testing.assert_close(decoder(features["relu5_1"]), published(found))
 
 
 def test_skips_calibrated_on_one_picture_hardly_change_it(encoder, draw):

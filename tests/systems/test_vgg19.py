@@ -75,7 +75,7 @@ def test_a_decoder_can_change_features_at_the_encoders_layers():
         for name in ("relu4_1", "relu3_1", "relu2_1", "relu1_1")
     }
     with torch.no_grad():
-        decoder.before_last(torch.rand(1, 512, 4, 5), at)
+        decoder.before("conv1_1", torch.rand(1, 512, 4, 5), at)
     assert seen == {
         "relu4_1": (1, 512, 4, 5),
         "relu3_1": (1, 256, 8, 10),

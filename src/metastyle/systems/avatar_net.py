@@ -63,7 +63,7 @@ class Hourglass(Decoder):
         return self._finished(features, {})
 
     def _finished(self, features: Tensor, at: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
-        return self.output(F.relu(self.conv1_1(self.before_last(features, at))))  # type: ignore[no-any-return]
+        return self.output(F.relu(self.conv1_1(self.before("conv1_1", features, at))))  # type: ignore[no-any-return]
 
 
 class AvatarNet:
@@ -189,7 +189,7 @@ def calibrate_skips(encoder: Encoder, hourglass: Hourglass, pictures: Sequence[T
             features = encoder(batch, [*SKIPS, BOTTLENECK])
             seen: list[Tensor] = []
             at = {skip: partial(_moved, moments(features[skip])) for skip in SKIPS[:number]}
-            hourglass.before_last(features[BOTTLENECK], at | {layer: partial(_noted, seen)})
+            hourglass.before("conv1_1", features[BOTTLENECK], at | {layer: partial(_noted, seen)})
             found.append([m.mean(dim=0) for m in (*moments(seen[0]), *moments(features[layer]))])
         own_mean, own_std, mean, std = (torch.stack(some).mean(dim=0) for some in zip(*found, strict=True))
         scale = own_std / std.clamp_min(0.1 * std.mean())  # (C, 1, 1)

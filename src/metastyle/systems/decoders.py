@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,26 +28,51 @@ def copy_published(decoder: Decoder, published: Decoder) -> None:
 
 
 @torch.no_grad()
-def fit_last_convolution(encoder: Encoder, decoder: Decoder, pictures: Sequence[Tensor]) -> None:
-    """Set ``conv1_1`` to the least-squares solution for reconstructing pictures, and nothing else.
+def fit_start(encoder: Encoder, decoder: Decoder, pictures: Sequence[Tensor]) -> None:
+    """Fit the convolutions that the published decoder has no start for: least squares, and nothing else.
 
-    The features of a level differ by two orders of magnitude and many are redundant, so that the last, linear
-    layer trains slowly by gradients. At level 1 there is nothing else to train.
+    The features of a level differ by two orders of magnitude and many are redundant, so that linear layers
+    train slowly by gradients. Level 5 first needs a way to relu4_1, where the published decoder begins: its
+    convolutions start as the identity, except for the last, which is fitted. In the others, the convolution
+    to the picture is fitted.
+
     ``pictures`` are batches (B, 3, n, n), n a multiple of 16.
     """
     layer = f"relu{decoder.level}_1"
-    last: nn.Conv2d = decoder.conv1_1  # type: ignore[assignment]
-    size = last.weight[0].numel() + 1
-    square = torch.zeros(size, size, dtype=torch.float64, device=last.weight.device)
-    product = square.new_zeros(size, 3)
+    if decoder.level == 5:
+        for name in ("conv5_1", "conv4_4", "conv4_3"):
+            convolution: nn.Conv2d = decoder.get_submodule(name)  # type: ignore[assignment]
+            nn.init.dirac_(convolution.weight)
+            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        fitted_name, wanted_layer = "conv4_2", "relu4_1"
+    else:
+        fitted_name, wanted_layer = "conv1_1", None
+    pairs = []
     for batch in pictures:
-        hidden = decoder.before_last(encoder(batch, [layer])[layer])
-        patches = F.unfold(F.pad(hidden, (1, 1, 1, 1), mode="reflect"), 3).double()  # (B, 9 C, places)
-        x = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1)
-        square += (x @ x.transpose(1, 2)).sum(dim=0)
-        product += (x @ batch.flatten(2).double().transpose(1, 2)).sum(dim=0)
+        layers = [layer] if wanted_layer is None else [layer, wanted_layer]
+        features = encoder(batch, layers)
+        wanted = batch if wanted_layer is None else features[wanted_layer]
+        pairs.append((decoder.before(fitted_name, features[layer]), wanted))
+    solve_convolution(decoder.get_submodule(fitted_name), pairs)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def solve_convolution(convolution: nn.Conv2d, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Set a 3x3 convolution to the least-squares solution of pairs of its input and the wanted output.
+
+    Inputs are (B, C, h, w), reflected at the border, and outputs (B, K, h, w).
+    """
+    channels = convolution.in_channels
+    size = 9 * channels + 1
+    square = torch.zeros(size, size, dtype=torch.float64, device=convolution.weight.device)
+    product = square.new_zeros(size, convolution.out_channels)
+    for source, wanted in pairs:
+        patches = F.unfold(F.pad(source, (1, 1, 1, 1), mode="reflect"), 3).double()  # (B, 9 C, places)
+        x = torch.cat([patches, torch.ones_like(patches[:, :1])], dim=1).transpose(0, 1).flatten(1)
+        square += x @ x.mT
+        product += x @ wanted.flatten(2).double().transpose(0, 1).flatten(1).mT
     square.diagonal().add_(1e-4 * square.diagonal().mean())
     solution = torch.linalg.solve(square, product).T.float()
-    last.weight.copy_(solution[:, :-1].view_as(last.weight))
-    assert last.bias is not None
-    last.bias.copy_(solution[:, -1])
+    convolution.weight.copy_(solution[:, :-1].view_as(convolution.weight))
+    assert convolution.bias is not None
+    convolution.bias.copy_(solution[:, -1])

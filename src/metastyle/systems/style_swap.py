@@ -23,7 +23,7 @@ from torch import Tensor
 
 from metastyle.core.losses import StyleTarget, content_loss
 from metastyle.systems.counts import Count
-from metastyle.systems.decoders import copy_published, fit_last_convolution
+from metastyle.systems.decoders import copy_published, fit_start
 from metastyle.systems.objective import Objective, Start, total_variation
 from metastyle.systems.patches import swap
 from metastyle.systems.protocol import Stylize
@@ -92,8 +92,8 @@ class Inversion(Objective):
         return cls(start.encoder(3), inverse.to(start.device))
 
     def fit(self, pictures: Sequence[Tensor]) -> None:
-        """Fit the last convolution."""
-        fit_last_convolution(self.encoder, self.learned, pictures)
+        """Fit what the published decoder has no start for."""
+        fit_start(self.encoder, self.learned, pictures)
 
     def forward(self, photos: Tensor, paintings: Tensor, targets: Sequence[StyleTarget]) -> dict[str, Tensor]:
         """|Phi(f(H)) - H|^2 and tv, H the features of photographs, of paintings, and swapped ones."""

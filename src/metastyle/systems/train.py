@@ -48,7 +48,7 @@ LARGEST_PAINTING = 512
 
 _SIDES = (384, 384)  # shorter side of described paintings: as paintings of LARGEST_PAINTING usually have it
 _WARM_UP = 0.01
-_SHOWN = 8  # batches for fitting decoders at the start
+_SHOWN = 16  # batches for fitting decoders at the start
 _FREE_TO_CHANGE = frozenset(
     {"contents", "styles", "output", "iterations", "minutes", "device", "workers", "save_minutes"}
 )

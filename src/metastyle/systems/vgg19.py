@@ -110,10 +110,12 @@ class Decoder(nn.Module):
 
         H = 2^(level-1) H': larger than the original where pooling rounded up; see ``fitted``.
         """
-        return self.conv1_1(self.before_last(features))  # type: ignore[no-any-return, operator]
+        return self.conv1_1(self.before("conv1_1", features))  # type: ignore[no-any-return, operator]
 
-    def before_last(self, x: Tensor, at: Mapping[str, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
-        """The input of the last convolution: (B, 64, H, W).
+    def before(
+        self, stop: str, x: Tensor, at: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+    ) -> Tensor:
+        """The input of the convolution ``stop``; for ``conv1_1``, the last one, (B, 64, H, W).
 
         ``at`` maps names of encoder layers to functions that change the features at the mirrored positions.
         """
@@ -121,7 +123,7 @@ class Decoder(nn.Module):
             change = (at or {}).get(name.replace("conv", "relu"))
             if change is not None:
                 x = change(x)
-            if name == "conv1_1":
+            if name == stop:
                 break
             x = F.relu(self.get_submodule(name)(x))
             if name.endswith("_1"):

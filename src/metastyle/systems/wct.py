@@ -20,7 +20,7 @@ from torch import Tensor
 
 from metastyle.core.losses import StyleTarget, content_loss
 from metastyle.systems.counts import Count
-from metastyle.systems.decoders import copy_published, fit_last_convolution
+from metastyle.systems.decoders import copy_published, fit_start
 from metastyle.systems.objective import Objective, Start
 from metastyle.systems.protocol import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
@@ -105,8 +105,8 @@ class Reconstruction(Objective):
         return cls(start.encoder(level), decoder.to(start.device))
 
     def fit(self, pictures: Sequence[Tensor]) -> None:
-        """Fit the last convolution."""
-        fit_last_convolution(self.encoder, self.learned, pictures)
+        """Fit what the published decoder has no start for."""
+        fit_start(self.encoder, self.learned, pictures)
 
     def forward(self, photos: Tensor, paintings: Tensor, targets: Sequence[StyleTarget]) -> dict[str, Tensor]:
         """|I_o - I_i|^2 and |Phi(I_o) - Phi(I_i)|^2."""
