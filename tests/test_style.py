@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import json
 import pickle
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 import pytest
@@ -267,3 +267,17 @@ def test_keywords_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Stopped):
         metastyle.adapt(photo(), settings=AdaptationSettings(seed=4, size=64), steps=1)
     assert given == [AdaptationSettings(**changes), AdaptationSettings(seed=4, size=64, steps=1)]
+
+
+@pytest.mark.parametrize(
+    ("native", "expected"), [(torch.bfloat16, "bfloat16"), (torch.float32, "float32")], ids=str
+)
+def test_photographs_are_painted_in_bfloat16_where_the_processor_computes_in_it(
+    native: torch.dtype, expected: Literal["bfloat16", "float32"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metastyle.core.device.compute_dtype", lambda device: native)
+    style = make("all")
+    assert style.stylizer(device="cpu").precision == expected
+    assert style.stylizer(device="cpu", precision="float32").precision == "float32"
+    by_default = style.stylize(photo(), device="cpu")
+    assert np.array_equal(by_default, style.stylize(photo(), device="cpu", precision=expected))

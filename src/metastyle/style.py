@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from metastyle.core.device import photo_precision, pick_device
 from metastyle.core.initialization import Parameters
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.parameters import checked_parameters, full_parameters, strengthen
@@ -24,6 +25,7 @@ from metastyle.core.settings import (
     Budget,
     Count,
     Grain,
+    PhotoPrecision,
     Precision,
     Strength,
     StyleKind,
@@ -60,7 +62,7 @@ class RenderOptions(TypedDict, total=False):
     brush: Brush | None
     grain: Grain | None
     max_memory: Budget | None
-    precision: Precision
+    precision: PhotoPrecision
     device: str
     batch: Count | None
     progress: Callable[[float], None] | None
@@ -179,7 +181,7 @@ class Style:
         brush: float | None = None,
         grain: float | None = None,
         max_memory: int | None = None,
-        precision: Precision = "float32",
+        precision: PhotoPrecision = "auto",
         device: str = "auto",
         batch: int | None = None,
         progress: Callable[[float], None] | None = None,
@@ -220,7 +222,7 @@ class Style:
         brush: float | None = None,
         grain: float | None = None,
         max_memory: int | None = None,
-        precision: Precision = "float32",
+        precision: PhotoPrecision = "auto",
         device: str = "auto",
         progress: Callable[[float], None] | None = None,
     ) -> Picture:
@@ -249,7 +251,7 @@ class Style:
         brush: float | None = None,
         grain: float | None = None,
         max_memory: int | None = None,
-        precision: Precision = "float32",
+        precision: PhotoPrecision = "auto",
         device: str = "auto",
         batch: int | None = None,
         progress: Callable[[float], None] | None = None,
@@ -267,7 +269,7 @@ class Style:
                 the style was adapted with.
             max_memory: Bytes of working memory; pictures that need more are rendered in strips, exactly.
             precision: "bfloat16" is faster on hardware that computes in it; results differ by a few levels
-                of 255.
+                of 255. "auto" takes it on such processors, else "float32".
             device: "auto" takes CUDA, else Apple's GPU, else the CPU; or the name of a device.
             batch: The most consecutive pictures of one size that a GPU renders together; None is as many as
                 fit into its memory.
@@ -323,7 +325,7 @@ class Style:
         max_memory: int | None = None,
         strength: float = 1.0,
         grain: float | None = None,
-        precision: Precision = "float32",
+        precision: PhotoPrecision = "auto",
     ) -> Stylizer:
         """The style's renderer, which works on arrays and tensors.
 
@@ -341,7 +343,7 @@ class Style:
             check_value("max_memory", max_memory, Budget | None),
             check_value("strength", strength, Strength),
             check_value("grain", self.grain if grain is None else grain, Grain),
-            check_value("precision", precision, Precision),
+            photo_precision(check_value("precision", precision, PhotoPrecision), pick_device(device)),
         )
         kept = self._kept.get(asked)
         if kept is None:

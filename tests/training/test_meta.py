@@ -51,7 +51,9 @@ def lines(config: TrainingConfig, kind: str = "training") -> list[dict[str, Any]
 def assert_same_run(one: TrainingConfig, other: TrainingConfig) -> None:
     a, b = tensors(one), tensors(other)
     assert a.keys() == b.keys()
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    differing = [name for name in a if not torch.equal(a[name], b[name])]
+    different = {name: (a[name] - b[name]).abs().max().item() for name in differing}
+    assert not different
     keys = ("iteration", "total", "content", "style", "gradient_norm", "learning_rate")
     assert [[x[k] for k in keys] for x in lines(one)] == [[x[k] for k in keys] for x in lines(other)]
 

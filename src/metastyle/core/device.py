@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from metastyle.core.settings import Hardware
+from metastyle.core.settings import Hardware, PhotoPrecision, Precision
 from metastyle.errors import MetastyleError
 
 DEVICE_TYPES = ("cpu", "cuda", "mps")
@@ -47,6 +47,17 @@ def compute_dtype(device: torch.device) -> torch.dtype:
         native = flags.get("avx512_bf16", False) or flags.get("amx_bf16", False)
         return torch.bfloat16 if native else torch.float32
     return torch.float32
+
+
+def photo_precision(precision: PhotoPrecision, device: torch.device) -> Precision:
+    """The precision for photographs on ``device``.
+
+    The two differ by less than a level of 255 (benchmarks/precision.md). No GPU has been measured.
+    """
+    if precision != "auto":
+        return precision
+    native = device.type == "cpu" and compute_dtype(device) == torch.bfloat16
+    return "bfloat16" if native else "float32"
 
 
 def hardware_of(device: torch.device) -> Hardware:

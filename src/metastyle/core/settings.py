@@ -29,6 +29,8 @@ The first is complete; the others need the initialization that they started from
 """
 Precision = Literal["float32", "bfloat16"]
 """The type in which convolutions are computed."""
+PhotoPrecision = Literal["auto", "float32", "bfloat16"]
+"""The same for photographs; "auto" is bfloat16 on a processor that computes in it, else float32."""
 CONTENT_WEIGHT = 1.0
 """alpha, in the perceptual loss."""
 STYLE_WEIGHT = 1e5

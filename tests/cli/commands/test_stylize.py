@@ -314,9 +314,9 @@ def test_size_color_strength_and_precision_affect_the_result(
     plain, kept = pixels(), pixels("--keep-color")
     assert np.abs(plain - original).mean() > 10
     assert not np.array_equal(kept, plain)
-    half = pixels("--precision", "bfloat16")
-    assert not np.array_equal(half, plain)
-    assert np.abs(half - plain).mean() < 2
+    half, single = pixels("--precision", "bfloat16"), pixels("--precision", "float32")
+    assert not np.array_equal(half, single)
+    assert np.abs(half - single).mean() < 2
 
 
 @pytest.mark.parametrize(

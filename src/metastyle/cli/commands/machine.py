@@ -16,7 +16,7 @@ import torch
 import metastyle
 from metastyle.cli.extras import EXTRAS
 from metastyle.core.adaptation import Adaptation
-from metastyle.core.device import compute_dtype, hardware_of, pick_device
+from metastyle.core.device import compute_dtype, hardware_of, photo_precision, pick_device
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.network import TransformationNetwork
@@ -105,7 +105,8 @@ def _step_seconds(adaptation: Adaptation) -> float:
 
 
 def _picture_seconds(device: str) -> float:
-    stylizer = Stylizer(TransformationNetwork().eval().requires_grad_(False), device=device, max_memory=None)
+    network = TransformationNetwork().eval().requires_grad_(False)
+    stylizer = Stylizer(network, device=device, precision=photo_precision("auto", pick_device(device)))
     picture = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, 3), dtype=np.uint8)
     best = float("inf")
     for _ in range(2):

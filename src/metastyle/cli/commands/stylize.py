@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from annotated_types import Ge, Le
 from cyclopts import Parameter
@@ -22,7 +22,7 @@ from metastyle.cli.options import (
 from metastyle.cli.output import Outcome
 from metastyle.cli.repaint import Request, repaint
 from metastyle.cli.styles import read_masks, read_parts
-from metastyle.core.settings import FEATHER, Brush, Feather, Grain, Strength
+from metastyle.core.settings import FEATHER, Brush, Feather, Grain, PhotoPrecision, Strength
 
 
 def stylize(
@@ -47,7 +47,7 @@ def stylize(
     workers: Count | None = None,
     batch: Annotated[Whole, Ge(1), Le(1000)] | None = None,
     max_memory: Memory | None = None,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: PhotoPrecision = "auto",
     device: str = "auto",
     adaptation: AdaptationOptions = AdaptationOptions(),  # noqa: B008 (frozen)
     sources: AdaptationSources = AdaptationSources(),  # noqa: B008
@@ -94,7 +94,7 @@ def stylize(
         workers: Share the work among this many processes of a Ray cluster, or of this machine.
         batch: Photographs of one size that a GPU repaints together. [default: 8]
         max_memory: Working memory for one picture; larger ones are repainted in strips, without seams.
-        precision: bfloat16 is faster on hardware that supports it; results differ by a few levels.
+        precision: float32, or bfloat16 (faster on hardware that has it); auto takes it on such processors.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     return repaint(
