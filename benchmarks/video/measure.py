@@ -86,7 +86,7 @@ def ways(style: Style, folder: Path, threads: int) -> dict[str, Callable[[Path, 
         result: np.ndarray = session.run(None, {"content": content})[0][0].transpose(1, 2, 0)
         return (result * 255 + 0.5).astype(np.uint8)
 
-    stylizer = style.stylizer()
+    stylizer = style.stylizer(precision="float32")
     return {
         REFERENCE: lambda clip, out: loop(clip, out, style.stylize),
         "loop over onnxruntime": lambda clip, out: loop(clip, out, engine),

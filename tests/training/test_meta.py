@@ -36,6 +36,9 @@ def run(config: TrainingConfig, vgg: Any, stop_at: int | None = None) -> list[Tr
         events.append(event)
         if isinstance(event, Step) and event.iteration == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
+    if stop_at is None:
+        # A signal from outside would also end the run early, and its weights would differ.
+        assert isinstance(events[-1], Finished) and events[-1].reason == "done"
     return events
 
 
