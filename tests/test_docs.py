@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import tomllib
@@ -111,9 +112,30 @@ def test_the_order_of_rooms_is_the_one_that_is_enforced() -> None:
     assert re.findall(r"^\d+\. `(metastyle\.\w+)`$", ARCHITECTURE, re.MULTILINE) == contract["layers"]
 
 
+JOURNEYS = re.findall(r"(?:^\d+\. `[\w/]+\.py`.*\n(?:   .*\n)*)+", ARCHITECTURE, re.MULTILINE)
+"""The journeys of docs/architecture.md; the one of a picture has two parts."""
+
+
+def defined(path: Path) -> set[str]:
+    """Functions, classes and methods of a module, as ``name`` or ``Class.method``."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{one.name}" for one in node.body if isinstance(one, ast.FunctionDef)}
+    return found
+
+
 def test_journeys_visit_each_file_once() -> None:
-    journeys = re.findall(r"(?:^\d+\. `[\w/]+\.py`.*\n(?:   .*\n)*)+", ARCHITECTURE, re.MULTILINE)
-    assert len(journeys) >= 4
-    for journey in journeys:
+    assert len(JOURNEYS) >= 4
+    for journey in JOURNEYS:
         files = re.findall(r"^\d+\. `([\w/]+\.py)`", journey, re.MULTILINE)
         assert len(set(files)) == len(files), f"a file is visited twice: {files}"
+
+
+def test_each_step_of_a_journey_begins_with_something_in_its_file() -> None:
+    for step in re.findall(r"^\d+\. `.*$", "".join(JOURNEYS), re.MULTILINE):
+        named = re.match(r"\d+\. `([\w/]+\.py)`, `([\w.]+)`", step)
+        assert named is not None, f"no function or class: {step}"
+        assert named[2] in defined(PACKAGE / named[1]), f"{named[1]} has no {named[2]}"
