@@ -54,7 +54,7 @@ def machine(
 ) -> Path:
     """The cache folder, which replaces the user's own."""
     cache = tmp_path / "cache"
-    for module in ("weights.weight_file", "cli.commands.machine"):
+    for module in ("weights.cache", "weights.weight_file", "cli.commands.machine"):
         monkeypatch.setattr(f"metastyle.{module}.default_cache_dir", lambda: cache)
     for module in ("initialization", "inventory"):
         monkeypatch.setattr(f"metastyle.weights.{module}.SHIPPED", initialization_file)

@@ -100,7 +100,7 @@ class Adapter:
             start: a style file to start from.
         """
         from metastyle import api
-        from metastyle.weights.weight_file import default_cache_dir
+        from metastyle.weights.cache import default_cache_dir
 
         started = time.perf_counter()
         name = Part(painting).name

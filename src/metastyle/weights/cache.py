@@ -1,4 +1,5 @@
-"""Caches are optional: missing entries are made again, and a cache that cannot be written is skipped."""
+"""The user's cache folder. Caches are optional: missing entries are made again, and a cache that cannot be
+written is skipped."""
 
 from __future__ import annotations
 
@@ -6,12 +7,19 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
+
 from metastyle.errors import MetastyleError
 from metastyle.files import reason
 
 _log = logging.getLogger(__name__)
 
 _reported: set[Path] = set()
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder for this program, by the platform's convention. It need not exist."""
+    return Path(platformdirs.user_cache_dir("metastyle", appauthor=False))
 
 
 def cache_if_possible(path: Path, what: str, write: Callable[[Path], object]) -> None:

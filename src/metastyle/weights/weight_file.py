@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import platformdirs
 from torch import Tensor
 
 from metastyle.errors import MetastyleError
 from metastyle.files import read_bytes, write_bytes
-from metastyle.weights.cache import cache_if_possible
+from metastyle.weights.cache import cache_if_possible, default_cache_dir
 from metastyle.weights.tensor_files import decode, encode, tensor_digest
 
 _LARGEST = 128 << 20
@@ -71,8 +70,3 @@ class WeightFile:
         metadata = {"what": self.what, "origin": self.origin, "license": self.license}
         write = partial(write_bytes, data=encode(tensors, metadata), overwrite=True)
         cache_if_possible(self.cached_path(cache_dir), self.what, write)
-
-
-def default_cache_dir() -> Path:
-    """The user's cache folder for this program, by the platform's convention. It need not exist."""
-    return Path(platformdirs.user_cache_dir("metastyle", appauthor=False))

@@ -23,8 +23,8 @@ from metastyle.core.network import TransformationNetwork
 from metastyle.core.settings import AdaptationSettings, default_settings
 from metastyle.images.contents import procedural_pool
 from metastyle.rendering.stylizer import Stylizer
+from metastyle.weights.cache import default_cache_dir
 from metastyle.weights.inventory import weight_files
-from metastyle.weights.weight_file import default_cache_dir
 
 _SIDE = 512
 _STEP_BUDGET = 5.0
