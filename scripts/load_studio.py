@@ -154,9 +154,11 @@ def _measure(count: int, seconds: float, studio: psutil.Process) -> None:
     ordered = [job for client in clients for job in client.jobs]
     print(f"answers: {dict(sum((client.answers for client in clients), Counter[int]()))}")
     print(f"an adaptation ran for {adapting.running / seconds:.0%} of the time")
+    _print_memory(memory)
+    for job in adapting.jobs[-1:]:
+        _call(f"jobs/{job}/stop", b"")  # good enough: the pictures that wait have their turn
     lost = [job for job in ordered + adapting.jobs if not _ends_well(job, adapting.jobs)]
     print(f"accepted: {len(ordered)} pictures, {len(adapting.jobs)} adaptations; lost: {len(lost)}")
-    _print_memory(memory)
 
 
 def _print_times(clients: list[Client]) -> None:

@@ -1,6 +1,6 @@
 /** Adapting to the chosen painting: on the server step by step, without one at a glance. */
 
-import { api, type JobState } from "./api";
+import { api, type JobState, type StyleInfo } from "./api";
 import { decode, pixelsOf, type Picture } from "./lib/pictures";
 import type { Studio } from "./studio.svelte";
 
@@ -86,17 +86,19 @@ export class Adaptation {
     await studio.engine.ready;
     await studio.engine.describe(id, pixelsOf(painting, 512));
     studio.refining.described(id, painting);
-    studio.styles.add({
+    const style: StyleInfo = {
       id,
       name: painting.name,
       origin: "painting",
       grain: 1,
       note: "",
       painting: null,
-    });
+    };
+    studio.styles.add(style);
     studio.mix = [{ style: id, weight: 1 }];
     this.name = null;
     studio.painter.render();
+    await studio.refining.keep(style);
   }
 
   private follow(job: JobState): void {

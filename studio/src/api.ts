@@ -96,8 +96,6 @@ export const api = {
   contents: async (): Promise<Blob> => (await ask("model/contents.jpg")).blob(),
   styles: async (server: boolean): Promise<StyleInfo[]> =>
     (await ask(server ? "api/styles" : "model/styles.json")).json(),
-  styleAddress: (id: string, server: boolean): string =>
-    address(server ? `api/styles/${id}/file` : `model/styles/${id}.safetensors`),
   styleFile: async (id: string, server: boolean): Promise<ArrayBuffer> =>
     (await ask(server ? `api/styles/${id}/file` : `model/styles/${id}.safetensors`)).arrayBuffer(),
   photograph: async (): Promise<Blob> => (await ask("model/photograph.jpg")).blob(),
@@ -162,6 +160,7 @@ export const api = {
     void (await ask(`api/jobs/${job}/stop`, { method: "POST" })),
   removeJob: async (job: string): Promise<void> =>
     void (await ask(`api/jobs/${job}`, { method: "DELETE" })),
+  result: async (job: string): Promise<Blob> => (await ask(`api/jobs/${job}/result`)).blob(),
   resultAddress: (job: string): string => address(`api/jobs/${job}/result`),
 
   /** Call `told` with every state of a job until it is finished; the function that comes back stops it. */

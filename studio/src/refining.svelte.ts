@@ -2,8 +2,8 @@
 
 import { api, type StyleInfo } from "./api";
 import type { Step } from "./engine/messages";
-import { cropped, pixelsOf, saveBlob, squares, type Picture } from "./lib/pictures";
-import { cropOf, type About, type RefinementSettings } from "./lib/refining";
+import { cropped, pixelsOf, squares, type Picture } from "./lib/pictures";
+import { cropOf, sha256, type About, type RefinementSettings } from "./lib/refining";
 import type { Effort, Studio } from "./studio.svelte";
 import { text } from "./text";
 
@@ -41,10 +41,6 @@ export class Refining {
   /** Whether the page can adapt this style further. */
   can(id: string | undefined): boolean {
     return !!this.settings && !this.progress && !!id && this.known.has(id);
-  }
-
-  has(id: string): boolean {
-    return this.known.has(id);
   }
 
   stop(): void {
@@ -92,27 +88,31 @@ export class Refining {
     } finally {
       this.progress = null;
       await studio.engine.refined().catch((error: unknown) => studio.tell(error));
+      const refined = studio.styles.find(id);
+      if (refined) await this.keep(refined);
       studio.thumbnails.forget(id);
       studio.painter.render();
     }
   }
 
-  /** Save a style as the file that the command line reads. */
-  async save(style: StyleInfo): Promise<void> {
+  /** Keep a style of a painting as it is now. */
+  async keep(style: StyleInfo): Promise<void> {
     const known = this.known.get(style.id);
     if (!known) return;
     try {
       const { data } = pixelsOf(known.painting, 512);
-      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-      const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
       const settings = {
         grain: style.grain,
         steps: known.curve.length,
         ...(known.size ? { size: known.size } : {}),
       };
-      const about = { painting: style.name, sha256, settings, curve: known.curve };
-      const file = await this.studio.engine.file(style.id, about);
-      saveBlob(new Blob([file]), `${style.name}.safetensors`);
+      const about = {
+        painting: style.name,
+        sha256: await sha256(data),
+        settings,
+        curve: known.curve,
+      };
+      await this.studio.styles.keep(style, await this.studio.engine.file(style.id, about));
     } catch (error) {
       this.studio.tell(error);
     }

@@ -67,13 +67,20 @@ export class Saving {
         this.job = null;
         if (state.state === "failed") studio.tell(state.error);
         else if (state.state === "done")
-          void fetch(api.resultAddress(state.id))
-            .then((answer) => answer.blob())
-            .then((blob) => saveBlob(blob, name));
+          api.result(state.id).then(
+            (blob) => saveBlob(blob, name),
+            (error: unknown) => studio.tell(error),
+          );
       });
     } catch (error) {
       studio.tell(error);
     }
+  }
+
+  /** The picture at full size is no longer wanted. */
+  async cancel(): Promise<void> {
+    if (this.job)
+      await api.removeJob(this.job.id).catch((error: unknown) => this.studio.tell(error));
   }
 
   /** The command line that paints the same. */

@@ -1,21 +1,33 @@
 /** The styles that the page knows, and which of them the engine has. */
 
 import { api, type StyleInfo } from "./api";
+import { forgetStyle, keepStyle, keptStyles, type Kept } from "./kept";
+import { saveBlob } from "./lib/pictures";
+import { hexadecimal } from "./lib/refining";
 import type { Weighted } from "./lib/styles";
 import type { Studio } from "./studio.svelte";
+import { text } from "./text";
 
 export class Styles {
   /** In the order in which they are shown. */
   all = $state.raw<StyleInfo[]>([]);
   /** Styles that the engine has, or that are on their way to it. */
   private readonly inEngine = new Map<string, Promise<void>>();
-  private count = 0;
+  /** Own styles, where there is no server. */
+  private readonly kept = new Map<string, Kept>();
 
   constructor(private readonly studio: Studio) {}
 
   /** Ask the server, or whatever serves the page, for the list. */
   async fetch(): Promise<void> {
-    this.all = await api.styles(this.studio.server);
+    const listed = await api.styles(this.studio.server);
+    if (!this.studio.server)
+      try {
+        for (const kept of await keptStyles()) this.kept.set(kept.info.id, kept);
+      } catch {
+        this.studio.tell(text.errors.notKept);
+      }
+    this.all = [...[...this.kept.values()].map(({ info }) => info), ...listed];
   }
 
   find(id: string | undefined): StyleInfo | undefined {
@@ -27,13 +39,39 @@ export class Styles {
   }
 
   newId(): string {
-    return `own-${++this.count}`;
+    return `own-${hexadecimal(crypto.getRandomValues(new Uint8Array(8)))}`;
   }
 
   /** The engine has this new style. */
   add(info: StyleInfo): void {
     this.loaded(info.id);
     this.all = [info, ...this.all];
+  }
+
+  /** Have an own style's file, or its new name, outlast the page. */
+  async keep(info: StyleInfo, file: ArrayBuffer | Blob): Promise<void> {
+    const created = this.kept.get(info.id)?.created ?? Date.now();
+    const kept = { info, file: new Blob([file]), created };
+    this.kept.set(info.id, kept);
+    await keepStyle(kept).catch(() => this.studio.tell(text.errors.notKept));
+  }
+
+  /** Whether there is a file of the style to be downloaded. */
+  hasFile(style: StyleInfo): boolean {
+    return this.studio.server || style.origin === "builtin" || this.kept.has(style.id);
+  }
+
+  async download(style: StyleInfo): Promise<void> {
+    try {
+      saveBlob(new Blob([await this.file(style.id)]), `${style.name}.safetensors`);
+    } catch (error) {
+      this.studio.tell(error);
+    }
+  }
+
+  private async file(id: string): Promise<ArrayBuffer> {
+    const kept = this.kept.get(id);
+    return kept ? kept.file.arrayBuffer() : api.styleFile(id, this.studio.server);
   }
 
   /** The engine has got the style's parameters. */
@@ -53,8 +91,7 @@ export class Styles {
       ...mix.map(({ style }) => {
         let loading = this.inEngine.get(style);
         if (!loading) {
-          loading = api
-            .styleFile(style, this.studio.server)
+          loading = this.file(style)
             .then((file) => this.studio.engine.addStyle(style, file))
             .then(() => undefined);
           loading.catch(() => this.inEngine.delete(style));
@@ -78,6 +115,7 @@ export class Styles {
         const grain = await engine.addStyle(id, await file.arrayBuffer());
         info = { id, name, origin: "imported", grain, note: "", painting: null };
         this.add(info);
+        await this.keep(info, file);
       }
       this.studio.useStyle(info.id);
     } catch (error) {
@@ -91,6 +129,7 @@ export class Styles {
       if (studio.server) await api.removeStyle(id);
       this.all = this.all.filter((style) => style.id !== id);
       this.inEngine.delete(id);
+      if (this.kept.delete(id)) await forgetStyle(id);
       await studio.engine.forget(id);
       if (studio.mix.some((one) => one.style === id) && this.all[0])
         studio.useStyle(this.all.at(-1)!.id);
@@ -103,6 +142,8 @@ export class Styles {
     try {
       const info = this.studio.server ? await api.rename(id, name) : { ...this.find(id)!, name };
       this.all = this.all.map((style) => (style.id === id ? info : style));
+      const kept = this.kept.get(id);
+      if (kept) await this.keep(info, kept.file);
     } catch (error) {
       this.studio.tell(error);
     }
@@ -111,11 +152,17 @@ export class Styles {
   /** Keep a mixture as a style of its own. */
   async keepMixture(mix: Weighted[], name: string): Promise<void> {
     try {
-      const info = await api.keepMixture(
-        mix.filter((one) => one.weight > 0),
-        name,
-      );
-      this.all = [info, ...this.all];
+      const used = mix.filter((one) => one.weight > 0).map((one) => ({ ...one }));
+      if (this.studio.server) {
+        this.all = [await api.keepMixture(used, name), ...this.all];
+        return;
+      }
+      await this.need(used);
+      const id = this.newId();
+      const { file, recipe, grain } = await this.studio.engine.blend(id, used);
+      const info: StyleInfo = { id, name, origin: "mixture", grain, note: recipe, painting: null };
+      this.add(info);
+      await this.keep(info, file);
     } catch (error) {
       this.studio.tell(error);
     }

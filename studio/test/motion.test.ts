@@ -41,6 +41,14 @@ it("measures the rate over a window, without the frame that a change has slowed"
   expect(decisions).toBe(2);
 });
 
+it("does not wait for eight frames that take seconds", () => {
+  const meter = new Meter();
+  let now = 0;
+  const decisions = [1, 2, 3, 4, 5].map(() => meter.frame((now += 1500)));
+  expect(decisions).toEqual([false, false, true, false, true]);
+  expect(meter.rate).toBeCloseTo(1 / 1.5);
+});
+
 it("leaves a core to the page where there are more than two", () => {
   expect([1, 2, 4, 8, 32].map(threadsFor)).toEqual([1, 2, 3, 7, 8]);
   expect(threadsFor(NaN)).toBe(1);

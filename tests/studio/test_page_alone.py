@@ -162,6 +162,70 @@ def test_a_painting_is_refined_in_the_page(browser: Any, site: str, tmp_path: Pa
     assert worst(painted, in_python(style, grain=1)) <= 3
 
 
+def test_a_mixture_is_kept_with_its_recipe(browser: Any, site: str, tmp_path: Path) -> None:
+    """It paints as the library's, outlasts the page under its new name, and is a file for the library."""
+    page = opened(browser)
+    page.goto(site)
+    shown(page)
+    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+    choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
+    page.get_by_label("Paint with dots").wait_for()
+    set_slider(page, "Brush", "2")
+    page.locator('[data-style="mosaic"]').click()
+    page.get_by_role("button", name="Mix", exact=True).click()
+    page.locator('[data-style="mosaic"][aria-pressed="true"]').wait_for()
+    for chosen in page.locator('[data-style][aria-pressed="true"]').all():
+        if chosen.get_attribute("data-style") != "mosaic":
+            other = chosen.get_attribute("data-style")
+    page.locator('[data-style="night"]').click()
+    page.locator(f'[data-style="{other}"]').click()
+    page.get_by_label("Mixture: arrow keys").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    shown(page, WIDTH)
+    page.get_by_label("Name").fill("dusk")
+    page.get_by_role("button", name="Keep this mixture").click()
+    page.get_by_label("Paint with dusk").wait_for()
+    page.get_by_role("button", name="Styles", exact=True).click()
+    card = page.locator("article", has=page.get_by_label("Paint with dusk"))
+    assert "0.75 Mosaic + 0.25 Night" in card.inner_text()
+    card.get_by_role("button", name="Rename").click()
+    card.get_by_label("Rename").fill("evening")
+    page.keyboard.press("Enter")
+    page.get_by_label("Paint with evening").wait_for()
+
+    page.reload()
+    shown(page)
+    assert page.get_by_label("Paint with dots").count() == 1, "paintings outlast the page, too"
+    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+    page.get_by_label("Paint with evening").click()
+    set_slider(page, "Brush", "2")
+    shown(page, WIDTH)
+    page.get_by_text("PNG", exact=True).click()
+    painted = download(page, "As shown")
+    page.get_by_role("button", name="Styles", exact=True).click()
+    card = page.locator("article", has=page.get_by_label("Paint with evening"))
+    with page.expect_download() as waiting:
+        card.get_by_role("button", name="Download").click()
+    path = tmp_path / "evening.safetensors"
+    waiting.value.save_as(path)
+    page.once("dialog", lambda dialog: dialog.accept())
+    card.get_by_role("button", name="Remove").click()
+    card.wait_for(state="detached")
+    page.reload()
+    shown(page)
+    assert page.get_by_label("Paint with evening").count() == 0
+    page.context.close()
+
+    style = metastyle.load(path)
+    expected = metastyle.blend([builtin("mosaic"), builtin("night")], [0.75, 0.25])
+    assert style.painting == expected.painting
+    for ours, theirs in zip(style.settings["blend"], expected.settings["blend"], strict=True):
+        assert ours == theirs | {"weight": pytest.approx(theirs["weight"])}
+    assert style.grain == pytest.approx(expected.grain)
+    assert worst(painted, in_python(expected)) <= 2
+
+
 SET_VISIBILITY = """state => {
     Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));

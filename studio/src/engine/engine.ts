@@ -2,7 +2,8 @@
 
 import type { Pixels } from "../lib/pixels";
 import type { About, RefinementSettings } from "../lib/refining";
-import type { EngineInfo, Look, Order, Reply, Step } from "./messages";
+import type { Weighted } from "../lib/styles";
+import type { Blended, EngineInfo, Look, Order, Reply, Step } from "./messages";
 
 const CHOICE = "backend";
 
@@ -83,6 +84,11 @@ export class Engine {
   /** A style as a file. */
   async file(id: string, about: About): Promise<ArrayBuffer> {
     return (await this.ask({ kind: "file", id, about })) as ArrayBuffer;
+  }
+
+  /** Mix styles to a new one: its file, what it was mixed of, and its grain. */
+  async blend(id: string, mix: Weighted[]): Promise<Blended> {
+    return (await this.ask({ kind: "blend", id, mix })) as Blended;
   }
 
   async forget(id: string): Promise<void> {

@@ -31,6 +31,7 @@ export type Order =
   | { kind: "step"; steps: number }
   | { kind: "refined" }
   | { kind: "file"; id: string; about: About }
+  | { kind: "blend"; id: string; mix: Weighted[] }
   | { kind: "paint"; look: Look; photo: Pixels }
   | { kind: "frame"; look: Look; photo: Pixels; fresh: boolean };
 
@@ -39,6 +40,13 @@ export interface Step {
   step: number;
   content: number;
   style: number;
+}
+
+/** A mixture as a style of its own. */
+export interface Blended {
+  file: ArrayBuffer;
+  recipe: string;
+  grain: number;
 }
 
 export type Request = Order & { number: number };

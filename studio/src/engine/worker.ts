@@ -4,11 +4,22 @@ import { keepColor } from "../lib/color";
 import { addGrain } from "../lib/grain";
 import { fromHalf } from "../lib/half";
 import { blend, fromPlanes, toPlanes, type Pixels } from "../lib/pixels";
-import { writeStyle } from "../lib/refining";
-import { expand, fold, mix, parseStyle, strengthen, withNorms, type Model } from "../lib/styles";
+import { blended, grainOf, writeStyle, type Origin } from "../lib/refining";
+import {
+  expand,
+  fold,
+  mix,
+  parseStyle,
+  shares,
+  strengthen,
+  withNorms,
+  type Model,
+  type StyleFile,
+  type Weighted,
+} from "../lib/styles";
 import { Refinement } from "./refinement";
 import { fetched, Renderer, type Inputs, type Outputs } from "./runtime";
-import type { EngineInfo, Look, Order, Reply, Request } from "./messages";
+import type { Blended, EngineInfo, Look, Order, Reply, Request } from "./messages";
 
 const MOST_EXPANDED = 10;
 /** Frames after which the statistics of a moving picture are measured again. */
@@ -23,6 +34,8 @@ const files = new Map<string, () => Float32Array>();
 const expanded = new Map<string, Float32Array>();
 /** Gram matrices of paintings that have been described, by style. */
 const grams = new Map<string, Float32Array[]>();
+/** Where styles come from, for the recipes of mixtures. */
+const origins = new Map<string, Origin>();
 let refinement: { id: string; running: Refinement } | undefined;
 let mixture: { key: string; parameters: Float32Array } | undefined;
 let frozen:
@@ -172,6 +185,27 @@ async function describe(painting: Pixels): Promise<Outputs> {
   }
 }
 
+function originOf({ metadata }: StyleFile): Origin {
+  return {
+    painting: metadata.painting ?? "",
+    sha256: metadata.painting_sha256 ?? "",
+    settings: JSON.parse(metadata.settings ?? "{}"),
+  };
+}
+
+async function keepBlend(id: string, styles: Weighted[]): Promise<Blended> {
+  const parts = shares(styles.map((one) => one.weight));
+  const parameters = mix(
+    styles.map((one) => styleOf(one.style)),
+    parts,
+  );
+  const origin = await blended(styles.map((one, i) => [origins.get(one.style)!, parts[i]!]));
+  keep(id, () => parameters);
+  origins.set(id, origin);
+  const file = await writeStyle(parameters, model, { ...origin, curve: [] });
+  return { file, recipe: origin.painting, grain: grainOf(origin) };
+}
+
 async function endRefinement(): Promise<void> {
   await refinement?.running.release();
   refinement = undefined;
@@ -187,7 +221,9 @@ async function obey(order: Order): Promise<unknown> {
       const file = parseStyle(order.file);
       if (file.metadata.base !== model.base) expand(file, model, theta); // says what is wrong
       keep(order.id, () => expand(file, model, theta));
-      return JSON.parse(file.metadata.settings ?? "{}").grain ?? 0;
+      const origin = originOf(file);
+      origins.set(order.id, origin);
+      return grainOf(origin);
     }
     case "parameters": {
       const numbers = fromHalf(order.halves);
@@ -208,6 +244,7 @@ async function obey(order: Order): Promise<unknown> {
       const running = await Refinement.begin(renderer, start, known, contents, settings);
       refinement = { id: order.id, running };
       grams.set(order.id, known);
+      origins.set(order.id, origins.get(order.from)!);
       return keep(order.id, () => start);
     }
     case "step": {
@@ -221,8 +258,12 @@ async function obey(order: Order): Promise<unknown> {
     case "refined":
       return endRefinement();
     case "file":
+      origins.set(order.id, order.about);
       return writeStyle(styleOf(order.id), model, order.about);
+    case "blend":
+      return keepBlend(order.id, order.mix);
     case "forget":
+      origins.delete(order.id);
       grams.delete(order.id);
       files.delete(order.id);
       expanded.delete(order.id);

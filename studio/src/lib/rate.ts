@@ -7,6 +7,8 @@ const SMALLEST = 96;
 const LARGEST = 640;
 const MOST_THREADS = 8;
 const WINDOW = 8;
+/** Milliseconds after which fewer frames will do: nobody waits for eight slow ones. */
+const PATIENCE = 1000;
 
 /**
  * The next long edge of a moving picture, a multiple of 16: smaller below twelve frames a second, larger
@@ -39,7 +41,8 @@ export class Meter {
     // The first frame after a change pays for the change.
     if (this.frames++ <= 1) this.began = now;
     else this.rate = (1000 * (this.frames - 2)) / (now - this.began);
-    if (this.frames < WINDOW + 2) return false;
+    const few = this.frames < 3 || now - this.began < PATIENCE;
+    if (this.frames < WINDOW + 2 && few) return false;
     this.frames = 1;
     this.began = now;
     return true;

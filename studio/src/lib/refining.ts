@@ -59,11 +59,33 @@ export function cropOf(
   return { left, top, side, mirrored: random() < 0.5 };
 }
 
-export interface About {
+/** Where a style comes from. */
+export interface Origin {
   painting: string;
-  /** Hexadecimal. */
+  /** Hexadecimal, of the painting's pixels. */
   sha256: string;
   settings: Record<string, unknown>;
+}
+
+export const grainOf = ({ settings }: Origin): number => Number(settings.grain ?? 0);
+
+/** Where a mixture comes from, as the library records it. */
+export async function blended(parents: [Origin, number][]): Promise<Origin> {
+  const blend = parents.map(([origin, weight]) => ({
+    painting: origin.painting,
+    painting_sha256: origin.sha256,
+    settings: origin.settings,
+    weight,
+  }));
+  const grain = parents.reduce((sum, [origin, weight]) => sum + weight * grainOf(origin), 0);
+  return {
+    painting: blend.map((one) => `${+one.weight.toPrecision(2)} ${one.painting}`).join(" + "),
+    sha256: await sha256(new TextEncoder().encode(JSON.stringify(blend))),
+    settings: { blend, grain },
+  };
+}
+
+export interface About extends Origin {
   /** Step, total, content and style loss. */
   curve: [number, number, number, number][];
 }
@@ -75,10 +97,14 @@ const quoted = (text: string): string =>
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 
-const sha256 = async (data: Uint8Array<ArrayBuffer>): Promise<string> =>
-  [...new Uint8Array(await crypto.subtle.digest("SHA-256", data))]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
+export const hexadecimal = (bytes: Uint8Array): string =>
+  [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export async function sha256(data: BufferSource): Promise<string> {
+  // Browsers have it only on pages that nobody on the way can have changed.
+  if (!crypto.subtle) throw new Error("styles can be kept only where the page comes by HTTPS");
+  return hexadecimal(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
+}
 
 /** What weights/tensor_files.py checks a file with: its numbers, by name, and its metadata. */
 async function checksum(
