@@ -33,6 +33,21 @@ def test_every_convolution_equals_that_of_the_network(
         torch.testing.assert_close(result.mT if transposed else result, expected, atol=2e-5, rtol=0)
 
 
+def test_only_the_results_of_bfloat16_convolutions_are_rounded(network: TransformationNetwork) -> None:
+    """Sums and biases are float32: in a flat area, a rounded bias would be the same error everywhere."""
+    layers = Layers(network, torch.bfloat16, transposed=False)
+    torch.manual_seed(1)
+    for convolution in (layers.down2, layers.residuals[0][0], layers.up1):
+        convolution.bias.copy_(7 * torch.rand_like(convolution.bias))
+        x = torch.randn(1, convolution.weight.shape[1], 12, 16).bfloat16()
+        with torch.inference_mode():
+            found = convolution(x, 1, 1)
+            convolution.weight = convolution.weight.float()
+            exact = convolution(x.float(), 1, 1)
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), exact, rtol=2**-8, atol=1e-4)
+
+
 def test_the_last_convolution_keeps_full_precision(network: TransformationNetwork) -> None:
     layers = Layers(network, torch.bfloat16, transposed=False)
     assert layers.up2.weight.dtype == torch.bfloat16
