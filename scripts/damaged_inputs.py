@@ -4,9 +4,9 @@
 
 Input N is a pure function of the seed and N: ``--first N --count 1 --keep FOLDER`` repeats it and keeps it.
 The inputs are pictures in every format that can be read, the same as masks and as paintings, films, style
-files, TOML configurations, and the JSON files of results and unfinished films. Each goes to the program as a
-file. A child process does the work; it is replaced when it crashes or hangs. At the end, a table counts the
-outcomes, and the exit code is 1 if there was a fault. The extra ``dev`` is needed.
+files, TOML configurations, the JSON files of results, and the files of unfinished films. Each goes to the
+program as a file. A child process does the work; it is replaced when it crashes or hangs. At the end, a table
+counts the outcomes, and the exit code is 1 if there was a fault. The extra ``dev`` is needed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from metastyle.films.job import FilmJob
+    from metastyle.films.painter import Painter
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -125,26 +129,35 @@ def texts() -> Sources:
         "name": "zwölf \U0001f3a8",
         "more": [1, None, {"a": []}],
     }
-    job = {
-        "identity": {"style": "a" * 32, "strength": 1.0, "clip": {"size": [32, 32]}},
-        "kept": {"max_memory": 1},
-    }
     return {
         "configuration": {path.name: path.read_bytes() for path in sorted(configs.glob("*.toml"))},
         "results": {"rows.json": json.dumps([row, row], indent=1).encode()},
-        "unfinished film": {"job.json": json.dumps(job, indent=1).encode()},
     }
+
+
+def unfinished_film(clip: bytes) -> dict[str, bytes]:
+    """What a film job leaves behind that is stopped after four of six frames."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "late.mp4")
+        path.write_bytes(clip)
+        job = film_job(path)
+        run = job.run(temporal_painter())
+        while next(run).frames < 5:
+            pass
+        run.close()
+        return {part.name: part.read_bytes() for part in sorted(job.segments.folder.iterdir())}
 
 
 def undamaged() -> Sources:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = pictures()
+        images, clips = pictures(), films(folder)
         return {
             "picture": images,
             "mask": images,
             "painting": images,
-            "film": films(folder),
+            "film": clips,
+            "unfinished film": unfinished_film(clips["late.mp4"]),
             "style": styles(folder),
             **texts(),
         }
@@ -273,7 +286,7 @@ class Row:
     more: list[Any]
 
 
-def read(one: Case, path: Path) -> None:
+def read(one: Case, path: Path, sources: Sources) -> None:
     """Use the file as the program would.
 
     Raises:
@@ -281,7 +294,6 @@ def read(one: Case, path: Path) -> None:
     """
     import metastyle
     from metastyle.bench.table import read_rows
-    from metastyle.films.segments import Segments
     from metastyle.images.color import match_color
     from metastyle.images.decode import open_picture
     from metastyle.images.encode import save_picture
@@ -308,24 +320,54 @@ def read(one: Case, path: Path) -> None:
     elif one.kind == "results":
         read_rows(path, Row)
     else:
-        Segments(path.parent, {"style": "a" * 32, "strength": 1.0})
+        resume_film(one, sources)
 
 
-def make_film(path: Path) -> None:
+def film_job(path: Path) -> FilmJob:
+    """The film of a clip, in segments of two frames."""
     from metastyle.films.clip import open_clip
     from metastyle.films.encode import choose_encoding
     from metastyle.films.job import FilmJob
-    from metastyle.films.painter import FrameByFrame
 
     out = path.with_name("result.mp4")
-    job = FilmJob(open_clip(path), out, choose_encoding(out, None, None), identity={})
+    return FilmJob(open_clip(path), out, choose_encoding(out, None, None), identity={}, frames_per_segment=2)
+
+
+def temporal_painter() -> Painter:
+    """The usual painter of films, whose state is saved after every segment."""
+    from metastyle.core.network import TransformationNetwork
+    from metastyle.films.temporal import TemporalPainter
+    from metastyle.rendering.stylizer import Stylizer
+
+    return TemporalPainter(Stylizer(TransformationNetwork(), device="cpu"))
+
+
+def make_film(path: Path) -> None:
+    from metastyle.films.painter import FrameByFrame
+
+    job = film_job(path)
     for _ in job.run(FrameByFrame(lambda pixels: pixels)):
         pass
     job.finish()
-    out.unlink()
+    job.output.unlink()
 
 
-def outcome(one: Case, folder: Path) -> tuple[str, str]:
+def resume_film(one: Case, sources: Sources) -> None:
+    """Finish an unfinished film, one of whose files is damaged."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "late.mp4")
+        path.write_bytes(sources["film"][path.name])
+        parts = Path(name, "result.mp4.parts")
+        parts.mkdir()
+        for part, content in (sources[one.kind] | {one.name: one.data}).items():
+            (parts / part).write_bytes(content)
+        job = film_job(path)
+        for _ in job.run(temporal_painter()):
+            pass
+        job.finish()
+
+
+def outcome(one: Case, folder: Path, sources: Sources) -> tuple[str, str]:
     """What became of an input: 'read', 'refused' or 'fault', and the message or traceback."""
     from metastyle.errors import MetastyleError
 
@@ -334,7 +376,7 @@ def outcome(one: Case, folder: Path) -> tuple[str, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            read(one, path)
+            read(one, path, sources)
         result, text = "read", ""
     except MetastyleError as error:
         result, text = "refused", str(error)
@@ -359,7 +401,7 @@ def serve(pipe: Connection, sources: Sources, seed: int) -> None:
     os.dup2(quiet, 2)  # remarks of libtiff and FFmpeg
     with tempfile.TemporaryDirectory() as folder:
         while (number := pipe.recv()) is not None:
-            pipe.send(outcome(case(sources, seed, number), Path(folder)))
+            pipe.send(outcome(case(sources, seed, number), Path(folder), sources))
 
 
 class Child:

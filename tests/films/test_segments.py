@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -134,3 +135,34 @@ def test_a_process_killed_at_any_change_of_the_folder_leaves_what_can_be_resumed
             add(segments)
             segments.remove()
         assert len(segments_of(folder).all()) in (0, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["parts.jsonl", "000001.mp4", "000001.state", "000002.mp4", "000002.state"])
+def test_segments_are_only_used_up_to_the_first_damaged_byte(name: str, tmp_path: Path) -> None:
+    segments = segments_of(tmp_path)
+    for state in (b"first state", b"second state", b"third state"):
+        add(segments, state)
+    path = segments.folder / name
+    undamaged = path.read_bytes()
+    lines = (segments.folder / "parts.jsonl").read_bytes()
+    for at in range(len(undamaged)):
+        damaged = bytes([undamaged[at] ^ 1])
+        path.write_bytes(undamaged[:at] + damaged + undamaged[at + 1 :])
+        again = segments_of(tmp_path)
+        assert again.finished == segments.finished[: len(again.finished)]
+        if again.finished and name != "000001.state":
+            assert len(again.finished) < 3
+            assert again.state() == (b"", b"first state", b"second state")[len(again.finished)]
+        path.write_bytes(undamaged)
+        (segments.folder / "parts.jsonl").write_bytes(lines)
+
+
+def test_segments_of_earlier_versions_are_used(tmp_path: Path) -> None:
+    segments = segments_of(tmp_path)
+    add(segments, b"state")
+    log = segments.folder / "parts.jsonl"
+    entry = json.loads(log.read_bytes())
+    del entry["seal"], entry["state_checksum"]
+    log.write_text(json.dumps(entry) + "\n")
+    again = segments_of(tmp_path)
+    assert len(again.finished) == 1 and again.state() == b"state"

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,10 @@ class FinishedSegment:
     """Damage of the clip up to there."""
     has_state: bool
     """Whether the painter depends on earlier frames."""
+    state_checksum: int | None = None
+    seal: int | None = None
+    """CRC-32 of the painter's state, and of the segment's file and this entry; None in films that earlier
+    versions began."""
 
     def line(self) -> bytes:
         """This entry as JSON."""
@@ -55,6 +60,17 @@ class FinishedSegment:
         """The entry in a line; ValueError, TypeError or KeyError if the line is incomplete."""
         fields = json.loads(line)
         return cls(Segment(**fields.pop("piece")), fields.pop("bytes"), **fields)
+
+    def sealed(self, file: Path) -> Self:
+        """This entry with its seal."""
+        unsealed = replace(self, seal=None)
+        return replace(self, seal=zlib.crc32(unsealed.line(), _checksum(file)))
+
+    def describes(self, file: Path) -> bool:
+        """Whether the segment is in ``file``, and neither it nor this entry is damaged."""
+        if not file.is_file() or file.stat().st_size != self.size:
+            return False
+        return self.seal is None or self.sealed(file) == self
 
 
 class Segments:
@@ -121,7 +137,9 @@ class Segments:
         self.current.replace(self.path(number))
         if state:
             self._write(self._state_path(number), state)
-        finished = FinishedSegment(segment, size, checksum, undecodable, misplaced, bool(state))
+        finished = FinishedSegment(
+            segment, size, checksum, undecodable, misplaced, bool(state), zlib.crc32(state)
+        ).sealed(self.path(number))
         with (self.folder / "parts.jsonl").open("ab") as stream:
             # A line that a crash has cut off gets a line break, so that it is ignored alone.
             start = b"\n" if stream.tell() and not self._ends_with_newline() else b""
@@ -161,7 +179,7 @@ class Segments:
             return None
         except (ValueError, RecursionError):
             raise MetastyleError(f"{one_line(path)} is damaged: delete its folder and start again") from None
-        if not isinstance(job, dict) or not isinstance(job.get("identity"), dict) or "kept" not in job:
+        if not (isinstance(job, dict) and all(isinstance(job.get(n), dict) for n in ("identity", "kept"))):
             raise MetastyleError(f"{one_line(path)} is not a job of this program: move its folder away")
         return job
 
@@ -189,15 +207,20 @@ class Segments:
                 entry = FinishedSegment.from_line(line)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
-            path = self.path(len(finished))
-            if not path.is_file() or path.stat().st_size != entry.size:
+            if not entry.describes(self.path(len(finished))):
                 break
             finished.append(entry)
-        while finished and finished[-1].has_state and not self._state_path(len(finished) - 1).is_file():
+        while finished and not self._has_its_state(len(finished) - 1, finished[-1]):
             finished.pop()  # a painter cannot resume from a segment without its state
         if len(finished) < len(lines):
             self._write(self.folder / "parts.jsonl", b"".join(entry.line() for entry in finished))
         return finished
+
+    def _has_its_state(self, number: int, finished: FinishedSegment) -> bool:
+        if not finished.has_state:
+            return True
+        path = self._state_path(number)
+        return path.is_file() and finished.state_checksum in (None, _checksum(path))
 
     def _difference(self, other: dict[str, Any]) -> str:
         name = next(n for n in {**self._identity, **other} if self._identity.get(n) != other.get(n))
@@ -206,6 +229,15 @@ class Segments:
             f"{one_line(self.folder)} holds an unfinished film with another {one_line(name)} (it was {was},"
             f" now it is {now}), which the same value resumes"
         )
+
+
+def _checksum(path: Path) -> int:
+    """The CRC-32 of a file."""
+    checksum = 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def segments_folder(output: Path) -> Path:
