@@ -1,10 +1,15 @@
-"""Large pictures: processor seconds and memory, compared with an earlier revision.
+"""Large pictures: processor seconds and memory.
 
     python benchmarks/large.py --before 5fa8f80 [--size 4000 6000] [--max-memory BYTES] [--rounds 1]
 
 runs this checkout and an earlier revision of it in turns, each in a fresh process with one thread, on one
-picture with detail at every scale, and compares the results. Adds to large.json and writes large.md next to
-this file.
+picture with detail at every scale, and compares the results.
+
+    python benchmarks/large.py --sizes [--rounds 1]
+
+stylizes pictures of 512² to 24 megapixels in both precisions, each in a fresh process with one thread.
+
+Both add to large.json and write large.md next to this file.
 """
 
 from __future__ import annotations
@@ -21,6 +26,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from rounds import checkout, environment_for, fresh, in_turns, peak_memory, ratio, seconds, write
+
+PRECISIONS = ("float32", "bfloat16")
+SIZES = {"512²": (512, 512), "3 MP": (1500, 2000), "24 MP": (4000, 6000)}
 
 
 def draw(height: int, width: int) -> np.ndarray:
@@ -50,6 +58,68 @@ def one(height: int, width: int, max_memory: int | None, target: Path) -> dict[s
     taken = seconds(lambda: results.append(stylizer.render(pixels)))
     np.save(target, results[0])
     return {**taken._asdict(), "peak_before": before, "peak": peak_memory()}
+
+
+def whole(height: int, width: int, precision: Any) -> dict[str, float]:
+    """Repaint a photograph in this process: its own size, and the working size for strokes of the usual size.
+
+    The processor seconds of the two renderings are ``own`` and ``strokes``.
+    """
+    import torch
+
+    from metastyle import api
+    from metastyle.images.picture import Picture
+    from metastyle.rendering.stylizer import Stylizer
+    from metastyle.weights.builtin_styles import STYLES
+
+    torch.set_num_threads(1)
+    style = api.load(STYLES / "mosaic.safetensors")
+    pixels = draw(height, width)
+    style.stylize(pixels[:512, :512], precision=precision, device="cpu")  # work done once per process
+    parts: dict[int, float] = {}
+    render = Stylizer.render
+
+    def timed(self: Stylizer, pixels: np.ndarray, **options: Any) -> Any:
+        results = []
+        taken = seconds(lambda: results.append(render(self, pixels, **options)))
+        parts[pixels.shape[0] * pixels.shape[1]] = taken.processor
+        return results[0]
+
+    Stylizer.render = timed  # type: ignore[method-assign, assignment]
+    before = peak_memory()
+    taken = seconds(lambda: style.render(Picture(pixels=pixels), precision=precision, device="cpu"))
+    own = parts.pop(height * width)
+    return {
+        **taken._asdict(),
+        "own": own,
+        "strokes": sum(parts.values()),
+        "peak_before": before,
+        "peak": peak_memory(),
+    }
+
+
+def measure_sizes(rounds: int) -> list[dict[str, Any]]:
+    """A row for each size and precision: medians, and the ratio of seconds per megapixel to 512²."""
+    environment = environment_for(Path(__file__).parents[1] / "src", threads=1)
+    work = {
+        (name, precision): lambda size=size, precision=precision: fresh(
+            [__file__, "--whole", precision, "--size", *map(str, size)], environment
+        )
+        for name, size in SIZES.items()
+        for precision in PRECISIONS
+    }
+    found = in_turns(work, rounds)
+    rows = []
+    for (name, precision), values in found.items():
+        megapixels = np.prod(SIZES[name]) / 1e6
+        small = [value["own"] / np.prod(SIZES["512²"]) * 1e6 for value in found["512²", precision]]
+        medians = {key: statistics.median(value[key] for value in values) for key in values[0]}
+        each = [value["own"] / megapixels for value in values]
+        rows.append(
+            {"picture": name, "precision": precision, **medians, "ratio_per_megapixel": ratio(each, small)}
+            | {"megapixels": megapixels}
+        )
+    return rows
 
 
 def compare(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
@@ -91,9 +161,30 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def report(rows: list[dict[str, Any]]) -> str:
+def report(rows: list[dict[str, Any]], sizes: list[dict[str, Any]]) -> str:
     lines = [
         "# Large pictures",
+        "",
+        "`python benchmarks/large.py --sizes`, one thread, fresh processes, on a machine whose cores others "
+        "used as well: processor seconds. Above 1,024 pixels, the photograph is also painted at 1,024, for "
+        "strokes of the usual size. The rest of the whole is enlarging that and adding the two.",
+        "",
+        "| picture | precision | own size, s | a megapixel | ratio to 512² | at 1,024, s | whole, s | peak |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sizes:
+        numbers = (
+            row["own"],
+            row["own"] / row["megapixels"],
+            row["ratio_per_megapixel"],
+            row["strokes"],
+            row["processor"],
+        )
+        shown = " | ".join(f"{number:.2f}" for number in numbers)
+        lines.append(f"| {row['picture']} | {row['precision']} | {shown} | {row['peak'] / 1e9:.2f} GB |")
+    if not rows:
+        return "\n".join(lines) + "\n"
+    lines += [
         "",
         f"`python benchmarks/large.py --before {rows[-1]['before']}` with the sizes and budgets below, on "
         f"{rows[-1]['processor']}, one thread, in turns, fresh processes, on a machine whose cores others "
@@ -121,17 +212,26 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=[4000, 6000], metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--max-memory", type=int)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--sizes", action="store_true", help="compare sizes and precisions, not revisions")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--whole", choices=PRECISIONS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.whole:
+        print(json.dumps(whole(*arguments.size, arguments.whole)))
+        return
     if arguments.one:
         print(json.dumps(one(*arguments.size, arguments.max_memory, arguments.one)))
         return
     path = Path(__file__).with_suffix(".json")
-    rows = json.loads(path.read_text()) if path.is_file() else []
-    row = measure(arguments)
-    key = ("size", "max_memory")
-    rows = [old for old in rows if any(old[name] != row[name] for name in key)] + [row]
-    write(__file__, rows, report(rows))
+    result = json.loads(path.read_text()) if path.is_file() else {"revisions": [], "sizes": []}
+    if arguments.sizes:
+        result["sizes"] = measure_sizes(arguments.rounds)
+    else:
+        row = measure(arguments)
+        key = ("size", "max_memory")
+        others = [old for old in result["revisions"] if any(old[name] != row[name] for name in key)]
+        result["revisions"] = [*others, row]
+    write(__file__, result, report(result["revisions"], result["sizes"]))
 
 
 if __name__ == "__main__":

@@ -34,11 +34,14 @@ from metastyle.rendering.stylizer import Stylizer
 from metastyle.weights.builtin_styles import STYLES
 from metastyle.weights.initialization import load_initialization
 
-ROUNDS = {256: 9, 512: 5}
+SIZES = {"256²": (256, 256), "512²": (512, 512), "4K": (2160, 3840)}
+ROUNDS = {"256²": 9, "512²": 5, "4K": 2}
 LARGE = {"512x512": (512, 512), "4K": (2160, 3840), "24 MP": (4000, 6000), "100 MP": (10_000, 10_000)}
 STYLE = STYLES / "mosaic.safetensors"
 PHOTOGRAPHS = 9
 REFERENCE = "onnxruntime, float32"
+AT_4K = (REFERENCE, "Stylizer, float32", "Stylizer, bfloat16")
+"""The others would take many minutes."""
 
 Way = Callable[[np.ndarray], Any]
 
@@ -60,11 +63,11 @@ def ways(network: TransformationNetwork, folder: Path, threads: int) -> dict[str
             return network(tensor(pixels).contiguous())
 
     plain = torch.inference_mode()(lambda pixels: network(tensor(pixels).contiguous()))
-    stylizer = Stylizer(network, device="cpu")
+    stylizer = Stylizer(network, device="cpu", precision="float32")
     lower = Stylizer(network, device="cpu", precision="bfloat16")
     return {
         REFERENCE: lambda pixels: session.run(None, {"content": tensor(pixels).contiguous().numpy()}),
-        "Stylizer (the default)": stylizer.render,
+        "Stylizer, float32": stylizer.render,
         "Stylizer, bfloat16": lower.render,
         "network, float32": plain,
         "network, float32, channels last": torch.inference_mode()(lambda pixels: last(tensor(pixels))),
@@ -78,14 +81,15 @@ def speed(network: TransformationNetwork, threads: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         all_ways = ways(network, Path(folder), threads)
         for size, rounds in ROUNDS.items():
-            pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
-            for way in all_ways.values():
-                way(pixels)
-            turns = {name: partial(seconds, way, pixels) for name, way in all_ways.items()}
+            pixels = np.random.default_rng(0).integers(0, 256, (*SIZES[size], 3), dtype=np.uint8)
+            compared = AT_4K if size == "4K" else tuple(all_ways)
+            for name in compared:
+                all_ways[name](pixels[:512, :512])
+            turns = {name: partial(seconds, all_ways[name], pixels) for name in compared}
             times = in_turns(turns, rounds)
             wall = {name: [each.wall for each in taken] for name, taken in times.items()}
             used = {name: [each.processor for each in taken] for name, taken in times.items()}
-            for name in all_ways:
+            for name in compared:
                 quartiles = statistics.quantiles(used[name], n=4)
                 rows.append(
                     {
@@ -172,7 +176,7 @@ def report(result: dict[str, Any]) -> str:
         low, high = row["quartiles"]
         processor = f"{row['processor']:.2f} ({low:.2f}–{high:.2f})"
         ratios = f"{row['ratio_wall']:.2f} | {row['ratio_processor']:.2f}"
-        lines.append(f"| {row['size']}² | {row['way']} | {row['wall']:.2f} | {processor} | {ratios} |")
+        lines.append(f"| {row['size']} | {row['way']} | {row['wall']:.2f} | {processor} | {ratios} |")
     lines += ["", "| picture, default settings | seconds | processor seconds | peak memory of the process |"]
     lines += ["|---|---|---|---|"]
     for row in result["memory"]:
