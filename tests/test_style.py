@@ -130,6 +130,15 @@ def test_the_renderer_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(made) == 2 and made[1]["grain"] == 1.0
 
 
+def test_pictures_are_painted_with_less_grain_than_adapted_with() -> None:
+    adapted = make("all", settings={"grain": 1.5})
+    assert adapted.grain == pytest.approx(0.9)
+    painted = adapted.stylize(photo(), device="cpu")
+    assert np.array_equal(painted, adapted.stylize(photo(), device="cpu", grain=adapted.grain))
+    assert not np.array_equal(painted, adapted.stylize(photo(), device="cpu", grain=1.5))
+    assert metastyle.blend([adapted, make("all", 1, settings={"grain": 0.5})], [0.5, 0.5]).adapted_grain == 1
+
+
 def test_the_shipped_initialization_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from metastyle.weights import initialization
 

@@ -260,7 +260,10 @@ def blend(styles: Sequence[Style], weights: Sequence[float] | None = None) -> St
         base=first.base,
         painting=" + ".join(f"{w:.2g} {s.painting}" for s, w in zip(styles, shares, strict=True)),
         painting_sha256=hashlib.sha256(json.dumps(parents, sort_keys=True).encode()).hexdigest(),
-        settings={"blend": parents, "grain": sum(w * s.grain for s, w in zip(styles, shares, strict=True))},
+        settings={
+            "blend": parents,
+            "grain": sum(w * s.adapted_grain for s, w in zip(styles, shares, strict=True)),
+        },
     )
 
 
@@ -382,8 +385,8 @@ def film(
         fps: Frames per second of a clip that is given as frames; None is 25.
         strength: 0 is the clip, 1 the full style; up to 2, the style is exaggerated.
         brush: The size of strokes relative to those on frames of 1024 pixels, 0.25 to 8.
-        grain: The amount of grain that the network sees in flat areas, 0 to 2; None is the amount that the
-            style was adapted with, and 0 without smoothing.
+        grain: The amount of grain that the network sees in flat areas, 0 to 2; None is 0.6 of the
+            amount that the style was adapted with, and 0 without smoothing.
         keep_color: Keep the clip's colors and take only the lightness from the style.
         smoothing: The share of the previous result, moved along, in each frame, 0 to below 1.
         temporal: How the statistics that normalize the frames follow the film; None is the default.

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from metastyle.core.device import photo_precision, pick_device
+from metastyle.core.grain import PAINTED
 from metastyle.core.initialization import Parameters
 from metastyle.core.network import TransformationNetwork, network_of
 from metastyle.core.parameters import checked_parameters, full_parameters, strengthen
@@ -128,9 +129,14 @@ class Style:
         return Style, tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.init)
 
     @property
-    def grain(self) -> float:
+    def adapted_grain(self) -> float:
         """The amount of grain that the style was adapted with; 0 if its settings state none."""
         return float(self.settings.get("grain", 0.0))
+
+    @property
+    def grain(self) -> float:
+        """The amount of grain that pictures are painted with by default, less than it was adapted with."""
+        return PAINTED * self.adapted_grain
 
     @property
     def needs_base(self) -> bool:
@@ -265,8 +271,8 @@ class Style:
             brush: The size of strokes relative to those on a picture of 1024 pixels, 0.25 to 8, whatever the
                 size of the picture; None paints pictures of up to 1024 pixels at their own size and larger
                 ones as with 1.
-            grain: The amount of grain that the network sees in flat areas, 0 to 2; None is the amount that
-                the style was adapted with.
+            grain: The amount of grain that the network sees in flat areas, 0 to 2; None is 0.6 of the
+                amount that the style was adapted with.
             max_memory: Bytes of working memory; pictures that need more are rendered in strips, exactly.
             precision: "bfloat16" is faster on hardware that computes in it; results differ by a few levels
                 of 255. "auto" takes it on such processors, else "float32".

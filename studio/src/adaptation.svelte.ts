@@ -1,6 +1,7 @@
 /** Adapting to the chosen painting: on the server step by step, without one at a glance. */
 
 import { api, type JobState, type StyleInfo } from "./api";
+import { PAINTED } from "./lib/grain";
 import { decode, pixelsOf, type Picture } from "./lib/pictures";
 import type { Studio } from "./studio.svelte";
 
@@ -16,7 +17,7 @@ export class Adaptation {
   /** The state of the parameters that is shown. */
   revision = $state(0);
   /** The grain that belongs to these parameters. */
-  grain = 1;
+  grain = PAINTED;
   private unfollow: (() => void) | null = null;
 
   constructor(private readonly studio: Studio) {}
@@ -90,7 +91,7 @@ export class Adaptation {
       id,
       name: painting.name,
       origin: "painting",
-      grain: 1,
+      grain: PAINTED,
       note: "",
       painting: null,
     };
@@ -119,7 +120,7 @@ export class Adaptation {
         studio.styles.loaded(job.id);
         if (studio.mix[0]?.style !== job.id || studio.mix.length > 1)
           studio.mix = [{ style: job.id, weight: 1 }];
-        this.grain = state.progress?.grain ?? 1;
+        this.grain = state.progress?.grain ?? PAINTED;
         await studio.painter.rendered();
         shown = this.revision = revision;
       } catch {

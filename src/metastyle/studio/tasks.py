@@ -12,6 +12,7 @@ import metastyle
 from metastyle import api
 from metastyle.core.adaptation import AdaptationStep
 from metastyle.core.device import hardware_of, pick_device
+from metastyle.core.grain import PAINTED
 from metastyle.core.settings import default_settings
 from metastyle.images.contents import PROCEDURAL_SHARE, Contents
 from metastyle.images.decode import open_picture
@@ -40,7 +41,9 @@ def adapt(task: Task) -> dict[str, Any]:
         nonlocal revision, last
         task.keep(task.parameters, to_float16(flatten(parameters)))
         revision, last = revision + 1, time.monotonic()
-        task.report({"revision": revision, "grain": settings.grain, "steps": settings.steps, **known})
+        task.report(
+            {"revision": revision, "grain": PAINTED * settings.grain, "steps": settings.steps, **known}
+        )
 
     task.report({"revision": 0, "step": 0, "steps": settings.steps})
 

@@ -1,6 +1,8 @@
 /** Grain: what flat areas are given to paint on. The very numbers of Python's core/grain.py. */
 
 const AMPLITUDE = 0.15;
+/** The amount with which pictures are painted by default, relative to that of the adaptation. */
+export const PAINTED = 0.6;
 const FLATNESS = 0.05;
 const REACH = 7;
 const OCTAVES = [4, 8, 16, 32, 64];

@@ -1,5 +1,6 @@
 /** Arithmetic of refinement: rates, the order of contents, crops, style files. */
 
+import { PAINTED } from "./grain";
 import { fromHalf, toHalf } from "./half";
 import { count, type Model } from "./styles";
 
@@ -67,7 +68,11 @@ export interface Origin {
   settings: Record<string, unknown>;
 }
 
-export const grainOf = ({ settings }: Origin): number => Number(settings.grain ?? 0);
+/** The amount of grain that a style was adapted with. */
+export const adaptedGrain = ({ settings }: Origin): number => Number(settings.grain ?? 0);
+
+/** The amount of grain that pictures are painted with by default. */
+export const grainOf = (origin: Origin): number => PAINTED * adaptedGrain(origin);
 
 /** Where a mixture comes from, as the library records it. */
 export async function blended(parents: [Origin, number][]): Promise<Origin> {
@@ -77,7 +82,7 @@ export async function blended(parents: [Origin, number][]): Promise<Origin> {
     settings: origin.settings,
     weight,
   }));
-  const grain = parents.reduce((sum, [origin, weight]) => sum + weight * grainOf(origin), 0);
+  const grain = parents.reduce((sum, [origin, weight]) => sum + weight * adaptedGrain(origin), 0);
   return {
     painting: blend.map((one) => `${+one.weight.toPrecision(2)} ${one.painting}`).join(" + "),
     sha256: await sha256(new TextEncoder().encode(JSON.stringify(blend))),

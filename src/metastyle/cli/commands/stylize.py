@@ -83,7 +83,7 @@ def stylize(
         size: Long edge of the result; by default the photograph's own size.
         strength: 0 is the photograph, 1 the full style; values up to 2 exaggerate it.
         brush: Stroke size relative to the picture, 0.25 to 8: 2 is twice as broad as 1.
-        grain: Amount of texture in flat areas, 0 to 2; by default, as the style was adapted.
+        grain: Amount of texture in flat areas, 0 to 2; by default 0.6 of what the style was adapted with.
         keep_color: Keep the photograph's colors; take only strokes and lightness from the style.
         match_color: Give the painting the first photograph's colors before adapting to it.
         mask: Another style where a mask is white or opaque; 'photo' leaves the photograph unchanged.

@@ -92,8 +92,8 @@ def video(
         fps: Frames per second of a film that is given as frames. [default: 25]
         strength: 0 is the clip, 1 the full style; values up to 2 exaggerate it.
         brush: Stroke size relative to the frame, 0.25 to 8: 2 is twice as broad as 1.
-        grain: Amount of texture in flat areas, 0 to 2; by default, as the style was
-            adapted, and none without smoothing.
+        grain: Amount of texture in flat areas, 0 to 2; by default 0.6 of what the style
+            was adapted with, and none without smoothing.
         keep_color: Keep the clip's colors; take only strokes and lightness from the style.
         smoothing: Share of the previous result, moved along, in each frame; 0 to below 1.
         frame_by_frame: Paint every frame independently: sharper, but with flicker.
