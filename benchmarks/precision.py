@@ -64,12 +64,13 @@ def report(result: dict[str, Any]) -> str:
     rows = result["rows"]
     kept = sum(row["mean"] < MEAN and row["psnr"] >= PSNR for row in rows)
     native = "computes in bfloat16" if result["native"] else "emulates bfloat16, so nothing was timed"
+    timed = " --time" if rows[0]["ratio"] else ""
     lines = [
         "# bfloat16 beside float32",
         "",
-        f"`python benchmarks/precision.py --size {result['size']}` on a processor that {native}. 8-bit "
-        f"results, differences in levels. Below {MEAN:g} in the mean and {PSNR:g} dB at least: {kept} of "
-        f"{len(rows)}.",
+        f"`python benchmarks/precision.py --size {result['size']}{timed}` on a processor that {native}. "
+        f"8-bit results, differences in levels. A mean below {MEAN:g} and at least {PSNR:g} dB: {kept} of "
+        f"{len(rows)}. Processor seconds. 8-bit integers are worse ([int8.md](int8.md)).",
         "",
         "| photograph | style | mean | largest | PSNR | time, bfloat16 / float32 |",
         "|---|---|---|---|---|---|",
