@@ -1,12 +1,10 @@
-"""Speed and memory of stylizing.
+"""Speed of stylizing; large.py measures memory as well.
 
-    python benchmarks/stylize.py                    sizes that take minutes
-    python benchmarks/stylize.py --large            a picture of 100 megapixels as well
+    python benchmarks/stylize.py
     python benchmarks/stylize.py --only photographs   many small photographs, compared with the network alone
 
 All methods run the same network on the same picture, in turns, in one process. Writes stylize.json and
-stylize.md next to this file. Memory is the peak of a fresh process that stylizes one picture, including
-torch.
+stylize.md next to this file.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -25,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from rounds import fresh, in_turns, machine, peak_memory, ratio, seconds, write
+from rounds import in_turns, machine, ratio, seconds, write
 
 import metastyle
 from metastyle.core.network import TransformationNetwork
@@ -36,7 +33,6 @@ from metastyle.weights.initialization import load_initialization
 
 SIZES = {"256²": (256, 256), "512²": (512, 512), "4K": (2160, 3840)}
 ROUNDS = {"256²": 9, "512²": 5, "4K": 2}
-LARGE = {"512x512": (512, 512), "4K": (2160, 3840), "24 MP": (4000, 6000), "100 MP": (10_000, 10_000)}
 STYLE = STYLES / "mosaic.safetensors"
 PHOTOGRAPHS = 9
 REFERENCE = "onnxruntime, float32"
@@ -138,31 +134,10 @@ def photographs() -> list[dict[str, Any]]:
     ]
 
 
-def one_picture(height: int, width: int, threads: int) -> dict[str, Any]:
-    """Stylize one picture in this process, with the default settings."""
-    torch.set_num_threads(threads)
-    network = load_initialization()[0].network
-    ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
-    pixels = np.repeat(ramp[:, :, None], 3, axis=2)
-    pixels[::7, ::5] += 15
-    before = peak_memory()
-    taken = seconds(Stylizer(network, device="cpu").render, pixels)
-    return {**taken._asdict(), "peak_before": before, "peak": peak_memory()}
-
-
-def memory(names: list[str], threads: int) -> list[dict[str, Any]]:
-    rows = []
-    for name in names:
-        arguments = [__file__, "--threads", str(threads), "--one", *map(str, LARGE[name])]
-        rows.append({"picture": name, **fresh(arguments, os.environ)})
-        print(rows[-1], flush=True)
-    return rows
-
-
 def report(result: dict[str, Any]) -> str:
     about = result["machine"]
     lines = [
-        "# Stylizing: seconds and memory",
+        "# Stylizing: seconds",
         "",
         f"`python benchmarks/stylize.py --threads {about['threads']}` on {about['processor']}, "
         f"{about['threads']} thread(s), torch {about['torch']}, onnxruntime {about['onnxruntime']}; "
@@ -177,12 +152,6 @@ def report(result: dict[str, Any]) -> str:
         processor = f"{row['processor']:.2f} ({low:.2f}–{high:.2f})"
         ratios = f"{row['ratio_wall']:.2f} | {row['ratio_processor']:.2f}"
         lines.append(f"| {row['size']} | {row['way']} | {row['wall']:.2f} | {processor} | {ratios} |")
-    lines += ["", "| picture, default settings | seconds | processor seconds | peak memory of the process |"]
-    lines += ["|---|---|---|---|"]
-    for row in result["memory"]:
-        lines.append(
-            f"| {row['picture']} | {row['wall']:.1f} | {row['processor']:.1f} | {row['peak'] / 1e9:.2f} GB |"
-        )
     lines += ["", "| many photographs of 256² | processor seconds for each | ratio to the network alone |"]
     lines += ["|---|---|---|"]
     for row in result["photographs"]:
@@ -195,25 +164,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--large", action="store_true")
     parser.add_argument(
-        "--only", choices=["speed", "memory", "photographs"], help="measure that, and keep the other numbers"
+        "--only", choices=["speed", "photographs"], help="measure that, and keep the other numbers"
     )
-    parser.add_argument("--one", type=int, nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.one:
-        print(json.dumps(one_picture(*args.one, args.threads)))
-        return
     torch.set_num_threads(args.threads)
     path = Path(__file__).with_suffix(".json")
     kept = json.loads(path.read_text()) if args.only and path.is_file() else {}
-    result: dict[str, Any] = {"speed": [], "memory": [], "photographs": []} | kept
+    result: dict[str, Any] = {"speed": [], "photographs": []} | kept
     if args.only in (None, "speed") or "machine" not in result:
         result["machine"] = machine(threads=args.threads, onnxruntime=onnxruntime.__version__)
     if args.only in (None, "speed"):
         result["speed"] = speed(load_initialization()[0].network.eval(), args.threads)
-    if args.only in (None, "memory"):
-        result["memory"] = memory([name for name in LARGE if args.large or name != "100 MP"], args.threads)
     if args.only in (None, "photographs"):
         result["photographs"] = photographs()
     write(__file__, result, report(result))
