@@ -44,25 +44,29 @@ def main() -> None:
         _at_rest(page)
         memory = _Memory()
         memory.start()
-        began, said = time.monotonic(), []
+        began = time.monotonic()
         with page.expect_download() as waiting:
             page.get_by_role("button", name="Full size", exact=True).click()
-            page.locator(".progress").wait_for(state="attached")
-            while page.locator(".progress").count():
-                said.append(
-                    (time.monotonic() - began, page.locator(".progress").first.inner_text(timeout=1000))
-                )
+            page.locator(".panel .progress").wait_for(state="attached")
+            last = -EVERY
+            while page.locator(".panel .progress").count():
+                if (seconds := time.monotonic() - began) - last >= EVERY:
+                    last, line = seconds, page.locator(".panel .progress").first.inner_text(timeout=1000)
+                    print(
+                        f"{seconds:5.0f} s  {' '.join(line.split())}, {memory.most / 1e6:.0f} MB", flush=True
+                    )
                 page.wait_for_timeout(500)
         memory.ending.set()
         memory.join()
         picture = Image.open(Path(waiting.value.path()))
         print(f"taken home: {picture.size[0]} × {picture.size[1]} after {time.monotonic() - began:.1f} s")
         print(f"the worker's memory: {memory.before / 1e6:.0f} MB before, at most {memory.most / 1e6:.0f} MB")
-        print(f"said meanwhile, in {len(said)} looks:")
-        for seconds, line in said[:: max(1, len(said) // 8)]:
-            print(f"  {seconds:5.1f} s  {' '.join(line.split())}")
         browser.close()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+EVERY = 10.0
+"""Seconds between two lines."""
 
 
 class _Memory(threading.Thread):

@@ -83,7 +83,7 @@ export const text = {
   },
   refine: {
     start: "Refine (experiment)",
-    hint: "Adapts in this page, on small squares of the photograph: a second or more for each step",
+    hint: "Adapts in this page, on small squares of the photograph: a second or more for each step.",
     first: "Getting ready: the first time fetches 16 MB …",
     name: (n: string) => `${n}, refined`,
     note: "Refined in this page",
@@ -153,6 +153,8 @@ export const text = {
     recording: "Stop recording",
     sound: "Record sound, too",
     mirror: "Mirror",
+    noGrain: "none",
+    grainHint: "Fills flat areas such as walls; stays in place while the scene moves.",
     rate: (n: number, w: number, h: number) => `${n.toFixed(1)} frames/s · ${w} × ${h}`,
     refused: "The camera cannot be used: allow it in the browser’s settings, or use a film.",
     hint: "Nothing leaves this machine: frames are painted in the page.",

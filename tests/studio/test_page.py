@@ -211,3 +211,19 @@ def test_the_camera_is_painted_and_recorded(painted: Any) -> None:
     assert Path(waiting.value.path()).read_bytes()[:4] == b"\x1a\x45\xdf\xa3", "WebM"
     painted.get_by_role("button", name="Stop", exact=True).click()
     painted.get_by_role("button", name="Paint", exact=True).click()
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (360, 640)])
+def test_no_view_is_larger_than_the_window(painted: Any, size: tuple[int, int]) -> None:
+    """Panels scroll; the document itself does not, whatever is hidden in them."""
+    painted.set_viewport_size({"width": size[0], "height": size[1]})
+    for view in ("Paint", "Mix", "Styles", "Camera", "Film", "Work"):
+        painted.get_by_role("button", name=view, exact=True).click()
+        painted.wait_for_timeout(300)
+        beyond = painted.evaluate(
+            "() => { const e = document.documentElement;"
+            " return [e.scrollWidth - innerWidth, e.scrollHeight - innerHeight]; }"
+        )
+        assert beyond == [0, 0], view
+    painted.get_by_role("button", name="Paint", exact=True).click()
+    painted.set_viewport_size({"width": 1280, "height": 900})
