@@ -261,5 +261,5 @@ def test_webgpu_paints_like_python(browser: Any, site: str) -> None:
     painted = download(page, "As shown")
     own.close()
     picture = Image.open(io.BytesIO(photo))
-    expected = builtin("mosaic").stylize(picture, brush=8, device="cpu")
+    expected = builtin("mosaic").stylize(picture, brush=8, device="cpu", precision="float32")
     assert worst(painted, np.asarray(expected, int)) <= 2

@@ -24,6 +24,8 @@ from metastyle.weights.builtin_styles import builtin_path
 
 EVERY = 1.0
 """Seconds between two states of an adaptation that are sent to the page."""
+_TELLING = 0.03
+"""The share of a picture after which the time left is more than a guess."""
 _LOOK = ("size", "strength", "brush", "grain", "keep_color")
 
 
@@ -91,7 +93,8 @@ def paint(task: Task) -> dict[str, Any]:
     def progress(share: float) -> None:
         task.check()
         seconds = time.monotonic() - began
-        task.report({"share": share, "seconds_left": seconds / share * (1 - share) if share else None})
+        known = share >= _TELLING
+        task.report({"share": share, "seconds_left": seconds / share * (1 - share) if known else None})
 
     look = {name: asked[name] for name in _LOOK if asked.get(name) is not None}
     (painted,) = api.render_regions(
