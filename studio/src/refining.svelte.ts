@@ -2,6 +2,7 @@
 
 import { api, type StyleInfo } from "./api";
 import type { Step } from "./engine/messages";
+import { PAINTED } from "./lib/grain";
 import { cropped, pixelsOf, squares, type Picture } from "./lib/pictures";
 import { cropOf, sha256, type About, type RefinementSettings } from "./lib/refining";
 import type { Effort, Studio } from "./studio.svelte";
@@ -102,7 +103,7 @@ export class Refining {
     try {
       const { data } = pixelsOf(known.painting, 512);
       const settings = {
-        grain: style.grain,
+        grain: style.grain / PAINTED, // what it was adapted with
         steps: known.curve.length,
         ...(known.size ? { size: known.size } : {}),
       };

@@ -129,7 +129,7 @@ def test_a_painting_becomes_a_style_that_paints(
         "id": style_id,
         "name": "noise",
         "origin": "painting",
-        "grain": 1.0,
+        "grain": 0.6,
         "note": "",
         "painting": painting,
     }
