@@ -102,10 +102,8 @@ def adaptation(
     compared = spread(style_paths, reference_paintings)
     if lists:
         compared = [style / name for name in lists["references"]]
-    if reference and not compared:
-        raise MetastyleError(
-            f"{pictures}: 'references' is empty: name the paintings there that --reference is measured on"
-        )
+    if reference:
+        _check_compared(compared, pictures)
     first, workers = (1, 1) if shard is None else parse_shard(shard)
     work = _Work(
         variants=variants,
@@ -148,6 +146,13 @@ def _training(folder: Path | None, variants: Sequence[Variant]) -> list[Path]:
     if not (found := list_pictures(folder)):
         raise MetastyleError(f"{folder}: no pictures in this folder")
     return found
+
+
+def _check_compared(compared: list[Path], pictures: Path | None) -> None:
+    if not compared:
+        raise MetastyleError(
+            f"{pictures}: 'references' is empty: name the paintings there that --reference is measured on"
+        )
 
 
 @dataclass(frozen=True)
