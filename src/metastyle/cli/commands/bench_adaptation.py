@@ -99,11 +99,9 @@ def adaptation(
     variants = [parse_variant(text, style_size) for text in wanted]
     lists = {} if pictures is None else read_lists(pictures)
     style_paths = choose(style, paintings, lists.get("paintings"))
-    compared = spread(style_paths, reference_paintings)
-    if lists:
-        compared = [style / name for name in lists["references"]]
-    if reference:
-        _check_compared(compared, pictures)
+    named = [style / name for name in lists["references"]] if lists else None
+    compared = spread(style_paths, reference_paintings) if named is None else named
+    _check_compared(compared, reference, pictures)
     first, workers = (1, 1) if shard is None else parse_shard(shard)
     work = _Work(
         variants=variants,
@@ -148,8 +146,8 @@ def _training(folder: Path | None, variants: Sequence[Variant]) -> list[Path]:
     return found
 
 
-def _check_compared(compared: list[Path], pictures: Path | None) -> None:
-    if not compared:
+def _check_compared(compared: list[Path], reference: list[str] | None, pictures: Path | None) -> None:
+    if reference and not compared:
         raise MetastyleError(
             f"{pictures}: 'references' is empty: name the paintings there that --reference is measured on"
         )
