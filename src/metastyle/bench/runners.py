@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -66,6 +67,7 @@ class Local:
     def __init__(self, make: Maker, device: torch.device) -> None:
         self._make, self._device = make, device
         self._stylize: Stylize | None = None
+        gc.collect()  # garbage that goes later would be subtracted from the system's memory
         self._before = _taken(device)
 
     def prepare(self, style: Tensor) -> Prepared:

@@ -6,7 +6,8 @@ features themselves, decode (section 3.3). Each decoder was trained independentl
     L = |I_o - I_i|^2 + lambda |Phi(I_o) - Phi(I_i)|^2,  lambda = 1                              (eq. 1)
 
 Deviations: decoders start from the tail of AdaIN's published decoder, their last convolution from a
-least-squares fit, and they are also trained on paintings.
+least-squares fit; that of level 5 starts with such a fit from relu5_1 to relu4_1. They are also trained on
+paintings.
 """
 
 from __future__ import annotations
