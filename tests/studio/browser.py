@@ -124,6 +124,17 @@ def set_slider(page: Any, label: str, value: str) -> None:
     page.locator(f'label:has-text("{label}") input[type="range"]').first.fill(value)
 
 
+def keep_mixture(page: Any, name: str) -> None:
+    """Move the point of two chosen styles to a ratio of 3 : 1, and keep the mixture."""
+    page.get_by_label("Mixture: arrow keys").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    shown(page, WIDTH)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Keep this mixture").click()
+    page.get_by_label(f"Paint with {name}").wait_for()
+
+
 def download(page: Any, button: str) -> Image.Image:
     """The picture that a button saves."""
     with page.expect_download() as waiting:

@@ -25,6 +25,7 @@ from .browser import (
     choose,
     download,
     in_python,
+    keep_mixture,
     required,
     set_slider,
     shown,
@@ -151,13 +152,7 @@ def test_styles_are_mixed_on_a_pad_and_saved(painted: Any) -> None:
     others = {one.get_attribute("data-style") for one in pressed.all()} - {"night", "mosaic"}
     for other in others:
         painted.locator(f'[data-style="{other}"]').click()
-    painted.get_by_label("Mixture: arrow keys").focus()
-    for _ in range(5):
-        painted.keyboard.press("ArrowLeft")
-    shown(painted, WIDTH)
-    painted.get_by_label("Name").fill("dusk")
-    painted.get_by_role("button", name="Keep this mixture").click()
-    painted.get_by_label("Paint with dusk").wait_for()
+    keep_mixture(painted, "dusk")
     painted.get_by_role("button", name="Paint", exact=True).click()
     shown(painted, WIDTH)
     styles = [builtin("night"), builtin("mosaic")]

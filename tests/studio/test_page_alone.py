@@ -27,6 +27,7 @@ from .browser import (
     choose,
     download,
     in_python,
+    keep_mixture,
     opened,
     required,
     set_slider,
@@ -64,15 +65,31 @@ def site(tmp_path_factory: pytest.TempPathFactory, loss_network: LossNetwork) ->
         server.shutdown()
 
 
+def choose_own(page: Any) -> None:
+    """A photograph and a painting, dots, painted at the photograph's own size."""
+    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
+    choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
+    page.get_by_label("Paint with dots").wait_for()
+    set_slider(page, "Brush", "2")
+
+
+def downloaded_style(page: Any, name: str, folder: Path) -> tuple[Any, Path]:
+    """The card of a style in the view of styles, and its file, downloaded into ``folder``."""
+    page.get_by_role("button", name="Styles", exact=True).click()
+    card = page.locator("article", has=page.get_by_label(f"Paint with {name}"))
+    with page.expect_download() as waiting:
+        card.get_by_role("button", name="Download").click()
+    path = folder / "style.safetensors"
+    waiting.value.save_as(path)
+    return card, path
+
+
 def test_the_exported_page_needs_no_server(browser: Any, site: str) -> None:
     """It paints in the predicted style of a new painting like Python."""
     page = opened(browser)
     page.goto(site)
     shown(page)
-    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
-    choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
-    page.get_by_label("Paint with dots").wait_for()
-    set_slider(page, "Brush", "2")
+    choose_own(page)
     shown(page, WIDTH)
     page.get_by_text("PNG", exact=True).click()
     painted = download(page, "As shown")
@@ -147,12 +164,7 @@ def test_a_painting_is_refined_in_the_page(browser: Any, site: str, tmp_path: Pa
     page.get_by_text("PNG", exact=True).click()
     painted = download(page, "As shown")
 
-    page.get_by_role("button", name="Styles", exact=True).click()
-    card = page.locator("article", has=page.get_by_label("Paint with dots, refined"))
-    with page.expect_download() as waiting:
-        card.get_by_role("button", name="Download").click()
-    path = tmp_path / "refined.safetensors"
-    waiting.value.save_as(path)
+    _, path = downloaded_style(page, "dots, refined", tmp_path)
     page.context.close()
     style = metastyle.load(path)
     assert style.painting == "dots, refined"
@@ -168,10 +180,7 @@ def test_a_mixture_is_kept_with_its_recipe(browser: Any, site: str, tmp_path: Pa
     page = opened(browser)
     page.goto(site)
     shown(page)
-    choose(page, "Choose a photograph", encoded(WIDTH, HEIGHT, seed=5), "own.png")
-    choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
-    page.get_by_label("Paint with dots").wait_for()
-    set_slider(page, "Brush", "2")
+    choose_own(page)
     page.locator('[data-style="mosaic"]').click()
     page.get_by_role("button", name="Mix", exact=True).click()
     page.locator('[data-style="mosaic"][aria-pressed="true"]').wait_for()
@@ -180,13 +189,7 @@ def test_a_mixture_is_kept_with_its_recipe(browser: Any, site: str, tmp_path: Pa
             other = chosen.get_attribute("data-style")
     page.locator('[data-style="night"]').click()
     page.locator(f'[data-style="{other}"]').click()
-    page.get_by_label("Mixture: arrow keys").focus()
-    for _ in range(5):
-        page.keyboard.press("ArrowLeft")
-    shown(page, WIDTH)
-    page.get_by_label("Name").fill("dusk")
-    page.get_by_role("button", name="Keep this mixture").click()
-    page.get_by_label("Paint with dusk").wait_for()
+    keep_mixture(page, "dusk")
     page.get_by_role("button", name="Styles", exact=True).click()
     card = page.locator("article", has=page.get_by_label("Paint with dusk"))
     assert "0.75 Mosaic + 0.25 Night" in card.inner_text()
@@ -204,12 +207,7 @@ def test_a_mixture_is_kept_with_its_recipe(browser: Any, site: str, tmp_path: Pa
     shown(page, WIDTH)
     page.get_by_text("PNG", exact=True).click()
     painted = download(page, "As shown")
-    page.get_by_role("button", name="Styles", exact=True).click()
-    card = page.locator("article", has=page.get_by_label("Paint with evening"))
-    with page.expect_download() as waiting:
-        card.get_by_role("button", name="Download").click()
-    path = tmp_path / "evening.safetensors"
-    waiting.value.save_as(path)
+    card, path = downloaded_style(page, "evening", tmp_path)
     page.once("dialog", lambda dialog: dialog.accept())
     card.get_by_role("button", name="Remove").click()
     card.wait_for(state="detached")
