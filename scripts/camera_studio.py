@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure_studio import EXAMPLES, FLAGS, _at_rest, _file_server, _painter
+from measure_studio import ASKING, EXAMPLES, FLAGS, _at_rest, _file_server, _painter
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -30,15 +30,10 @@ STEP, FRAMES = 3, 10
 STYLES = ("starry-night", "mosaic", "night")
 SECONDS = 30
 
-MOVING = """async ([frames, style, grain]) => {
-    const known = performance.getEntriesByType("resource").map((entry) => entry.name);
-    const worker = new Worker(known.find((name) => /worker-[^/]*js$/.test(name)), { type: "module" });
-    let number = 0;
-    const ask = (order) => new Promise((resolve, reject) => {
-        worker.onmessage = ({ data }) => (data.error ? reject(data.error) : resolve(data.value));
-        worker.postMessage({ ...order, number: ++number });
-    });
-    await ask({ kind: "start", base: document.baseURI, wanted: "wasm" });
+MOVING = (
+    "async ([frames, style, grain]) => {"
+    + ASKING
+    + """
     const file = await (await fetch(`model/styles/${style}.safetensors`)).arrayBuffer();
     await ask({ kind: "style", id: "a", file });
     const look = { mix: [{ style: "a", weight: 1 }], strength: 1, grain, keepColor: false };
@@ -58,6 +53,7 @@ MOVING = """async ([frames, style, grain]) => {
     worker.terminate();
     return painted;
 }"""
+)
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ def _page(browser: Any, address: str, photo: str, painting: str) -> Iterator[tup
 
 
 SIZES = ((256, 192), (320, 240), (512, 384))
-PAINTER = """async ([sizes, times]) => {
+ASKING = """
     const known = performance.getEntriesByType("resource").map((entry) => entry.name);
     const worker = new Worker(known.find((name) => /worker-[^/]*js$/.test(name)), { type: "module" });
     let number = 0;
@@ -120,6 +120,12 @@ PAINTER = """async ([sizes, times]) => {
         worker.postMessage({ ...order, number: ++number });
     });
     await ask({ kind: "start", base: document.baseURI, wanted: "wasm" });
+"""
+"""A worker of the page's own, and ``ask``, which waits for its answer to an order."""
+PAINTER = (
+    "async ([sizes, times]) => {"
+    + ASKING
+    + """
     const file = await (await fetch("model/styles/starry-night.safetensors")).arrayBuffer();
     await ask({ kind: "style", id: "a", file });
     const look = { mix: [{ style: "a", weight: 1 }], strength: 1, grain: 1, keepColor: false };
@@ -138,6 +144,7 @@ PAINTER = """async ([sizes, times]) => {
     worker.terminate();
     return taken;
 }"""
+)
 
 
 def _painter(browser: Any, address: str) -> Iterator[tuple[str, float]]:

@@ -99,8 +99,8 @@ def adaptation(
     variants = [parse_variant(text, style_size) for text in wanted]
     lists = {} if pictures is None else read_lists(pictures)
     style_paths = choose(style, paintings, lists.get("paintings"))
-    named = [style / name for name in lists["references"]] if lists else None
-    compared = spread(style_paths, reference_paintings) if named is None else named
+    named = [style / name for name in lists.get("references", ())]
+    compared = named if lists else spread(style_paths, reference_paintings)
     _check_compared(compared, reference, pictures)
     first, workers = (1, 1) if shard is None else parse_shard(shard)
     work = _Work(
