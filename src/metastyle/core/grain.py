@@ -11,7 +11,8 @@ and absent where it has detail. The loss still compares with the features of the
 n is a pure function of position and seed: strips of a picture, or frames of a film, see the same grain.
 
 Pictures are painted with less of it than the network adapts with: the coarse part of the noise turns into
-patches of color that do not follow the light on a face, and the loss is the same within a percent.
+patches of color that do not follow the light on a face, and the loss is the same within a percent
+(benchmarks/grain.md).
 """
 
 from __future__ import annotations
