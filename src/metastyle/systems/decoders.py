@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,21 +39,21 @@ def fit_start(encoder: Encoder, decoder: Decoder, pictures: Sequence[Tensor]) ->
     ``pictures`` are batches (B, 3, n, n), n a multiple of 16.
     """
     layer = f"relu{decoder.level}_1"
-    if decoder.level == 5:
+    to_features = decoder.level == 5
+    if to_features:
         for name in ("conv5_1", "conv4_4", "conv4_3"):
             convolution: nn.Conv2d = decoder.get_submodule(name)  # type: ignore[assignment]
             nn.init.dirac_(convolution.weight)
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-        fitted_name, wanted_layer = "conv4_2", "relu4_1"
-    else:
-        fitted_name, wanted_layer = "conv1_1", None
-    pairs = []
-    for batch in pictures:
-        layers = [layer] if wanted_layer is None else [layer, wanted_layer]
-        features = encoder(batch, layers)
-        wanted = batch if wanted_layer is None else features[wanted_layer]
-        pairs.append((decoder.before(fitted_name, features[layer]), wanted))
-    solve_convolution(decoder.get_submodule(fitted_name), pairs)  # type: ignore[arg-type]
+    fitted_name = "conv4_2" if to_features else "conv1_1"
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in pictures:
+            features = encoder(batch, [layer, "relu4_1"] if to_features else [layer])
+            wanted = features["relu4_1"] if to_features else batch
+            yield decoder.before(fitted_name, features[layer]), wanted
+
+    solve_convolution(decoder.get_submodule(fitted_name), pairs())  # type: ignore[arg-type]
 
 
 @torch.no_grad()
