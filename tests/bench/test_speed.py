@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import mmap
+import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -109,6 +113,23 @@ def test_seconds_memory_and_preparation_are_measured() -> None:
     written = table(rows)
     assert written.splitlines()[2].startswith("| Johnson et al. | 1.50M | any | 0.")
     assert "| 1.00 |" in written.splitlines()[2] and len(written.splitlines()) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a file's pages from a process's own")
+def test_memory_is_a_process_s_own(tmp_path: Path) -> None:
+    """Pages of files come and go as the kernel likes; what was allocated is counted."""
+    size = 40_000_000
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * size)
+    before = runners._taken(CPU)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        resident = psutil.Process().memory_info().rss
+        assert mapped[:: mmap.PAGESIZE].count(b"x") == -(-size // mmap.PAGESIZE)
+        assert psutil.Process().memory_info().rss - resident > size / 2
+        assert abs(runners._taken(CPU) - before) < size / 4
+    ballast = torch.ones(size // 4)
+    assert runners._taken(CPU) - before > size / 2
+    del ballast
 
 
 def test_a_failing_system_does_not_stop_the_others() -> None:

@@ -166,10 +166,11 @@ def _serve(
 
 
 def _taken(device: torch.device) -> int:
-    """Bytes that this process holds on a device."""
+    """Bytes that this process holds on a device; pages of files do not count, because the kernel drops them."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    return int(psutil.Process().memory_info().rss)
+    held = psutil.Process().memory_info()
+    return int(held.rss - getattr(held, "shared", 0))  # Linux tells them apart
 
 
 def _seconds(stylize: Stylize, photo: Tensor, device: torch.device) -> float:
