@@ -166,7 +166,7 @@ def _serve(
 
 
 def _taken(device: torch.device) -> int:
-    """Bytes that this process holds on a device; pages of files do not count, because the kernel drops them."""
+    """Bytes that this process holds on a device, without pages of files, which the kernel drops at will."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     held = psutil.Process().memory_info()
