@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -67,7 +68,7 @@ class Local:
     def __init__(self, make: Maker, device: torch.device) -> None:
         self._make, self._device = make, device
         self._stylize: Stylize | None = None
-        gc.collect()  # garbage that goes later would be subtracted from the system's memory
+        _return_memory()
         self._before = _taken(device)
 
     def prepare(self, style: Tensor) -> Prepared:
@@ -166,11 +167,18 @@ def _serve(
 
 
 def _taken(device: torch.device) -> int:
-    """Bytes that this process holds on a device, without pages of files, which the kernel drops at will."""
+    """Bytes that this process holds on a device."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    held = psutil.Process().memory_info()
-    return int(held.rss - getattr(held, "shared", 0))  # Linux tells them apart
+    return int(psutil.Process().memory_info().rss)
+
+
+def _return_memory() -> None:
+    """Give freed memory back to the system, so that a system that takes it again is seen to take it."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:  # of the GNU C library
+        trim(0)
 
 
 def _seconds(stylize: Stylize, photo: Tensor, device: torch.device) -> float:
