@@ -223,6 +223,16 @@ def test_a_different_variant_of_the_same_name_is_refused(folder: Path) -> None:
             run(folder, mine(**changes), steps=(0,))
 
 
+def test_pictures_painted_with_another_amount_of_grain_are_not_mixed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [Variant("own", "random", settings=SETTINGS)]
+    run(folder, own, steps=(0,))
+    monkeypatch.setattr("metastyle.bench.adaptation_variants.PAINTED", 0.7)
+    with pytest.raises(MetastyleError, match="'own' was measured there with other painted_grain"):
+        run(folder, own, steps=(0,))
+
+
 def test_the_photographs_used_for_adaptation_are_part_of_a_variant(folder: Path) -> None:
     own = [Variant("own", "random", "self", SETTINGS)]
     run(folder, own, steps=(0,), photos=1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metastyle.core import device as devices
 from metastyle.core.adaptation import Adaptation, rate_factor
-from metastyle.core.grain import add_grain
+from metastyle.core.grain import PAINTED, add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
 from metastyle.core.loss_network import LossNetwork
 from metastyle.core.low_rank import RATE, factors_of
@@ -88,7 +88,7 @@ def test_low_rank_adaptation_changes_kernels_by_matrices_of_that_rank(loss_netwo
     photo = torch.rand(1, 3, 64, 64)
     network = Initialization().network
     network.load_state_dict(after)
-    seen = add_grain(photo, run.settings.grain)
+    seen = add_grain(photo, PAINTED * run.settings.grain)
     torch.testing.assert_close(run.render(photo), network(seen).detach(), atol=0.02, rtol=0)
 
 

@@ -78,8 +78,8 @@ def test_a_run_with_muon_lowers_the_loss(settings, networks, every_step):
 
 
 def test_muon_is_refused_where_it_is_not_meant_to_be(settings):
-    with pytest.raises(MetastyleError, match="adam for johnson"):
-        settings("johnson", optimizer="muon")
+    with pytest.raises(MetastyleError, match="adam for shen"):
+        settings("shen", optimizer="muon")
 
 
 def test_a_run_lowers_the_loss_and_writes_the_part(settings, networks, tmp_path, photos):

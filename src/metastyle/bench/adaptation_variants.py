@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from metastyle.core.grain import PAINTED
 from metastyle.core.initialization import Initialization
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
@@ -45,7 +46,8 @@ class Variant:
 def check_variant(
     path: Path, variant: Variant, photos: Sequence[Path], training_photos: Sequence[Path]
 ) -> None:
-    """Check that the cells of a name are of one variant: its weights, settings and contents are in ``path``.
+    """Check that the cells of a name are of one variant: its weights, contents, settings and painted grain are in
+    ``path``.
 
     Args:
         path: a JSON file, which gets them if it lacks the variant.
@@ -64,6 +66,7 @@ def check_variant(
         "contents": variant.contents,
         "photographs": f"{len(names)}, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}",
         "settings": asdict(variant.settings),
+        "painted_grain": PAINTED * variant.settings.grain,
     }
     then = made.setdefault("variant", {}).setdefault(variant.name, facts)
     if then.get("contents") in OLD_CONTENTS:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from metastyle.core.device import compute_dtype, pick_device
-from metastyle.core.grain import add_grain
+from metastyle.core.grain import PAINTED, add_grain
 from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
@@ -219,8 +219,8 @@ class Adaptation:
 
     @torch.no_grad()
     def render(self, pictures: Tensor) -> Tensor:
-        """Stylize (B, 3, H, W) in [0, 1] with the current parameters; the shape is kept."""
-        seen = add_grain(self._place(pictures), self.settings.grain)
+        """Stylize (B, 3, H, W) in [0, 1] with the current parameters and the grain for painting."""
+        seen = add_grain(self._place(pictures), PAINTED * self.settings.grain)
         changed = self._changed()
         with self._autocast():
             rendered: Tensor = functional_call(self._network, changed, (seen,))

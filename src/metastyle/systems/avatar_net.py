@@ -121,7 +121,7 @@ class Reconstruction(Objective):
     sees = "paintings"
     fits = True
     precision = "native"
-    by_muon = True
+    muon_rate = 1.0
     name = PART
 
     learned: Hourglass

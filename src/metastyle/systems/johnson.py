@@ -166,6 +166,7 @@ class OneStyleLearning(Objective):
     learning_rate = 1e-3
     batch_size = 4
     sees = "nothing"
+    muon_rate = 0.5  # at 1, the loss jumps after a hundred iterations
     precision = "native"
 
     learned: OneStyle

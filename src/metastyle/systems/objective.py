@@ -73,7 +73,7 @@ class Objective(nn.Module, ABC):
         sees: additional inputs: crops of ``paintings``, the ``target`` of a painting, or ``nothing``.
         fits: whether ``fit`` has an effect.
         precision: ``native`` computes in bfloat16 where the hardware multiplies it natively.
-        by_muon: whether Muon can train it.
+        muon_rate: learning rate of Muon relative to that of Adam; None if Muon cannot train it.
         learned: the module that is saved.
         name: name of the weights file.
         fingerprint: identifies other inputs than the folders of pictures; empty for none.
@@ -84,7 +84,7 @@ class Objective(nn.Module, ABC):
     sees: ClassVar[Literal["paintings", "target", "nothing"]]
     fits: ClassVar[bool] = False
     precision: ClassVar[Literal["float32", "native"]] = "float32"
-    by_muon: ClassVar[bool] = False
+    muon_rate: ClassVar[float | None] = None
 
     learned: nn.Module
     name: str

@@ -74,7 +74,7 @@ class Inversion(Objective):
     sees = "paintings"
     fits = True
     precision = "native"
-    by_muon = True
+    muon_rate = 1.0
     name = PART
 
     learned: Decoder

@@ -81,7 +81,7 @@ class Settings(declared.Settings):
     learning_rate: Annotated[float, Gt(0), Lt(1)] | None = None
     """Highest learning rate, which falls along a cosine; None is the published one, Adam's."""
     optimizer: Literal["adam", "muon"] = "adam"
-    """adam as published, or muon for all kernels except the last, for short trainings of decoders."""
+    """adam as published, or muon for all kernels except the last, which makes short trainings better."""
     from_scratch: bool = False
     """Start from random weights, not from AdaIN's decoder (Shen et al.: not from theta)."""
     seed: Seed = 0
@@ -99,8 +99,8 @@ class Settings(declared.Settings):
             raise SettingError("part", self.part, f"one of {', '.join(PARTS)}")
         if self.iterations is None and self.minutes is None:
             raise SettingError("minutes", None, "a length, or iterations")
-        if self.optimizer == "muon" and not PARTS[self.part].by_muon:
-            raise SettingError("optimizer", "muon", f"adam for {self.part}: muon is for decoders")
+        if self.optimizer == "muon" and PARTS[self.part].muon_rate is None:
+            raise SettingError("optimizer", "muon", f"adam for {self.part}")
 
 
 @each_step
@@ -143,12 +143,12 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.parameters = {name: p for name, p in self.learned.named_parameters() if p.requires_grad}
         self.rate_factors = {}
         kernels = [name for name, p in self.parameters.items() if p.dim() == 4]
-        self.hidden = frozenset(kernels[:-1] if kind.by_muon else ())
+        self.hidden = frozenset(kernels[:-1] if kind.muon_rate else ())
 
         batch = settings.batch or kind.batch_size
         self.optimizer = OptimizerConfig(
             kind=settings.optimizer,
-            muon_rate=1.0,
+            muon_rate=kind.muon_rate or 1.0,
             styles=1,
             contents=batch,
             queries=batch,

@@ -86,7 +86,7 @@ class Reconstruction(Objective):
     sees = "paintings"
     fits = True
     precision = "native"
-    by_muon = True
+    muon_rate = 1.0
 
     learned: Decoder
 
