@@ -46,8 +46,9 @@ class Variant:
 def check_variant(
     path: Path, variant: Variant, photos: Sequence[Path], training_photos: Sequence[Path]
 ) -> None:
-    """Check that the cells of a name are of one variant: its weights, contents, settings and painted grain are in
-    ``path``.
+    """Check that the cells of a name are of one variant.
+
+    Its weights, contents, settings and painted grain are in ``path``.
 
     Args:
         path: a JSON file, which gets them if it lacks the variant.
