@@ -1,4 +1,4 @@
-"""Locks, where two runs at a time would interfere."""
+"""Locks that keep two runs from interfering with each other."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def measure(
             constant = variant.settings.schedule == "constant"
             for counts in [missing] if constant else [[n] for n in missing]:
                 settings = replace(variant.settings, steps=counts[-1])
-                # Of a run that is measured along its way, the pool must not depend on where it ends.
+                # The pool of a run that is measured several times must not depend on its last step.
                 sized = replace(settings, steps=settings.pool) if constant else settings
                 pool = given[variant.contents](settings).pool(sized.contents, sized.size, sized.seed)
                 own_style = whole(painting, settings.style_size)

@@ -84,7 +84,7 @@ def _figures(cells: Sequence[Cell]) -> dict[tuple[str, str, int | None], Figure]
 
 
 def _mean(figures: Sequence[Figure | None]) -> Figure | None:
-    """Geometric, and of nothing less than all: means over different paintings do not compare."""
+    """Geometric means; None if a figure is missing, because means over other paintings do not compare."""
     known = [figure for figure in figures if figure is not None]
     if not known or len(known) < len(figures):
         return None
@@ -202,7 +202,7 @@ def _steps(cells: Sequence[Cell]) -> list[int]:
 
 
 def _listed(names: Iterable[str]) -> list[str]:
-    """Each once, in the order of appearance."""
+    """Each name once, in the order of appearance."""
     return list(dict.fromkeys(names))
 
 

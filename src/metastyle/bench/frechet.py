@@ -75,7 +75,7 @@ def measure(
         row = known.get(method)
         if row is None or (row.weights, row.pictures) != (weights, len(pairs)):
             if wanted is None:
-                seen = [_look(network, painting, device) for painting in paintings.values()]
+                seen = [_features(network, painting, device) for painting in paintings.values()]
                 wanted = np.repeat(np.concatenate(seen), len(photos), axis=0)
             own = [_activations(folder, method, p, photos, network, weights, device) for p in paintings]
             fid = frechet_distance(np.concatenate(own), wanted)
@@ -117,7 +117,7 @@ def _activations(
         found: Array = np.load(path, allow_pickle=False)
         return found
     pictures = [picture_path(folder, method, painting, photo) for photo in photos]
-    seen = np.concatenate([_look(network, to_tensor(open_picture(p).pixels), device) for p in pictures])
+    seen = np.concatenate([_features(network, to_tensor(open_picture(p).pixels), device) for p in pictures])
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, overwrite=True) as file:
         np.save(file, seen, allow_pickle=False)
@@ -125,7 +125,7 @@ def _activations(
 
 
 @torch.no_grad()
-def _look(network: Inception, picture: Tensor, device: torch.device) -> Array:
+def _features(network: Inception, picture: Tensor, device: torch.device) -> Array:
     return network(picture.to(device)).double().cpu().numpy()  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""A blind look: pairs of pictures by two systems, sides shuffled, for people to choose from.
+"""A blind comparison: people choose between the pictures of two systems, whose sides are shuffled.
 
 The page has pictures of ``bench protocol`` and nothing that says whose they are; the key is a separate file.
 The viewer saves a file of answers, which is scored with the key.
@@ -99,7 +99,7 @@ def write(folder: Path, key: Key, output: Path) -> list[Path]:
     template = Path(__file__).with_name("look.html").read_text(encoding="utf-8")
     output.mkdir(parents=True, exist_ok=True)
     files = [output / "look.html", output / "key.json"]
-    page = template.replace("{data}", data.replace("<", "\\u003c"))  # what ends the script is in no name
+    page = template.replace("{data}", data.replace("<", "\\u003c"))  # a name cannot close the script element
     write_bytes(files[0], page.encode(), overwrite=True)
     write_bytes(files[1], (json.dumps(asdict(key), indent=1) + "\n").encode(), overwrite=True)
     return files
@@ -120,7 +120,7 @@ def read_key(path: Path) -> Key:
 
 
 def score(key: Key, answers: Sequence[Path]) -> Preference:
-    """Count the choices of one person or more.
+    """Count the choices of one or more people.
 
     Raises:
         MetastyleError: a file has no answers, or answers for another page.

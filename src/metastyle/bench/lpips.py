@@ -5,7 +5,7 @@ Zhang, Isola, Efros, Shechtman, Wang (CVPR 2018), equation 1:
     d(x, y) = sum_l mean_p || w_l (f_l(x)_p - f_l(y)_p) ||^2,    f_l(x)_p of unit length over channels
 
 The five layers are those of the loss network, whose normalization on entry is LPIPS's own, and relu5_3 above
-it. Nothing is computed by a package: torchmetrics' LPIPS needs torchvision. A test holds this one to it.
+it. It is implemented here because torchmetrics' LPIPS needs torchvision; a test checks that the two agree.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ weights of Inception-v3. Those were given by the user, sha256 {weights}."""
 
 def page(cells: Sequence[Cell], scale: Mapping[str, str], fids: Sequence[Fid] = ()) -> str:
     """Markdown; ``scale`` says how large photographs and paintings are."""
-    cells = sorted(cells, key=lambda c: c.method in NULLS)  # these two come last, whoever was measured when
+    cells = sorted(cells, key=lambda c: c.method in NULLS)  # these two come last, whenever they were measured
     rows = [c for c in cells if "strength=" not in c.method]
     curves = [c for c in cells if "strength=" in c.method]
     paintings, photos = ({getattr(c, field) for c in cells} for field in ("painting", "photo"))

@@ -189,8 +189,8 @@ def _paint_group(
     ]
 
 
-def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Future[T]:
-    """Run ``do`` in its own thread; the program does not wait for it at exit if it is ``in_vain``."""
+def _begin(do: Callable[..., T], *arguments: Any, daemon: bool = False) -> Future[T]:
+    """Run ``do`` in its own thread; at exit, the program does not wait for a ``daemon``."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -199,7 +199,7 @@ def _begin(do: Callable[..., T], *arguments: Any, in_vain: bool = False) -> Futu
         except BaseException as error:  # raised where the result is requested
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=in_vain).start()
+    threading.Thread(target=run, daemon=daemon).start()
     return future
 
 
@@ -207,7 +207,7 @@ def _ahead(do: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Fut
     """``do`` for each item, in order, started ``count`` items ahead."""
     begun: deque[Future[T]] = deque()
     for item in items:
-        begun.append(_begin(do, item, in_vain=True))
+        begun.append(_begin(do, item, daemon=True))
         if len(begun) > count:
             yield begun.popleft()
     yield from begun

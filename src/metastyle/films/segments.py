@@ -27,7 +27,7 @@ from metastyle.locks import CLAIM
 _BLOCKS, _BLOCK = 64, 65536
 _JOB, _NEW = "job.json", ".new"
 _EARLY = (CLAIM, _JOB + _NEW)
-"""What there may be before the job is recorded."""
+"""Names that may be in the folder before the job is recorded."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def segments_folder(output: Path) -> Path:
 def _empty(folder: Path) -> None:
     """Remove everything except the claim of the current run.
 
-    The last is ``job.json``: without it, what a killed process left would be taken for somebody else's files.
+    ``job.json`` is last: without it, what a killed process left would be taken for another program's.
     """
     for path in sorted(folder.iterdir(), key=lambda path: path.name == _JOB):
         if path.is_dir() and not path.is_symlink():

@@ -120,7 +120,7 @@ class TemporalPainter:
         return stream.getvalue()
 
     def restore(self, state: bytes) -> None:
-        """Go on from a ``state``."""
+        """Resume from a ``state``."""
         with np.load(io.BytesIO(state), allow_pickle=False) as archive:
             arrays: Arrays = {name: archive[name] for name in archive.files}
         self._detector.restore(_below(arrays, "detector"))

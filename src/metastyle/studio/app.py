@@ -127,7 +127,7 @@ def _add_errors(app: FastAPI, settings: StudioSettings) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, error: ClientDisconnect) -> Response:
-        return _error(400, "the request ended early")  # nobody hears it
+        return _error(400, "the request ended early")  # nobody receives it
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:

@@ -56,7 +56,7 @@ def describe() -> bytes:
     """The graph that turns a painting into a start.
 
     Raises:
-        MetastyleError: VGG-16's weights cannot be had.
+        MetastyleError: VGG-16's weights are unavailable.
     """
     return graphs.describe_graph(load_initialization()[0], load_loss_network())
 

@@ -43,7 +43,7 @@ async def upload_clip(request: Request, name: Name = "clip") -> ClipAnswer:
 
 @router.delete("/clips/{clip}", status_code=204)
 def remove_clip(request: Request, clip: ItemId) -> None:
-    """Forget a clip."""
+    """Remove a clip."""
     store_of(request).remove(_clip(request, clip).id, "clip")
 
 

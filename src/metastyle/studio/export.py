@@ -17,12 +17,12 @@ _HEADERS = ("cross-origin-opener-policy", "cross-origin-embedder-policy", "cross
 
 
 def export_site(folder: Path) -> int:
-    """Write the page with the built-in styles and everything that it computes with; the bytes written.
+    """Write the page, the built-in styles and everything that it computes with; returns the size in bytes.
 
-    The folder is made, whole or not at all; VGG-16's weights are taken from where the program keeps them.
+    The folder is written completely or not at all; VGG-16's weights are those of ``metastyle weights``.
 
     Raises:
-        MetastyleError: the page has not been built, the folder exists, weights cannot be had, or the folder
+        MetastyleError: the page has not been built, the folder exists, weights are unavailable, or the folder
             cannot be written.
     """
     if not assets.PAGE.is_dir():
@@ -66,7 +66,7 @@ def _write_model(folder: Path) -> None:
 
 
 def _write_policy(folder: Path) -> None:
-    """What the server would say in headers, for hosts that read ``_headers`` and for those that do not."""
+    """Write the server's headers as ``_headers``, and into the page for hosts that do not read that file."""
     lines = "".join(f"  {name}: {HEADERS[name]}\n" for name in _HEADERS)
     (folder / "_headers").write_text(f"/*\n{lines}/assets/*\n  cache-control: {FOR_GOOD}\n")
     policy = CONTENT_POLICY.removesuffix("; frame-ancestors 'none'")

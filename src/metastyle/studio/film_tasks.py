@@ -21,11 +21,11 @@ from metastyle.style import Style
 
 _KEYWORDS = ("size", "begin", "end", "strength", "brush", "grain", "keep_color", "smoothing")
 _PLACES = (0.15, 0.5, 0.85)
-"""Of a preview's frames, in the part of the clip that is asked for."""
+"""Positions of a preview's frames, as shares of the requested range of the clip."""
 
 
 def film(task: Task) -> dict[str, Any]:
-    """A clip as a film; interrupted by a kill, it goes on after its last finished segment."""
+    """A clip as a film; after a kill, it resumes after its last finished segment."""
     style = _style(task)
     folder = task.folder / "work" / task.id
     folder.mkdir(exist_ok=True)
@@ -48,13 +48,13 @@ def film(task: Task) -> dict[str, Any]:
             style,
             out=folder,
             style_name="film",
-            **_look(task),
+            **_keywords(task),
             overwrite=True,
             device=task.device,
             on_progress=on_progress,
         )
     except FilmFailedError as error:
-        raise error.__cause__ or error from None  # the worker words it as it does for every job
+        raise error.__cause__ or error from None  # the worker writes its message, as for every job
     if made.path is None or not made.path.is_file():
         raise MetastyleError(made.notes[0] if made.notes else "stopped before the first frame was painted")
     result = task.result(made.path.suffix)
@@ -71,7 +71,7 @@ def film(task: Task) -> dict[str, Any]:
 def preview(task: Task) -> dict[str, Any]:
     """Three frames of the film that is asked for, side by side in one picture."""
     style, path = _style(task), _clip(task)
-    settings = FilmSettings(**_look(task), device=task.device)
+    settings = FilmSettings(**_keywords(task), device=task.device)
     seconds = open_clip(path).seconds
     begin = settings.begin or 0.0
     end = min(settings.end or seconds or begin, seconds or begin)
@@ -91,7 +91,7 @@ def describe_clip(path: Path) -> dict[str, Any]:
     """What the page shows of a clip.
 
     Raises:
-        MetastyleError: it is no film that can be read.
+        MetastyleError: it is not a readable film.
     """
     clip = open_clip(path)
     return {
@@ -106,7 +106,7 @@ def _clip(task: Task) -> Path:
     return task.path(task.request["clip"], "clip")
 
 
-def _look(task: Task) -> dict[str, Any]:
+def _keywords(task: Task) -> dict[str, Any]:
     """The keywords of ``metastyle.film`` that the page sends."""
     return {name: task.request[name] for name in _KEYWORDS}
 

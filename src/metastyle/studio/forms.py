@@ -1,4 +1,4 @@
-"""What requests and answers of the studio's interface hold."""
+"""The requests and answers of the studio's interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Form(BaseModel):
 
 
 class Weighted(_Form):
-    """A style and its part in a mixture."""
+    """A style and its weight in a mixture."""
 
     style: Id
     weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
@@ -33,7 +33,7 @@ class AdaptRequest(_Form):
     grain: Annotated[float | None, Field(ge=0, le=2)] = None
     style_size: Annotated[int | None, Field(ge=64, le=2048)] = None
     start: Id | None = None
-    """A style to go on from."""
+    """A style to continue from."""
 
 
 class Region(_Form):
@@ -78,14 +78,14 @@ class FilmRequest(_Form):
 
 
 class MixRequest(_Form):
-    """Keep a mixture as a style of its own."""
+    """Save a mixture as a style."""
 
     styles: Annotated[list[Weighted], Field(min_length=2, max_length=8)]
     name: Name
 
 
 class RenameRequest(_Form):
-    """Another name."""
+    """Give a style another name."""
 
     name: Name
 

@@ -44,7 +44,7 @@ class Builder:
         return name
 
     def constant(self, array: NDArray[Any]) -> str:
-        """An array that the graph holds, once however often it is asked for."""
+        """An array in the graph, stored once, however often it is requested."""
         array = np.ascontiguousarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if (name := self._constants.get(key)) is None:

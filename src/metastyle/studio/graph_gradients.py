@@ -1,7 +1,7 @@
 """Layers of both networks in a graph that also computes their gradients.
 
-Every method of ``Tape`` adds a layer's nodes, and remembers how its gradient goes back to what the layer was
-made from; ``Tape.gradients`` then adds those nodes, last layer first. Shapes are known when a graph is
+Every method of ``Tape`` adds a layer's nodes, and records how its gradient is propagated to the layer's
+inputs; ``Tape.gradients`` then adds those nodes, last layer first. Shapes are known when a graph is
 written.
 """
 
@@ -32,7 +32,7 @@ class Value:
 class Tape:
     """Layers for one picture; maps are (1, C, H, W).
 
-    moving: values whose gradients will be asked for; nothing goes back to what does not depend on them.
+    moving: values whose gradients will be requested; nothing is propagated to values that do not need them.
     """
 
     def __init__(self, build: Builder, moving: Iterable[Value]) -> None:
@@ -231,13 +231,13 @@ class Tape:
         return build.node("Where", build.node("Greater", y, self._zero), gradient, self._zero)
 
     def _turned(self, x: str, axis: int) -> str:
-        """The other way round along an axis."""
+        """Reversed along an axis."""
         build = self._build
         back = build.whole(-1)
         return build.node("Slice", x, back, build.whole(-TO_THE_END), build.whole(axis), back)
 
     def _widened(self, x: str, axis: int, before: int, after: int) -> str:
-        """With zeros on both sides of an axis."""
+        """Padded with zeros on both sides of an axis."""
         pads = [0] * 8
         pads[axis], pads[4 + axis] = before, after
         return self._build.node("Pad", x, self._build.whole(*pads))

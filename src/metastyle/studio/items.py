@@ -1,4 +1,4 @@
-"""Pictures and styles: uploaded, listed, looked at, taken home, removed."""
+"""Pictures and styles: uploaded, listed, viewed, downloaded, removed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _take_picture(store: Store, path: Path, item_id: str, limits: Any) -> dict[s
 
 @router.get("/pictures/{picture}")
 def see_picture(request: Request, picture: ItemId) -> PictureAnswer:
-    """What is known of a picture."""
+    """Facts about a picture."""
     return _picture(_item(request, picture, "picture"))
 
 
@@ -91,7 +91,7 @@ def preview_picture(request: Request, picture: ItemId) -> Response:
 
 @router.delete("/pictures/{picture}", status_code=204)
 def remove_picture(request: Request, picture: ItemId) -> None:
-    """Forget a picture."""
+    """Remove a picture."""
     store_of(request).remove(_item(request, picture, "picture").id, "picture")
 
 
@@ -127,7 +127,7 @@ def _take_style(store: Store, path: Path, name: str) -> Item:
 
 @router.post("/mixtures", status_code=201)
 def keep_mixture(request: Request, mix: MixRequest) -> StyleAnswer:
-    """Keep a mixture of styles as a style of its own, with its recipe."""
+    """Save a mixture of styles as a style, with its recipe."""
     store = store_of(request)
     paths = [
         builtin_path(part.style) or store.path(_item(request, part.style, "style").id, "style")

@@ -1,4 +1,4 @@
-"""Jobs one after another: hands them to the worker, hears how far they are, tells whoever listens."""
+"""Jobs one after another: hands them to the worker, receives their progress, informs listeners."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import CANCELED, DONE, FAILED, FINISHED, FullError, Job, Store, without_paths
 
 PATIENCE = 20.0
-"""Seconds that a worker has to end a job that is no longer wanted, before it is ended itself."""
+"""Seconds that a worker has to end a canceled job before the worker is killed."""
 MOST_STARTS = 3
-"""How often a job is begun that takes the worker with it."""
+"""How often a job is started whose worker dies each time."""
 HEARTBEAT = 15.0
 T = TypeVar("T")
 
 
 class Queue:
-    """The worker, and what is known of the job that it does.
+    """The worker, and the state of its job.
 
     Everything here happens in the thread that ``start`` makes, except for what other threads call.
     """
@@ -42,30 +42,30 @@ class Queue:
         self._thread = threading.Thread(target=self._work, name="queue", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin; ``loop`` is the one in which listeners wait."""
+        """Begin; listeners wait in ``loop``."""
         self._loop = loop
         self._store.requeue()
         self._thread.start()
 
     def close(self) -> None:
-        """End the worker; what it was doing goes on when a studio starts again."""
+        """End the worker; the next studio starts its unfinished job again."""
         self._closing = True
         self._wake.set()
         self._thread.join(timeout=10)
         self._end_worker()
 
     def add(self, kind: str, request: dict[str, Any]) -> Job:
-        """Let a job wait for its turn."""
+        """Add a job to the queue."""
         job = self._store.enqueue(kind, request)
         self._wake.set()
         return job
 
     def stop(self, job_id: str) -> None:
-        """What the job has reached is good enough."""
+        """Stop a job and keep what it has reached."""
         self._order(worker.STOP, job_id)
 
     def cancel(self, job_id: str) -> None:
-        """The job is no longer wanted."""
+        """Cancel a job: it is no longer wanted."""
         if self._current == job_id:
             self._canceled_at = time.monotonic()
             self._order(worker.CANCEL, job_id)
@@ -74,7 +74,7 @@ class Queue:
             self._announce()
 
     def state(self, job: Job) -> dict[str, Any]:
-        """All that can be told of a job."""
+        """Everything that is known about a job."""
         known: dict[str, Any] = {
             "id": job.id,
             "kind": job.kind,
@@ -189,7 +189,7 @@ class Queue:
         self._current = self._canceled_at = None
 
     def _lost_worker(self) -> None:
-        """The worker is gone in the middle of a job: the job waits for another turn, but not forever."""
+        """The worker has died during a job, which goes back into the queue unless that happens too often."""
         if (current := self._current) is None:
             return
         job = self._store.job(current)
@@ -197,7 +197,7 @@ class Queue:
             self._finish(CANCELED)
         elif job is not None and job.starts >= MOST_STARTS:
             self._finish(
-                FAILED, error="the work ended without a word: perhaps memory ran out; try a smaller size"
+                FAILED, error="the work ended unexpectedly: perhaps memory ran out; try a smaller size"
             )
         else:
             self._insist(lambda: self._store.put_back(current))

@@ -4,7 +4,7 @@
   Gram matrices, the step's number and rate -> parameters and state after the step, and its losses.
 - ``content``: picture -> the features that it should keep.
 
-A step is the library's own (core/adaptation.py): all parameters but the idle ones, Muon for the kernels
+A step is the library's own (core/adaptation.py): all parameters except the idle ones, Muon for the kernels
 between hidden layers and Adam for the rest. The picture has its grain already.
 """
 
@@ -107,7 +107,7 @@ def _part(build: Builder, vector: str, segment: Segment) -> str:
 
 
 def _painted(tape: Tape, parameters: Mapping[str, Value], x: Value) -> Value:
-    """The network; the biases of all convolutions but the last are idle."""
+    """The network; the biases of all convolutions except the last are idle."""
 
     def layer(x: Value, name: str, norm: str, stride: int = 1) -> Value:
         weight = parameters[f"{name}.weight"]

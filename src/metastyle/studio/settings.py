@@ -1,4 +1,4 @@
-"""What a studio is started with: where it listens, where it keeps things, and how much it admits."""
+"""The settings of a studio: where it listens, where it keeps files, and how much it accepts."""
 
 from __future__ import annotations
 

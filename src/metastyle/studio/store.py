@@ -82,7 +82,7 @@ class Job:
     created: float
     finished: float | None
     starts: int
-    """How often it was begun: more than once where it took the worker with it."""
+    """How often it was started: more than once if its worker died."""
 
 
 class Store:
@@ -121,7 +121,7 @@ class Store:
                     _remove(path)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         with self._lock:
             self._db.close()
 
@@ -169,7 +169,7 @@ class Store:
             db.execute("UPDATE item SET name = ? WHERE id = ?", (shown(name), item_id))
 
     def remove(self, item_id: str, kind: str) -> None:
-        """Forget an item and its bytes."""
+        """Remove an item and its file."""
         with self._change() as db:
             db.execute("DELETE FROM item WHERE id = ? AND kind = ?", (item_id, kind))
         self._remove_files(kind, item_id)
@@ -189,7 +189,7 @@ class Store:
     # Jobs
 
     def enqueue(self, kind: str, request: dict[str, Any]) -> Job:
-        """Record a job that waits for its turn.
+        """Record a job in the queue.
 
         Raises:
             FullError: too many are waiting.
@@ -243,16 +243,16 @@ class Store:
         self._remove_files("work", job_id)
 
     def requeue(self) -> int:
-        """Let jobs that a killed studio had begun wait for another turn; how many they are.
+        """Put jobs that a killed studio had started back into the queue; returns their number.
 
-        That start does not count: the job was not what ended it.
+        That start does not count, because the job did not cause its end.
         """
         with self._change() as db:
             change = "UPDATE job SET state = ?, starts = starts - 1 WHERE state = ?"
             return db.execute(change, (QUEUED, RUNNING)).rowcount
 
     def put_back(self, job_id: str) -> None:
-        """Let one job that was begun wait for another turn."""
+        """Put one started job back into the queue."""
         with self._change() as db:
             db.execute("UPDATE job SET state = ? WHERE id = ? AND state = ?", (QUEUED, job_id, RUNNING))
 
@@ -264,7 +264,7 @@ class Store:
             self._remove_files(kind, job_id)
 
     def _sync(self, kind: str, owner: str) -> None:
-        """Have files on the disk before the record that promises them."""
+        """Sync files to the disk before the record that refers to them is written."""
         try:
             for path in (self.folder / kind).glob(f"{owner}*"):
                 sync(path)
@@ -282,7 +282,7 @@ def _remove(path: Path) -> None:
 
 
 def without_paths(line: str, folder: Path) -> str:
-    """An error's line without the places of files, which are nobody's business and tell nobody anything."""
+    """An error line without the paths of files, which are private and of no use to clients."""
     return re.sub(rf"{re.escape(str(folder))}/[^\s:;,']+", "the file", line)
 
 
@@ -296,7 +296,7 @@ def _size(path: Path) -> int:
 
 
 def new_id() -> str:
-    """An identifier that nobody can guess and every file system takes."""
+    """An identifier that nobody can guess and every file system accepts."""
     return secrets.token_hex(10)
 
 

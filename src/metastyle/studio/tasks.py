@@ -25,12 +25,12 @@ from metastyle.weights.builtin_styles import builtin_path
 EVERY = 1.0
 """Seconds between two states of an adaptation that are sent to the page."""
 _TELLING = 0.03
-"""The share of a picture after which the time left is more than a guess."""
+"""The finished share of a picture from which on the time left can be estimated."""
 _LOOK = ("size", "strength", "brush", "grain", "keep_color")
 
 
 def adapt(task: Task) -> dict[str, Any]:
-    """Adapt to a painting; what has been reached so far is written every second or so."""
+    """Adapt to a painting; the current parameters are written about once a second."""
     asked = task.request
     painting = open_picture(task.path(asked["painting"], "picture"))
     settings = default_settings(hardware_of(pick_device(task.device)), asked["effort"])
@@ -112,7 +112,7 @@ def style_of(task: Task, style_id: str) -> metastyle.Style:
 
 
 def mixture_of(task: Task, styles: list[dict[str, Any]]) -> metastyle.Style | None:
-    """Styles mixed by their weights; none is the photograph as it is."""
+    """Styles mixed by their weights; without any, the photograph stays unchanged."""
     used = [one for one in styles if one["weight"] > 0]
     if not used:
         return None
@@ -123,7 +123,7 @@ def mixture_of(task: Task, styles: list[dict[str, Any]]) -> metastyle.Style | No
 
 
 def _film(task: Task) -> dict[str, Any]:
-    from metastyle.studio.film_tasks import film  # brings packages that not everybody has
+    from metastyle.studio.film_tasks import film  # needs optional packages
 
     return film(task)
 

@@ -30,7 +30,7 @@ def queue_of(request: Request) -> Queue:
 
 @router.get("/studio")
 def about(request: Request) -> dict[str, Any]:
-    """What this studio is and admits."""
+    """What this studio offers, and its limits."""
     settings: StudioSettings = request.app.state.settings
     limits = settings.limits
     return {
@@ -112,7 +112,7 @@ def result_of(request: Request, job: ItemId) -> Response:
 
 @router.post("/jobs/{job}/stop", status_code=202)
 def stop_job(request: Request, job: ItemId) -> dict[str, Any]:
-    """Good enough: an adaptation ends here, and its style is kept."""
+    """Stop a job and keep what it has reached: an adaptation ends, and its style is kept."""
     found = _job(request, job)
     if found.state == RUNNING:
         queue_of(request).stop(found.id)

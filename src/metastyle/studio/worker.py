@@ -1,7 +1,7 @@
 """The process that does the heavy work, one job at a time: adapting, painting at full size, films.
 
 It is a process of its own so that nothing it does, not even being killed for its memory, takes the server
-with it. It is told what to do, and tells how far it is, through a pipe; it ends when the pipe does.
+with it. It receives jobs and reports progress through a pipe, and ends when the pipe is closed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Task:
     """The studio's."""
     device: str
     report: Callable[[dict[str, Any]], None]
-    """Tells the server how far the job is."""
+    """Reports the job's progress to the server."""
     stop: threading.Event
-    """Set when what there is is good enough."""
+    """Set when the job should end with what it has reached."""
     cancel: threading.Event
-    """Set when the job is no longer wanted."""
+    """Set when the job is canceled."""
 
     def check(self) -> None:
-        """Raise CanceledError if the job is no longer wanted."""
+        """Raise CanceledError if the job is canceled."""
         if self.cancel.is_set():
             raise CanceledError
 
@@ -66,7 +66,7 @@ class Task:
         return self.folder / "work" / f"{self.id}.f16"
 
     def keep(self, path: Path, data: bytes) -> None:
-        """Write a file whole, or not at all."""
+        """Write a file completely or not at all."""
         write_bytes(path, data, overwrite=True)
 
 

@@ -132,7 +132,7 @@ class Reconstruction(Objective):
 
     @classmethod
     def begin(cls, start: Start) -> Self:
-        """As AdaIN's decoder exactly."""
+        """A decoder that equals AdaIN's published one."""
         decoder = Hourglass()
         if not start.from_scratch:
             begin_with(decoder, start.published_decoder())
@@ -179,8 +179,7 @@ def calibrate_skips(encoder: Encoder, hourglass: Hourglass, pictures: Sequence[T
     """Initialize the convolutions after the skips so that they undo, on average, the AdaIN there.
 
     At a skip the decoder's features get the moments of the encoder's. A decoder without skips has other
-    moments
-    there: x becomes (x - m) s'/s + m', which the next convolution reverts. ``pictures`` are batches
+    moments there: x becomes (x - m) s'/s + m', which the next convolution reverts. ``pictures`` are batches
     (B, 3, n, n), each picture as its own style.
     """
     for number, layer in enumerate(SKIPS):

@@ -9,7 +9,7 @@ are modulated by w^i and b^i (filter modulation):
     x = AdaIN(x, F_s^i);   y = relu(w conv1(x) + b x);   x + w conv2(y) + b y
 
 No deviation: the published weights and their layers, depthwise convolutions with a pointwise one after them.
-Nothing of it is trained here.
+None of it is trained here.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class MicroAST:
         strength: of the feature modulation, 0 to 1, as published.
 
         Raises:
-            MetastyleError: they are not there, or are other numbers.
+            MetastyleError: they are missing, or are not the published ones.
         """
         folder = find(weights)
         with torch.device("meta"):
@@ -226,7 +226,7 @@ def _filled(module: _M, folder: Path, part: str) -> _M:
 
 
 def parameter_count() -> Count:
-    """Of the paper's own table."""
+    """Its parameters, as in its own paper."""
     with torch.device("meta"):
         total = count(Encoder(), Encoder(), Modulator(), Decoder())
     return Count(

@@ -1,4 +1,4 @@
-"""The eight systems of Table 1, and MicroAST, by the names that commands know, each as its paper has it.
+"""The eight systems of Table 1, and MicroAST, by the names that commands know, each as in its paper.
 
 Everything except the device has a default here. Those that take ``weights``, a folder that
 ``train-baseline`` wrote to, look there first and then among the weights of the source tree; MicroAST looks
@@ -39,8 +39,8 @@ SYSTEMS: dict[str, Callable[..., System]] = {
 """Calling one with a device loads its weights, and raises MetastyleError where they are missing."""
 
 ROWS = ("gatys", "gatys iterations=60", *(name for name in SYSTEMS if name != "gatys"), "metastyle steps=200")
-"""What a comparison shows unless it is told otherwise: these nine, the first also where it was stopped early,
-and ours with the paper's longest run."""
+"""The rows of a comparison by default: all nine systems, Gatys et al. also with few iterations, and ours
+also with the paper's longest run."""
 
 
 def parameter_counts() -> list[Count]:

@@ -63,7 +63,7 @@ class Encoder(nn.Module):
         """The encoder with the published weights, on the CPU; missing weights are downloaded.
 
         Raises:
-            MetastyleError: they cannot be had.
+            MetastyleError: they are unavailable.
         """
         tensors = load_published(VGG19, progress=progress)
         with torch.device("meta"):

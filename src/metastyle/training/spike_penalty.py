@@ -31,7 +31,7 @@ class SpikePenalty:
         self._layers = 0
         for name, module in network.named_modules():
             if isinstance(module, nn.InstanceNorm2d) and not name.startswith("down"):
-                module.register_forward_pre_hook(self._look)
+                module.register_forward_pre_hook(self._record)
                 self._layers += 1
 
     def collect(self, passes: int = 1) -> Tensor:
@@ -45,7 +45,7 @@ class SpikePenalty:
         self._seen.clear()
         return penalty
 
-    def _look(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def _record(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if torch.is_grad_enabled():
             self._seen.append(spike_penalty(inputs[0]))
 

