@@ -23,7 +23,7 @@ from measure_studio import ASKING, EXAMPLES, FLAGS, _at_rest, _file_server, _pai
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from metastyle.studio.export import export_site
+from metastyle.studio.site import export_site
 
 WIDTH, HEIGHT = 320, 240
 STEP, FRAMES = 3, 10

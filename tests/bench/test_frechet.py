@@ -12,7 +12,7 @@ from metastyle.bench import protocol_page
 from metastyle.bench.frechet import Fid, frechet_distance, measure
 from metastyle.bench.nulls import NULLS
 from metastyle.bench.pictures import picture_path
-from metastyle.bench.protocol import MEASURES, Cell
+from metastyle.bench.protocol import METRICS, Cell
 
 
 def sample(seed: int, count: int = 200, size: int = 5) -> np.ndarray:
@@ -62,7 +62,7 @@ class Mean(nn.Module):
 
 
 def cell(method: str, painting: str, photo: str) -> Cell:
-    return Cell(method, method, painting, photo, **{m.field: 0.5 for m in MEASURES})
+    return Cell(method, method, painting, photo, **{m.field: 0.5 for m in METRICS})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from metastyle.bench.inception import FEATURES, Inception, load_inception
+from metastyle.bench.inception import Inception, load_inception
 from metastyle.errors import MetastyleError
 
 
@@ -26,7 +26,7 @@ def weights(network: Inception, tmp_path_factory: pytest.TempPathFactory) -> Pat
         f"module.{name}": t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()
     }
     torch.save(
-        state | {"module.fc.weight": torch.zeros(10, FEATURES), "module.AuxLogits.fc.bias": torch.zeros(3)},
+        state | {"module.fc.weight": torch.zeros(10, 2048), "module.AuxLogits.fc.bias": torch.zeros(3)},
         path,
     )
     return path
@@ -50,7 +50,7 @@ def test_names_shapes_and_number_of_parameters_are_the_published_ones(network: I
 
 def test_pictures_of_any_size_become_2048_features(network: Inception) -> None:
     found = network(torch.rand(2, 3, 80, 96))
-    assert found.shape == (2, FEATURES) and found.isfinite().all() and (found >= 0).all()
+    assert found.shape == (2, 2048) and found.isfinite().all() and (found >= 0).all()
 
 
 def test_a_file_is_read_and_identified_by_its_sha256(network: Inception, weights: Path) -> None:

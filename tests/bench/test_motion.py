@@ -49,22 +49,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 def own_error(clip: Clip) -> float:
-    step = clip.steps[0]
+    step = clip.pairs[0]
     moved, _ = warp(clip.frames[step.first + 1], step.flow)
     return float(np.abs(moved - clip.frames[step.first])[step.visible].max())
 
 
 def test_a_sequence_is_read_with_its_masks(folder: Path) -> None:
     clip = read_sequence(folder)
-    assert len(clip.frames) == 2 and len(clip.steps) == 1
+    assert len(clip.frames) == 2 and len(clip.pairs) == 1
     expected = np.zeros((24, 40), bool)
     expected[3:20, :38] = True
-    np.testing.assert_array_equal(clip.steps[0].visible, expected)
+    np.testing.assert_array_equal(clip.pairs[0].visible, expected)
     assert own_error(clip) < 0.01
     small = read_sequence(folder, reduce=2)
     assert small.frames[0].shape == (12, 20, 3)
-    assert (small.steps[0].flow[..., 0] == 1).all()
-    assert small.steps[0].visible[2:10, :19].all() and not small.steps[0].visible[:2].any()
+    assert (small.pairs[0].flow[..., 0] == 1).all()
+    assert small.pairs[0].visible[2:10, :19].all() and not small.pairs[0].visible[:2].any()
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ def test_films_made_from_pictures_have_exact_flow(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (60, 100, 3), np.uint8)
     panned = pan("p", picture, height=32, width=48, count=5)
-    assert len(panned.steps) == 4 and own_error(panned) < 0.01
+    assert len(panned.pairs) == 4 and own_error(panned) < 0.01
     faded = fade_in("f", panned, over=4)
     assert faded.frames[0].mean() < 0.3 * panned.frames[0].mean()
     assert (faded.frames[4] == panned.frames[4]).all()
     passing = visitor("v", picture, picture[:40, :30], count=6)
-    assert all(own_error(Clip("", passing.frames, [s])) < 0.01 for s in passing.steps)
+    assert all(own_error(Clip("", passing.frames, [s])) < 0.01 for s in passing.pairs)
     assert any((a != b).any() for a, b in zip(passing.frames, passing.frames[1:], strict=False))
-    assert min(s.visible.mean() for s in passing.steps) > 0.5
+    assert min(s.visible.mean() for s in passing.pairs) > 0.5
     Image.fromarray(picture).save(tmp_path / "a.png")
     clips = films_of(tmp_path / "a.png", tmp_path / "a.png", count=4, height=32, width=48)
     assert [c.name for c in clips] == ["pan", "fade", "visitor"]
@@ -124,8 +124,8 @@ def test_the_flow_of_a_real_sequence_matches_its_frames() -> None:
     if not sequence.is_dir():
         pytest.skip("needs the research data beside the project")
     clip = read_sequence(sequence, reduce=2)
-    assert [s.first for s in clip.steps] == [0, 1, 2]
-    for step in clip.steps:
+    assert [s.first for s in clip.pairs] == [0, 1, 2]
+    for step in clip.pairs:
         first, second = (clip.frames[step.first + i].astype(float) for i in (0, 1))
         moved, _ = warp(second, step.flow)
         left = np.abs(moved - first)[step.visible].mean()

@@ -11,7 +11,7 @@ from torch import Tensor
 from metastyle.bench import protocol, protocol_page
 from metastyle.bench.lpips import Lpips
 from metastyle.bench.nulls import NULLS
-from metastyle.bench.protocol import MEASURES, STRENGTHS, Cell, Networks, measure, results_of, with_nulls
+from metastyle.bench.protocol import METRICS, STRENGTHS, Cell, Networks, measure, results_of, with_nulls
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.images.procedural import dead_leaves
@@ -81,7 +81,7 @@ def test_null_systems_have_the_expected_values(run: Any) -> None:
     for cell in by["null painting"]:
         assert cell.style == cell.unseen == 0 and cell.lpips > 0 and cell.structure > 0 and cell.content > 0
     for cell in by["brightening"]:
-        assert all(getattr(cell, m.field) > 0 for m in MEASURES) and cell.ms_ssim < 1
+        assert all(getattr(cell, m.field) > 0 for m in METRICS) and cell.ms_ssim < 1
         assert cell.prepare is not None and cell.prepare >= 100  # including earlier training
     marked = protocol_page.won_by_nulls([c for cells in by.values() for c in cells])
     assert {"content", "style", "unseen", "lpips", "ms_ssim"} <= marked
@@ -107,7 +107,7 @@ def test_a_failing_system_does_not_stop_the_others(run: Any) -> None:
 
 
 def cell(method: str, painting: str = "x", **values: float) -> Cell:
-    rest = {m.field: 0.5 for m in MEASURES} | {"prepare": 2.0} | values
+    rest = {m.field: 0.5 for m in METRICS} | {"prepare": 2.0} | values
     return Cell(method, method, painting, "a", **rest)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metastyle.bench.motion import pan
 from metastyle.bench.quality import (
-    MEASURES,
+    METRICS,
     REFERENCE,
     FilmQuality,
     Quality,
@@ -65,8 +65,8 @@ def test_losses_of_the_photograph_and_the_painting_are_zero_where_expected(
 ) -> None:
     photo, style = pictures[:2]
     losses = losses_for(style, *networks, CPU)
-    kept = dict(zip(MEASURES, losses(photo, photo), strict=True))
-    copied = dict(zip(MEASURES, losses(style, photo), strict=True))
+    kept = dict(zip(METRICS, losses(photo, photo), strict=True))
+    copied = dict(zip(METRICS, losses(style, photo), strict=True))
     assert kept["content"] == kept["other_content"] == 0 and kept["structure"] == pytest.approx(1)
     assert copied["style"] == copied["other_style"] == 0 and copied["structure"] < 0.5
     assert kept["total"] == pytest.approx(kept["content"] + kept["style"])

@@ -47,12 +47,12 @@ def clip() -> Clip:
 
 
 def test_known_changes_give_known_errors(clip: Clip) -> None:
-    assert errors(clip.frames, clip.steps) == pytest.approx((0, 0), abs=0.01)
+    assert errors(clip.frames, clip.pairs) == pytest.approx((0, 0), abs=0.01)
     brighter = [frame // 2 + 10 * i for i, frame in enumerate(clip.frames)]
-    assert errors([f.astype(np.uint8) for f in brighter], clip.steps) == pytest.approx((10, 10), rel=0.01)
+    assert errors([f.astype(np.uint8) for f in brighter], clip.pairs) == pytest.approx((10, 10), rel=0.01)
     checks = np.indices((64, 72)).sum(0)[..., None] % 2 * 20
     alternating = [(f // 2 + (checks if i % 2 else 0)).astype(np.uint8) for i, f in enumerate(clip.frames)]
-    error, drift = errors(alternating, clip.steps)
+    error, drift = errors(alternating, clip.pairs)
     assert error == pytest.approx(20 / np.sqrt(2), rel=0.02)
     assert drift == pytest.approx(10, rel=0.02)
 
@@ -84,8 +84,8 @@ def test_the_grain_of_smoothed_films_moves_with_the_camera(
     film = pan("pan", picture // 16 + 120, height=96, width=128, count=5)  # soft enough for grain
     ways = paint(network, 1.0, film.frames)
     still = smoothed(film.frames, ways[FOLLOWING], 0.5)  # its grain does not move
-    found, _ = errors(ways[f"{FOLLOWING}, smoothing 0.5"], film.steps)
-    assert found < 0.7 * errors(still, film.steps)[0]
+    found, _ = errors(ways[f"{FOLLOWING}, smoothing 0.5"], film.pairs)
+    assert found < 0.7 * errors(still, film.pairs)[0]
 
 
 def test_adain_can_paint_films(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

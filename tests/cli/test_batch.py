@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from metastyle.cli import batch
-from metastyle.cli.batch import Batch, Paint, arrivals
+from metastyle.cli.batch import Batch, RenderArguments, arrivals
 from metastyle.cli.inputs import Job
 from metastyle.cli.output import Display, Speaker
 from metastyle.images.picture import Picture
@@ -40,10 +40,10 @@ def test_new_and_changed_files_arrive_once_they_have_stopped_changing(
 
     monkeypatch.setattr(batch.time, "sleep", sleep)
 
-    def look() -> list[Job]:
+    def list_jobs() -> list[Job]:
         return [Job(path, path.with_suffix(".out")) for path in (old, new) if path.exists()]
 
-    found = arrivals(look, {old})
+    found = arrivals(list_jobs, {old})
     assert [job.photo for job in next(found)] == [new] and log[-1] == 3
     assert [job.photo for job in next(found)] == [old] and log[-1] == 6
 
@@ -89,7 +89,7 @@ class Stages(Batch):
         return {"photo": job.photo, "output": job.output, "width": 1, "height": 1, "seconds": 0.0}
 
     def run(self, together: int = 1) -> None:
-        self.repaint(self.jobs, Paint(None, [], 0.0, {}, ""), overwrite=False, together=together)
+        self.repaint(self.jobs, RenderArguments(None, [], 0.0, {}, ""), overwrite=False, together=together)
 
     @property
     def done(self) -> list[str]:

@@ -54,7 +54,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, loss_network: LossNetwork) -> Iterator[str]:
     """The address of a file server with the exported page."""
-    from metastyle.studio.export import export_site
+    from metastyle.studio.site import export_site
 
     folder = tmp_path_factory.mktemp("alone") / "site"
     export_site(folder)

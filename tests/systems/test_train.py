@@ -27,7 +27,7 @@ from metastyle.systems.weights import load_trained, read_settings
 from metastyle.training import loop
 from metastyle.training.checkpoint import load_state, save_state
 from metastyle.training.config import RunConfig
-from metastyle.training.events import Finished, Preparing, Saved, Started, Step
+from metastyle.training.events import Finished, Iterated, Preparing, Saved, Started
 from metastyle.training.processes import launch
 
 
@@ -58,7 +58,7 @@ def run(settings, networks, stop_at=None):
     for event in train(settings, networks):
         if not isinstance(event, Preparing):
             events.append(event)
-        if isinstance(event, Step) and event.iteration == stop_at:
+        if isinstance(event, Iterated) and event.iteration == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
     return events
 
@@ -73,7 +73,7 @@ def test_muon_changes_all_kernels_but_the_last(settings, networks):
 
 def test_a_run_with_muon_lowers_the_loss(settings, networks, every_step):
     made = settings("wct-2", iterations=40, learning_rate=1e-3, optimizer="muon", from_scratch=True)
-    steps = [e for e in run(made, networks) if isinstance(e, Step)]
+    steps = [e for e in run(made, networks) if isinstance(e, Iterated)]
     assert steps[-1].total < steps[0].total
 
 
@@ -86,7 +86,7 @@ def test_a_run_lowers_the_loss_and_writes_the_part(settings, networks, tmp_path,
     made = settings("wct-1", iterations=40, learning_rate=3e-3, from_scratch=True)
     events = run(made, networks)
     assert isinstance(events[0], Started) and (events[0].contents, events[0].styles) == (5, 4)
-    steps = [e for e in events if isinstance(e, Step)]
+    steps = [e for e in events if isinstance(e, Iterated)]
     assert [s.iteration for s in steps] == [10, 20, 30, 40]
     assert steps[-1].progress == 1 and steps[-1].seconds_left == 0
     assert steps[-1].total < 0.5 * steps[0].total
@@ -113,7 +113,7 @@ def test_a_run_lowers_the_loss_and_writes_the_part(settings, networks, tmp_path,
     )
     assert str(photos.parent) not in str(about)
 
-    assert not any(isinstance(e, Step) for e in run(made, networks))  # the run is complete
+    assert not any(isinstance(e, Iterated) for e in run(made, networks))  # the run is complete
 
 
 @pytest.mark.parametrize("part", ["wct-2", "shen", "johnson"])

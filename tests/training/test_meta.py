@@ -18,7 +18,7 @@ from surroundings import SURROUNDINGS, state
 from metastyle.errors import MetastyleError
 from metastyle.training.checkpoint import load_state
 from metastyle.training.config import TrainingConfig
-from metastyle.training.events import Finished, Sampled, Saved, Started, Step, TrainingEvent, Validated
+from metastyle.training.events import Finished, Iterated, Sampled, Saved, Started, TrainingEvent, Validated
 from metastyle.training.meta import train
 from metastyle.weights.initialization import SHIPPED, load_initialization
 
@@ -34,7 +34,7 @@ def run(config: TrainingConfig, vgg: Any, stop_at: int | None = None) -> list[Tr
     events = []
     for event in train(config, loss_network=vgg):
         events.append(event)
-        if isinstance(event, Step) and event.iteration == stop_at:
+        if isinstance(event, Iterated) and event.iteration == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
     if stop_at is None:
         # A signal from outside would also end the run early, and its weights would differ.
@@ -77,7 +77,7 @@ def test_runs_do_not_depend_on_global_settings(
 
 def test_a_second_run_in_the_same_folder_is_refused(config: Configure, vgg: Any) -> None:
     first = train(config(run__iterations=3), loss_network=vgg)
-    while not isinstance(next(first), Step):
+    while not isinstance(next(first), Iterated):
         pass
     with pytest.raises(MetastyleError, match="another run is training there"):
         run(config(run__iterations=3), vgg)
@@ -109,7 +109,7 @@ def test_a_damaged_cache_is_rebuilt(config: Configure, vgg: Any, tmp_path: Path)
     second = config(**settings)
     events = run(second, vgg)
     assert_same_run(first, second)
-    assert all(event.broken == 0 for event in events if isinstance(event, Step))
+    assert all(event.broken == 0 for event in events if isinstance(event, Iterated))
 
 
 def test_a_run_reports_events_and_writes_its_files(config: Configure, vgg: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_run_reports_events_and_writes_its_files(config: Configure, vgg: Any) 
     events = run(made, vgg)
     started = next(e for e in events if isinstance(e, Started))
     assert (started.iteration, started.contents, started.styles, started.processes) == (0, 10, 7, 1)
-    steps = [e for e in events if isinstance(e, Step)]
+    steps = [e for e in events if isinstance(e, Iterated)]
     assert [s.iteration for s in steps] == [1, 2, 3]
     assert all(s.losses.keys() == {"content", "style"} and s.total > 0 < s.gradient_norm for s in steps)
     assert steps[-1].progress == 1 and steps[-1].seconds_left == 0
@@ -143,7 +143,7 @@ def test_a_run_reports_events_and_writes_its_files(config: Configure, vgg: Any) 
     assert left.name.startswith("styles-")
 
     again = run(made, vgg)  # the run is complete
-    assert not any(isinstance(e, Step) for e in again)
+    assert not any(isinstance(e, Iterated) for e in again)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_broken_pictures_are_counted_without_stopping_the_run(
     for picture in sorted(folder.rglob("*.png"))[::3]:
         picture.write_bytes(picture.read_bytes()[:50])
     events = run(config(data__contents=str(folder), run__iterations=8), vgg)
-    last = [e for e in events if isinstance(e, Step)][-1]
+    last = [e for e in events if isinstance(e, Iterated)][-1]
     assert last.iteration == 8 and 1 <= last.broken <= 4
 
 
@@ -326,13 +326,13 @@ def test_a_run_ends_after_its_minutes_and_saves_regularly(config: Configure, vgg
     events = run(made, vgg)
     assert isinstance(events[-1], Finished) and events[-1].reason == "done"
     assert events[-1].seconds >= 0.6
-    steps = sum(isinstance(e, Step) for e in events)
+    steps = sum(isinstance(e, Iterated) for e in events)
     assert sum(isinstance(e, Saved) for e in events) == steps + 2
 
 
 def test_the_crop_changes_late_in_the_run(config: Configure, vgg: Any) -> None:
     events = run(config(run__iterations=4, data__late_crop=20, data__late_from=0.5), vgg)
-    assert [e.crop for e in events if isinstance(e, Step)] == [16, 16, 20, 20]
+    assert [e.crop for e in events if isinstance(e, Iterated)] == [16, 16, 20, 20]
 
 
 @pytest.mark.slow

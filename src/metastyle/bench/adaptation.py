@@ -40,7 +40,7 @@ from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
-from metastyle.systems.protocol import System
+from metastyle.systems.system import System
 
 STEPS = (0, 10, 20, 60, 200)
 SIZE = 384

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from metastyle.errors import MetastyleError
 from metastyle.weights.torch_file import read_state
 
-FEATURES = 2048
 _LARGEST = 512 << 20
 _Size = int | tuple[int, int]
 _Steps = list[tuple[str, int, _Size]]

@@ -28,24 +28,24 @@ LARGEST_SIDE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """From one frame to the next."""
+class FramePair:
+    """Two neighboring frames, and the motion between them."""
 
     first: int
     """Number of the first of the two frames, from 0."""
     flow: Flow
-    """(H, W, 2): where each of its pixels goes, in pixels, to the right and down."""
+    """(H, W, 2): where each pixel of the first frame goes, in pixels, to the right and down."""
     visible: Mask
-    """(H, W): its pixels that are seen in the next frame, and whose flow is known."""
+    """(H, W): pixels of the first frame that are seen in the second, and whose flow is known."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames of one shot, (H, W, 3) uint8, and the steps between neighbors whose flow is known."""
+    """Frames of one shot, (H, W, 3) uint8, and the pairs of neighbors whose flow is known."""
 
     name: str
     frames: list[Pixels]
-    steps: list[Step]
+    pairs: list[FramePair]
 
 
 def films_of(
@@ -102,7 +102,7 @@ def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
     else:
         raise MetastyleError(f"{folder} has no frames: it needs a folder clean/ or final/ with PNG files")
     frames = [open_picture(path).pixels for path in paths]
-    steps = []
+    pairs = []
     for index, path in enumerate(paths[:-1]):
         flow_path = folder / "flow" / f"{path.stem}.flo"
         if not flow_path.is_file():
@@ -115,10 +115,10 @@ def read_sequence(folder: Path, *, reduce: int = 1) -> Clip:
         invalid = folder / "invalid" / path.name
         if invalid.is_file():
             visible &= ~_white(invalid, flow)
-        steps.append(Step(index, flow, visible & warp(flow, flow)[1]))
-    if not steps:
+        pairs.append(FramePair(index, flow, visible & warp(flow, flow)[1]))
+    if not pairs:
         raise MetastyleError(f"{folder} has no flow: it needs a file such as flow/{paths[0].stem}.flo")
-    small = [_reduced(step, reduce) for step in steps]
+    small = [_reduced(pair, reduce) for pair in pairs]
     return Clip(folder.name, [_reduced_pixels(f, reduce) for f in frames], small)
 
 
@@ -163,7 +163,7 @@ def fade_in(name: str, clip: Clip, *, over: int) -> Clip:
     """``clip``, faded in from black over the first ``over`` frames."""
     gains = [min(1.0, (i + 1) / over) for i in range(len(clip.frames))]
     frames = [(f * g + 0.5).astype(np.uint8) for f, g in zip(clip.frames, gains, strict=True)]
-    return Clip(name, frames, clip.steps)
+    return Clip(name, frames, clip.pairs)
 
 
 def visitor(name: str, background: Pixels, object_: Pixels, *, count: int) -> Clip:
@@ -182,19 +182,19 @@ def visitor(name: str, background: Pixels, object_: Pixels, *, count: int) -> Cl
         frames.append(frame)
         hidden.append(mask)
     still = np.zeros((height, width, 2), np.float32)
-    return Clip(name, frames, [Step(i, still, ~(a | b)) for i, (a, b) in _pairs(hidden)])
+    return Clip(name, frames, [FramePair(i, still, ~(a | b)) for i, (a, b) in _pairs(hidden)])
 
 
 def _pairs(values: Sequence[Any]) -> list[tuple[int, tuple[Any, Any]]]:
     return list(enumerate(pairwise(values)))
 
 
-def _shift(first: int, pixels: int, height: int, width: int) -> Step:
+def _shift(first: int, pixels: int, height: int, width: int) -> FramePair:
     flow = np.zeros((height, width, 2), np.float32)
     flow[..., 0] = -pixels
     visible = np.zeros((height, width), bool)
     visible[:, pixels:] = True
-    return Step(first, flow, visible)
+    return FramePair(first, flow, visible)
 
 
 def _white(path: Path, like: Flow) -> Mask:
@@ -205,12 +205,12 @@ def _white(path: Path, like: Flow) -> Mask:
     return mask
 
 
-def _reduced(step: Step, by: int) -> Step:
+def _reduced(pair: FramePair, by: int) -> FramePair:
     if by == 1:
-        return step
-    flow = (_reduced_pixels(step.flow, by) / by).astype(np.float32)
-    share = _reduced_pixels(step.visible[..., None].astype(np.float32), by)[..., 0]
-    return Step(step.first, flow, share > 0.999)
+        return pair
+    flow = (_reduced_pixels(pair.flow, by) / by).astype(np.float32)
+    share = _reduced_pixels(pair.visible[..., None].astype(np.float32), by)[..., 0]
+    return FramePair(pair.first, flow, share > 0.999)
 
 
 def _reduced_pixels(values: NDArray[Any], by: int) -> NDArray[Any]:

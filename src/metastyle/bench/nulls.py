@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.systems.protocol import Stylize, System
+from metastyle.systems.system import Stylize, System
 
 
 class Photograph:

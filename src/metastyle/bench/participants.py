@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from metastyle.errors import MetastyleError
-from metastyle.systems.protocol import System
 from metastyle.systems.registry import SYSTEMS
+from metastyle.systems.system import System
 
 Maker = Callable[[torch.device], System]
 

@@ -26,7 +26,7 @@ from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture, eight_bits, resize
 from metastyle.images.sheet import Pixels, sheet
-from metastyle.systems.protocol import Stylize, System
+from metastyle.systems.system import Stylize, System
 
 
 @dataclass(frozen=True)

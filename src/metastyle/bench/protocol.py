@@ -64,7 +64,7 @@ class Cell:
     error: str = ""
 
 
-class Measure(NamedTuple):
+class Metric(NamedTuple):
     """A column of the table."""
 
     field: str
@@ -72,14 +72,14 @@ class Measure(NamedTuple):
     more_is_better: bool = False
 
 
-MEASURES = (
-    Measure("total", "VGG-16 total"),
-    Measure("content", "content"),
-    Measure("style", "style"),
-    Measure("unseen", "VGG-19 style"),
-    Measure("lpips", "LPIPS"),
-    Measure("structure", "CFSD"),
-    Measure("ms_ssim", "MS-SSIM", more_is_better=True),
+METRICS = (
+    Metric("total", "VGG-16 total"),
+    Metric("content", "content"),
+    Metric("style", "style"),
+    Metric("unseen", "VGG-19 style"),
+    Metric("lpips", "LPIPS"),
+    Metric("structure", "CFSD"),
+    Metric("ms_ssim", "MS-SSIM", more_is_better=True),
 )
 
 
@@ -129,16 +129,16 @@ def measure(
         yield cell
 
 
-def results_of(folder: Path, part: str = "") -> Table[Cell]:
-    """The cells of a folder, whichever process measured them; ``part`` names this process's file."""
-    return shared_table(folder, Cell, ("method", "painting", "photo"), part)
+def results_of(folder: Path, shard: str = "") -> Table[Cell]:
+    """The cells of a folder, whichever process measured them; ``shard`` names this process's file."""
+    return shared_table(folder, Cell, ("method", "painting", "photo"), shard)
 
 
 @torch.no_grad()
 def measures_for(
     style: Tensor, networks: Networks, device: torch.device
 ) -> Callable[[Tensor, Tensor], dict[str, Any]]:
-    """What ``MEASURES`` names, as a function of a picture and its photograph (1, 3, H, W) in [0, 1]."""
+    """What ``METRICS`` names, as a function of a picture and its photograph (1, 3, H, W) in [0, 1]."""
     style = style.to(device)
     target = style_target(networks.vgg16, style)
     wanted = {name: gram_matrix(f) for name, f in networks.vgg19(style, UNSEEN).items()}

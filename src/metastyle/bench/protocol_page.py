@@ -11,7 +11,7 @@ import numpy as np
 from metastyle.bench.frechet import Fid
 from metastyle.bench.nulls import NULLS
 from metastyle.bench.pictures import unique_names
-from metastyle.bench.protocol import MEASURES, Cell, Measure
+from metastyle.bench.protocol import METRICS, Cell, Metric
 from metastyle.bench.quality import interval
 from metastyle.bench.speed import duration
 from metastyle.bench.table import markdown
@@ -71,7 +71,7 @@ def table(
     """A line for each method; the columns of the fields ``lost`` are marked."""
     measured = {fid.method: fid for fid in fids}
     head = ["system", "pairs", *(["preparation"] if preparation else [])]
-    titles = {measure.field: measure.title for measure in MEASURES} | (FIDS if fids else {})
+    titles = {metric.field: metric.title for metric in METRICS} | (FIDS if fids else {})
     head += [title + (MARK if field in lost else "") for field, title in titles.items()]
     lines = []
     for method, name in unique_names({c.method: c.name for c in cells}).items():
@@ -80,8 +80,8 @@ def table(
             lines.append([name, "0", next(c.error for c in cells if c.method == method)])
             continue
         line = [name, str(len(own)), *([_preparation(own)] if preparation else [])]
-        for measure in MEASURES:
-            line.append(interval({(c.painting, c.photo): getattr(c, measure.field) for c in own}))
+        for metric in METRICS:
+            line.append(interval({(c.painting, c.photo): getattr(c, metric.field) for c in own}))
         if method in measured:
             line += [f"{getattr(measured[method], field):.3g}" for field in FIDS]
         lines.append(line)
@@ -95,17 +95,17 @@ def _preparation(cells: Sequence[Cell]) -> str:
 
 
 def won_by_nulls(cells: Sequence[Cell]) -> set[str]:
-    """The fields of those measures by which a null row is as good as the best system or better.
+    """The fields of those metrics by which a null row is as good as the best system or better.
 
     Systems are compared with the null rows on the pairs that both have.
     """
     found = set()
-    for measure in MEASURES:
-        systems = _values(cells, measure, nulls=False).values()
-        for null in _values(cells, measure, nulls=True).values():
+    for metric in METRICS:
+        systems = _values(cells, metric, nulls=False).values()
+        for null in _values(cells, metric, nulls=True).values():
             rivals = [other for other in systems if null.keys() & other.keys()]
             if rivals and all(_wins(null, rival) for rival in rivals):
-                found.add(measure.field)
+                found.add(metric.field)
     return found
 
 
@@ -120,15 +120,13 @@ def fids_won_by_nulls(fids: Sequence[Fid]) -> set[str]:
     return found
 
 
-def _values(
-    cells: Sequence[Cell], measure: Measure, *, nulls: bool
-) -> dict[str, dict[tuple[str, str], float]]:
+def _values(cells: Sequence[Cell], metric: Metric, *, nulls: bool) -> dict[str, dict[tuple[str, str], float]]:
     """By method and pair; larger is worse."""
-    sign = -1 if measure.more_is_better else 1
+    sign = -1 if metric.more_is_better else 1
     found: dict[str, dict[tuple[str, str], float]] = {}
     for c in cells:
         if not c.error and (c.method in NULLS) == nulls:
-            found.setdefault(c.method, {})[c.painting, c.photo] = sign * getattr(c, measure.field)
+            found.setdefault(c.method, {})[c.painting, c.photo] = sign * getattr(c, metric.field)
     return found
 
 

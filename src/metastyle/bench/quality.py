@@ -60,7 +60,7 @@ class Quality:
     error: str = ""
 
 
-MEASURES = ("total", "content", "style", "other_content", "other_style", "structure")
+METRICS = ("total", "content", "style", "other_content", "other_style", "structure")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def measure(
                     targets = {one.painting: losses_for(style, loss_network, encoder, device)}
                 picture = to_tensor(open_picture(one.path).pixels)
                 found = targets[one.painting](picture, photos[one.photo])
-                facts = dict(zip(MEASURES, found, strict=True))
+                facts = dict(zip(METRICS, found, strict=True))
                 row = Quality(one.method, one.name, one.styles, one.painting, one.photo, error="", **facts)
                 cells.add(row)
             yield row
@@ -138,8 +138,8 @@ def _film(clip: Clip, painted: Sequence[Painted]) -> FilmQuality:
     failed = next((p.error for p in painted if p.error), "")
     if failed:
         return FilmQuality(one.method, one.name, one.styles, one.painting, clip.name, error=failed)
-    flicker, _ = errors([open_picture(p.path).pixels for p in painted], clip.steps)
-    own, _ = errors(clip.frames, clip.steps)
+    flicker, _ = errors([open_picture(p.path).pixels for p in painted], clip.pairs)
+    own, _ = errors(clip.frames, clip.pairs)
     return FilmQuality(one.method, one.name, one.styles, one.painting, clip.name, flicker, own)
 
 
@@ -151,7 +151,7 @@ def _frame(clip: Clip, index: int) -> str:
 def losses_for(
     style: Tensor, loss_network: LossNetwork, encoder: Encoder, device: torch.device
 ) -> Callable[[Tensor, Tensor], tuple[float, ...]]:
-    """What ``MEASURES`` names, as a function of a picture and its photograph (1, 3, H, W) in [0, 1]."""
+    """What ``METRICS`` names, as a function of a picture and its photograph (1, 3, H, W) in [0, 1]."""
     style = style.to(device)
     target = style_target(loss_network, style)
     wanted = {name: gram_matrix(f) for name, f in encoder(style, OTHER_STYLE).items()}
@@ -188,7 +188,7 @@ def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:
     good = [c for c in cells if not c.error]
     relative = relative_losses(good)
     names = unique_names({c.method: c.name for c in cells})
-    head = ["system", "pairs", f"total / {REFERENCE}", *(m.replace("other_", "VGG-19 ") for m in MEASURES)]
+    head = ["system", "pairs", f"total / {REFERENCE}", *(m.replace("other_", "VGG-19 ") for m in METRICS)]
     head += ["flicker"] if films else []
     rows = []
     for method, name in names.items():
@@ -198,8 +198,8 @@ def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:
             rows.append([name, "0", error])
             continue
         written = [interval(relative.get(method, {}), geometric=True)]
-        for measure in MEASURES:
-            values = {(c.painting, c.photo): getattr(c, measure) for c in own}
+        for metric in METRICS:
+            values = {(c.painting, c.photo): getattr(c, metric) for c in own}
             written.append(interval(values))
         if films:
             flickers = {(f.painting, f.clip): f.flicker for f in films if f.method == method and not f.error}

@@ -25,9 +25,9 @@ from torch import Tensor
 from metastyle.bench.participants import Maker, maker
 from metastyle.bench.pictures import apply, sentence, wait
 from metastyle.errors import MetastyleError
-from metastyle.systems.protocol import Stylize, System
+from metastyle.systems.system import Stylize, System
 
-_LOOK_EVERY = 0.004  # seconds
+_POLL_EVERY = 0.004  # seconds
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,11 @@ def _watching(device: torch.device) -> Iterator[list[int]]:
         return
     done = threading.Event()
 
-    def look() -> None:
-        while not done.wait(_LOOK_EVERY):
+    def poll() -> None:
+        while not done.wait(_POLL_EVERY):
             peak[0] = max(peak[0], _taken(device))
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield peak

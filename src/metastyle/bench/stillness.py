@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from metastyle.bench.motion import Clip, Pixels, Step
+from metastyle.bench.motion import Clip, FramePair, Pixels
 from metastyle.bench.table import Table, markdown, write_rows
 from metastyle.core.network import TransformationNetwork
 from metastyle.films.smoothing import Smoother, warp
@@ -103,23 +103,23 @@ def smoothed(frames: Sequence[Pixels], results: Sequence[Pixels], share: float) 
     return mixed
 
 
-def errors(frames: Sequence[Pixels], steps: Sequence[Step]) -> tuple[float, float]:
-    """Warping error and drift, root mean squares in levels, averaged over the steps."""
-    each = [_step_errors(frames[s.first], frames[s.first + 1], s) for s in steps]
+def errors(frames: Sequence[Pixels], pairs: Sequence[FramePair]) -> tuple[float, float]:
+    """Warping error and drift, root mean squares in levels, averaged over the pairs."""
+    each = [_pair_errors(frames[p.first], frames[p.first + 1], p) for p in pairs]
     return float(np.mean([e for e, _ in each])), float(np.mean([d for _, d in each]))
 
 
-def _step_errors(first: Pixels, second: Pixels, step: Step) -> tuple[float, float]:
-    difference = (warp(second, step.flow)[0] - first) * step.visible[..., None]
-    error = np.sqrt(np.square(difference).sum() / (3 * max(1, step.visible.sum())))
-    height, width = (n // SQUARE for n in step.visible.shape)
+def _pair_errors(first: Pixels, second: Pixels, pair: FramePair) -> tuple[float, float]:
+    difference = (warp(second, pair.flow)[0] - first) * pair.visible[..., None]
+    error = np.sqrt(np.square(difference).sum() / (3 * max(1, pair.visible.sum())))
+    height, width = (n // SQUARE for n in pair.visible.shape)
 
     def sums(values: Pixels) -> Pixels:
         cut = values[: height * SQUARE, : width * SQUARE]
         total: Pixels = cut.reshape(height, SQUARE, width, SQUARE, -1).sum((1, 3))
         return total
 
-    counts = sums(step.visible[..., None].astype(np.float64))[..., 0]
+    counts = sums(pair.visible[..., None].astype(np.float64))[..., 0]
     enough = counts > SQUARE**2 / 2
     means = sums(difference)[enough] / counts[enough, None]
     return float(error), float(np.sqrt(np.square(means).mean())) if enough.any() else 0.0
@@ -148,7 +148,7 @@ def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) 
         for clip in clips:
             if (style, clip.name) in done:
                 continue
-            film = errors(clip.frames, clip.steps)
+            film = errors(clip.frames, clip.pairs)
             painted = painter(clip.frames)
             reference = np.asarray(next(iter(painted.values())), np.float32)
             found = []
@@ -156,7 +156,7 @@ def measure(painters: Mapping[str, Paint], clips: Sequence[Clip], folder: Path) 
                 values = np.asarray(results, np.float32)
                 sharpness = float(np.abs(np.diff(values, axis=2)).mean())
                 departure = float(np.abs(values - reference).mean())
-                error, drift = errors(results, clip.steps)
+                error, drift = errors(results, clip.pairs)
                 found.append(Row(style, clip.name, way, error, drift, sharpness, departure, *film))
                 yield found[-1]
             rows.add(*found)

@@ -68,12 +68,12 @@ class Table(Generic[Row]):
         write_rows(self.path, list(self._own.values()))
 
 
-def shared_table(folder: Path, kind: type[Row], key: Sequence[str], part: str = "") -> Table[Row]:
-    """The table of a folder, whichever process measured a row; ``part`` names this process's file."""
-    path = folder / (f"results-{part}.json" if part else "results.json")
+def shared_table(folder: Path, kind: type[Row], key: Sequence[str], shard: str = "") -> Table[Row]:
+    """The table of a folder, whichever process measured a row; ``shard`` names this process's file."""
+    path = folder / (f"results-{shard}.json" if shard else "results.json")
     every = (folder / "results.json", *sorted(folder.glob("results-*.json")))
     others = [other for other in every if other != path]
-    return Table(path, kind, key, others=others, merge=not part)
+    return Table(path, kind, key, others=others, merge=not shard)
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:

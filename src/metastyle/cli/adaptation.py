@@ -12,7 +12,7 @@ from metastyle.cli.contents import cached_for_others, contents_of
 from metastyle.cli.inputs import source
 from metastyle.cli.options import AdaptationSources
 from metastyle.cli.output import Display
-from metastyle.cli.styles import Part, weights_of
+from metastyle.cli.style_option import Part, weights_of
 
 if TYPE_CHECKING:
     from metastyle.core.adaptation import AdaptationStep

@@ -33,7 +33,7 @@ WRITERS = 4
 
 
 @dataclass(frozen=True)
-class Paint:
+class RenderArguments:
     """The arguments of ``api.render_regions`` for every photograph."""
 
     background: Style | None
@@ -77,7 +77,9 @@ class Batch:
                 return jobs[index:]
         return []
 
-    def repaint(self, jobs: list[Job], paint: Paint, *, overwrite: bool, together: int = 1) -> None:
+    def repaint(
+        self, jobs: list[Job], arguments: RenderArguments, *, overwrite: bool, together: int = 1
+    ) -> None:
         """Repaint them all, in order; one that fails does not stop the others.
 
         While photographs are painted, the next are read and the previous are written. Painted photographs are
@@ -96,11 +98,11 @@ class Batch:
                 group = jobs[first : first + together]
                 progress = self._progress(what, first, group, len(jobs))
                 progress(0.0)
-                painted = _paint_group([_opened(job, next(reading)) for job in group], paint, progress)
+                painted = _paint_group([_opened(job, next(reading)) for job in group], arguments, progress)
                 if any(isinstance(one.result, Exception) for one in painted):
                     progress(1.0)
                 writing.result()
-                writing = _begin(self._write, painted, paint.look, overwrite)
+                writing = _begin(self._write, painted, arguments.look, overwrite)
         finally:
             writing.result()
 
@@ -124,12 +126,14 @@ class Batch:
                 else:
                     self._done(done)
 
-    def repaint_with_ray(self, jobs: list[Job], paint: Paint, workers: int, *, overwrite: bool) -> None:
+    def repaint_with_ray(
+        self, jobs: list[Job], arguments: RenderArguments, workers: int, *, overwrite: bool
+    ) -> None:
         """``repaint`` in ``workers`` processes of a Ray cluster, or of this machine."""
         from metastyle.cli.workers import repaint_all
 
         what = f"repainting {len(jobs)} photographs with {workers} workers"
-        for count, result in enumerate(repaint_all(jobs, paint, workers, overwrite=overwrite), start=1):
+        for count, result in enumerate(repaint_all(jobs, arguments, workers, overwrite=overwrite), start=1):
             if "error" in result:
                 self.failed[Path(result["photo"])] = result["error"]
                 self.bug = self.bug or result["bug"]
@@ -170,16 +174,18 @@ def _opened(job: Job, reading: Future[Picture]) -> tuple[Job, Picture | Exceptio
 
 
 def _paint_group(
-    group: list[tuple[Job, Picture | Exception]], paint: Paint, progress: Callable[[float], None]
+    group: list[tuple[Job, Picture | Exception]],
+    arguments: RenderArguments,
+    progress: Callable[[float], None],
 ) -> list[Painted]:
     """Paint photographs in one call; if that fails, one by one."""
     readable = [photo for _, photo in group if not isinstance(photo, Exception)]
     try:
-        pictures, spent = paint_together(readable, paint, progress) if readable else ([], 0.0)
+        pictures, spent = paint_together(readable, arguments, progress) if readable else ([], 0.0)
     except Exception as error:
         if len(group) == 1:
             return [Painted(group[0][0], error)]
-        return [_paint_group([one], paint, lambda share: None)[0] for one in group]
+        return [_paint_group([one], arguments, lambda share: None)[0] for one in group]
     done = iter(pictures)
     return [
         Painted(job, photo)
@@ -213,21 +219,23 @@ def _ahead(do: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Fut
     yield from begun
 
 
-def repaint_one(job: Job, photo: Picture, paint: Paint, *, overwrite: bool) -> dict[str, Any]:
+def repaint_one(job: Job, photo: Picture, arguments: RenderArguments, *, overwrite: bool) -> dict[str, Any]:
     """Repaint and write one photograph; returns a record of the result."""
-    (painted,), spent = paint_together([photo], paint)
-    return write_one(job, painted, spent, paint.look, overwrite=overwrite)
+    (painted,), spent = paint_together([photo], arguments)
+    return write_one(job, painted, spent, arguments.look, overwrite=overwrite)
 
 
 def paint_together(
-    photos: Sequence[Picture], paint: Paint, progress: Callable[[float], None] | None = None
+    photos: Sequence[Picture], arguments: RenderArguments, progress: Callable[[float], None] | None = None
 ) -> tuple[list[Picture], float]:
     """The photographs repainted, and the seconds that it took."""
     from metastyle import api
 
     started = time.perf_counter()
-    options: RenderOptions = {**paint.options, "progress": progress}
-    painted = api.render_regions(photos, paint.background, paint.regions, paint.feather, **options)
+    options: RenderOptions = {**arguments.options, "progress": progress}
+    painted = api.render_regions(
+        photos, arguments.background, arguments.regions, arguments.feather, **options
+    )
     return painted, time.perf_counter() - started
 
 
@@ -258,21 +266,21 @@ def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite:
     }
 
 
-def arrivals(look: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:
+def arrivals(list_jobs: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:
     """Endless jobs for photographs that arrive or change in watched folders.
 
     A file is taken when its size and time have not changed for one interval, so that a file which is
     still being copied is left alone.
 
     Args:
-        look: lists the jobs at present.
+        list_jobs: lists the jobs at present.
         seen: finished photographs.
     """
     before = {path: _stamp(path) for path in seen}
     taken = dict(before)
     while True:
         time.sleep(WATCH_EVERY)
-        jobs = look()
+        jobs = list_jobs()
         now = {job.photo: _stamp(job.photo) for job in jobs}
         ready = [j for j in jobs if now[j.photo] == before.get(j.photo) != taken.get(j.photo)]
         before = now

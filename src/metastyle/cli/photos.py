@@ -1,4 +1,4 @@
-"""The plan of a call, made before any work: its photographs, its results, and what is finished."""
+"""What a call will do, settled before any work: its photographs, its results, and what is finished."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metastyle.errors import MetastyleError
 
 
 @dataclass
-class Plan:
+class FoundPhotos:
     """The jobs of a call, and the pictures that it leaves alone."""
 
     jobs: list[Job] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Plan:
     """Lines about results in unexpected places."""
 
 
-def plan(
+def find_photos(
     photos: Sequence[Path],
     style: str,
     output: Path | None,
@@ -48,8 +48,8 @@ def plan(
     shard: tuple[int, int] = (1, 1),
     not_photos: Sequence[Path] = (),
     may_be_empty: bool = False,
-) -> Plan:
-    """Plan all jobs of a call.
+) -> FoundPhotos:
+    """Find the photographs of a call, and settle where each result goes.
 
     Folders stand for the pictures in them, and patterns for the matching files. Results go next to their
     photographs, into the folder ``output``, or, for a single photograph, into the file ``output``.
@@ -74,9 +74,9 @@ def plan(
         job = Job(photos[0], _single_output(photos[0], style, output, into_folder))
         if job.output != PIPE:
             check_picture_output(job.output, overwrite=overwrite)
-        return Plan([job], list(photos))
+        return FoundPhotos([job], list(photos))
     folder = output if into_folder else _output_folder(output)
-    found = Plan()
+    found = FoundPhotos()
     found.photos = _photographs(photos, not_photos, look, found, may_be_empty)
     jobs, notes = name_results(found.photos, style, folder)
     found.notes += notes
@@ -111,7 +111,7 @@ def _output_folder(output: Path | None) -> Path | None:
 
 
 def _photographs(
-    given: Sequence[Path], not_photos: Sequence[Path], look: str, found: Plan, may_be_empty: bool
+    given: Sequence[Path], not_photos: Sequence[Path], look: str, found: FoundPhotos, may_be_empty: bool
 ) -> list[Path]:
     """The photographs to be repainted; other pictures among them go to ``found.left_out``."""
     from metastyle.images.decode import list_pictures
@@ -167,7 +167,7 @@ def _results_among(pictures: Sequence[Path], look: str, may_stand_alone: set[Pat
 
 
 def _settle(
-    jobs: Sequence[Job], inputs: set[str], folder: Path | None, look: str, overwrite: bool, found: Plan
+    jobs: Sequence[Job], inputs: set[str], folder: Path | None, look: str, overwrite: bool, found: FoundPhotos
 ) -> None:
     """Divide the jobs into open, finished and impossible ones."""
     taken = set(inputs)
@@ -192,7 +192,7 @@ def _settle(
 
 
 def _free(
-    job: Job, folder: Path | None, look: str, overwrite: bool, found: Plan, taken: set[str]
+    job: Job, folder: Path | None, look: str, overwrite: bool, found: FoundPhotos, taken: set[str]
 ) -> Path | None:
     """The path of the result; None if it exists.
 

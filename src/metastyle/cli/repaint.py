@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metastyle.cli.adaptation import Adapter, Prepared
-from metastyle.cli.batch import Batch, Paint, arrivals
+from metastyle.cli.batch import Batch, RenderArguments, arrivals
 from metastyle.cli.contents import photographs
 from metastyle.cli.errors import BUG, DONE, INTERRUPTED, SOME_FAILED, USAGE
 from metastyle.cli.extras import needs
 from metastyle.cli.inputs import PIPE, Job, is_folder, is_pipe, source
 from metastyle.cli.options import AdaptationOptions, AdaptationSources, Common
 from metastyle.cli.output import Display, Outcome, Speaker
-from metastyle.cli.photos import Plan, is_single, plan
+from metastyle.cli.photos import FoundPhotos, find_photos, is_single
 from metastyle.cli.streams import STDOUT
-from metastyle.cli.styles import Masked, Part, look_digest, mixture_name
+from metastyle.cli.style_option import Masked, Part, look_digest, mixture_name
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def repaint(request: Request) -> Outcome:
     request.check()
     look = request.look()
 
-    def find(*, overwrite: bool) -> Plan:
-        return plan(
+    def find(*, overwrite: bool) -> FoundPhotos:
+        return find_photos(
             request.photos,
             mixture_name(request.parts),
             None if request.output is None else Path(request.output),
@@ -129,7 +129,7 @@ class _Call:
 
     request: Request
     look: str
-    found: Plan
+    found: FoundPhotos
     prepared: Prepared | None = None
     interruption: list[str] = field(default_factory=list)
 
@@ -150,7 +150,7 @@ class _Call:
         common = self.request.common
         return Speaker(common.json, common.quiet or self.to_stdout)
 
-    def run(self, batch: Batch, find: Callable[[], Plan]) -> None:
+    def run(self, batch: Batch, find: Callable[[], FoundPhotos]) -> None:
         """Repaint the photographs, and with ``--watch`` those that ``find`` finds later."""
         request, found = self.request, self.found
         batch.failed |= found.refused
@@ -159,16 +159,16 @@ class _Call:
         _announce(found, batch.display)
         if not jobs and not request.watch:
             return
-        paint = self._paint(batch, jobs)
+        arguments = self._render_arguments(batch, jobs)
         together = self._together()
         if request.workers is None:
-            batch.repaint(jobs, paint, overwrite=request.overwrite, together=together)
+            batch.repaint(jobs, arguments, overwrite=request.overwrite, together=together)
         else:
-            batch.repaint_with_ray(jobs, paint, request.workers, overwrite=request.overwrite)
+            batch.repaint_with_ray(jobs, arguments, request.workers, overwrite=request.overwrite)
         if request.watch:
-            _watch(batch, paint, find, {job.photo for job in found.jobs}, together)
+            _watch(batch, arguments, find, {job.photo for job in found.jobs}, together)
 
-    def _paint(self, batch: Batch, jobs: list[Job]) -> Paint:
+    def _render_arguments(self, batch: Batch, jobs: list[Job]) -> RenderArguments:
         """Prepare the styles, adapting to paintings, and everything else that painting needs."""
         request = self.request
         adapter = Adapter(self.settings, request.sources, request.device, batch.display)
@@ -176,7 +176,7 @@ class _Call:
         own = self._own_contents(jobs, first)
         self.prepared = adapter.prepare(request.parts, own, first if request.match_color else None)
         others = [adapter.prepare([one.part], own).style if one.part else None for one in request.masks]
-        return Paint(
+        return RenderArguments(
             self.prepared.style,
             list(zip(self.masks, others, strict=True)),
             request.feather,
@@ -235,19 +235,17 @@ def _interruptible(lines: list[str]) -> Iterator[None]:
         lines.append("interrupted")
 
 
-def _announce(planned: Plan, display: Display) -> None:
+def _announce(found: FoundPhotos, display: Display) -> None:
     """Print which pictures are left alone, and which results have unexpected names."""
-    if count := len(planned.finished):
+    if count := len(found.finished):
         display.note(f"{count} results existed already" if count > 1 else "1 result existed already")
-    if planned.unknown:
-        display.note(f"considered finished by name alone: {_some(planned.unknown)}")
-    left_out = {
-        picture: what for picture, what in planned.left_out.items() if picture not in planned.finished
-    }
+    if found.unknown:
+        display.note(f"considered finished by name alone: {_some(found.unknown)}")
+    left_out = {picture: what for picture, what in found.left_out.items() if picture not in found.finished}
     for what in dict.fromkeys(left_out.values()):
         pictures = [picture for picture, is_ in left_out.items() if is_ == what]
         display.note(f"left out as {what}: {_some(pictures)}")
-    for note in planned.notes:
+    for note in found.notes:
         display.note(note)
 
 
@@ -256,21 +254,23 @@ def _some(paths: list[Path]) -> str:
     return names if len(paths) <= 3 else f"{names} and {len(paths) - 3} more"
 
 
-def _watch(batch: Batch, paint: Paint, find: Callable[[], Plan], seen: set[Path], together: int) -> None:
+def _watch(
+    batch: Batch, arguments: RenderArguments, find: Callable[[], FoundPhotos], seen: set[Path], together: int
+) -> None:
     """Repaint new photographs until Ctrl-C, which drops the current one."""
 
-    def look() -> list[Job]:
-        planned = find()
-        for photo, why in planned.refused.items():
+    def list_jobs() -> list[Job]:
+        found = find()
+        for photo, why in found.refused.items():
             if photo not in batch.failed:
                 batch.failed[photo] = why
                 batch.display.note(why)
-        return planned.jobs
+        return found.jobs
 
     batch.display.note("watching: Ctrl-C ends it")
     try:
-        for arrived in arrivals(look, seen):
-            batch.repaint(arrived, paint, overwrite=False, together=together)
+        for arrived in arrivals(list_jobs, seen):
+            batch.repaint(arrived, arguments, overwrite=False, together=together)
     except KeyboardInterrupt:
         batch.display.note("stopped watching")
 

@@ -13,7 +13,7 @@ from metastyle.cli.errors import INTERRUPTED, USAGE, explain
 from metastyle.cli.inputs import check_is_file, check_output, check_picture_output, is_folder
 from metastyle.cli.output import Display, Outcome, seconds
 from metastyle.cli.stop import StopRequest
-from metastyle.cli.styles import Part, mixture_name
+from metastyle.cli.style_option import Part, mixture_name
 
 if TYPE_CHECKING:
     from metastyle.films.film import Film, Footage

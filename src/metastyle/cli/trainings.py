@@ -23,7 +23,7 @@ def follow(command: str, events: Iterable[TrainingEvent], common: Common) -> Out
     with Display(common.quiet) as display:
         for last in events:
             _show(last, display)
-            if isinstance(last, kinds.Step):
+            if isinstance(last, kinds.Iterated):
                 losses = last.losses
             elif isinstance(last, kinds.Validated):
                 validation.append({"iteration": last.iteration, "total": last.total})
@@ -43,7 +43,7 @@ def _show(event: TrainingEvent, display: Display) -> None:
                 f"{event.contents} photographs, {event.styles} painting(s), {event.processes} process(es) on"
                 f" {event.device}, from iteration {event.iteration}: {event.output}"
             )
-        case kinds.Step():
+        case kinds.Iterated():
             parts = ", ".join(f"{name} {loss:.3g}" for name, loss in event.losses.items())
             display.update(
                 "training",

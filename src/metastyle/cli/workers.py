@@ -12,7 +12,7 @@ import ray
 import ray.data
 import torch
 
-from metastyle.cli.batch import Paint, repaint_one
+from metastyle.cli.batch import RenderArguments, repaint_one
 from metastyle.cli.errors import BUG, explain
 from metastyle.cli.inputs import Job
 from metastyle.errors import MetastyleError
@@ -22,14 +22,14 @@ from metastyle.images.decode import open_picture
 class _Painter:
     """One worker, which has the styles and repaints the photographs it gets."""
 
-    def __init__(self, paint: Paint, overwrite: bool) -> None:
+    def __init__(self, arguments: RenderArguments, overwrite: bool) -> None:
         torch.set_num_threads(1)  # one process per processor
-        self._paint, self._overwrite = paint, overwrite
+        self._arguments, self._overwrite = arguments, overwrite
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         job = Job(Path(row["photo"]), Path(row["output"]))
         try:
-            record = repaint_one(job, open_picture(job.photo), self._paint, overwrite=self._overwrite)
+            record = repaint_one(job, open_picture(job.photo), self._arguments, overwrite=self._overwrite)
         except Exception as error:  # a failure does not affect the others
             line, code = explain(error)
             if not isinstance(error, MetastyleError):
@@ -40,7 +40,7 @@ class _Painter:
 
 
 def repaint_all(
-    jobs: Sequence[Job], paint: Paint, workers: int, *, overwrite: bool
+    jobs: Sequence[Job], arguments: RenderArguments, workers: int, *, overwrite: bool
 ) -> Iterator[dict[str, Any]]:
     """Repaint with ``workers`` processes; a record for each photograph as it is done, or its error.
 
@@ -63,7 +63,7 @@ def repaint_all(
         rows = [{"photo": str(job.photo.absolute()), "output": str(job.output.absolute())} for job in jobs]
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Painter,
-            fn_constructor_args=(paint, overwrite),
+            fn_constructor_args=(arguments, overwrite),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
         )

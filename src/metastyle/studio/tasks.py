@@ -26,7 +26,7 @@ EVERY = 1.0
 """Seconds between two states of an adaptation that are sent to the page."""
 _TELLING = 0.03
 """The finished share of a picture from which on the time left can be estimated."""
-_LOOK = ("size", "strength", "brush", "grain", "keep_color")
+_KEYWORDS = ("size", "strength", "brush", "grain", "keep_color")
 
 
 def adapt(task: Task) -> dict[str, Any]:
@@ -96,9 +96,9 @@ def paint(task: Task) -> dict[str, Any]:
         known = share >= _TELLING
         task.report({"share": share, "seconds_left": seconds / share * (1 - share) if known else None})
 
-    look = {name: asked[name] for name in _LOOK if asked.get(name) is not None}
+    keywords = {name: asked[name] for name in _KEYWORDS if asked.get(name) is not None}
     (painted,) = api.render_regions(
-        [photo], background, regions, progress=progress, device=task.device, **look
+        [photo], background, regions, progress=progress, device=task.device, **keywords
     )
     path = task.result(f".{asked['format']}")
     save_picture(painted, path, overwrite=True, quality=asked.get("quality"))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from metastyle.systems.counts import Count
-from metastyle.systems.protocol import Stylize
+from metastyle.systems.system import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted, moments
 from metastyle.weights.vgg19 import ADAIN_DECODER, load_published
 

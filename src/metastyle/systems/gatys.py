@@ -27,7 +27,7 @@ from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import content_loss, gram_matrix, perceptual_loss, style_loss, style_target
 from metastyle.errors import MetastyleError
 from metastyle.systems.counts import Count
-from metastyle.systems.protocol import Stylize
+from metastyle.systems.system import Stylize
 from metastyle.systems.vgg19 import Encoder
 from metastyle.weights.vgg16 import load_loss_network
 

@@ -33,8 +33,8 @@ from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture, resize
 from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.objective import Objective, Start
-from metastyle.systems.protocol import Stylize
 from metastyle.systems.repainting import repainting
+from metastyle.systems.system import Stylize
 from metastyle.systems.weights import SHIPPED, load_trained, missing, read_settings
 from metastyle.weights.vgg16 import load_loss_network
 

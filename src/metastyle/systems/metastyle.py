@@ -14,8 +14,8 @@ from torch import Tensor
 from metastyle import api
 from metastyle.core.settings import AdaptationSettings, Strength, check_value
 from metastyle.systems.counts import Count, transformation_network
-from metastyle.systems.protocol import Stylize
 from metastyle.systems.repainting import repainting
+from metastyle.systems.system import Stylize
 
 
 class MetaStyle:

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from metastyle.errors import MetastyleError
 from metastyle.systems.adain import adain
 from metastyle.systems.counts import Count
-from metastyle.systems.protocol import Stylize
+from metastyle.systems.system import Stylize
 from metastyle.systems.vgg19 import count, fitted, moments
 from metastyle.weights.tensor_files import tensor_digest
 from metastyle.weights.torch_file import read_state

@@ -15,7 +15,7 @@ import torch
 from metastyle.systems import adain, avatar_net, gatys, metastyle, microast, shen, style_swap, wct
 from metastyle.systems import johnson as one_style
 from metastyle.systems.counts import Count
-from metastyle.systems.protocol import System
+from metastyle.systems.system import System
 
 
 def johnson(device: torch.device, weights: Path | None = None, steps: int | None = None) -> System:

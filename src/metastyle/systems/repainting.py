@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from metastyle.core.grain import add_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
 from metastyle.rendering.stylizer import Stylizer
-from metastyle.systems.protocol import Stylize
+from metastyle.systems.system import Stylize
 
 
 def repainting(network: TransformationNetwork, device: torch.device, grain: float = 0.0) -> Stylize:

@@ -33,8 +33,8 @@ from metastyle.core.losses import StyleTarget, content_loss, style_target
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
 from metastyle.systems.counts import Count
 from metastyle.systems.objective import Objective, Start, total_variation
-from metastyle.systems.protocol import Stylize
 from metastyle.systems.repainting import repainting
+from metastyle.systems.system import Stylize
 from metastyle.systems.vgg19 import count
 from metastyle.systems.weights import load_trained
 from metastyle.weights.vgg16 import load_loss_network

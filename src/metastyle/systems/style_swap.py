@@ -26,7 +26,7 @@ from metastyle.systems.counts import Count
 from metastyle.systems.decoders import copy_published, fit_start
 from metastyle.systems.objective import Objective, Start, total_variation
 from metastyle.systems.patches import swap
-from metastyle.systems.protocol import Stylize
+from metastyle.systems.system import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
 from metastyle.systems.weights import load_trained
 

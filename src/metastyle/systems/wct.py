@@ -23,7 +23,7 @@ from metastyle.core.losses import StyleTarget, content_loss
 from metastyle.systems.counts import Count
 from metastyle.systems.decoders import copy_published, fit_start
 from metastyle.systems.objective import Objective, Start
-from metastyle.systems.protocol import Stylize
+from metastyle.systems.system import Stylize
 from metastyle.systems.vgg19 import Decoder, Encoder, count, fitted
 from metastyle.systems.weights import load_trained
 from metastyle.systems.whitening import spectrum, whiten_and_color

@@ -35,7 +35,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Step:
+class Iterated:
     """Iteration ``iteration`` has ended."""
 
     iteration: int
@@ -110,4 +110,4 @@ class Finished:
     """The file with the current weights."""
 
 
-TrainingEvent = Preparing | Started | Step | Validated | Sampled | Saved | Finished
+TrainingEvent = Preparing | Started | Iterated | Validated | Sampled | Saved | Finished

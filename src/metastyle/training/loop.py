@@ -33,7 +33,7 @@ from metastyle.training.checkpoint import (
 from metastyle.training.config import OptimizerConfig, RunConfig
 from metastyle.training.data import Episode, stream
 from metastyle.training.ema import Ema
-from metastyle.training.events import Finished, Sampled, Saved, Started, Step, TrainingEvent, Validated
+from metastyle.training.events import Finished, Iterated, Sampled, Saved, Started, TrainingEvent, Validated
 from metastyle.training.interrupt import Interrupt
 from metastyle.training.metrics import Metrics, RunningLosses
 from metastyle.training.optimizer import Optimizer
@@ -201,13 +201,13 @@ class Loop(Generic[Batch]):
         self.seconds, wishes = self.fabric.all_reduce(own.to(self.fabric.device), reduce_op="sum").tolist()
         return bool(wishes)
 
-    def _report(self, episode: Episode, steps_per_second: float, metrics: Metrics) -> Step:
+    def _report(self, episode: Episode, steps_per_second: float, metrics: Metrics) -> Iterated:
         left = [math.inf]
         if self.run.iterations is not None:
             left.append((self.run.iterations - self.iteration) / steps_per_second)
         if self.run.minutes is not None:
             left.append(60 * self.run.minutes - self.seconds)
-        step = Step(
+        step = Iterated(
             iteration=self.iteration,
             progress=self.progress,
             seconds=self.seconds,

@@ -28,7 +28,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     served: list[object] = []
     monkeypatch.setattr("metastyle.studio.settings.default_folder", lambda: tmp_path / "own")
     monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: served.extend(sockets))
-    monkeypatch.setattr("metastyle.studio.export.export_site", lambda folder: 1)
+    monkeypatch.setattr("metastyle.studio.site.export_site", lambda folder: 1)
     return served
 
 

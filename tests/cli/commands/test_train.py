@@ -11,7 +11,7 @@ from metastyle.cli.commands.train import parse_change
 from metastyle.errors import MetastyleError
 from metastyle.training import meta as trainer
 from metastyle.training.config import TrainingConfig
-from metastyle.training.events import Finished, Preparing, Started, Step, TrainingEvent, Validated
+from metastyle.training.events import Finished, Iterated, Preparing, Started, TrainingEvent, Validated
 
 Run = Callable[..., Any]
 
@@ -20,7 +20,7 @@ def _events(reason: Any) -> list[TrainingEvent]:
     return [
         Preparing("paintings", 4, 4),
         Started(0, 0.0, 10, 4, 1, "cpu", Path("run")),
-        Step(2, 1.0, 3.0, 0.0, 1.5, {"content": 5.0, "style": 15.0}, 1.0, 1e-3, 64, 0, 0),
+        Iterated(2, 1.0, 3.0, 0.0, 1.5, {"content": 5.0, "style": 15.0}, 1.0, 1e-3, 64, 0, 0),
         Validated(2, 3.0, 30.5, 10.0, 20.5, {"a": 30.5}),
         Finished(2, 3.0, reason, Path("run/metastyle.safetensors")),
     ]

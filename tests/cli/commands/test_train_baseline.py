@@ -8,7 +8,7 @@ import pytest
 
 from metastyle.systems import train as training
 from metastyle.systems.train import Settings
-from metastyle.training.events import Finished, Started, Step, TrainingEvent
+from metastyle.training.events import Finished, Iterated, Started, TrainingEvent
 
 Run = Callable[..., Any]
 ARGUMENTS = ("train-baseline", "wct-3", "--content", "photos", "--style", "paintings", "-o", "out")
@@ -21,7 +21,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     def train(settings: Settings) -> Iterator[TrainingEvent]:
         seen.append(settings)
         yield Started(0, 0.0, 10, 4, 1, "cpu", Path("out"))
-        yield Step(2, 1.0, 3.0, 0.0, 1.5, {"pixels": 0.25, "features": 1.5}, 1.0, 1e-3, 64, 0, 0)
+        yield Iterated(2, 1.0, 3.0, 0.0, 1.5, {"pixels": 0.25, "features": 1.5}, 1.0, 1e-3, 64, 0, 0)
         reason: Any = "stopped" if settings.minutes == 7 else "done"
         yield Finished(2, 3.0, reason, Path("out/wct-3.safetensors"))
 

@@ -20,7 +20,7 @@ from metastyle.cli.inputs import (
 from metastyle.cli.options import FLAG, AdaptationOptions, AdaptationSources, Common, Whole
 from metastyle.cli.output import Display, Outcome, seconds
 from metastyle.cli.stop import StopRequest
-from metastyle.cli.styles import Part
+from metastyle.cli.style_option import Part
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:

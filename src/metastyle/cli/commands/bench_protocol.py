@@ -85,11 +85,11 @@ def protocol(
 
     methods = benchmark.with_nulls(makers(method, weights))
     methods |= benchmark.curves(output) if curves else {}
-    part = (1, 1) if shard is None else parse_shard(shard)
+    own_shard = (1, 1) if shard is None else parse_shard(shard)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
     scale = scale_of(size, style_size)
     with Display(common.quiet) as display:
-        failed = _measure(methods, styles, squares, output, device, part, scale, display)
+        failed = _measure(methods, styles, squares, output, device, own_shard, scale, display)
         cells = list(benchmark.results_of(output))
         fids = _fids(inception, cells, styles, squares, output, device, display) if shard is None else []
     cells += failed

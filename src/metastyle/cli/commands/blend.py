@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from metastyle.cli.inputs import STYLE_SUFFIX, check_is_file, check_output, check_picture_output
 from metastyle.cli.options import FLAG, Common, Whole
 from metastyle.cli.output import Display, Outcome
-from metastyle.cli.styles import Part, read_parts, weights_of
+from metastyle.cli.style_option import Part, read_parts, weights_of
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:

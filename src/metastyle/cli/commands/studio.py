@@ -102,7 +102,7 @@ def _address(host: str, port: int, token: str | None) -> str:
 
 def _export(folder: Path, speaker: Speaker) -> int:
     """Write the page for a static web host, say where, and return the exit code."""
-    from metastyle.studio.export import export_site
+    from metastyle.studio.site import export_site
 
     size = export_site(folder)
     speaker.document(

@@ -21,7 +21,7 @@ from metastyle.cli.options import (
 )
 from metastyle.cli.output import Outcome
 from metastyle.cli.repaint import Request, repaint
-from metastyle.cli.styles import read_masks, read_parts
+from metastyle.cli.style_option import read_masks, read_parts
 from metastyle.core.settings import FEATHER, Brush, Feather, Grain, PhotoPrecision, Strength
 
 

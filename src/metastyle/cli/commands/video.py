@@ -25,7 +25,7 @@ from metastyle.cli.options import (
 from metastyle.cli.output import Display, Outcome
 from metastyle.cli.repaint_film import FilmCall
 from metastyle.cli.stop import StopRequest
-from metastyle.cli.styles import read_parts
+from metastyle.cli.style_option import read_parts
 from metastyle.core.settings import Brush, FrameRate, Grain, Precision, Smoothing, Strength
 from metastyle.errors import MetastyleError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from metastyle.cli.inputs import PIPE
-from metastyle.cli.styles import (
+from metastyle.cli.style_option import (
     PHOTO,
     Masked,
     Part,

@@ -11,7 +11,7 @@ from PIL import Image
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.studio import assets
-from metastyle.studio.export import export_site
+from metastyle.studio.site import export_site
 
 pytest.importorskip("onnx")
 
