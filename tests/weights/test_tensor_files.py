@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metastyle.errors import MetastyleError
+from metastyle.weights import tensor_files
 from metastyle.weights.tensor_files import decode, encode, tensor_digest
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3).half(), "a": torch.tensor([0.1, -2.0])}
@@ -35,6 +36,13 @@ def test_the_digest_depends_only_on_names_shapes_and_values():
     assert digest != tensor_digest({"a": TENSORS["a"], "c": TENSORS["b"]})
     assert digest != tensor_digest({"a": TENSORS["a"] + 1e-7, "b": TENSORS["b"]})
     assert tensor_digest({"x": torch.tensor([1.0])}) == sha256(b"x [1]\n\x00\x00\x80\x3f").hexdigest()
+
+
+def test_the_numbers_of_a_file_are_hashed_once(monkeypatch):
+    data, real, calls = encode(TENSORS, {}), tensor_digest, []
+    monkeypatch.setattr(tensor_files, "tensor_digest", lambda tensors: calls.append(1) or real(tensors))
+    content = decode(data, "x")
+    assert content.digest == real(TENSORS) and len(calls) == 1
 
 
 def spliced(change):

@@ -24,7 +24,7 @@ from metastyle.images.formats.decoded import quiet
 
 _TAG = 0x000B  # ProcessingSoftware
 _FORM = re.compile(r"metastyle photo=([0-9a-f]{32}) place=([0-9a-f]{16}) look=([0-9a-f]{32})")
-_REMEMBERED = 1 << 17
+_MOST_CACHED = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-@functools.lru_cache(_REMEMBERED)  # watched folders are checked every second
+@functools.lru_cache(_MOST_CACHED)  # watched folders are checked every second
 def _file_digest(path: Path, _: tuple[int, int]) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-@functools.lru_cache(_REMEMBERED)
+@functools.lru_cache(_MOST_CACHED)
 def _read_origin(path: Path, _: tuple[int, int]) -> Origin | None:
     try:
         with _opened(path) as image:

@@ -75,7 +75,7 @@ def _read(path: Path) -> tuple[Initialization, str]:
         if name == "predictor.std" and not (tensor > 0).all():
             raise MetastyleError(f"{path}: '{name}' holds numbers that are not above 0")
     initialization.load_state_dict(content.tensors, assign=True)
-    return initialization.eval(), tensor_digest(content.tensors)
+    return initialization.eval(), content.digest
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -29,6 +30,11 @@ class TensorFile:
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
 
+    @cached_property
+    def digest(self) -> str:
+        """The ``tensor_digest`` of the numbers."""
+        return tensor_digest(self.tensors)
+
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
     """The sha256 of the numbers: for each name in sorted order, name, shape and little-endian float32 data.
@@ -46,7 +52,7 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
 def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """A safetensors file with a checksum of numbers and metadata. Equal input gives equal bytes."""
     tensors = {name: t.detach().to("cpu").contiguous() for name, t in tensors.items()}
-    complete = dict(metadata, checksum=_checksum(tensors, metadata))
+    complete = dict(metadata, checksum=_checksum(tensor_digest(tensors), metadata))
     data = safetensors.save(tensors, complete)
     # The library writes metadata in random order: write the header again, sorted.
     size = int.from_bytes(data[:8], "little")
@@ -88,11 +94,12 @@ def decode(data: bytes, source: str, *, checksum: bool = True, types: frozenset[
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise MetastyleError(f"{source}: damaged: its metadata is not text")
     written = metadata.pop("checksum", None)
-    if checksum and written is not None and written != _checksum(tensors, metadata):
+    content = TensorFile(tensors, metadata)
+    if checksum and written is not None and written != _checksum(content.digest, metadata):
         raise MetastyleError(f"{source}: damaged: its content does not match its checksum")
     if checksum and written is None:
         raise MetastyleError(f"{source}: a safetensors file, but not one that metastyle wrote (no checksum)")
-    return TensorFile(tensors, metadata)
+    return content
 
 
 def check_format(metadata: dict[str, str], expected: str, version: int, what: str, path: Path) -> None:
@@ -111,6 +118,6 @@ def check_format(metadata: dict[str, str], expected: str, version: int, what: st
         )
 
 
-def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def _checksum(digest: str, metadata: Mapping[str, str]) -> str:
     text = json.dumps(dict(metadata), sort_keys=True)
-    return hashlib.sha256(f"{tensor_digest(tensors)}\n{text}".encode()).hexdigest()
+    return hashlib.sha256(f"{digest}\n{text}".encode()).hexdigest()

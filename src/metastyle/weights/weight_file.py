@@ -60,10 +60,10 @@ class WeightFile:
         Raises:
             MetastyleError: it is missing, or not the published file.
         """
-        tensors = decode(read_bytes(path, _LARGEST), str(path)).tensors
-        if not self.is_known(tensors):
+        content = decode(read_bytes(path, _LARGEST), str(path))
+        if content.digest not in self.digests:
             raise MetastyleError(f"{path}: damaged: not the published numbers of '{self.name}'")
-        return tensors
+        return content.tensors
 
     def keep(self, tensors: Mapping[str, Tensor], cache_dir: Path | None) -> None:
         """Write fetched tensors to the cache, if possible."""

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from metastyle import api, files
-from metastyle.cli import photos as planning
+from metastyle.cli import photos as cli_photos
 from metastyle.cli.inputs import Job
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images import contents, decode, picture_like
@@ -522,7 +522,7 @@ def test_adaptation_for_an_empty_watched_folder_uses_procedural_pictures(
     painting: Path, run: Run, tmp_path: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "inbox").mkdir()
-    monkeypatch.setattr("metastyle.cli.repaint.arrivals", lambda look, seen: iter([]))
+    monkeypatch.setattr("metastyle.cli.repaint.arrivals", lambda list_jobs, seen: iter([]))
     call = (
         "stylize",
         tmp_path / "inbox",
@@ -554,7 +554,7 @@ def test_nothing_is_opened_built_or_checked_twice(
     for module in (decode, contents, picture_like):
         counted(module, "open_picture", lambda source, *_: f"opened {Path(source).name}")
     counted(AdaptationSettings, "__post_init__", lambda *_: "settings")
-    counted(planning, "check_picture_output", lambda path, *_: f"checked {path.name}")
+    counted(cli_photos, "check_picture_output", lambda path, *_: f"checked {path.name}")
     counted(files, "check_target", lambda path, *_: f"written {path.name}")
     result = run("stylize", photo, "--style", painting, *quick)
     assert result.code == 0, result.err
