@@ -10,11 +10,13 @@ from pathlib import Path
 from threading import Timer
 from typing import Annotated
 
+from annotated_types import Ge, Le
 from cyclopts import Parameter
 
+from metastyle.cli.errors import DONE
 from metastyle.cli.extras import needs
 from metastyle.cli.options import FLAG, Common, Whole
-from metastyle.cli.output import Speaker
+from metastyle.cli.output import Outcome, Speaker
 from metastyle.errors import MetastyleError
 from metastyle.locks import claimed
 
@@ -22,13 +24,13 @@ from metastyle.locks import claimed
 def studio(
     *,
     host: str = "127.0.0.1",
-    port: Whole = 8741,
+    port: Annotated[Whole, Ge(0), Le(65535)] = 8741,
     no_open: Annotated[bool, FLAG] = False,
     folder: Annotated[Path | None, Parameter(metavar="FOLDER")] = None,
     export: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     device: str = "auto",
     common: Common = Common(),  # noqa: B008 (frozen)
-) -> int:
+) -> Outcome | int:
     """Open a page where a painting becomes a filter.
 
     Drop a painting and a photograph: the photograph appears painted at once and
@@ -51,47 +53,53 @@ def studio(
             styles, your paintings at first sight, mixing and the camera, and needs no server.
         device: auto, cpu, cuda, cuda:N or mps.
     """
-    speaker = Speaker(common.json, common.quiet)
     with needs("studio", "the studio"):
         if export is not None:
-            return _export(export, speaker)
-        import uvicorn
+            return _exported(export)
+        _serve(host, port, folder, device, Speaker(common.json, common.quiet), no_open=no_open)
+    return DONE
 
-        from metastyle.studio.app import create_app
-        from metastyle.studio.assets import PAGE
-        from metastyle.studio.settings import StudioSettings, default_folder, is_loopback
 
-        listener = _listen(host, port)
-        token = None if is_loopback(host) else secrets.token_urlsafe(24)
-        settings = StudioSettings(
-            folder=folder or default_folder(),
-            host=host,
-            port=listener.getsockname()[1],
-            token=token,
-            device=device,
-        )
-        with closing(listener), claimed(settings.folder, "a studio that keeps its files there"):
-            app = create_app(settings)
-            if not PAGE.is_dir():
-                speaker.line(
-                    "the page has not been built: 'make studio' does that; programs can use the interface"
-                )
-            address = _address(host, settings.port, token)
-            speaker.line(f"{address}  (Ctrl-C ends the studio)")
-            if not no_open:
-                opening = Timer(1.0, webbrowser.open, [address])
-                opening.daemon = True
-                opening.start()
-            config = uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=3,
-                ws="none",
+def _serve(
+    host: str, port: int, folder: Path | None, device: str, speaker: Speaker, *, no_open: bool
+) -> None:
+    """Run the server until Ctrl-C."""
+    import uvicorn
+
+    from metastyle.studio.app import create_app
+    from metastyle.studio.assets import PAGE
+    from metastyle.studio.settings import StudioSettings, default_folder, is_loopback
+
+    listener = _listen(host, port)
+    token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    settings = StudioSettings(
+        folder=folder or default_folder(),
+        host=host,
+        port=listener.getsockname()[1],
+        token=token,
+        device=device,
+    )
+    with closing(listener), claimed(settings.folder, "a studio that keeps its files there"):
+        app = create_app(settings)
+        if not PAGE.is_dir():
+            speaker.line(
+                "the page has not been built: 'make studio' does that; programs can use the interface"
             )
-            uvicorn.Server(config).run(sockets=[listener])
-    return 0
+        address = _address(host, settings.port, token)
+        speaker.line(f"{address}  (Ctrl-C ends the studio)")
+        if not no_open:
+            opening = Timer(1.0, webbrowser.open, [address])
+            opening.daemon = True
+            opening.start()
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+            ws="none",
+        )
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _address(host: str, port: int, token: str | None) -> str:
@@ -100,21 +108,16 @@ def _address(host: str, port: int, token: str | None) -> str:
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
-def _export(folder: Path, speaker: Speaker) -> int:
-    """Write the page for a static web host, say where, and return the exit code."""
+def _exported(folder: Path) -> Outcome:
+    """Write the page for a static web host."""
     from metastyle.studio.site import export_site
 
     size = export_site(folder)
-    speaker.document(
-        {
-            "command": "studio",
-            "outputs": [{"output": folder, "bytes": size}],
-            "errors": [],
-            "exit_code": 0,
-        }
+    return Outcome(
+        "studio",
+        outputs=[{"output": folder, "bytes": size}],
+        lines=[f"{folder}  {size / 1e6:.1f} MB"],
     )
-    speaker.line(f"{folder}  {size / 1e6:.1f} MB")
-    return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -123,8 +126,6 @@ def _listen(host: str, port: int) -> socket.socket:
     Raises:
         MetastyleError: the port is in use, or there is no such address here.
     """
-    if not 0 <= port <= 65535:
-        raise MetastyleError(f"--port is {port}: use 0 to 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
