@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from metastyle.cli.errors import BUG, explain
 from metastyle.cli.inputs import PIPE, Job, source
 from metastyle.cli.output import Display, Speaker, seconds
-from metastyle.cli.streams import STDERR, STDOUT
+from metastyle.cli.results import RenderArguments, paint_together, write_one
+from metastyle.cli.streams import STDERR
 from metastyle.errors import MetastyleError
 
 if TYPE_CHECKING:
     from metastyle.images.picture import Picture
-    from metastyle.style import RenderOptions, Style
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -30,18 +29,6 @@ WATCH_EVERY = 1.0
 """Seconds between two listings of watched folders."""
 WRITERS = 4
 """Most photographs that are encoded and written at the same time."""
-
-
-@dataclass(frozen=True)
-class RenderArguments:
-    """The arguments of ``api.render_regions`` for every photograph."""
-
-    background: Style | None
-    regions: list[tuple[Picture, Style | None]]
-    feather: float
-    options: RenderOptions
-    look: str
-    """Digest of all of this, which is written into results."""
 
 
 class Painted(NamedTuple):
@@ -217,53 +204,6 @@ def _ahead(do: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Fut
         if len(begun) > count:
             yield begun.popleft()
     yield from begun
-
-
-def repaint_one(job: Job, photo: Picture, arguments: RenderArguments, *, overwrite: bool) -> dict[str, Any]:
-    """Repaint and write one photograph; returns a record of the result."""
-    (painted,), spent = paint_together([photo], arguments)
-    return write_one(job, painted, spent, arguments.look, overwrite=overwrite)
-
-
-def paint_together(
-    photos: Sequence[Picture], arguments: RenderArguments, progress: Callable[[float], None] | None = None
-) -> tuple[list[Picture], float]:
-    """The photographs repainted, and the seconds that it took."""
-    from metastyle import api
-
-    started = time.perf_counter()
-    options: RenderOptions = {**arguments.options, "progress": progress}
-    painted = api.render_regions(
-        photos, arguments.background, arguments.regions, arguments.feather, **options
-    )
-    return painted, time.perf_counter() - started
-
-
-def write_one(job: Job, painted: Picture, spent: float, look: str, *, overwrite: bool) -> dict[str, Any]:
-    """Write a result that took ``spent`` seconds to paint; returns a record of it."""
-    from metastyle.images.encode import save_picture
-    from metastyle.images.origin import Origin, photo_digest, place_digest, stamp
-
-    started = time.perf_counter()
-    origin = Origin(photo_digest(source(job.photo)), place_digest(job.photo), look)
-    painted = replace(painted, exif=stamp(painted.exif, origin))
-    if job.output == PIPE:
-        # Through a file, because the writer of pictures works on files.
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "result.png"
-            save_picture(painted, file)
-            STDOUT.deliver(file.read_bytes())
-    else:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        save_picture(painted, job.output, overwrite=overwrite)
-    height, width = painted.pixels.shape[:2]
-    return {
-        "photo": job.photo,
-        "output": job.output,
-        "width": width,
-        "height": height,
-        "seconds": round(spent + time.perf_counter() - started, 3),
-    }
 
 
 def arrivals(list_jobs: Callable[[], list[Job]], seen: set[Path]) -> Iterator[list[Job]]:

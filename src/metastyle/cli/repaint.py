@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metastyle.cli.adaptation import Adapter, Prepared
-from metastyle.cli.batch import Batch, RenderArguments, arrivals
+from metastyle.cli.batch import Batch, arrivals
 from metastyle.cli.contents import photographs
 from metastyle.cli.errors import BUG, DONE, INTERRUPTED, SOME_FAILED, USAGE
 from metastyle.cli.extras import needs
@@ -18,6 +18,7 @@ from metastyle.cli.inputs import PIPE, Job, is_folder, is_pipe, source
 from metastyle.cli.options import AdaptationOptions, AdaptationSources, Common
 from metastyle.cli.output import Display, Outcome, Speaker
 from metastyle.cli.photos import FoundPhotos, find_photos, is_single
+from metastyle.cli.results import RenderArguments
 from metastyle.cli.streams import STDOUT
 from metastyle.cli.style_option import Masked, Part, look_digest, mixture_name
 from metastyle.errors import MetastyleError

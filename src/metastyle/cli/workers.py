@@ -12,9 +12,9 @@ import ray
 import ray.data
 import torch
 
-from metastyle.cli.batch import RenderArguments, repaint_one
 from metastyle.cli.errors import BUG, explain
 from metastyle.cli.inputs import Job
+from metastyle.cli.results import RenderArguments, paint_together, write_one
 from metastyle.errors import MetastyleError
 from metastyle.images.decode import open_picture
 
@@ -29,7 +29,8 @@ class _Painter:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         job = Job(Path(row["photo"]), Path(row["output"]))
         try:
-            record = repaint_one(job, open_picture(job.photo), self._arguments, overwrite=self._overwrite)
+            (painted,), spent = paint_together([open_picture(job.photo)], self._arguments)
+            record = write_one(job, painted, spent, self._arguments.look, overwrite=self._overwrite)
         except Exception as error:  # a failure does not affect the others
             line, code = explain(error)
             if not isinstance(error, MetastyleError):
