@@ -9,7 +9,8 @@ import pytest
 
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
-from metastyle.films.temporal import TemporalPainter, TemporalSettings
+from metastyle.films.shots import reduced
+from metastyle.films.temporal import TemporalPainter, TemporalSettings, exposure
 from metastyle.images.procedural import dead_leaves
 from metastyle.rendering.brush import render_with_brush
 from metastyle.rendering.frozen import FrozenStylizer
@@ -33,11 +34,12 @@ def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def test_the_first_frame_of_each_shot_is_painted_like_a_picture(
-    stylizer: Stylizer, scenes: list[np.ndarray]
+    network: TransformationNetwork, stylizer: Stylizer, scenes: list[np.ndarray]
 ) -> None:
     paint = TemporalPainter(stylizer, smoothing=0)
     for scene in scenes:
-        assert differences(paint(scene), stylizer.render(scene)).max() <= 1
+        alone = Stylizer(network, device="cpu", grain=exposure(reduced(scene)))
+        assert differences(paint(scene), alone.render(scene)).max() <= 1
         paint(scene)
 
 
@@ -59,6 +61,26 @@ def test_statistics_follow_a_fade(stylizer: Stylizer, scenes: list[np.ndarray]) 
     stuck = TemporalPainter(stylizer, TemporalSettings(weight=0, fast=1e9), smoothing=0)
     lagging = [stuck(frame) for frame in frames]
     assert followed < 0.5 * differences(lagging[-1], stylizer.render(frames[-1])).mean()
+
+
+@pytest.mark.parametrize("gain", [0.02, 0.2, 1.0])
+def test_dark_frames_get_less_grain(
+    network: TransformationNetwork, stylizer: Stylizer, scenes: list[np.ndarray], gain: float
+) -> None:
+    """A fade from black would otherwise begin with a picture of grain."""
+    frame = (scenes[1] * gain).astype(np.uint8)
+    share = exposure(reduced(frame))
+    assert share < 1 or gain == 1
+    painted = TemporalPainter(stylizer, smoothing=0)(frame)
+    expected = Stylizer(network, device="cpu", grain=share).render(frame)
+    assert differences(painted, expected).max() <= 1
+    assert gain == 1 or differences(painted, stylizer.render(frame)).mean() > 2
+
+
+def test_bright_frames_get_all_of_the_grain() -> None:
+    assert exposure(np.full((9, 16, 3), 0.5, np.float32)) == 1
+    assert exposure(np.full((9, 16, 3), 0.25, np.float32)) == 0.5
+    assert exposure(np.zeros((9, 16, 3), np.float32)) == 0
 
 
 def test_a_flash_does_not_affect_later_frames(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:
@@ -128,9 +150,11 @@ def test_grain_moves_with_the_scene(
     origins = []
     render = FrozenStylizer.render
 
-    def watched(self: FrozenStylizer, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
+    def watched(
+        self: FrozenStylizer, pixels: np.ndarray, *, origin: tuple[int, int], exposure: float
+    ) -> np.ndarray:
         origins.append(origin)
-        return render(self, pixels, origin=origin)
+        return render(self, pixels, origin=origin, exposure=exposure)
 
     monkeypatch.setattr(FrozenStylizer, "render", watched)
     scene = np.concatenate(scenes[:2], axis=1)

@@ -48,9 +48,9 @@ class Statistics:
     """(C,) each, float64, biased, as instance normalization uses them."""
 
 
-def frame_statistics(stylizer: Stylizer, pixels: np.ndarray) -> Statistics:
+def frame_statistics(stylizer: Stylizer, pixels: np.ndarray, *, exposure: float = 1.0) -> Statistics:
     """The statistics of one frame, (H, W, 3) uint8 or uint16, under the stylizer's network."""
-    moments = stylizer.measure(pixels)
+    moments = stylizer.measure(pixels, exposure=exposure)
     return Statistics(tuple(m.mean for m in moments), tuple(m.variance() for m in moments))
 
 
@@ -168,10 +168,13 @@ class FrozenStylizer:
             layers.load(self._folded.network)
 
     @own_surroundings()
-    def render(self, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0)) -> np.ndarray:
+    def render(
+        self, pixels: np.ndarray, *, origin: tuple[int, int] = (0, 0), exposure: float = 1.0
+    ) -> np.ndarray:
         """Stylize (H, W, 3) uint8 or uint16, from 16x16 to 100 megapixels; same shape and type.
 
         origin: row and column at which the picture begins in the plane of grain.
+        exposure: share of the grain that the picture gets, 0 to 1.
         """
         check_pixels(pixels)
         result = np.empty_like(pixels, order="C")
@@ -180,7 +183,8 @@ class FrozenStylizer:
         with out_of_memory(self.device):
             if transposed not in self._layers:
                 self._layers[transposed] = Layers(self._folded.network, self.dtype, transposed=transposed)
-            picture = Source(source, self.device, grain=self.grain, origin=origin, transposed=transposed)
+            grain = exposure * self.grain
+            picture = Source(source, self.device, grain=grain, origin=origin, transposed=transposed)
             stream(self._layers[transposed], picture, target, self._strip_rows(picture.width))
         return result
 

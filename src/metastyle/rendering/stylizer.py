@@ -118,13 +118,14 @@ class Stylizer:
             yield from (alike[first : first + size] for first in range(0, len(alike), size))
 
     @own_surroundings()
-    def measure(self, pixels: np.ndarray) -> list[Moments]:
+    def measure(self, pixels: np.ndarray, *, exposure: float = 1.0) -> list[Moments]:
         """Mean and variance at the input of each instance normalization, for (H, W, 3) uint8 or uint16.
 
-        In the network's order; cheaper than ``render`` by the last convolution.
+        In the network's order; cheaper than ``render`` by the last convolution. ``exposure``: share of the
+        grain that the picture gets, 0 to 1.
         """
         check_pixels(pixels)
-        rendering, picture, _ = self._in_strips(pixels)
+        rendering, picture, _ = self._in_strips(pixels, exposure=exposure)
         with out_of_memory(self.device):
             return rendering.measure(picture)
 
@@ -155,7 +156,11 @@ class Stylizer:
         return result
 
     def _in_strips(
-        self, pixels: np.ndarray, progress: Callable[[float], None] | None = None
+        self,
+        pixels: np.ndarray,
+        progress: Callable[[float], None] | None = None,
+        *,
+        exposure: float = 1.0,
     ) -> tuple[Rendering, Source, bool]:
         """Prepare rendering in strips: the work, its picture, and whether that is transposed."""
         # Strips are cut across the longer side, so that rows are short even for a panorama.
@@ -163,7 +168,7 @@ class Stylizer:
         picture = Source(
             pixels.transpose(1, 0, 2) if transposed else pixels,
             self.device,
-            grain=self.grain,
+            grain=exposure * self.grain,
             transposed=transposed,
         )
         strip_bytes = 2 << 20 if self.device.type == "cpu" else 256 << 20
