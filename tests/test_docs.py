@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cyclopts import MissingArgumentError
 
+from metastyle.cli.inputs import PIPE
 from metastyle.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -18,8 +19,9 @@ PACKAGE = ROOT / "src" / "metastyle"
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *(ROOT / "benchmarks").rglob("README.md"),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
     ROOT / "examples" / "README.md",
+    ROOT / "CHANGELOG.md",
 ]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 _COMMAND = re.compile(r"(?<!\S)metastyle [a-z]")
@@ -61,6 +63,7 @@ def commands(page: Path) -> list[tuple[str, bool]]:
     """``metastyle`` commands in a page, and whether each is complete, unlike one inside a sentence."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines += re.findall(r"^ {4}((?:cat .* \| )?metastyle .*)$", text, re.MULTILINE)  # the examples of cli.md
     found = [(line, "..." not in line) for line in lines]
     found += [(line, False) for line in re.findall(r"`(metastyle [a-z][^`\n]*)`", text)]
     typed = [
@@ -69,15 +72,36 @@ def commands(page: Path) -> list[tuple[str, bool]]:
     return [(line, whole) for line, whole in typed if "…" not in line]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "cli.md"], ids=name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_can_be_parsed(page: Path) -> None:
     """They are parsed by the real parser and not run."""
     for line, whole in commands(page):
+        words = shlex.split(line.split(" > ")[0], comments=True)
+        tokens = [str(PIPE) if word == "-" else word for word in words]
         try:
-            app.parse_args(shlex.split(line, comments=True), exit_on_error=False, print_error=False)
+            app.parse_args(tokens, exit_on_error=False, print_error=False)
         except Exception as error:
             if whole or not isinstance(error, MissingArgumentError):
                 raise AssertionError(f"metastyle {line}: {' '.join(str(error).split())}") from error
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_scripts_named_in_a_page_exist_and_have_the_options(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"python3? ((?:benchmarks|examples|scripts)/[\w/]+\.py)([^`\n]*)", text)
+    for script, rest in found:
+        assert (ROOT / script).exists(), f"{script} does not exist"
+        code = "".join((ROOT / path).read_text(encoding="utf-8") for path in (script, "benchmarks/rounds.py"))
+        for option in re.findall(r"(?<!\S)--[\w-]+", rest.split("#")[0]):
+            assert f'"{option}"' in code, f"{script} has no {option}"
+
+
+def test_make_targets_named_in_a_page_exist() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        asked = set(re.findall(r"`make (\w+)", text)) | set(re.findall(r"^make (\w+)", text, re.MULTILINE))
+        assert asked <= targets, f"{name(page)}: make {', '.join(asked - targets)}"
 
 
 def tree() -> list[str]:
