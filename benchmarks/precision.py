@@ -66,7 +66,7 @@ def report(result: dict[str, Any]) -> str:
     native = "computes in bfloat16" if result["native"] else "emulates bfloat16, so nothing was timed"
     timed = " --time" if rows[0]["ratio"] else ""
     lines = [
-        "# bfloat16 beside float32",
+        "# bfloat16 compared with float32",
         "",
         f"`python benchmarks/precision.py --size {result['size']}{timed}` on a processor that {native}. "
         f"8-bit results, differences in levels. A mean below {MEAN:g} and at least {PSNR:g} dB: {kept} of "

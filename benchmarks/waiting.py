@@ -34,8 +34,8 @@ CONCLUSION = """\
 The command therefore sets `OMP_WAIT_POLICY=passive` before torch is loaded, unless `OMP_WAIT_POLICY`,
 `GOMP_SPINCOUNT` or `KMP_BLOCKTIME` is set already; the library leaves its caller's process alone. On an idle
 machine sleeping threads were 3 to 9 % slower in an earlier trial of 15 adaptation steps (8.7, 9.1, 9.5 s
-spinning, 9.4, 9.9, 9.8 s asleep); no idle machine was there to measure that again, nor one with LLVM's or
-Intel's runtime.
+spinning, 9.4, 9.9, 9.8 s asleep); that could not be measured again without an idle machine, and no machine
+with LLVM's or Intel's runtime was available.
 """
 WORK = ("adaptation step at 128²", "picture of 256²")
 STEPS, PICTURES = 2, 4
@@ -123,8 +123,8 @@ def report(result: dict[str, Any]) -> str:
         f"`python benchmarks/waiting.py --rounds {about['rounds']}` on {about['cores']} cores "
         f"({about['processor']}), torch {about['torch']}, whose wheel for Linux brings GCC's OpenMP "
         "runtime (libgomp). Wall time of the same work, in turns; in brackets the ratio to the runtime's "
-        "default within a round. The machine was not ours alone: what others, the benchmark's own busy "
-        "processes included, held of its cores between the rounds stands beside it.",
+        "default within a round. The machine was shared: the second column has the cores that other "
+        "processes, including the benchmark's own busy ones, held between the rounds.",
         "",
         "| busy processes started | cores held by others | work | " + " | ".join(POLICIES) + " |",
         "|---|---|---|" + "---|" * len(POLICIES),

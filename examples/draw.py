@@ -1,4 +1,4 @@
-"""Redraw the example pictures: ``python examples/draw.py`` for all, ``draw.py night lake`` for some.
+"""Redraw the example pictures: ``python examples/draw.py`` for all, ``draw.py night lake`` for a few.
 
 Needs numpy and Pillow; a picture takes 15 seconds to two minutes on one core. Each starts from a fresh
 seed, so the order does not matter and the same versions of numpy and Pillow give the same picture.

@@ -1,4 +1,4 @@
-"""How the camera of the studio's page does: its rate, its size, and how still its paint is.
+"""Measures the camera of the studio's page: its rate, its size, and how still its paint is.
 
 python scripts/camera_studio.py [--photo FILE] [--pictures FOLDER]
 

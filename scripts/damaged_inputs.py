@@ -178,7 +178,7 @@ def cut(data: bytes, random: Generator) -> bytes:
 
 
 def flipped(data: bytes, random: Generator) -> bytes:
-    """Some bits are others, half of the time in the header."""
+    """A few bits are flipped, half of the time in the header."""
     changed = bytearray(data)
     reach = len(data) if random.random() < 0.5 else min(len(data), 120)
     for at in random.integers(0, reach, int(random.choice([1, 2, 5, 50]))):
@@ -481,7 +481,7 @@ def main() -> int:
         console.print(f"{kind:16}{row}", highlight=False)
     totals = [sum(counts[kind, result] for kind in sources) for result in outcomes]
     console.print(
-        f"{sum(totals)} inputs, {totals[2]} faults; go on with --seed {arguments.seed} --first {number}",
+        f"{sum(totals)} inputs, {totals[2]} faults; continue with --seed {arguments.seed} --first {number}",
         highlight=False,
     )
     return 1 if totals[2] else 0

@@ -2,7 +2,7 @@
 
 python scripts/kill_studio.py [--kills 20] [--seed 0]
 
-Every second kill comes as soon as a file has appeared or gone, because most of a random second is arithmetic.
+Every second kill comes as soon as a file has appeared or disappeared, because most seconds are arithmetic.
 While it runs, a client uploads, adapts, paints, makes films, keeps mixtures, and removes some of it. After
 the last kill every job that was accepted has to end as done, with a result that can be read; every accepted
 upload has its bytes; the folder holds what the records name and nothing else; no process is left.
@@ -46,7 +46,7 @@ KINDS = ("picture", "clip", "style", "result", "work")
 
 
 class Client(threading.Thread):
-    """Asks for work until it is told to end, and remembers what was accepted."""
+    """Asks for work until it is told to end, and records what was accepted."""
 
     def __init__(self, address: str, seed: int, clip: bytes) -> None:
         super().__init__(daemon=True)
@@ -176,7 +176,7 @@ def _killed(
         moment = _moment(folder)
         studio.send_signal(signal.SIGKILL)
         if studio.wait(timeout=30) != -signal.SIGKILL:
-            return [f"the studio ended by itself, with exit code {studio.returncode}"]
+            return [f"the studio ended on its own, with exit code {studio.returncode}"]
         moments[moment] += 1
         print(f"kill {number + 1:2d} after {lives:4.1f} s, {moment}", flush=True)
     studio = _start(folder, scratch, port)
@@ -213,7 +213,7 @@ def _start(folder: Path, scratch: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def _wait_for_a_change(folder: Path) -> None:
-    """Until a file appears or goes, for a few seconds at most."""
+    """Until a file appears or disappears, for a few seconds at most."""
     before, until = _files(folder), time.monotonic() + 5
     while time.monotonic() < until and _files(folder) == before:
         pass

@@ -1,4 +1,4 @@
-"""Has the studio's page take a 4K picture home: what it says meanwhile, how long it takes, how much memory.
+"""Downloads a 4K picture from the studio's page: its progress, its seconds, and the worker's memory.
 
 python scripts/large_studio.py [--width 3840] [--height 2160]
 
@@ -59,7 +59,7 @@ def main() -> None:
         memory.ending.set()
         memory.join()
         picture = Image.open(Path(waiting.value.path()))
-        print(f"taken home: {picture.size[0]} × {picture.size[1]} after {time.monotonic() - began:.1f} s")
+        print(f"downloaded: {picture.size[0]} × {picture.size[1]} after {time.monotonic() - began:.1f} s")
         print(f"the worker's memory: {memory.before / 1e6:.0f} MB before, at most {memory.most / 1e6:.0f} MB")
         browser.close()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
