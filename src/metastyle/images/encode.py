@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le
 from PIL import ExifTags, Image
 
+from metastyle.core.settings import check_value
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason, replacing
 from metastyle.images import profiles
@@ -105,9 +107,7 @@ def _write(
             raise MetastyleError(
                 f"{name}: a quality applies to .jpg, .webp and .avif; {path.suffix} is lossless"
             )
-        if not 1 <= quality <= 100:
-            raise MetastyleError(f"quality is {quality}: use a whole number from 1 to 100")
-        options["quality"] = int(quality)
+        options["quality"] = check_value("quality", quality, Annotated[int, Ge(1), Le(100)])
     longest = _LONGEST_SIDE.get(format_name)
     if longest is not None and max(image.size) > longest:
         raise MetastyleError(
