@@ -207,3 +207,50 @@ def test_a_full_disk_leaves_no_partial_film(film: Film, tmp_path: Path) -> None:
     ):
         film(clip, folder / "out.mp4")
     assert list(folder.iterdir()) == []
+
+
+def make_tagged(path: Path, tags: dict[str, str], rate: int = 25) -> Path:
+    """A clip whose pictures have these tags."""
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=Fraction(rate))
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.metadata.update(tags)
+        for pixels in moving(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(video.encode(None))
+    return path
+
+
+def tags_of(path: Path) -> dict[str, str]:
+    with av.open(str(path)) as container:
+        return {name.lower(): text for name, text in container.streams.video[0].metadata.items()}
+
+
+@pytest.mark.parametrize("source", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv", "webm"])
+def test_a_time_code_is_kept_unless_the_film_begins_later(
+    source: str, kind: str, film: Film, tmp_path: Path
+) -> None:
+    path = make_tagged(tmp_path / f"a.{source}", {"timecode": "01:02:03:04"})
+    assert film(open_clip(path), tmp_path / f"out.{kind}") == []
+    assert tags_of(tmp_path / f"out.{kind}")["timecode"] == "01:02:03:04"
+    later = open_clip(path).ticks(0.2)
+    (note,) = film(open_clip(path), tmp_path / f"cut.{kind}", begin=later)
+    assert "timecode=01:02:03:04 is left out" in note.lower()
+    assert "timecode" not in tags_of(tmp_path / f"cut.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov"])
+def test_a_tag_that_the_container_refuses_is_left_out(kind: str, film: Film, tmp_path: Path) -> None:
+    tags = {"timecode": "01:02:03:04", "handler_name": "Sea"}
+    path = make_tagged(tmp_path / "a.mkv", tags, rate=480)  # time codes count at most 255 frames a second
+    (note,) = film(open_clip(path), tmp_path / f"out.{kind}")
+    assert "timecode=01:02:03:04 is left out" in note.lower()
+    assert tags_of(tmp_path / f"out.{kind}")["handler_name"] == "Sea"
+    assert len(frame_times(tmp_path / f"out.{kind}")) == 10
+
+
+def test_the_tags_of_an_alpha_channel_are_dropped(film: Film, tmp_path: Path) -> None:
+    path = make_tagged(tmp_path / "a.mkv", {"alpha_mode": "1"})
+    film(open_clip(path), tmp_path / "out.webm")
+    assert "alpha_mode" not in tags_of(tmp_path / "out.webm")

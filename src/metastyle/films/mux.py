@@ -25,9 +25,8 @@ from metastyle.files import one_line, reason, replacing
 from metastyle.films.clip import Clip
 from metastyle.films.decode import opened, plain_name
 from metastyle.films.encode import CODECS, CONTAINERS, Encoding, Segment
+from metastyle.films.tags import TIME_CODE, Tags, film_tags, stream_tags
 
-_OF_THE_CLIP_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_OF_THE_CLIP_STREAM = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps"}
 _SEEK_MARGIN = 10.0  # seconds between a seek target and the wanted position
 _TRIALS = 8  # failed packets after which a stream is given up
 
@@ -68,7 +67,6 @@ def join(
     """
     container_name = CONTAINERS[output.suffix.lower()][0]
     options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
-    notes: list[str] = []
     zero = begin * clip.time_base if begin is not None else clip.origin
     limit = end * clip.time_base if end is not None else None
     try:
@@ -77,8 +75,12 @@ def join(
             opened(clip.path) as clip_file,
             av.open(plain_name(Path(stream.name)), "w", format=container_name, options=options) as film,
         ):
-            film.metadata.update(_kept_tags(clip_file.metadata, _OF_THE_CLIP_FILE))
-            pictures = _add_pictures(film, segments[0], clip, clip_file, encoding)
+
+            def accepted(tags: Tags) -> bool:
+                return _takes(container_name, segments[0], clip, encoding, tags)
+
+            tags, notes = film_tags(clip_file, clip, accepted, cut=begin is not None)
+            pictures = _add_pictures(film, segments[0], clip, encoding, tags)
             copies = _add_copies(film, clip_file, clip, container_name, output.suffix, notes)
             _copy_chapters(clip_file, film, zero, limit)
             film.start_encoding()
@@ -106,17 +108,32 @@ def holds_sound_of(clip: Clip, suffix: str) -> bool:
 
 
 def _add_pictures(
-    film: OutputContainer, first: SegmentFile, clip: Clip, clip_file: InputContainer, encoding: Encoding
+    film: OutputContainer, first: SegmentFile, clip: Clip, encoding: Encoding, tags: Tags
 ) -> Any:
-    """The film's video stream."""
+    """The film's video stream, with the tags of both."""
     with opened(first.path, ignore_editlist="1") as segment_file:
         pictures: Any = film.add_stream_from_template(segment_file.streams.video[0], opaque=True)
     pictures.time_base = clip.time_base
-    pictures.metadata.update(_kept_tags(clip_file.streams[clip.index].metadata, _OF_THE_CLIP_STREAM))
+    film.metadata.update(tags.of_file)
+    pictures.metadata.update(tags.of_pictures)
     tag = CODECS[encoding.codec].tag
-    if tag and film.format.name in ("mp4", "mov"):
-        pictures.codec_context.codec_tag = tag
+    if film.format.name in ("mp4", "mov"):
+        if tag:
+            pictures.codec_context.codec_tag = tag
+        if tags.have_time_code:  # which counts frames
+            pictures.codec_context.framerate = clip.rate
     return pictures
+
+
+def _takes(container_name: str, first: SegmentFile, clip: Clip, encoding: Encoding, tags: Tags) -> bool:
+    """Whether a film of this kind can have the tags."""
+    try:
+        with av.open(os.devnull, "w", format=container_name) as trial:
+            _add_pictures(trial, first, clip, encoding, tags)
+            trial.start_encoding()
+    except (FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _picture_packets(
@@ -180,8 +197,8 @@ def _add_copies(
     """The film's streams for those of the clip that it can hold, by the index in the clip."""
     copies: dict[int, Any] = {}
     for stream in clip_file.streams:
-        if stream.index == clip.index:
-            continue
+        if stream.index == clip.index or (stream.type == "data" and TIME_CODE in stream.metadata):
+            continue  # a track of time codes is also a tag
         description = _described(stream)
         if stream.type not in ("audio", "subtitle", "attachment"):
             notes.append(f"{description} is left out")
@@ -190,7 +207,7 @@ def _add_copies(
             notes.append(f"{description} is left out: {suffix} cannot hold it{better}")
         else:
             copy = film.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(_kept_tags(stream.metadata, _OF_THE_CLIP_STREAM))
+            copy.metadata.update(stream_tags(stream.metadata))
             copy.disposition = stream.disposition
             if stream.type != "attachment":
                 copies[stream.index] = copy
@@ -319,7 +336,3 @@ def _copy_chapters(
         kept.append(chapter | {"start": round(start / unit), "end": round(end / unit)})
     if kept:
         film.set_chapters(kept)
-
-
-def _kept_tags(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:
-    return {name: text for name, text in tags.items() if name.lower().split("-")[0] not in dropped}
