@@ -42,11 +42,11 @@ def speed(
 ) -> Outcome:
     """Measure the systems' preparation, repainting and memory side by side.
 
-    Without options, those that take seconds for a painting and have their weights
-    here repaint the packaged photograph; a line says who was left out and why.
-    Each system has a process of its own, so that its peak memory is true, and all
-    take turns. If a system that was asked for fails, its cell says why, the others
-    are measured all the same, and the exit code is 1.
+    Without options, the systems that take seconds for a painting and have their
+    weights on this machine repaint the packaged photograph; a line says which were
+    left out and why. Each system has its own process, so that its peak memory is
+    its own, and all take turns. If a requested system fails, its cell says why,
+    the others are still measured, and the exit code is 1.
 
     For example:
 

@@ -60,7 +60,7 @@ def train_baseline(
         crop: Side of the square crops of pictures, a multiple of 16.
         batch: Photographs per batch; by default the published number.
         learning_rate: The highest learning rate; by default the published one, Adam's.
-        optimizer: adam as published, or muon, with which short trainings come further (not for shen).
+        optimizer: adam as published, or muon, which gets further in short trainings (not for shen).
         from_scratch: Start from random weights, not from AdaIN's published decoder (shen: not from
             the shipped model's filters).
         seed: Random seed.
