@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import logging
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 from metastyle.images import profiles, stated_colors
-from metastyle.images.formats import heic, jpeg, pillow, tiff, tiff_pages
-from metastyle.images.formats.boxes import avif_code_points, png_code_points
+from metastyle.images.formats import heic, jpeg, pillow, png, tiff, tiff_pages
+from metastyle.images.formats.avif import avif_code_points
 from metastyle.images.formats.decoded import Decoded, quiet
 from metastyle.images.picture import MAX_PIXELS, Picture, Samples, as_image, check_size, eight_bits
 
@@ -166,18 +165,10 @@ def _decode(stream: BinaryIO, name: str, max_pixels: int, at_least: int | None =
         return heic.read(stream, name, max_pixels)
     if tiff.is_tiff(head):
         return tiff.read(stream, name, max_pixels)
-    if head.startswith(b"\x89PNG"):
-        return _read_png(stream, name, max_pixels)
+    if png.is_png(head):
+        return png.read(stream, name, max_pixels)
     decoded = pillow.read(stream, name, max_pixels)
     return decoded.with_code_points(avif_code_points(stream)) if head[4:8] == b"ftyp" else decoded
-
-
-def _read_png(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
-    has_code_points, colors = png_code_points(stream)
-    stream.seek(0)
-    decoded = pillow.read(stream, name, max_pixels)
-    # By the specification, this chunk takes precedence over all other color information.
-    return replace(decoded, icc=None, stated=colors) if has_code_points else decoded
 
 
 def _damaged(error: Exception, name: str) -> MetastyleError:

@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image, TiffImagePlugin
 
 from metastyle.images.encode import WRITABLE_SUFFIXES
+from metastyle.images.formats import png
 from metastyle.images.formats.decoded import quiet
 
 _TAG = 0x000B  # ProcessingSoftware
@@ -112,8 +113,14 @@ def _read_origin(path: Path, _: tuple[int, int]) -> Origin | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Read the header alone; nothing is decoded."""
-    with quiet(), Image.open(path, formats=("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")) as image:
-        yield image
+    formats = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")
+    with quiet(), path.open("rb") as stream:
+        try:
+            image = Image.open(stream, formats=formats)
+        except ValueError:  # a PNG with a large profile
+            image = Image.open(png.without_text(stream) or stream, formats=formats)
+        with image:
+            yield image
 
 
 def _behind_bmp(path: Path, image: Image.Image) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-_MAX_PROFILE_BYTES = 16 << 20  # profiles of printing presses have up to 4 MB
+MAX_PROFILE_BYTES = 16 << 20  # profiles of printing presses have up to 4 MB
 
 
 def to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
@@ -55,7 +55,7 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _parse(icc: bytes) -> ImageCms.ImageCmsProfile | None:
-    if len(icc) > _MAX_PROFILE_BYTES:
+    if len(icc) > MAX_PROFILE_BYTES:
         return None
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(icc))

@@ -1,4 +1,4 @@
-"""The code points of AVIF and PNG, which Pillow ignores."""
+"""The code points of AVIF, which Pillow ignores."""
 
 from __future__ import annotations
 
@@ -9,22 +9,6 @@ from typing import BinaryIO
 from metastyle.images.stated_colors import Stated, from_code_points
 
 _MOST_META = 16 << 20
-_MOST_CHUNKS = 1000
-
-
-def png_code_points(stream: BinaryIO) -> tuple[bool, Stated | None]:
-    """Whether a PNG has a cICP chunk before the first pixels, and its colors."""
-    stream.seek(8)
-    for _ in range(_MOST_CHUNKS):
-        head = stream.read(8)
-        if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
-            break
-        size = int.from_bytes(head[:4], "big")
-        if head[4:] == b"cICP" and size == 4:
-            primaries, transfer = stream.read(2)
-            return True, from_code_points(primaries, transfer)
-        stream.seek(size + 4, 1)
-    return False, None
 
 
 def avif_code_points(stream: BinaryIO) -> Stated | None:
