@@ -11,7 +11,8 @@ from pathlib import Path
 import griffe
 
 import metastyle
-from metastyle.core.settings import AdaptationSettings, described, hints
+from metastyle.core.checks import described, hints
+from metastyle.core.settings import AdaptationSettings
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api.md"

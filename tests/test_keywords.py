@@ -14,8 +14,9 @@ import torch
 
 import metastyle
 from metastyle import api
+from metastyle.core.checks import hints
 from metastyle.core.loss_network import LossNetwork
-from metastyle.core.settings import AdaptationSettings, hints
+from metastyle.core.settings import AdaptationSettings
 from metastyle.films.settings import FilmSettings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 52, 3), np.uint8)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from metastyle.core import parameters as arithmetic
 from metastyle.core.adaptation import Adaptation, AdaptationStep
+from metastyle.core.checks import SettingError, check_value
 from metastyle.core.device import hardware_of, pick_device
 from metastyle.core.initialization import Parameters
 from metastyle.core.settings import (
@@ -27,9 +28,7 @@ from metastyle.core.settings import (
     Effort,
     PhotoPrecision,
     Precision,
-    SettingError,
     StyleKind,
-    check_value,
     default_settings,
 )
 from metastyle.core.surroundings import own_surroundings

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from metastyle.core.checks import check_value, checked
 from metastyle.core.device import photo_precision, pick_device
 from metastyle.core.grain import PAINTED
 from metastyle.core.initialization import Parameters
@@ -30,8 +31,6 @@ from metastyle.core.settings import (
     Precision,
     Strength,
     StyleKind,
-    check_value,
-    checked,
 )
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError

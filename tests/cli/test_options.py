@@ -27,17 +27,8 @@ from metastyle.cli.options import (
     parse_whole,
 )
 from metastyle.core import device as hardware
-from metastyle.core.settings import (
-    EFFORTS,
-    AdaptationSettings,
-    Effort,
-    Hardware,
-    SettingError,
-    Strength,
-    default_settings,
-    hints,
-    range_of,
-)
+from metastyle.core.checks import SettingError, hints, range_of
+from metastyle.core.settings import EFFORTS, AdaptationSettings, Effort, Hardware, Strength, default_settings
 from metastyle.errors import MetastyleError
 
 

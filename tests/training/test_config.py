@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from metastyle.core.settings import SettingError
+from metastyle.core.checks import SettingError
 from metastyle.training import config
 from metastyle.training.config import ObjectiveConfig
 

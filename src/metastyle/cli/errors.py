@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError, ValidationError
 
 from metastyle.cli.inputs import PIPE
-from metastyle.core.settings import SettingError, check_value, range_of
+from metastyle.core.checks import SettingError, check_value, range_of
 from metastyle.errors import ExistsError, MetastyleError
 
 DONE = 0

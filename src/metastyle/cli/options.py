@@ -18,17 +18,14 @@ from annotated_types import Ge, Le
 from cyclopts import Group, Parameter
 from docstring_parser import parse_from_object
 
+from metastyle.core.checks import SettingError, check_value, hints, range_of
 from metastyle.core.settings import (
     EFFORTS,
     SMALLEST_BUDGET,
     AdaptationSettings,
     Effort,
     Hardware,
-    SettingError,
-    check_value,
     default_settings,
-    hints,
-    range_of,
 )
 
 T = TypeVar("T")

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.core.settings import Grain, check_value
+from metastyle.core.checks import check_value
+from metastyle.core.settings import Grain
 
 AMPLITUDE = 0.15
 """A: standard deviation of the grain in a perfectly flat area, for pictures in [0, 1]."""

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from metastyle.core.checks import check_value
 from metastyle.core.initialization import Parameters
 from metastyle.core.low_rank import expand, low_rank_shapes, rank_of
 from metastyle.core.network import TransformationNetwork, instance_norm_parameters
-from metastyle.core.settings import LARGEST_RANK, StyleKind, Weight, check_value
+from metastyle.core.settings import LARGEST_RANK, StyleKind, Weight
 from metastyle.errors import MetastyleError
 
 

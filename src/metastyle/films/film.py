@@ -14,10 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from metastyle.core.checks import SettingError
 from metastyle.core.device import pick_device
-from metastyle.core.settings import (
-    SettingError,
-)
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 from metastyle.films.clip import Clip, open_clip

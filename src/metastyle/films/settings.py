@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
+from metastyle.core.checks import SettingError, Settings
 from metastyle.core.device import pick_device
 from metastyle.core.settings import (
     Brush,
@@ -17,8 +18,6 @@ from metastyle.core.settings import (
     Grain,
     Positive,
     Precision,
-    SettingError,
-    Settings,
     Smoothing,
     Strength,
 )

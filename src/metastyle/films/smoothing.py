@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from metastyle.core.settings import Smoothing, check_value
+from metastyle.core.checks import check_value
+from metastyle.core.settings import Smoothing
 from metastyle.errors import MetastyleError
 
 Pixels = NDArray[Any]

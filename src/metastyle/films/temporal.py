@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metastyle.core.settings import Count, Positive, Settings, Share, Weight
+from metastyle.core.checks import Settings
+from metastyle.core.settings import Count, Positive, Share, Weight
 from metastyle.films.shots import Event, ShotDetector, color_distance, reduced
 from metastyle.films.smoothing import SMOOTHING, Motion, Smoother
 from metastyle.images import color

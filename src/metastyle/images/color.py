@@ -13,7 +13,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from metastyle.core.settings import Share, check_value
+from metastyle.core.checks import check_value
+from metastyle.core.settings import Share
 from metastyle.images.picture import Samples
 
 _ROWS = 128  # rows at once: about 100 MB of temporaries for a picture 6000 pixels wide

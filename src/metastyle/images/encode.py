@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from PIL import ExifTags, Image
 
-from metastyle.core.settings import check_value
+from metastyle.core.checks import check_value
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason, replacing
 from metastyle.images import profiles

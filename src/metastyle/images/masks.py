@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from metastyle.core.settings import FEATHER, Feather, check_value
+from metastyle.core.checks import check_value
+from metastyle.core.settings import FEATHER, Feather
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, eight_bits
 

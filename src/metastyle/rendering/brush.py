@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metastyle.core.settings import Brush, check_value
+from metastyle.core.checks import check_value
+from metastyle.core.settings import Brush
 from metastyle.errors import MetastyleError
 from metastyle.images.picture import Picture, Samples, resize
 from metastyle.rendering.stylizer import SMALLEST_SIDE

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metastyle.core.checks import check_value
 from metastyle.core.device import pick_device
 from metastyle.core.grain import check_grain
 from metastyle.core.network import STRIDE, Conv, Residual, TransformationNetwork
-from metastyle.core.settings import Precision, check_value
+from metastyle.core.settings import Precision
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers

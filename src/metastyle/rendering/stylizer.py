@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metastyle.core.checks import check_value
 from metastyle.core.device import pick_device
 from metastyle.core.grain import add_grain, check_grain
 from metastyle.core.network import STRIDE, TransformationNetwork
-from metastyle.core.settings import SMALLEST_BUDGET, Budget, Count, Precision, check_value
+from metastyle.core.settings import SMALLEST_BUDGET, Budget, Count, Precision
 from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.rendering.convolutions import Layers

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from metastyle import api
-from metastyle.core.settings import AdaptationSettings, Strength, check_value
+from metastyle.core.checks import check_value
+from metastyle.core.settings import AdaptationSettings, Strength
 from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.repainting import repainting
 from metastyle.systems.system import Stylize

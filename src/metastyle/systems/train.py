@@ -18,9 +18,10 @@ from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from metastyle.core import settings as declared
+from metastyle.core import checks
+from metastyle.core.checks import SettingError
 from metastyle.core.device import compute_dtype, pick_device
-from metastyle.core.settings import Count, Positive, Seed, SettingError
+from metastyle.core.settings import Count, Positive, Seed
 from metastyle.core.surroundings import each_step
 from metastyle.systems import avatar_net, johnson, shen, style_swap, wct
 from metastyle.systems.objective import Networks, Objective, Start
@@ -55,7 +56,7 @@ _FREE_TO_CHANGE = frozenset(
 
 
 @dataclass(frozen=True)
-class Settings(declared.Settings):
+class Settings(checks.Settings):
     """The settings of a run, which ends after ``iterations`` or ``minutes``, whichever comes first.
 
     Raises:

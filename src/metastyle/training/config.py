@@ -7,18 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
-from metastyle.core.settings import (
-    CONTENT_WEIGHT,
-    STYLE_WEIGHT,
-    Count,
-    Grain,
-    Positive,
-    Seed,
-    SettingError,
-    Settings,
-    Share,
-    Weight,
-)
+from metastyle.core.checks import SettingError, Settings
+from metastyle.core.settings import CONTENT_WEIGHT, STYLE_WEIGHT, Count, Grain, Positive, Seed, Share, Weight
 
 Side = Annotated[int, Ge(16), Le(4096), MultipleOf(4)]
 

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from metastyle.core.settings import SettingError, hints
+from metastyle.core.checks import SettingError, hints
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
 from metastyle.training.config import TrainingConfig
