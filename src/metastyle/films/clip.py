@@ -124,7 +124,7 @@ def open_clip(path: Path) -> Clip:
         if not streams:
             held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise MetastyleError(f"{name} has no video: it holds {held}")
-        stream = streams[0]
+        stream = next((s for s in streams if s.frames != 1), streams[0])  # AVIF begins with a still picture
         if stream.codec_context is None:
             raise MetastyleError(f"{name}: its video codec is unknown to this FFmpeg")
         origin = _beginning(container)

@@ -18,6 +18,7 @@ from metastyle.core.checks import SettingError
 from metastyle.core.device import pick_device
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
+from metastyle.films import animation
 from metastyle.films.clip import Clip, open_clip
 from metastyle.films.encode import CONTAINERS, choose_encoding
 from metastyle.films.frames import frame_at, sample_frames
@@ -202,13 +203,16 @@ def beside_clip(clip: Path, style_name: str) -> Path:
 
 @contextmanager
 def _opened(clip: Path, settings: FilmSettings) -> Iterator[Footage]:
-    """The clip, or a temporary film of its numbered pictures."""
+    """The clip, or a temporary film of its numbered pictures or of an animation."""
     if is_sequence(clip):
         rate = Fraction(settings.fps or DEFAULT_FPS).limit_denominator(1001)
         with as_film(clip, rate) as film:
             yield _footage(film, clip, settings)
     elif settings.fps is not None:
         raise SettingError("fps", settings.fps, "it for numbered pictures; a film has its own time stamps")
+    elif animation.is_animation(clip):
+        with animation.as_film(clip) as film:
+            yield _footage(film, clip, settings)
     else:
         yield _footage(clip, clip, settings)
 

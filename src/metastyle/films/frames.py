@@ -92,7 +92,7 @@ def _converter(clip: Clip, long_edge: int | None) -> Callable[[VideoFrame], Pixe
             frame if sited is None else sited(frame),
             width=width,
             height=height,
-            format="rgb24",
+            format="rgba" if _has_alpha(frame) else "rgb24",
             src_colorspace=clip.stored.swscale_matrix,
             dst_colorspace=clip.stored.swscale_matrix,
             src_color_range=ColorRange.JPEG if clip.stored.full_range else ColorRange.MPEG,
@@ -102,9 +102,22 @@ def _converter(clip: Clip, long_edge: int | None) -> Callable[[VideoFrame], Pixe
             interpolation=SCALING,
             threads=1,
         )
-        return clip.upright(rgb.to_ndarray().astype(np.uint8, copy=False))
+        return clip.upright(_opaque(rgb.to_ndarray().astype(np.uint8, copy=False)))
 
     return pixels
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    return frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
+
+
+def _opaque(pixels: Pixels) -> Pixels:
+    """(H, W, 3), from (H, W, 4) over white; the alpha of a frame that would be invisible is ignored."""
+    colors, alpha = pixels[..., :3], pixels[..., 3:]
+    if not alpha.any() or alpha.min() == 255:
+        return colors
+    over_white = 255 * 255 - alpha.astype(np.uint16) * (255 - colors)
+    return ((over_white + 127) // 255).astype(np.uint8)
 
 
 def frame_at(clip: Clip, seconds: float, *, long_edge: int | None = None) -> Frame:

@@ -218,6 +218,8 @@ def _described(stream: Any) -> str:
     kind = {"audio": "sound", "subtitle": "the subtitles", "video": "a second video"}.get(
         stream.type, stream.type
     )
+    if stream.type == "video" and stream.frames == 1:
+        kind = "a still picture"
     if stream.type == "video" and stream.disposition & Disposition.attached_pic:
         kind = "the cover picture"
     codec = stream.codec_context.name if stream.codec_context is not None else "of an unknown kind"

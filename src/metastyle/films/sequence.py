@@ -49,10 +49,7 @@ def as_film(sequence: Path, rate: Fraction) -> Iterator[Path]:
     _check_alike(list(frames.values()), sequence)
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / f"{name_of(sequence).name}.mov"
-        try:
-            _write(frames, rate, film)
-        except FFmpegError as error:
-            raise MetastyleError(f"{one_line(sequence)}: cannot be joined: {error.strerror}") from None
+        write_film(frames, rate, film)
         yield film
 
 
@@ -104,19 +101,33 @@ def _check_alike(frames: Sequence[Path], sequence: Path) -> None:
         )
 
 
-def _write(frames: dict[int, Path], rate: Fraction, film: Path) -> None:
+def write_film(frames: dict[int, Path], rate: Fraction, film: Path, *, end: int | None = None) -> None:
+    """Write pictures of one kind and size to a QuickTime file.
+
+    Args:
+        frames: the pictures, by the tick at which they are shown.
+        rate: ticks per second.
+        end: tick at which the last one ends; by default the next.
+
+    Raises:
+        MetastyleError: they cannot be written.
+    """
     tick = 1 / rate
-    with (
-        av.open(str(next(iter(frames.values())).absolute()), options={"protocol_whitelist": "file"}) as first,
-        av.open(str(film), "w", format="mov", container_options={"fflags": "+bitexact"}) as container,
-    ):
-        stream: Any = container.add_stream_from_template(first.streams.video[0])
-        stream.time_base = tick
-        times = [*frames, max(frames) + 1]
-        for (index, path), following in zip(frames.items(), times[1:], strict=True):
-            packet: Any = av.Packet(path.read_bytes())
-            packet.stream, packet.time_base = stream, tick
-            packet.pts = packet.dts = index
-            packet.duration = following - index
-            packet.is_keyframe = True
-            container.mux(packet)
+    first_file = next(iter(frames.values())).absolute()
+    try:
+        with (
+            av.open(str(first_file), options={"protocol_whitelist": "file"}) as first,
+            av.open(str(film), "w", format="mov", container_options={"fflags": "+bitexact"}) as container,
+        ):
+            stream: Any = container.add_stream_from_template(first.streams.video[0])
+            stream.time_base = tick
+            times = [*frames, end or max(frames) + 1]
+            for (index, path), following in zip(frames.items(), times[1:], strict=True):
+                packet: Any = av.Packet(path.read_bytes())
+                packet.stream, packet.time_base = stream, tick
+                packet.pts = packet.dts = index
+                packet.duration = following - index
+                packet.is_keyframe = True
+                container.mux(packet)
+    except FFmpegError as error:
+        raise MetastyleError(f"{one_line(first_file)}: cannot be joined: {error.strerror}") from None
