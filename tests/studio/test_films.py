@@ -18,7 +18,7 @@ pytest.importorskip("cv2")
 from clips import make_clip, moving  # noqa: E402
 
 from metastyle.studio import film_tasks  # noqa: E402
-from metastyle.studio.worker import CanceledError, Task  # noqa: E402
+from metastyle.studio.task import CanceledError, Task  # noqa: E402
 
 
 def finished(client: TestClient, job: str) -> dict[str, object]:

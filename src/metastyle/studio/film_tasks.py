@@ -15,8 +15,8 @@ from metastyle.films.progress import Progress
 from metastyle.films.settings import FilmSettings
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
+from metastyle.studio.task import Task
 from metastyle.studio.tasks import mixture_of
-from metastyle.studio.worker import Task
 from metastyle.style import Style
 
 _KEYWORDS = ("size", "begin", "end", "strength", "brush", "grain", "keep_color", "smoothing")

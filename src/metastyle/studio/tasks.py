@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture, resize
 from metastyle.studio.graphs import flatten, to_float16
-from metastyle.studio.worker import Task
+from metastyle.studio.task import Task
 from metastyle.weights.builtin_styles import builtin_path
 
 EVERY = 1.0
@@ -120,27 +120,6 @@ def mixture_of(task: Task, styles: list[dict[str, Any]]) -> metastyle.Style | No
     if len(loaded) == 1:
         return loaded[0]
     return metastyle.blend(loaded, [one["weight"] for one in used])
-
-
-def _film(task: Task) -> dict[str, Any]:
-    from metastyle.studio.film_tasks import film  # needs optional packages
-
-    return film(task)
-
-
-def _preview(task: Task) -> dict[str, Any]:
-    from metastyle.studio.film_tasks import preview
-
-    return preview(task)
-
-
-TASKS: dict[str, Callable[[Task], dict[str, Any]]] = {
-    "adapt": adapt,
-    "paint": paint,
-    "film": _film,
-    "preview": _preview,
-}
-"""By the kind of job."""
 
 
 def preview_of(path: Path, long_edge: int, most_pixels: int) -> tuple[Picture, Picture]:

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,54 +19,11 @@ from typing import Any
 import psutil
 
 from metastyle.errors import MetastyleError
-from metastyle.files import one_line, reason, write_bytes
+from metastyle.files import one_line, reason
+from metastyle.studio.task import CanceledError, Task
 
 READY, STARTED, PROGRESS, DONE, FAILED, STOPPED = "ready", "started", "progress", "done", "failed", "stopped"
 RUN, STOP, CANCEL = "run", "stop", "cancel"
-
-
-class CanceledError(Exception):
-    """The job is no longer wanted."""
-
-
-@dataclass
-class Task:
-    """One job as the worker sees it."""
-
-    id: str
-    kind: str
-    request: dict[str, Any]
-    folder: Path
-    """The studio's."""
-    device: str
-    report: Callable[[dict[str, Any]], None]
-    """Reports the job's progress to the server."""
-    stop: threading.Event
-    """Set when the job should end with what it has reached."""
-    cancel: threading.Event
-    """Set when the job is canceled."""
-
-    def check(self) -> None:
-        """Raise CanceledError if the job is canceled."""
-        if self.cancel.is_set():
-            raise CanceledError
-
-    def path(self, item_id: str, kind: str) -> Path:
-        """Where an item's bytes are."""
-        return self.folder / kind / item_id
-
-    def result(self, suffix: str) -> Path:
-        """Where the job's result goes."""
-        return self.folder / "result" / f"{self.id}{suffix}"
-
-    @property
-    def parameters(self) -> Path:
-        """Where the parameters of an adaptation under way are written, float16."""
-        return self.folder / "work" / f"{self.id}.f16"
-
-    def keep(self, path: Path, data: bytes) -> None:
-        """Write a file completely or not at all."""
-        write_bytes(path, data, overwrite=True)
 
 
 def main(connection: Connection, folder: str, device: str) -> None:
@@ -95,8 +51,10 @@ def main(connection: Connection, folder: str, device: str) -> None:
         with sending:
             connection.send({"kind": kind, **message})
 
-    from metastyle.studio.tasks import TASKS
+    from metastyle.studio.tasks import adapt, paint
 
+    tasks: dict[str, Callable[[Task], dict[str, Any]]]
+    tasks = {"adapt": adapt, "paint": paint, "film": _film, "preview": _preview}
     tell(READY)
     while True:
         order = orders.get()
@@ -114,7 +72,7 @@ def main(connection: Connection, folder: str, device: str) -> None:
         )
         tell(STARTED, job=job)
         try:
-            tell(DONE, job=job, result=TASKS[order["kind"]](task))
+            tell(DONE, job=job, result=tasks[order["kind"]](task))
         except CanceledError:
             tell(STOPPED, job=job)
         except MetastyleError as error:
@@ -125,6 +83,18 @@ def main(connection: Connection, folder: str, device: str) -> None:
             current.clear()
             for event in events.values():
                 event.clear()
+
+
+def _film(task: Task) -> dict[str, Any]:
+    from metastyle.studio.film_tasks import film  # needs optional packages
+
+    return film(task)
+
+
+def _preview(task: Task) -> dict[str, Any]:
+    from metastyle.studio.film_tasks import preview
+
+    return preview(task)
 
 
 def _step_back() -> None:
