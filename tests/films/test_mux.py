@@ -17,7 +17,8 @@ from metastyle.films.clip import Clip, open_clip
 from metastyle.films.decode import Damage
 from metastyle.films.encode import FilmFormat, SegmentWriter, choose_encoding
 from metastyle.films.frames import read_frames
-from metastyle.films.mux import SegmentFile, holds_sound_of, join
+from metastyle.films.mux import SegmentFile, join
+from metastyle.films.sound import holds_sound_of
 
 Film = Callable[..., list[str]]
 

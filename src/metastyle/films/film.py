@@ -23,12 +23,12 @@ from metastyle.films.clip import Clip, open_clip
 from metastyle.films.encode import CONTAINERS, choose_encoding
 from metastyle.films.frames import frame_at, sample_frames
 from metastyle.films.job import FilmJob, check_film
-from metastyle.films.mux import holds_sound_of
 from metastyle.films.painter import Painter
 from metastyle.films.progress import Progress
 from metastyle.films.segments import segments_folder
 from metastyle.films.sequence import as_film, is_sequence, name_of
 from metastyle.films.settings import FilmSettings
+from metastyle.films.sound import holds_sound_of
 from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
 from metastyle.images.origin import digest
 from metastyle.images.picture import Picture
