@@ -149,6 +149,20 @@ def test_an_array_that_is_not_a_picture_is_refused_in_one_line(wrong: NDArray[An
     assert "\n" not in str(caught.value)
 
 
+def test_a_view_that_torch_only_marks_as_negated_is_a_picture() -> None:
+    values = torch.from_numpy(ramp(3, 40, 52)).float()
+    negated = torch.complex(values, -values).conj().imag
+    assert negated.is_neg()
+    (picture,) = pictures_from_tensor(negated)
+    np.testing.assert_allclose(picture.pixels / 65535, values.permute(1, 2, 0), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_a_quantized_tensor_is_refused() -> None:
+    with pytest.raises(MetastyleError, match="quantized"):
+        pictures_from_tensor(torch.quantize_per_tensor(torch.zeros(3, 40, 40), 0.01, 0, torch.quint8))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

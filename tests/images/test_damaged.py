@@ -210,6 +210,8 @@ def test_unusual_names_and_sources_are_refused_in_one_line() -> None:
     for source in (None, 7, [b"x"], closed, io.StringIO("text")):
         with pytest.raises(MetastyleError):
             open_picture(source)  # type: ignore[arg-type]
+    with pytest.raises(MetastyleError, match="binary mode"):
+        open_picture(io.StringIO("text"))  # type: ignore[arg-type]
 
 
 def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

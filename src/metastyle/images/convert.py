@@ -82,9 +82,11 @@ def pictures_from_tensor(tensor: Tensor) -> list[Picture]:
         )
     if tensor.device.type == "meta" or tensor.layout != torch.strided:
         raise MetastyleError("a tensor without data, or a sparse one, is not a picture")
+    if tensor.is_quantized:
+        raise MetastyleError("a quantized tensor is not a picture: dequantize it first")
     if not len(tensor):
         raise MetastyleError(f"a tensor of shape {tuple(tensor.shape)} is empty: use a picture")
-    tensor = tensor.detach().cpu()
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     if tensor.is_floating_point() and tensor.dtype not in _NUMPYS:
         tensor = tensor.float()
     while tensor.dim() < 4:

@@ -73,6 +73,8 @@ def open_picture(
     given = getattr(source, "name", None)
     name = one_line(given) if isinstance(given, str) and given else "<stream>"
     try:
+        if not isinstance(source.read(0), bytes):
+            raise MetastyleError(f"{name} is a stream of text: open the file in binary mode ('rb')")
         if not source.seekable():
             source = io.BytesIO(source.read(_most_bytes(max_pixels) + 1))
     except (OSError, ValueError) as error:
