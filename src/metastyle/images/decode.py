@@ -47,8 +47,9 @@ def open_picture(
     Colors are converted to sRGB from the embedded ICC profile, or from other color information in the file
     (code points of HEIC, AVIF and PNG; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile, or one for
     another kind of picture, counts as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
-    animation the first frame is taken; both log a warning. 16 bits are kept (also of 10- and 12-bit HEIC;
-    AVIF is read as 8), except that profiles other than sRGB are converted at 8 bits.
+    animation or a TIFF of several pages the first is taken; all of these log a warning. 16 bits are kept
+    (also of 10- and 12-bit HEIC; AVIF is read as 8), except that profiles other than sRGB are converted at
+    8 bits.
 
     at_least: sufficient pixels along the shorter side. Where it is cheaper (JPEG), the picture is read at a
         smaller size, but not below this.
@@ -196,6 +197,8 @@ def _to_picture(decoded: Decoded, name: str) -> Picture:
             name,
             decoded.frames,
         )
+    if decoded.pages > 1:
+        _log.warning("%s has %d pages: the first is used", name, decoded.pages)
     pixels = _to_srgb(decoded)
     alpha = decoded.alpha
     if alpha is not None and alpha.dtype != pixels.dtype:

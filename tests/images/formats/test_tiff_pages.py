@@ -103,3 +103,23 @@ def test_cyclic_directories_do_not_loop_forever() -> None:
     link = first + 2 + 12 * entries
     data[link : link + 4] = first.to_bytes(4, "little")
     assert open_picture(bytes(data)).size == (18, 24)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_other_pages_are_mentioned(planar: bool, caplog: pytest.LogCaptureFixture) -> None:
+    pages = [page(SMALL, REDUCED), page(FULL, planar=planar), page(SECOND), page(SECOND)]
+    assert (open_picture(tiffs.chain(pages)).pixels == FULL).all()
+    assert [r.getMessage() for r in caplog.records] == ["<bytes> has 3 pages: the first is used"]
+    caplog.clear()
+    bits = (FULL[..., :1] > 100).astype(np.uint8)
+    mask = tiffs.directory(bits, MASK, 1, tags={254: ("I", [4])})
+    open_picture(tiffs.chain([*pages[:2], mask]))  # copies and masks of it
+    assert not caplog.records
+
+
+def test_a_damaged_second_page_costs_nothing() -> None:
+    data = bytearray(tiffs.chain([page(FULL), page(SECOND)]))
+    first = int.from_bytes(data[4:8], "little")
+    link = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    data[link : link + 4] = (len(data) + 1000).to_bytes(4, "little")
+    assert (open_picture(bytes(data)).pixels == FULL).all()

@@ -33,6 +33,8 @@ class Decoded:
     orientation: int = 1
     frames: int = 1
     """The number of frames of an animation, of which this is the first; otherwise 1."""
+    pages: int = 1
+    """The number of pages of a document, of which this is one; otherwise at most 1."""
     dpi: tuple[float, float] | None = None
 
     def with_code_points(self, stated: Stated | None) -> Decoded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -144,13 +144,16 @@ def read(stream: BinaryIO, name: str, max_pixels: int) -> Decoded:
     check_size((page.tags[_WIDTH], page.tags[_HEIGHT]), name, max_pixels)
     if not kind.known:
         raise refused
+    pages = tiff_pages.count(stream, name)
     stream = page.as_first(stream)
     try:
         if kind.in_planes:
-            return _read_planes(stream, page.tags, kind)
-        return pillow.read(stream, name, max_pixels, _ONLY)
+            decoded = _read_planes(stream, page.tags, kind)
+        else:
+            decoded = pillow.read(stream, name, max_pixels, _ONLY)
     except UnidentifiedImageError as error:
         raise refused from error
+    return replace(decoded, pages=pages)
 
 
 def _read_planes(stream: BinaryIO, tags: Tags, kind: _Kind) -> Decoded:

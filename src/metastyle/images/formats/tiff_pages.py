@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -100,6 +101,15 @@ def choose(stream: BinaryIO, name: str) -> Page:
     if not smaller:
         raise MetastyleError(f"{name} holds no picture, only masks")
     return max(smaller, key=lambda p: p.tags.get(_WIDTH, 0) * p.tags.get(_HEIGHT, 0))
+
+
+def count(stream: BinaryIO, name: str) -> int:
+    """The number of pages that are no copies or masks of others, as far as they can be read."""
+    found = 0
+    with suppress(Exception):  # a damaged page costs nothing: it would not be used anyway
+        for page, _ in _pages(stream, name):
+            found += not (page.is_reduced or page.is_mask)
+    return found
 
 
 def _pages(stream: BinaryIO, name: str) -> Iterator[tuple[Page, list[Page]]]:
