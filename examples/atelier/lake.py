@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atelier import foreground
-from atelier.tools import Array, blur, color, grid, mix, noise, ramp, sample, smoothstep
+from atelier.tools import Array, blur, color, filmic, grid, mix, noise, ramp, sample, smoothstep
 
 SHAPE = (1024, 1536)
 HORIZON = 0.50  # of the picture's height
@@ -251,8 +251,7 @@ def _water(picture: Array, rng: np.random.Generator) -> Array:
 def _develop(linear: Array, rng: np.random.Generator) -> Array:
     """Exposure, bloom, a filmic curve, vignette and grain: linear light to sRGB."""
     bloom = blur(np.clip(linear - 0.7, 0, 2), 18)
-    x = (linear + 0.25 * bloom) * 1.05
-    x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
+    x = filmic((linear + 0.25 * bloom) * 1.05)
     y, xx = grid(SHAPE)
     vignette = 1 - 0.22 * (np.hypot(xx - 0.75, y - 0.5) / 0.9) ** 2.5
     out = np.clip(x * vignette[..., None], 0, 1) ** (1 / 2.2)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from atelier.tools import Array, blur, color, grid, mix, noise, ramp, sample, smoothstep
+from atelier.tools import Array, blur, color, filmic, grid, mix, noise, ramp, sample, smoothstep
 
 SHAPE = (683, 1024)
 SAMPLES = 3
@@ -410,8 +410,7 @@ def _bottle(center: tuple[float, float, float]) -> Field:
 
 def _develop(linear: Array, rng: np.random.Generator) -> Array:
     """Bloom, a filmic curve, vignette and grain: linear light to sRGB."""
-    x = (linear + 0.12 * blur(np.clip(linear - 0.8, 0, 4), 9)) * 1.15
-    x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
+    x = filmic((linear + 0.12 * blur(np.clip(linear - 0.8, 0, 4), 9)) * 1.15)
     y, xx = grid(SHAPE)
     vignette = 1 - 0.28 * (np.hypot(xx - 0.75, y - 0.5) / 0.9) ** 2.5
     out = np.clip(x * vignette[..., None], 0, 1) ** (1 / 2.2)

@@ -87,6 +87,12 @@ def ramp(value: Array, stops: list[tuple[float, str]]) -> Array:
     return np.stack([np.interp(value, at, colors[:, c]) for c in range(3)], axis=-1).astype(np.float32)
 
 
+def filmic(linear: Array) -> Array:
+    """Linear light, 0 and above, to linear display values up to about 1, with film's toe and shoulder."""
+    x = linear
+    return np.asarray(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), np.float32)
+
+
 def polygon(shape: tuple[int, int], points: NDArray[np.floating] | list[tuple[float, float]]) -> Array:
     """Mask (H, W) of a filled polygon given as (x, y) pairs in pixels."""
     image = Image.new("L", (shape[1], shape[0]))
