@@ -62,6 +62,19 @@ def test_a_preview_is_three_frames_in_one_picture(client: TestClient, clip: str)
     assert picture.size == (3 * 64, 48)
 
 
+@pytest.mark.parametrize("preview", [False, True])
+def test_an_animation_is_a_clip(preview: bool, client: TestClient) -> None:
+    stream = io.BytesIO()
+    first, *others = (Image.fromarray(pixels) for pixels in moving(4, (32, 24)))
+    first.save(stream, "WEBP", save_all=True, append_images=others, duration=50)
+    answer = client.post("/api/clips?name=wave.webp", content=stream.getvalue())
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["seconds"] == pytest.approx(0.2)
+    wanted = {"clip": answer.json()["id"], "styles": [{"style": "night"}], "preview": preview}
+    state = finished(client, client.post("/api/films", json=wanted).json()["id"])
+    assert state["state"] == "done", state
+
+
 def test_invalid_clips_and_requests_are_refused(client: TestClient, clip: str) -> None:
     answer = client.post("/api/clips?name=x.mp4", content=b"not a film at all")
     assert answer.status_code == 422

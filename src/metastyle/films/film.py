@@ -161,6 +161,16 @@ def make_film(
             return _run(job, settings.painter(style, budget), on_progress)
 
 
+def describe(clip: Path) -> Clip:
+    """The properties of a clip: a film file, numbered pictures, or an animation.
+
+    Raises:
+        MetastyleError: it cannot be read.
+    """
+    with _opened(clip, FilmSettings()) as footage:
+        return footage.clip
+
+
 def paint_frame(
     clip: Path, adapted: Callable[[Footage], Style], settings: FilmSettings, at: float
 ) -> tuple[Picture, float]:

@@ -9,8 +9,7 @@ import numpy as np
 
 import metastyle
 from metastyle.errors import MetastyleError
-from metastyle.films.clip import open_clip
-from metastyle.films.film import FilmFailedError, paint_frame
+from metastyle.films.film import FilmFailedError, describe, paint_frame
 from metastyle.films.progress import Progress
 from metastyle.films.settings import FilmSettings
 from metastyle.images.encode import save_picture
@@ -72,7 +71,7 @@ def preview(task: Task) -> dict[str, Any]:
     """Three frames of the film that is asked for, side by side in one picture."""
     style, path = _style(task), _clip(task)
     settings = FilmSettings(**_keywords(task), device=task.device)
-    seconds = open_clip(path).seconds
+    seconds = describe(path).seconds
     begin = settings.begin or 0.0
     end = min(settings.end or seconds or begin, seconds or begin)
     frames = []
@@ -93,7 +92,7 @@ def describe_clip(path: Path) -> dict[str, Any]:
     Raises:
         MetastyleError: it is not a readable film.
     """
-    clip = open_clip(path)
+    clip = describe(path)
     return {
         "width": clip.width,
         "height": clip.height,
