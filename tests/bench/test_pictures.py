@@ -125,3 +125,13 @@ def test_photographs_are_reduced_to_a_square_or_as_a_whole(shape: Any, tmp_path:
     save_picture(picture, tmp_path / "a.png")
     longest = max(shape)
     assert whole(tmp_path / "a.png", 48).shape[2:] == tuple(round(48 * n / longest) for n in shape)
+
+
+def test_hidden_colors_are_not_seen(tmp_path: Path) -> None:
+    pixels = np.full((32, 40, 3), (90, 120, 60), np.uint8)
+    pixels[:, 20:] = (255, 0, 255)
+    alpha = np.where(np.arange(40) < 20, 255, 0).astype(np.uint8)[None].repeat(32, 0)
+    save_picture(Picture(pixels, alpha), tmp_path / "a.png")
+    for seen in (whole(tmp_path / "a.png", 40), square(open_picture(tmp_path / "a.png"), 32)):
+        assert torch.equal((seen * 255).round().amax((0, 2, 3)), torch.tensor([90.0, 120.0, 60.0]))
+        assert torch.equal((seen * 255).round().amin((0, 2, 3)), torch.tensor([90.0, 120.0, 60.0]))

@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 from typing import Any
 
@@ -5,9 +6,10 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from metastyle.training.config import DataConfig
-from metastyle.training.cutting import cut, painting, photograph
+from metastyle.training.cutting import cut, decode, painting, photograph
 from metastyle.training.sources import find_pictures
 from metastyle.training.target_cache import TargetCache
 
@@ -79,3 +81,15 @@ def test_augmentations_give_different_paintings_within_range_and_cap(styles: Pat
         assert torch.equal(one.pixels, again.pixels)
         assert max(one.pixels.shape[2:]) <= 44
         assert min(one.pixels.shape[2:]) >= 16  # half of the smallest side
+
+
+def test_hidden_colors_are_not_seen() -> None:
+    seen = []
+    for hidden in ((0, 0, 0), (255, 0, 255)):
+        picture = Image.new("RGBA", (40, 32), (*hidden, 0))
+        picture.paste((90, 120, 60, 255), (0, 0, 20, 32))
+        stream = io.BytesIO()
+        picture.save(stream, "PNG")
+        seen.append(decode(stream.getvalue(), "cut out"))
+    assert (seen[0] == (90, 120, 60)).all()
+    assert (seen[1] == seen[0]).all()

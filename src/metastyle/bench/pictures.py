@@ -26,6 +26,7 @@ from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture, eight_bits, resize
 from metastyle.images.sheet import Pixels, sheet
+from metastyle.images.transparency import visible_painting
 from metastyle.systems.system import Stylize, System
 
 
@@ -191,12 +192,16 @@ def check_same(path: Path, paintings: Mapping[str, Tensor], photos: Mapping[str,
 
 
 def whole(path: Path, long_edge: int) -> Tensor:
-    """A photograph or painting (1, 3, H, W) in [0, 1], its longer edge brought to ``long_edge`` pixels."""
-    return to_tensor(resize(open_picture(path), long_edge).pixels)
+    """A photograph or painting (1, 3, H, W) in [0, 1], its longer edge brought to ``long_edge`` pixels.
+
+    Hidden pixels continue the visible ones.
+    """
+    return to_tensor(resize(visible_painting(open_picture(path)), long_edge).pixels)
 
 
 def square(picture: Picture, size: int) -> Tensor:
-    """The middle square of a photograph (1, 3, size, size) in [0, 1]."""
+    """The middle square of a photograph (1, 3, size, size) in [0, 1]; hidden pixels continue visible ones."""
+    picture = visible_painting(picture)
     height, width = picture.pixels.shape[:2]
     reduced = to_tensor(resize(picture, -(-size * max(height, width) // min(height, width))).pixels)
     top, left = (reduced.shape[2] - size) // 2, (reduced.shape[3] - size) // 2

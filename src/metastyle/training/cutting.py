@@ -18,6 +18,7 @@ from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import eight_bits
+from metastyle.images.transparency import visible_painting
 from metastyle.training.augmentation import Pixels, augmentation
 from metastyle.training.config import DataConfig
 from metastyle.training.sources import Entry
@@ -28,13 +29,13 @@ T = TypeVar("T")
 
 
 def decode(data: bytes, name: str) -> Pixels:
-    """Decode a picture to upright sRGB (H, W, 3) uint8.
+    """Decode a picture to upright sRGB (H, W, 3) uint8, whose hidden pixels continue the visible ones.
 
     Raises:
-        MetastyleError: it cannot be read.
+        MetastyleError: it cannot be read, or nothing in it is visible.
     """
     try:
-        return eight_bits(open_picture(data).pixels)
+        return eight_bits(visible_painting(open_picture(data)).pixels)
     except MetastyleError as error:
         raise MetastyleError(f"{name}: {error}") from None
 
