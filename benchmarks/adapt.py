@@ -22,7 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.settings import AdaptationSettings
-from metastyle.images.contents import content_pool
+from metastyle.images.contents import Contents
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize
@@ -76,7 +76,7 @@ def main() -> None:
 
     def begin(steps: int) -> Adaptation:
         chosen = replace(settings, steps=steps)
-        contents = content_pool([], chosen)
+        contents = Contents().pool(chosen.contents, chosen.size, chosen.seed)
         return Adaptation(initialization, loss_network, style, contents, chosen, "cpu")
 
     started = time.perf_counter()
