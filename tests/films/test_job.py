@@ -393,25 +393,29 @@ def test_an_existing_film_is_overwritten_only_at_the_end(clip: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
+@pytest.mark.parametrize("finished", [0, 2])
 def test_finished_segments_survive_a_full_disk(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: int, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(film.SegmentWriter):
         made = 0
 
         def close(self) -> Any:
             Full.made += 1
-            if Full.made == 3:
+            if Full.made == finished + 1:
                 raise OSError(28, "No space left on device")
             return super().close()
 
     with monkeypatch.context() as patch:
         patch.setattr(film, "SegmentWriter", Full)
         job = job_of(clip, tmp_path / "out.mp4")
-        with pytest.raises(MetastyleError, match=r"out.mp4.parts cannot be written: the disk is full"):
+        with pytest.raises(
+            MetastyleError, match=r"out.mp4.parts cannot be written: the disk is full"
+        ) as error:
             finish(job)
+    assert ("is kept there" in str(error.value)) == (finished > 0)
     job = job_of(clip, tmp_path / "out.mp4")
-    assert job.frames_before == 14
+    assert job.frames_before == 7 * finished
     finish(job)
     assert len(decoded(tmp_path / "out.mp4")) == 40
 

@@ -269,9 +269,10 @@ class FilmJob:
             if writer is not None:
                 writer.abandon()
             if isinstance(error, OSError | FFmpegError):
+                kept = "; what is finished is kept there, and the same call resumes it"
                 raise MetastyleError(
-                    f"{one_line(self.segments.folder)} cannot be written: {reason(error)};"
-                    " what is finished is kept there, and the same call resumes it"
+                    f"{one_line(self.segments.folder)} cannot be written: {reason(error)}"
+                    + (kept if self.segments.finished else "")
                 ) from error
             raise
 
