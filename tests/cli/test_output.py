@@ -81,6 +81,15 @@ def test_completion_is_logged_once() -> None:
     assert stream.getvalue().splitlines() == ["painting: 100%"] * 2
 
 
+def test_slow_progress_is_not_logged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "LINE_EVERY", 0.0)
+    stream = io.StringIO()
+    with Display(console=Console(file=stream)) as display:
+        for share in (0.071, 0.072, 0.074, 0.08):
+            display.update("painting", share, "a.jpg")
+    assert stream.getvalue().splitlines() == ["painting: 7% a.jpg", "painting: 8% a.jpg"]
+
+
 def test_progress_bars_leave_a_redirected_stdout_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, written = io.StringIO(), io.StringIO()
     monkeypatch.setattr("sys.stdout", written)

@@ -30,6 +30,7 @@ class Display:
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
         self._next_line: dict[str, float] = {}
+        self._latest: dict[str, str] = {}
         self._complete: set[str] = set()
         self._remarks = _Remarks(self)
         if quiet:
@@ -78,7 +79,10 @@ class Display:
         (self._complete.add if share >= 1 else self._complete.discard)(what)
         if (share >= 1 and not already) or now >= self._next_line.setdefault(what, now + LINE_EVERY):
             self._next_line[what] = now + LINE_EVERY
-            self._console.print(f"{what}: {share:.0%} {note}".rstrip(), markup=False, soft_wrap=True)
+            line = f"{what}: {share:.0%} {note}".rstrip()
+            if share >= 1 or line != self._latest.get(what):
+                self._latest[what] = line
+                self._console.print(line, markup=False, soft_wrap=True)
 
     def download(self, done: int, total: int, what: str) -> None:
         """For ``on_download``: bytes received, total bytes."""
