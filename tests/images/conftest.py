@@ -66,7 +66,10 @@ def _ink_lab(c: int, m: int, y: int, k: int) -> tuple[float, float, float]:
 
 @pytest.fixture(scope="session")
 def icc() -> SimpleNamespace:
-    """adobe_rgb (and _to_xyz), gray (gamma 1.8), cmyk, scanner (RGB, for reading only), broken."""
+    """adobe_rgb (and _to_xyz), gray (gamma 1.8), cmyk, scanner (RGB, for reading only), broken.
+
+    pq and hlg say so in a cicp tag (BT.2020 primaries) alone; p3_points says sRGB's curve, P3's primaries.
+    """
     r, g, b = ADOBE_RGB_TO_XYZ.T
     curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(2.19921875))
     primaries = {b"rXYZ": _xyz(*r), b"gXYZ": _xyz(*g), b"bXYZ": _xyz(*b)}
@@ -74,6 +77,15 @@ def icc() -> SimpleNamespace:
     return SimpleNamespace(
         adobe_rgb_to_xyz=ADOBE_RGB_TO_XYZ,
         adobe_rgb=adobe_rgb,
+        **{
+            name: _profile(
+                b"mntr",
+                b"RGB ",
+                b"XYZ ",
+                primaries | curves | {b"cicp": b"cicp\0\0\0\0" + bytes([*points, 0, 1])},
+            )
+            for name, points in {"pq": (9, 16), "hlg": (9, 18), "p3_points": (12, 13)}.items()
+        },
         gray=_profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _gamma(1.8)}),
         cmyk=_profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": _lut(4, _ink_lab)}),
         scanner=_profile(

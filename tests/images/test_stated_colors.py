@@ -123,6 +123,38 @@ def test_code_points_override_a_profile_and_a_profile_overrides_gamma(icc: Any) 
     assert with_both.icc is None and error(with_both.pixels) < 0.004
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize(("name", "curve"), [("pq", pq), ("hlg", hlg)])
+def test_hdr_stated_by_a_profile_is_converted(
+    name: str, curve: Any, kind: str, icc: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    eight = Image.fromarray((chart(curve, BT2020) >> 8).astype(np.uint8))
+    ways: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"subsampling": 0}}
+    stream = io.BytesIO()
+    quality = {} if kind in ("PNG", "TIFF") else {"quality": 100}
+    eight.save(stream, kind, icc_profile=getattr(icc, name), **quality | ways.get(kind, {}))
+    with caplog.at_level(logging.WARNING):
+        picture = open_picture(stream.getvalue())
+    assert picture.icc is None and error(picture.pixels) < 0.2  # 8 bits are few for HDR
+    assert np.abs(picture.pixels / 255 - srgb_curve(LIGHT)).mean() < 0.02
+    assert f"is HDR ({name.upper()})" in caplog.text
+
+
+def test_a_profile_that_is_not_hdr_is_used_whatever_its_code_points(icc: Any) -> None:
+    stream = io.BytesIO()
+    eight = Image.fromarray((chart(lambda v: v.clip(0) ** (256 / 563), ADOBE) >> 8).astype(np.uint8))
+    eight.save(stream, "PNG", icc_profile=icc.p3_points)
+    picture = open_picture(stream.getvalue())
+    assert picture.icc == icc.p3_points and error(picture.pixels) < 0.03
+
+
+@pytest.mark.parametrize("cut", [20, 128, 131, 140, 200, -4, -8])
+def test_a_truncated_profile_is_ignored(cut: int, icc: Any) -> None:
+    stream = io.BytesIO()
+    Image.fromarray((chart(srgb_curve) >> 8).astype(np.uint8)).save(stream, "PNG", icc_profile=icc.pq[:cut])
+    assert error(open_picture(stream.getvalue()).pixels) < 0.01 or cut < 0
+
+
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_highlights_are_clipped_with_a_warning(transfer: int, caplog: pytest.LogCaptureFixture) -> None:
     curve = pq if transfer == 16 else hlg

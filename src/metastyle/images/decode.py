@@ -45,9 +45,9 @@ def open_picture(
     """Open a picture from a path, from the bytes of a file, or from a binary stream (read from its start).
 
     Colors are converted to sRGB from the embedded ICC profile, or from other color information in the file
-    (code points of HEIC, AVIF and PNG; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile, or one for
-    another kind of picture, counts as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of an
-    animation or a TIFF of several pages the first is taken; all of these log a warning. 16 bits are kept
+    (code points of HEIC, AVIF, PNG and HDR profiles; gAMA and cHRM; Adobe RGB in EXIF). A damaged profile,
+    or one for another kind of picture, counts as sRGB. HDR (PQ, HLG) becomes standard dynamic range, and of
+    an animation or a TIFF of several pages the first is taken; all of these log a warning. 16 bits are kept
     (also of 10- and 12-bit HEIC; AVIF is read as 8), except that profiles other than sRGB are converted at
     8 bits.
 
@@ -185,6 +185,8 @@ def _damaged(error: Exception, name: str) -> MetastyleError:
 
 
 def _to_picture(decoded: Decoded, name: str) -> Picture:
+    if decoded.icc is not None and decoded.space in ("gray", "rgb"):
+        decoded = decoded.with_code_points(stated_colors.from_profile(decoded.icc))
     if decoded.stated is not None and decoded.stated.hdr:
         _log.warning(
             "%s is HDR (%s): converted to standard dynamic range (sRGB), highlights above white are clipped",

@@ -70,6 +70,17 @@ def from_code_points(primaries: int, transfer: int) -> Stated | None:
     return _unless_srgb(_PRIMARIES.get(primaries, _SRGB), _TRANSFERS.get(transfer, "sRGB"))
 
 
+def from_profile(icc: bytes) -> Stated | None:
+    """The colors of the code points in an ICC profile (its cicp tag, ICC.1:2022); None without them."""
+    count = int.from_bytes(icc[128:132], "big")
+    for at in range(132, min(132 + 12 * count, len(icc)), 12):
+        if icc[at : at + 4] == b"cicp":
+            begin = int.from_bytes(icc[at + 4 : at + 8], "big")
+            content = icc[begin : begin + 12]
+            return from_code_points(*content[8:10]) if len(content) == 12 else None
+    return None
+
+
 def from_info(info: Mapping[Any, Any]) -> Stated | None:
     """The colors of a PNG, from its gAMA and cHRM as read by Pillow, unless an sRGB chunk overrides them."""
     if "srgb" in info:
