@@ -1,8 +1,9 @@
 /** Adapting to the chosen painting: on the server step by step, without one at a glance. */
 
-import { api, type JobState, type StyleInfo } from "./api";
+import { api, type AboutStudio, type JobState, type StyleInfo } from "./api";
 import { PAINTED } from "./lib/grain";
-import { decode, pixelsOf, type Picture } from "./lib/pictures";
+import type { Picture } from "./lib/pictures";
+import { studied } from "./refining.svelte";
 import type { Studio } from "./studio.svelte";
 
 /** How long nothing is painted during an adaptation, in times of the painting before, and at most, in ms. */
@@ -16,6 +17,8 @@ export class Adaptation {
   name = $state<string | null>(null);
   /** The state of the parameters that is shown. */
   revision = $state(0);
+  /** How long adaptations took here, by effort. */
+  seconds = $state.raw<AboutStudio["adaptation_seconds"]>({});
   /** The grain that belongs to these parameters. */
   grain = PAINTED;
   private unfollow: (() => void) | null = null;
@@ -37,6 +40,23 @@ export class Adaptation {
       this.name = null;
       studio.tell(error);
     }
+  }
+
+  /** Take a style of a painting further, also one of another day. */
+  async goOn(style: StyleInfo): Promise<void> {
+    try {
+      if (style.painting)
+        this.studio.painting = await this.studio.uploads.kept(style.painting, style.name);
+      await this.start(style.id);
+    } catch (error) {
+      this.studio.tell(error);
+    }
+  }
+
+  /** Ask how long adaptations take. */
+  async measure(): Promise<void> {
+    const about = await api.about().catch(() => null);
+    if (about) this.seconds = about.adaptation_seconds;
   }
 
   /** Keep the style as it is after the current step. */
@@ -61,12 +81,8 @@ export class Adaptation {
     );
     if (!running || this.job) return;
     this.name = String(running.request.name);
-    const id = String(running.request.painting);
-    const file = await api.preview(id).catch(() => null);
-    if (file) {
-      this.studio.painting = await decode(file, this.name);
-      this.studio.uploads.known(file, id);
-    }
+    const painting = this.studio.uploads.kept(String(running.request.painting), this.name);
+    this.studio.painting = await painting.catch(() => null);
     this.follow(running);
   }
 
@@ -85,8 +101,8 @@ export class Adaptation {
     const { studio } = this;
     const id = studio.styles.newId();
     await studio.engine.ready;
-    await studio.engine.describe(id, pixelsOf(painting, 512));
-    studio.refining.described(id, painting);
+    const pixels = studied(painting);
+    await studio.engine.describe(id, pixels);
     const style: StyleInfo = {
       id,
       name: painting.name,
@@ -99,7 +115,7 @@ export class Adaptation {
     studio.mix = [{ style: id, weight: 1 }];
     this.name = null;
     studio.painter.render();
-    await studio.refining.keep(style);
+    await studio.refining.keep(style, { painting: pixels, curve: [] });
   }
 
   private follow(job: JobState): void {
@@ -151,6 +167,7 @@ export class Adaptation {
     await studio.styles.fetch().catch(() => undefined);
     this.job = null;
     this.name = null;
+    void this.measure();
     const id = state.result?.style;
     if (!id) return;
     studio.styles.outdated(id);

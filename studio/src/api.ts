@@ -13,6 +13,11 @@ export interface StyleInfo {
   painting: string | null;
 }
 
+export interface AboutStudio {
+  /** How long an adaptation takes by effort, as the last one on this machine did; nothing before one. */
+  adaptation_seconds: Partial<Record<"draft" | "normal" | "fine", number>>;
+}
+
 export interface PictureInfo {
   id: string;
   name: string;
@@ -93,6 +98,7 @@ export const api = {
     /** Where there is no server, and the page can adapt by itself. */
     refinement?: RefinementSettings;
   }> => (await ask("model/site.json")).json(),
+  about: async (): Promise<AboutStudio> => (await ask("api/studio")).json(),
   contents: async (): Promise<Blob> => (await ask("model/contents.jpg")).blob(),
   styles: async (server: boolean): Promise<StyleInfo[]> =>
     (await ask(server ? "api/styles" : "model/styles.json")).json(),
@@ -103,6 +109,7 @@ export const api = {
     (
       await ask(`api/pictures?name=${encodeURIComponent(name)}`, { method: "POST", body: file })
     ).json(),
+  picture: async (id: string): Promise<PictureInfo> => (await ask(`api/pictures/${id}`)).json(),
   previewAddress: (id: string): string => address(`api/pictures/${id}/preview`),
   preview: async (id: string): Promise<Blob> => (await ask(`api/pictures/${id}/preview`)).blob(),
   importStyle: async (file: Blob, name: string): Promise<StyleInfo> =>

@@ -3,6 +3,7 @@
 import { imageData, pixelsOf, type Picture } from "./lib/pictures";
 import type { Pixels } from "./lib/pixels";
 import { visible } from "./lib/visible";
+import { keepLook } from "./session";
 import type { Studio } from "./studio.svelte";
 
 /** Long edge on which strokes of brush 1 are as large as the network paints them. */
@@ -42,6 +43,7 @@ export class Painter {
   /** Show the picture as it should be now. */
   render(): void {
     this.wanted = true;
+    if (this.studio.info) keepLook(this.studio);
     void this.loop();
   }
 

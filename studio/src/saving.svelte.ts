@@ -1,8 +1,8 @@
 /** Taking the result home: as shown, at full size by the server, or as the command line that does the same. */
 
 import { api, type JobState } from "./api";
+import { commandLine, maskName } from "./lib/command";
 import { encode, saveBlob } from "./lib/pictures";
-import { shares } from "./lib/styles";
 import type { Studio } from "./studio.svelte";
 
 export type Format = "png" | "jpg" | "webp";
@@ -83,29 +83,21 @@ export class Saving {
       await api.removeJob(this.job.id).catch((error: unknown) => this.studio.tell(error));
   }
 
-  /** The command line that paints the same. */
+  /** The command line that paints the same, with files for it: styles by their names, masks by numbers. */
   command(): string {
     const { photo, mix, strength, brush, grain, keepColor, regions, styles } = this.studio;
-    const quoted = (word: string) =>
-      /^[\w.:-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-    const parts = shares(mix.map((one) => one.weight));
-    const words = ["metastyle", "stylize", quoted(`${photo?.name ?? "photo"}.jpg`)];
-    mix.forEach((one, index) => {
-      const known = styles.find(one.style);
-      const style =
-        known?.origin === "builtin" ? one.style : `${known?.name ?? "style"}.safetensors`;
-      const weight = mix.length > 1 ? `:${+parts[index]!.toFixed(3)}` : "";
-      words.push("--style", quoted(style + weight));
+    const file = photo?.file instanceof File ? photo.file.name : `${photo?.name ?? "photo"}.jpg`;
+    const painted = { photo: file, mix, strength, brush, grain, keepColor };
+    return commandLine({ ...painted, regions: regions.map((region) => region.mix) }, (id) => {
+      const known = styles.find(id);
+      return known?.origin === "builtin" ? id : `${known?.name ?? "style"}.safetensors`;
     });
-    if (strength !== 1) words.push("--strength", String(strength));
-    words.push("--brush", String(+brush.toFixed(3)));
-    if (grain !== null) words.push("--grain", String(grain));
-    if (keepColor) words.push("--keep-color");
-    regions.forEach((region, index) => {
-      const id = region.mix[0]?.style;
-      if (id) words.push("--mask", quoted(`region-${index + 1}.png=${id}`));
-    });
-    return words.join(" ");
+  }
+
+  /** Save the masks that the command line needs. */
+  async masks(): Promise<void> {
+    for (const [index, region] of this.studio.regions.entries())
+      saveBlob(await maskFile(region.mask), maskName(index));
   }
 }
 

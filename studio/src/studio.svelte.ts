@@ -4,11 +4,14 @@ import { Adaptation } from "./adaptation.svelte";
 import { api } from "./api";
 import { Engine } from "./engine/engine";
 import type { EngineInfo, Look } from "./engine/messages";
-import { decode, type Picture } from "./lib/pictures";
+import { Filming } from "./filming.svelte";
+import { keepPhotograph, keptPhotograph } from "./kept";
+import { decode, pixelsOf, type Picture } from "./lib/pictures";
 import { shares, type Weighted } from "./lib/styles";
 import { Painter } from "./painter.svelte";
 import { Refining } from "./refining.svelte";
 import { Saving } from "./saving.svelte";
+import { keptLook } from "./session";
 import { Styles } from "./styles.svelte";
 import { text } from "./text";
 import { Thumbnails } from "./thumbnails.svelte";
@@ -26,16 +29,26 @@ export interface Region {
   strokes: number;
 }
 
+/** The styles that are mixed, and where the point is among them. */
+interface Pad {
+  chosen: string[];
+  point: [number, number];
+}
+
 interface Settings {
   mix: Weighted[];
+  pad: Pad;
   strength: number;
   brush: number;
   grain: number | null;
   keepColor: boolean;
+  regions: Region[];
 }
 
 const MASK_EDGE = 1024;
-const UNTOUCHED: Settings = { mix: [], strength: 1, brush: 2, grain: null, keepColor: false };
+/** How many looks can be gone back to: each may hold masks. */
+const MOST_UNDONE = 50;
+const UNTOUCHED = { strength: 1, brush: 2, grain: null, keepColor: false };
 
 export class Studio {
   readonly engine = new Engine();
@@ -45,9 +58,11 @@ export class Studio {
   readonly adaptation = new Adaptation(this);
   readonly refining = new Refining(this);
   readonly saving = new Saving(this);
+  readonly filming = new Filming(this);
   readonly thumbnails = new Thumbnails(
     (style, edge) => this.painter.preview(style, edge),
-    () => !!this.info && this.painter.free && !this.adaptation.job && !this.refining.progress,
+    () => !!this.info && this.painter.free,
+    () => !!this.adaptation.job || !!this.refining.progress,
   );
 
   info = $state.raw<EngineInfo | null>(null);
@@ -56,9 +71,14 @@ export class Studio {
   view = $state<View>("paint");
   notices = $state.raw<{ id: number; line: string }[]>([]);
   photo = $state.raw<Picture | null>(null);
+  /** The photograph, as small as a preview. */
+  readonly small = $derived(this.photo && pixelsOf(this.photo, 96));
   painting = $state.raw<Picture | null>(null);
+  /** A film that was dropped, for the view that takes it. */
+  clip = $state.raw<File | null>(null);
 
   mix = $state.raw<Weighted[]>([]);
+  pad = $state.raw<Pad>({ chosen: [], point: [0.5, 0.5] });
   strength = $state(1);
   brush = $state(2);
   grain = $state<number | null>(null);
@@ -78,14 +98,21 @@ export class Studio {
       this.server = site.server;
       this.films = site.films ?? false;
       if (!site.server) this.refining.settings = site.refinement ?? null;
-      const [, sample] = await Promise.all([this.styles.fetch(), api.photograph()]);
+      const [photo] = await Promise.all([this.firstPhoto(), this.styles.fetch()]);
       const first = this.styles.find("starry-night") ?? this.styles.all[0];
       if (first) this.mix = [{ style: first.id, weight: 1 }];
+      Object.assign(
+        this,
+        keptLook((id) => !!this.styles.find(id)),
+      );
       void this.styles.need(this.mix).catch(() => undefined); // while the painter gets ready
-      if (!this.photo) this.photo = { ...(await decode(sample, "photograph")), sample: true };
+      this.photo ??= photo;
       this.info = await this.engine.ready;
       this.painter.render();
-      if (this.server) await this.adaptation.resume();
+      if (this.server) {
+        void this.adaptation.measure();
+        await this.adaptation.resume();
+      } else void this.refining.resume();
       await this.painter.rested();
       this.info = await this.engine.faster();
       void this.thumbnails.work();
@@ -94,8 +121,16 @@ export class Studio {
     }
   }
 
+  /** The photograph of the last time, or the sample. */
+  private async firstPhoto(): Promise<Picture> {
+    const file = await keptPhotograph().catch(() => undefined);
+    const own = file && (await this.read(file, file.name));
+    return own || { ...(await decode(await api.photograph(), "photograph")), sample: true };
+  }
+
   tell(error: unknown): void {
-    const line = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Error ? error.message : String(error);
+    const line = said.charAt(0).toUpperCase() + said.slice(1);
     if (this.notices.some((notice) => notice.line === line)) return;
     this.notices = [...this.notices, { id: ++this.count, line }].slice(-3);
   }
@@ -127,12 +162,18 @@ export class Studio {
     }
   }
 
-  async usePhoto(file: Blob, name: string): Promise<void> {
-    const picture = await this.read(file, name);
+  async usePhoto(file: File): Promise<void> {
+    const picture = await this.read(file, file.name);
     if (!picture) return;
+    this.showPhoto(picture);
+    await keepPhotograph(file).catch(() => undefined);
+  }
+
+  showPhoto(picture: Picture): void {
     this.photo = picture;
     this.painter.painted = null;
     this.regions = [];
+    for (const look of this.history) look.regions = [];
     this.editing = null;
     this.thumbnails.clear();
     this.painter.render();
@@ -146,15 +187,23 @@ export class Studio {
     await this.adaptation.start();
   }
 
+  /** A film: for the server, or else frame by frame in the page. */
+  useFilm(file: File): void {
+    this.clip = file;
+    if (this.view !== "camera") this.view = this.films ? "film" : "camera";
+  }
+
   // Looks
 
   private settings(): Settings {
     return {
       mix: this.mix,
+      pad: this.pad,
       strength: this.strength,
       brush: this.brush,
       grain: this.grain,
       keepColor: this.keepColor,
+      regions: this.regions,
     };
   }
 
@@ -163,7 +212,7 @@ export class Studio {
     const now = this.settings();
     if (JSON.stringify(this.history.at(-1)) === JSON.stringify(now)) return;
     this.history.push(now);
-    if (this.history.length > 100) this.history.shift();
+    if (this.history.length > MOST_UNDONE) this.history.shift();
     this.undoable = true;
   }
 
@@ -175,11 +224,12 @@ export class Studio {
 
   reset(): void {
     this.remember();
-    this.apply({ ...UNTOUCHED, mix: this.mix });
+    this.apply({ ...this.settings(), ...UNTOUCHED });
   }
 
   private apply(settings: Settings): void {
     Object.assign(this, settings);
+    if (!this.regions.some((region) => region.id === this.editing)) this.editing = null;
     this.painter.render();
   }
 
@@ -229,6 +279,7 @@ export class Studio {
 
   addRegion(): void {
     if (!this.photo) return;
+    this.remember();
     const scale = MASK_EDGE / Math.max(this.photo.width, this.photo.height);
     const mask = new OffscreenCanvas(
       Math.max(1, Math.round(this.photo.width * scale)),
@@ -242,12 +293,24 @@ export class Studio {
     this.editing = region.id;
   }
 
+  /** Before a stroke: the mask as it is now stays what Undo goes back to. */
+  beginStroke(id: number): void {
+    this.remember();
+    this.regions = this.regions.map((one) => {
+      if (one.id !== id) return one;
+      const mask = new OffscreenCanvas(one.mask.width, one.mask.height);
+      mask.getContext("2d")!.drawImage(one.mask, 0, 0);
+      return { ...one, mask };
+    });
+  }
+
   changeRegion(id: number, change: Partial<Region>): void {
     this.regions = this.regions.map((one) => (one.id === id ? { ...one, ...change } : one));
     this.painter.render();
   }
 
   removeRegion(id: number): void {
+    this.remember();
     this.regions = this.regions.filter((one) => one.id !== id);
     if (this.editing === id) this.editing = null;
     this.painter.render();

@@ -1,7 +1,7 @@
 /** The styles that the page knows, and which of them the engine has. */
 
 import { api, type StyleInfo } from "./api";
-import { forgetStyle, keepStyle, keptStyles, type Kept } from "./kept";
+import { forgetStyle, keepStyle, keptStyles, type Adapted, type Kept } from "./kept";
 import { saveBlob } from "./lib/pictures";
 import { hexadecimal } from "./lib/refining";
 import type { Weighted } from "./lib/styles";
@@ -15,6 +15,8 @@ export class Styles {
   private readonly inEngine = new Map<string, Promise<void>>();
   /** Own styles, where there is no server. */
   private readonly kept = new Map<string, Kept>();
+  /** What own styles were made of, where there is no server. */
+  private readonly paintings = new Map<string, Adapted>();
 
   constructor(private readonly studio: Studio) {}
 
@@ -23,7 +25,10 @@ export class Styles {
     const listed = await api.styles(this.studio.server);
     if (!this.studio.server)
       try {
-        for (const kept of await keptStyles()) this.kept.set(kept.info.id, kept);
+        for (const kept of await keptStyles()) {
+          this.kept.set(kept.info.id, kept);
+          if (kept.adapted) this.paintings.set(kept.info.id, kept.adapted);
+        }
       } catch {
         this.studio.tell(text.errors.notKept);
       }
@@ -51,9 +56,20 @@ export class Styles {
   /** Have an own style's file, or its new name, outlast the page. */
   async keep(info: StyleInfo, file: ArrayBuffer | Blob): Promise<void> {
     const created = this.kept.get(info.id)?.created ?? Date.now();
-    const kept = { info, file: new Blob([file]), created };
+    const adapted = this.paintings.get(info.id);
+    const kept: Kept = { info, file: new Blob([file]), created, ...(adapted ? { adapted } : {}) };
     this.kept.set(info.id, kept);
     await keepStyle(kept).catch(() => this.studio.tell(text.errors.notKept));
+  }
+
+  /** What is known of the painting that an own style was made of. */
+  adapted(id: string): Adapted | undefined {
+    return this.find(id) && this.paintings.get(id);
+  }
+
+  adaptedTo(id: string, adapted: Adapted): void {
+    this.paintings.set(id, adapted);
+    this.all = [...this.all];
   }
 
   /** Whether there is a file of the style to be downloaded. */

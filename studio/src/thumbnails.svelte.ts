@@ -3,25 +3,42 @@
 import type { Pixels } from "./lib/pixels";
 import { idle, visible } from "./lib/visible";
 
+/** While the processors have other work: how long nothing is painted, in times of the painting before. */
+const RESTS = 10;
+const LONGEST_REST = 10_000;
+
+interface Known {
+  pixels: Pixels;
+  /** The photograph that is seen, counted. */
+  run: number;
+}
+
 export class Thumbnails {
-  private pictures = $state.raw<ReadonlyMap<string, Pixels>>(new Map());
+  private pictures = $state.raw<ReadonlyMap<string, Known>>(new Map());
   /** Long edges in which styles are seen just now, by style. */
   private readonly seen = new Map<string, number[]>();
   private painting = false;
   /** Of the photograph: what was begun for another one is dropped. */
-  private run = 0;
+  private run = $state(0);
 
   /**
    * paint: a style on the photograph with a long edge; null where there is no photograph.
    * free: whether nothing more urgent is to be done.
+   * shared: whether the processors have other work, too.
    */
   constructor(
     private readonly paint: (style: string, edge: number) => Promise<Pixels | null>,
     private readonly free: () => boolean,
+    private readonly shared: () => boolean,
   ) {}
 
   get(style: string): Pixels | undefined {
-    return this.pictures.get(style);
+    return this.pictures.get(style)?.pixels;
+  }
+
+  /** Whether the style is seen on the photograph of now, not on one before. */
+  current(style: string): boolean {
+    return this.pictures.get(style)?.run === this.run;
   }
 
   /** Somebody sees this style with that long edge, until the answer is called. */
@@ -35,10 +52,9 @@ export class Thumbnails {
     };
   }
 
-  /** Another photograph. */
+  /** Another photograph: what is seen of the one before stays until it is painted again. */
   clear(): void {
     this.run++;
-    this.pictures = new Map();
   }
 
   /** A style has changed. */
@@ -59,9 +75,13 @@ export class Thumbnails {
         const next = this.missing();
         if (!next || !this.free()) return;
         const run = this.run;
+        const began = performance.now();
         const pixels = await this.paint(...next);
         if (!pixels) return;
-        if (run === this.run) this.pictures = new Map(this.pictures).set(next[0], pixels);
+        if (run === this.run) this.pictures = new Map(this.pictures).set(next[0], { pixels, run });
+        if (!this.shared()) continue;
+        const rest = Math.min(LONGEST_REST, RESTS * (performance.now() - began));
+        await new Promise((resolve) => setTimeout(resolve, rest));
       }
     } finally {
       this.painting = false;
@@ -72,7 +92,8 @@ export class Thumbnails {
     for (const [style, edges] of this.seen) {
       const known = this.pictures.get(style);
       const edge = Math.max(...edges);
-      if (!known || Math.max(known.width, known.height) < edge) return [style, edge];
+      if (known?.run !== this.run || Math.max(known.pixels.width, known.pixels.height) < edge)
+        return [style, edge];
     }
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** Pictures that the server has, each sent once. */
 
 import { api, type PictureInfo } from "./api";
-import type { Picture } from "./lib/pictures";
+import { decode, type Picture } from "./lib/pictures";
 
 export class Uploads {
   private readonly ids = new WeakMap<Blob, Promise<string>>();
@@ -9,6 +9,13 @@ export class Uploads {
   /** The server has this file under that id. */
   known(file: Blob, id: string): void {
     this.ids.set(file, Promise.resolve(id));
+  }
+
+  /** A picture that the server has kept, as it shows it. */
+  async kept(id: string, name: string): Promise<Picture> {
+    const [file, { width, height }] = await Promise.all([api.preview(id), api.picture(id)]);
+    this.known(file, id);
+    return { ...(await decode(file, name)), width, height };
   }
 
   /** Send a file; its id is kept. */

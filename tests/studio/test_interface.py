@@ -18,6 +18,7 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.studio import assets
 from metastyle.studio.app import create_app
 from metastyle.studio.graphs import GRAPHS, flatten
+from metastyle.studio.pace import expected
 from metastyle.studio.settings import StudioSettings
 from metastyle.weights.builtin_styles import builtin_path
 from metastyle.weights.initialization import load_initialization
@@ -124,6 +125,10 @@ def test_a_painting_becomes_a_style_that_paints(
     steps = [s["progress"]["step"] for s in states if s["progress"]]
     assert steps == sorted(steps)
     assert states[-1]["result"]["steps"] == 3
+    pace = states[-1]["result"]["pace"]
+    seconds = client.get("/api/studio").json()["adaptation_seconds"]
+    assert seconds == expected(pace)
+    assert 0 < seconds["draft"] < seconds["normal"] < seconds["fine"]
     style_id = states[-1]["result"]["style"]
     assert client.get("/api/styles").json()[0] == {
         "id": style_id,
@@ -142,10 +147,10 @@ def test_a_painting_becomes_a_style_that_paints(
     painted = client.post("/api/paintings", json=wanted).json()
     assert events(client, painted["id"])[-1]["result"]["width"] == 96
     result = client.get(f"/api/jobs/{painted['id']}/result")
-    expected = style.stylize(io.BytesIO(client.get(f"/api/pictures/{photo}/preview").content), device="cpu")
+    in_python = style.stylize(io.BytesIO(client.get(f"/api/pictures/{photo}/preview").content), device="cpu")
     ours = np.asarray(Image.open(io.BytesIO(result.content)), int)
     # The preview is a JPEG of the uploaded PNG, so the results are only similar.
-    assert np.abs(ours - np.asarray(expected, int)).mean() < 6
+    assert np.abs(ours - np.asarray(in_python, int)).mean() < 6
     assert client.delete(f"/api/jobs/{painted['id']}").status_code == 204
     assert client.get(f"/api/jobs/{painted['id']}/result").status_code == 404
 

@@ -79,6 +79,7 @@ def test_adaptation_can_be_watched_and_stopped(
     painted.get_by_role("button", name="Good enough").click()
     painted.locator(".adapting").wait_for(state="detached")
     shown(painted, WIDTH)
+    painted.get_by_text(re.compile(r"about \d+ (s|min) at the pace|the time left is shown")).wait_for()
     first = painted.locator("[data-style]").first
     assert first.get_attribute("aria-pressed") == "true"
     assert "speckles" in first.text_content()
@@ -116,6 +117,29 @@ def test_a_region_drawn_with_the_mouse_keeps_the_photograph(painted: Any) -> Non
     inside = (HEIGHT // 2, int(0.3 * WIDTH))
     assert np.abs(after[inside] - photo[inside]).max() <= 2
     assert np.abs(after[:, WIDTH * 3 // 4 :] - before[:, WIDTH * 3 // 4 :]).max() == 0
+    painted.keyboard.press("Control+z")
+    shown(painted, WIDTH)
+    undone = np.asarray(download(painted, "As shown").convert("RGB"), int)
+    assert np.abs(undone - before).max() == 0, "the stroke is still there"
+    assert painted.locator(".region").count() == 1
+    painted.locator(".region").get_by_role("button", name="Remove").click()
+    shown(painted, WIDTH)
+
+
+def test_the_command_comes_with_the_masks_of_its_regions(painted: Any) -> None:
+    painted.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    painted.get_by_role("button", name="Add a region").click()
+    painted.locator(".region select").select_option("mosaic")
+    painted.locator(".overlay").click()
+    shown(painted, WIDTH)
+    with painted.expect_download() as waiting:
+        painted.get_by_role("button", name="Copy command").click()
+    assert waiting.value.suggested_filename == "region-1.png"
+    mask = Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())).convert("L")
+    assert mask.getextrema() == (0, 255)
+    command = painted.evaluate("() => navigator.clipboard.readText()")
+    assert "stylize own.png --style night" in command
+    assert command.endswith("--mask region-1.png=mosaic")
     painted.locator(".region").get_by_role("button", name="Remove").click()
     shown(painted, WIDTH)
 
@@ -153,6 +177,11 @@ def test_styles_are_mixed_on_a_pad_and_saved(painted: Any) -> None:
     for other in others:
         painted.locator(f'[data-style="{other}"]').click()
     keep_mixture(painted, "dusk")
+    painted.get_by_role("button", name="Paint", exact=True).click()
+    shown(painted, WIDTH)
+    painted.get_by_role("button", name="Mix", exact=True).click()
+    point = painted.get_by_label("Mixture: arrow keys")
+    assert point.evaluate("point => point.style.left") == "25%", "a look at another view has moved the point"
     painted.get_by_role("button", name="Paint", exact=True).click()
     shown(painted, WIDTH)
     styles = [builtin("night"), builtin("mosaic")]
@@ -206,6 +235,24 @@ def test_the_camera_is_painted_and_recorded(painted: Any) -> None:
     assert Path(waiting.value.path()).read_bytes()[:4] == b"\x1a\x45\xdf\xa3", "WebM"
     painted.get_by_role("button", name="Stop", exact=True).click()
     painted.get_by_role("button", name="Paint", exact=True).click()
+
+
+def test_finished_work_is_seen_and_begun_again(painted: Any) -> None:
+    """The picture at full size is listed with its photograph; 'Again' brings both back to be changed."""
+    painted.locator('[data-style="mosaic"]').click()
+    set_slider(painted, "Strength", "0.5")
+    shown(painted, WIDTH)
+    download(painted, "Full size")
+    painted.get_by_role("button", name="Reset").click()
+    painted.locator('[data-style="night"]').click()
+    painted.get_by_role("button", name="Work", exact=True).click()
+    card = painted.locator('[data-job="paint"][data-state="done"]').first
+    assert card.locator("img").count() == 2
+    card.get_by_role("button", name="Again with").click()
+    shown(painted)
+    assert painted.locator('[data-style="mosaic"]').get_attribute("aria-pressed") == "true"
+    assert painted.locator('label:has-text("Strength") output').inner_text() == "50 %"
+    painted.get_by_role("button", name="Reset").click()
 
 
 @pytest.mark.parametrize("size", [(1280, 900), (360, 640)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -158,6 +159,13 @@ def test_a_painting_is_refined_in_the_page(browser: Any, site: str, tmp_path: Pa
     take_two_steps()
     after = pixels_of(page, ".after")
     assert after != before
+
+    page.reload()  # what is known of the painting outlasts the page
+    shown(page)
+    set_slider(page, "Brush", "2")
+    page.get_by_label("Paint with dots, refined").click()
+    shown(page, WIDTH)
+    assert pixels_of(page, ".after") == after
     take_two_steps()
     assert pixels_of(page, ".after") != after
     assert page.get_by_label("Paint with dots, refined").count() == 1, "gone on with in its place"
@@ -173,6 +181,28 @@ def test_a_painting_is_refined_in_the_page(browser: Any, site: str, tmp_path: Pa
     moved = [(style.parameters[name] - p).abs().max() for name, p in start.parameters.items()]
     assert 0 < max(moved) < 0.1
     assert worst(painted, in_python(style, grain=PAINTED)) <= 3
+
+
+def test_a_refinement_goes_on_after_a_reload(browser: Any, site: str) -> None:
+    """From its last kept step, also if it is the first one of the style."""
+    page = opened(browser)
+    page.goto(site)
+    shown(page)
+    choose(page, "Choose a painting", encoded(512, 384, seed=7), "dots.png")
+    page.get_by_role("button", name="Refine (experiment)").click(timeout=STEPS_PATIENCE)
+    page.get_by_text(re.compile(r"dots, refined · [1-9]\d* of 60")).wait_for(timeout=STEPS_PATIENCE)
+    page.wait_for_timeout(1000)  # for the first step to be kept
+    page.reload()
+    going_on = page.get_by_text(re.compile(r"dots, refined · ([2-9]|\d\d) of 60"))
+    going_on.wait_for(timeout=STEPS_PATIENCE)
+    page.get_by_role("button", name="Good enough").click()
+    page.locator(".refining").wait_for(state="detached", timeout=STEPS_PATIENCE)
+    page.reload()
+    shown(page)
+    assert page.get_by_label("Paint with dots, refined").count() == 1
+    page.wait_for_timeout(2000)
+    assert page.locator(".refining").count() == 0, "what has ended does not go on"
+    page.context.close()
 
 
 def test_a_mixture_is_kept_with_its_recipe(browser: Any, site: str, tmp_path: Path) -> None:

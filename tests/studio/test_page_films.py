@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,23 @@ pytest.importorskip("cv2")
 
 from clips import make_clip, moving  # noqa: E402
 
+DROP = """([name, content]) => {
+    const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], name, { type: "video/mp4" }));
+    window.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}"""
+
 
 def test_a_clip_becomes_a_film(page: Any, tmp_path: Path) -> None:
+    """Dropped anywhere; other views in between change nothing."""
     clip = make_clip(tmp_path / "holiday.mp4", moving(25))
     page.locator('[data-style="night"]').click()
     shown(page)
-    page.get_by_role("button", name="Film", exact=True).click()
-    page.locator('input[aria-label="Choose a clip"]').set_input_files(str(clip))
+    page.evaluate(DROP, [clip.name, base64.b64encode(clip.read_bytes()).decode()])
     page.get_by_role("heading", name="holiday").wait_for()
+    page.get_by_role("button", name="Styles", exact=True).click()
+    page.get_by_role("button", name="Film", exact=True).click()
     page.locator('label:has-text("To") input[type="range"]').first.fill("0.5")
 
     page.get_by_role("button", name="Preview three frames").click()

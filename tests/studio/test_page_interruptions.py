@@ -13,7 +13,7 @@ from metastyle.core.loss_network import LossNetwork
 
 from .browser import choose, opened, required, shown
 from .conftest import encoded
-from .running import Studio, free_port
+from .running import Studio, call, free_port
 
 required()
 
@@ -48,6 +48,46 @@ def test_adaptation_continues_after_a_reload_and_after_a_killed_server(
         first = page.locator("[data-style]").first
         assert "speckles" in first.text_content()
         assert first.get_attribute("aria-pressed") == "true"
+    finally:
+        page.context.close()
+        studio.end()
+
+
+@pytest.mark.timeout(600)
+def test_a_kept_style_is_taken_further_across_reloads(
+    browser: Any, tmp_path: Path, loss_network: LossNetwork
+) -> None:
+    """The photograph and the look outlast the page; 'Go on' needs no painting, and goes on itself."""
+    studio = Studio(tmp_path / "own")
+    page = opened(browser)
+    try:
+        page.goto(f"http://127.0.0.1:{studio.port}/")
+        shown(page)
+        choose(page, "Choose a photograph", encoded(96, 64, seed=5), "own.png")
+        page.get_by_text("Draft", exact=True).click()
+        choose(page, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
+        adapting = page.get_by_text(re.compile(r"Adapting to speckles · \d+ of \d+"))
+        adapting.wait_for()
+        page.get_by_role("button", name="Good enough").click()
+        page.locator(".adapting").wait_for(state="detached")
+
+        page.reload()
+        shown(page)
+        assert page.get_by_text("own", exact=True).count() == 1
+        assert page.locator("[data-style]").first.get_attribute("aria-pressed") == "true"
+        page.get_by_role("button", name="Go on").click()
+        adapting.wait_for()
+
+        page.reload()
+        adapting.wait_for()
+        page.get_by_role("button", name="Good enough").click()
+        page.locator(".adapting").wait_for(state="detached")
+        shown(page)
+        newest = page.locator("[data-style]").first
+        assert newest.get_attribute("aria-pressed") == "true"
+        jobs = call(studio.port, "jobs")
+        assert [job["state"] for job in jobs] == ["done", "done"]
+        assert jobs[0]["request"]["start"] == jobs[1]["result"]["style"]
     finally:
         page.context.close()
         studio.end()

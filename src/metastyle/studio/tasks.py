@@ -19,6 +19,7 @@ from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture, resize
 from metastyle.studio.graphs import flatten, to_float16
+from metastyle.studio.pace import measured
 from metastyle.studio.task import Task
 from metastyle.weights.builtin_styles import builtin_path
 
@@ -33,11 +34,14 @@ def adapt(task: Task) -> dict[str, Any]:
     """Adapt to a painting; the current parameters are written about once a second."""
     asked = task.request
     painting = open_picture(task.path(asked["painting"], "picture"))
-    settings = default_settings(hardware_of(pick_device(task.device)), asked["effort"])
+    hardware = hardware_of(pick_device(task.device))
+    settings = default_settings(hardware, asked["effort"])
     changes = {name: asked[name] for name in ("steps", "grain", "style_size") if asked.get(name) is not None}
     settings = api.settings_from(settings, changes)
     start = style_of(task, asked["start"]) if asked.get("start") else None
-    revision, last = 0, time.monotonic()
+    began = last = time.monotonic()
+    revision = 0
+    ends: list[AdaptationStep] = []
 
     def send(parameters: Mapping[str, Any], **known: Any) -> None:
         nonlocal revision, last
@@ -51,6 +55,7 @@ def adapt(task: Task) -> dict[str, Any]:
 
     def on_step(step: AdaptationStep) -> bool:
         task.check()
+        ends[1:] = [step]
         known = {
             "step": step.step,
             "total": step.total,
@@ -72,11 +77,13 @@ def adapt(task: Task) -> dict[str, Any]:
         on_start=lambda first: send(first, step=0),
         on_step=on_step,
     )
+    pace = measured(hardware, settings, ends[0], ends[-1], time.monotonic() - began) if ends else None
     style = replace(style, painting=asked["name"])
     path = task.path(task.id, "style")
     style.save(path, overwrite=True)
     task.parameters.unlink(missing_ok=True)
-    return {"style": task.id, "steps": len(style.curve), "grain": style.grain, "kind": style.kind}
+    known = {"steps": len(style.curve), "grain": style.grain, "kind": style.kind, "pace": pace}
+    return {"style": task.id, **known}
 
 
 def paint(task: Task) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 import metastyle
 from metastyle.studio.forms import AdaptRequest, PaintRequest, Weighted
 from metastyle.studio.items import ItemId, file_answer, store_of
+from metastyle.studio.pace import expected
 from metastyle.studio.queue import Queue
 from metastyle.studio.settings import StudioSettings
 from metastyle.studio.store import FINISHED, RUNNING, Job
@@ -30,15 +31,18 @@ def queue_of(request: Request) -> Queue:
 
 @router.get("/studio")
 def about(request: Request) -> dict[str, Any]:
-    """What this studio offers, and its limits."""
+    """What this studio offers, its limits, and the time of adaptations by the last one that was measured."""
     settings: StudioSettings = request.app.state.settings
     limits = settings.limits
+    paces = (style.about.get("pace") for style in store_of(request).items("style"))
+    pace = next(filter(None, paces), None)
     return {
         "version": metastyle.__version__,
         "picture_bytes": limits.picture_bytes,
         "picture_pixels": limits.picture_pixels,
         "clip_bytes": limits.clip_bytes,
         "films": importlib.util.find_spec("av") is not None,
+        "adaptation_seconds": expected(pace) if pace else {},
     }
 
 

@@ -1,9 +1,18 @@
 /** The page's side of the rendering worker. */
 
 import type { Pixels } from "../lib/pixels";
-import type { About, RefinementSettings } from "../lib/refining";
+import type { About } from "../lib/refining";
 import type { Weighted } from "../lib/styles";
-import type { Blended, EngineInfo, Look, Order, Reply, Step } from "./messages";
+import type {
+  Blended,
+  EngineInfo,
+  Look,
+  Order,
+  Refine,
+  RefinementState,
+  Reply,
+  Step,
+} from "./messages";
 
 const CHOICE = "backend";
 
@@ -60,15 +69,19 @@ export class Engine {
     await this.ask({ kind: "describe", id, painting });
   }
 
-  /** Begin to adapt further what a painting was described as, as a style of its own or in its place. */
-  async refine(
-    from: string,
-    id: string,
-    settings: RefinementSettings,
-    contents: Pixels[],
-  ): Promise<void> {
-    const moved = contents.map((one) => one.data.buffer);
-    await this.ask({ kind: "refine", from, id, settings, contents }, moved);
+  /** Have the painting of a style known that is to be adapted further. */
+  async study(id: string, painting: Pixels): Promise<void> {
+    await this.ask({ kind: "study", id, painting });
+  }
+
+  /** Begin to adapt a style of a painting further. */
+  async refine(wanted: Refine): Promise<void> {
+    await this.ask({ kind: "refine", ...wanted });
+  }
+
+  /** Where the refinement is. */
+  async state(): Promise<RefinementState> {
+    return (await this.ask({ kind: "state" })) as RefinementState;
   }
 
   /** The next of so many steps. */

@@ -27,13 +27,32 @@ export type Order =
   | { kind: "parameters"; id: string; halves: ArrayBuffer }
   | { kind: "describe"; id: string; painting: Pixels }
   | { kind: "forget"; id: string }
-  | { kind: "refine"; from: string; id: string; settings: RefinementSettings; contents: Pixels[] }
+  | { kind: "study"; id: string; painting: Pixels }
+  | ({ kind: "refine" } & Refine)
+  | { kind: "state" }
   | { kind: "step"; steps: number }
   | { kind: "refined" }
   | { kind: "file"; id: string; about: About }
   | { kind: "blend"; id: string; mix: Weighted[] }
   | { kind: "paint"; look: Look; photo: Pixels }
   | { kind: "frame"; look: Look; photo: Pixels; fresh: boolean };
+
+/** A refinement to begin: of a style, as another one or in its place, or from where it was. */
+export interface Refine {
+  from: string;
+  id: string;
+  settings: RefinementSettings;
+  contents: Pixels[];
+  state?: RefinementState;
+}
+
+/** All that steps change. */
+export interface RefinementState {
+  step: number;
+  parameters: Float32Array;
+  momenta: Float32Array;
+  squares: Float32Array;
+}
 
 /** After a step of refinement. */
 export interface Step {

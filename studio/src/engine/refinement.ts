@@ -3,15 +3,12 @@
 import { addGrain } from "../lib/grain";
 import { toPlanes, type Pixels } from "../lib/pixels";
 import { rateAt, shuffled, type RefinementSettings } from "../lib/refining";
-import type { Step } from "./messages";
+import type { RefinementState, Step } from "./messages";
 import type { Outputs, Renderer } from "./runtime";
 
 type Large = Awaited<ReturnType<Renderer["large"]>>;
 
 export class Refinement {
-  private step = 0;
-  private momenta: Float32Array;
-  private squares: Float32Array;
   private readonly order: Generator<number>;
   /** Of contents that have been seen. */
   private readonly features = new Map<number, Float32Array>();
@@ -19,29 +16,34 @@ export class Refinement {
   private constructor(
     private readonly refine: Large,
     private readonly content: Large,
-    /** Of the style, after the last step. */
-    public parameters: Float32Array,
+    /** After the last step. */
+    public state: RefinementState,
     private readonly grams: Float32Array[],
     private readonly contents: Pixels[],
     private readonly settings: RefinementSettings,
   ) {
-    this.momenta = new Float32Array(settings.momenta);
-    this.squares = new Float32Array(settings.squares);
     this.order = shuffled(contents.length);
   }
 
-  /** grams: the painting's Gram matrices.  contents: squares of the settings' size. */
+  /** grams: the painting's Gram matrices.  contents: squares of the settings' size.  before: its state, if it goes on. */
   static async begin(
     renderer: Renderer,
     parameters: Float32Array,
     grams: Float32Array[],
     contents: Pixels[],
     settings: RefinementSettings,
+    before?: RefinementState,
   ): Promise<Refinement> {
+    const state = before ?? {
+      step: 0,
+      parameters,
+      momenta: new Float32Array(settings.momenta),
+      squares: new Float32Array(settings.squares),
+    };
     const content = await renderer.large("content");
     try {
       const refine = await renderer.large("refine");
-      return new Refinement(refine, content, parameters, grams, contents, settings);
+      return new Refinement(refine, content, state, grams, contents, settings);
     } catch (error) {
       await content.release();
       throw error;
@@ -58,13 +60,13 @@ export class Refinement {
       features = (await this.content.run({ picture: [data, shape] })).features!;
       this.features.set(index, features);
     }
-    const step = this.step + 1;
+    const step = this.state.step + 1;
     addGrain(data, size, size, grain, step);
     const vector = (numbers: Float32Array): [Float32Array, number[]] => [numbers, [numbers.length]];
     const after: Outputs = await this.refine.run({
-      parameters: vector(this.parameters),
-      momenta: vector(this.momenta),
-      squares: vector(this.squares),
+      parameters: vector(this.state.parameters),
+      momenta: vector(this.state.momenta),
+      squares: vector(this.state.squares),
       picture: [data, shape],
       features: [features, [1, (4 * features.length) / (size * size), size / 2, size / 2]],
       step: vector(Float32Array.of(step)),
@@ -78,10 +80,12 @@ export class Refinement {
     });
     const [content, style] = after.losses as unknown as [number, number];
     if (!Number.isFinite(content + style)) throw new Error(`the loss became ${content + style}`);
-    this.parameters = after.next_parameters!;
-    this.momenta = after.next_momenta!;
-    this.squares = after.next_squares!;
-    this.step = step;
+    this.state = {
+      step,
+      parameters: after.next_parameters!,
+      momenta: after.next_momenta!,
+      squares: after.next_squares!,
+    };
     return { step, content, style };
   }
 

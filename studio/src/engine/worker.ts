@@ -235,26 +235,35 @@ async function obey(order: Order): Promise<unknown> {
       grams.set(order.id, [gram1!, gram2!, gram3!, gram4!]);
       return keep(order.id, () => withNorms(norms!, model, theta));
     }
+    case "study": {
+      if (grams.has(order.id)) return undefined;
+      const { gram1, gram2, gram3, gram4 } = await describe(order.painting);
+      grams.set(order.id, [gram1!, gram2!, gram3!, gram4!]);
+      return undefined;
+    }
     case "refine": {
       await endRefinement();
       const known = grams.get(order.from);
       if (!known) throw new Error(`nothing is known about the painting of ${order.from}`);
-      const { contents, settings } = order;
-      const start = styleOf(order.from);
-      const running = await Refinement.begin(renderer, start, known, contents, settings);
+      const { contents, settings, state } = order;
+      const start = state?.parameters ?? styleOf(order.from);
+      const running = await Refinement.begin(renderer, start, known, contents, settings, state);
       refinement = { id: order.id, running };
       grams.set(order.id, known);
-      origins.set(order.id, origins.get(order.from)!);
+      const origin = origins.get(order.from);
+      if (origin) origins.set(order.id, origin);
       return keep(order.id, () => start);
     }
     case "step": {
       if (!refinement) throw new Error("no style is being refined");
       const { id, running } = refinement;
       const step = await running.next(order.steps);
-      const { parameters } = running;
+      const { parameters } = running.state;
       keep(id, () => parameters);
       return step;
     }
+    case "state":
+      return refinement?.running.state;
     case "refined":
       return endRefinement();
     case "file":
