@@ -7,7 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,29 @@ FLAGS = [
 PATIENCE = 60_000
 WIDTH, HEIGHT = 256, 172
 """Size of the photograph, which is also what the page paints with brush 4, so that nothing is resized."""
+
+
+GPU_FLAGS = [flag for flag in FLAGS if flag != "--disable-gpu"] + [
+    *("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"),
+]
+"""WebGPU by Chromium's software adapter, which takes seconds for a small picture."""
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A file server without a log."""
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a file server."""
+    handler = partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
 
 
 def required() -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from metastyle.core.loss_network import LossNetwork
 
 from .browser import (
     CHROMIUM,
-    FLAGS,
+    GPU_FLAGS,
     HEIGHT,
     WIDTH,
     builtin,
@@ -31,6 +28,7 @@ from .browser import (
     keep_mixture,
     opened,
     required,
+    served,
     set_slider,
     shown,
     worst,
@@ -42,15 +40,6 @@ required()
 STEPS_PATIENCE = 300_000
 """Milliseconds for two steps on a busy machine."""
 
-GPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """A file server without a log."""
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, loss_network: LossNetwork) -> Iterator[str]:
@@ -59,11 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, loss_network: LossNetwork) ->
 
     folder = tmp_path_factory.mktemp("alone") / "site"
     export_site(folder)
-    handler = partial(QuietHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
+    with served(folder) as address:
+        yield address
 
 
 def choose_own(page: Any) -> None:
@@ -274,8 +260,7 @@ def pixels_of(page: Any, canvas: str) -> str:
 
 def test_webgpu_paints_like_python(browser: Any, site: str) -> None:
     """Chromium's software adapter takes seconds for a small picture."""
-    flags = [flag for flag in FLAGS if flag != "--disable-gpu"] + GPU_FLAGS
-    own = browser.browser_type.launch(executable_path=str(CHROMIUM), args=flags)
+    own = browser.browser_type.launch(executable_path=str(CHROMIUM), args=GPU_FLAGS)
     page = opened(own)
     page.add_init_script(f"({SET_VISIBILITY})('hidden')")  # until the small picture is chosen
     page.goto(f"{site}?backend=webgpu")

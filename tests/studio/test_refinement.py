@@ -86,11 +86,13 @@ class Step(NamedTuple):
     exact_gradients: dict[str, Tensor]
 
 
-@pytest.fixture(scope="module")
-def first_steps(network: TransformationNetwork, own_loss_network: LossNetwork) -> dict[str, Step]:
-    """One step from the same parameters for a painting of each loudness."""
+@pytest.fixture(scope="module", params=[True, False], ids=["quick", "plain"])
+def first_steps(
+    request: pytest.FixtureRequest, network: TransformationNetwork, own_loss_network: LossNetwork
+) -> dict[str, Step]:
+    """One step from the same parameters for a painting of each loudness, by both forms of the graph."""
     settings = AdaptationSettings()
-    refine = opened(refinement.refine_graph(own_loss_network, size=SIZE))
+    refine = opened(refinement.refine_graph(own_loss_network, size=SIZE, quick=request.param))
     content = opened(refinement.content_graph(own_loss_network, size=SIZE))
     exact = copy.deepcopy(own_loss_network).double()
     described = style_target(exact, painting().double())

@@ -43,6 +43,13 @@ class Builder:
         self._nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
+    def sum(self, *parts: str) -> str:
+        """The sum of several arrays; the operator of that name does not run on WebGPU."""
+        total, *rest = parts
+        for part in rest:
+            total = self.node("Add", total, part)
+        return total
+
     def constant(self, array: NDArray[Any]) -> str:
         """An array in the graph, stored once, however often it is requested."""
         array = np.ascontiguousarray(array)

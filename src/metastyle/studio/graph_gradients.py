@@ -33,10 +33,11 @@ class Tape:
     """Layers for one picture; maps are (1, C, H, W).
 
     moving: values whose gradients will be requested; nothing is propagated to values that do not need them.
+    quick: with convolutions that need fewer multiplications, for processors.
     """
 
-    def __init__(self, build: Builder, moving: Iterable[Value]) -> None:
-        self._build = build
+    def __init__(self, build: Builder, moving: Iterable[Value], quick: bool = True) -> None:
+        self._build, self._quick = build, quick
         self._moving = {value.name for value in moving}
         self._layers: list[tuple[Value, Callable[[str], _Gradients]]] = []
         self._zero = build.constant(np.zeros(1, np.float32))
@@ -46,9 +47,9 @@ class Tape:
         parts: dict[str, list[str]] = {value.name: [gradient] for value, gradient in given.items()}
         for result, backward in reversed(self._layers):
             if own := parts.pop(result.name, []):
-                for source, gradient in backward(self._sum(own)):
+                for source, gradient in backward(self._build.sum(*own)):
                     parts.setdefault(source.name, []).append(gradient)
-        return [self._sum(parts[value.name]) for value in wanted]
+        return [self._build.sum(*parts[value.name]) for value in wanted]
 
     def convolution(self, x: Value, weight: Value, stride: int = 1, zeros: int = 0) -> Value:
         """A convolution without a bias, with a margin of zeros or none.
@@ -56,7 +57,7 @@ class Tape:
         weight: (K, C, rows, columns); frozen where there is a margin.
         """
         build, (count, channels, *sides) = self._build, weight.shape
-        tiles = sides == [3, 3] and stride == 1 and min(count, channels) >= _WORTH_TILES
+        tiles = self._quick and sides == [3, 3] and stride == 1 and min(count, channels) >= _WORTH_TILES
         height, width = (
             (n + 2 * zeros - side) // stride + 1 for n, side in zip(x.shape[2:], sides, strict=True)
         )
@@ -116,12 +117,8 @@ class Tape:
                 before = self._turned(build.part(gradient, [0], [margin], [axis]), axis)
                 after = self._turned(build.part(gradient, [margin + size], [TO_THE_END], [axis]), axis)
                 near, far = 1, size - 1 - margin
-                gradient = build.node(
-                    "Sum",
-                    inside,
-                    self._widened(before, axis, near, far),
-                    self._widened(after, axis, far, near),
-                )
+                before, after = self._widened(before, axis, near, far), self._widened(after, axis, far, near)
+                gradient = build.sum(inside, before, after)
             yield x, gradient
 
         height, width = (n + 2 * margin for n in x.shape[2:])
@@ -219,9 +216,6 @@ class Tape:
             self._moving.add(result.name)
             self._layers.append((result, backward))
         return result
-
-    def _sum(self, parts: Sequence[str]) -> str:
-        return parts[0] if len(parts) == 1 else self._build.node("Sum", *parts)
 
     def _mean(self, x: str) -> str:
         return self._build.node("ReduceMean", x, self._build.whole(2, 3))

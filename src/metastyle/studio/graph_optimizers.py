@@ -62,7 +62,7 @@ def muon_step(build: Builder, parameter: Value, gradient: str, before: str, rate
     for _ in range(ITERATIONS):
         square = build.node("MatMul", build.node("MatMul", q, gram), q)
         fourth = build.node("MatMul", square, square)
-        factor = build.node("Sum", times(identity, a), times(square, b), times(fourth, c))
+        factor = build.sum(times(identity, a), times(square, b), times(fourth, c))
         q = build.node("MatMul", factor, q)
     direction = build.reshaped(build.node("MatMul", q, x), -1)
     length = MUON_RATE * math.sqrt(columns)  # of rows whose root mean square is 1

@@ -11,7 +11,7 @@ between hidden layers and Adam for the rest. The picture has its grain already.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -54,17 +54,21 @@ def state_sizes() -> dict[str, int]:
     return {MOMENTA: muon + adam, SQUARES: adam}
 
 
-def content_graph(loss_network: LossNetwork, size: int = SIZE) -> bytes:
+def content_graph(loss_network: LossNetwork, size: int = SIZE, quick: bool = True) -> bytes:
     """``picture`` (1, 3, size, size) in [0, 1] -> ``features`` (1, 128, size / 2, size / 2); 0.5 MB."""
     build = Builder()
     picture = Value(PICTURE, (1, 3, size, size))
-    features = _features(build, Tape(build, ()), loss_network, picture, CONTENT_LAYER)[CONTENT_LAYER]
+    features = _features(build, Tape(build, (), quick), loss_network, picture, CONTENT_LAYER)[CONTENT_LAYER]
     build.output(features.name, FEATURES)
     return build.graph("content", {PICTURE: picture.shape}, {FEATURES: features.shape})
 
 
 def refine_graph(
-    loss_network: LossNetwork, settings: AdaptationSettings | None = None, size: int = SIZE
+    loss_network: LossNetwork,
+    settings: AdaptationSettings | None = None,
+    size: int = SIZE,
+    *,
+    quick: bool = True,
 ) -> bytes:
     """One step of adaptation; 15.5 MB, nearly all of it VGG-16 in float16.
 
@@ -80,7 +84,7 @@ def refine_graph(
     }
     muon, adam = groups()
     moving = [parameters[segment.name] for segment in (*muon, *adam)]
-    tape = Tape(build, moving)
+    tape = Tape(build, moving, quick)
     picture = Value(PICTURE, (1, 3, size, size))
     painted = _painted(tape, parameters, picture)
     features = _features(build, tape, loss_network, painted, STYLE_LAYERS[-1])
@@ -98,8 +102,12 @@ def refine_graph(
     return build.graph("refine", inputs, outputs)
 
 
-GRAPHS: dict[str, Callable[[LossNetwork], bytes]] = {"refine": refine_graph, "content": content_graph}
-"""Both hold weights of VGG-16."""
+GRAPHS: dict[str, Callable[[LossNetwork], bytes]] = {
+    "refine": partial(refine_graph, quick=False),
+    "quick-refine": refine_graph,
+    "content": content_graph,
+}
+"""Graphs that hold weights of VGG-16: a step for GPUs, and with fewer multiplications, for processors."""
 
 
 def _part(build: Builder, vector: str, segment: Segment) -> str:
@@ -162,7 +170,7 @@ def _losses(build: Builder, features: Mapping[str, Value], settings: AdaptationS
     factor = number(2 * settings.content_weight / float(np.prod(content.shape)))
     gradients = {content: build.node("Mul", difference, factor)}
 
-    loudness = build.node("Sum", *(mean_square(gram) for gram in GRAMS))
+    loudness = build.sum(*(mean_square(gram) for gram in GRAMS))
     loudness = build.node("Max", build.node("Mul", loudness, number(STYLE_WEIGHT)), number(1e-3))
     quiet = build.node("Max", build.node("Div", number(MIDDLING), loudness), number(1))
     loud = build.node("Min", build.node("Div", number(LOUD), loudness), number(1))
@@ -182,7 +190,7 @@ def _losses(build: Builder, features: Mapping[str, Value], settings: AdaptationS
         along = build.reshaped(build.node("Mul", along, balance), *psi.shape)
         known = gradients.get(psi)
         gradients[psi] = build.node("Add", known, along) if known else along
-    losses.append(build.node("Mul", build.node("Sum", *errors), number(settings.style_weight)))
+    losses.append(build.node("Mul", build.sum(*errors), number(settings.style_weight)))
     build.output(build.node("Concat", *(build.reshaped(loss, 1) for loss in losses), axis=0), LOSSES)
     return gradients
 

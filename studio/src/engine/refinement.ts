@@ -1,12 +1,10 @@
-/** Adaptation in the page: one step after another, by onnxruntime on processors. */
+/** Adaptation in the page: one step after another, on processors, or on a GPU where that is faster. */
 
 import { addGrain } from "../lib/grain";
 import { toPlanes, type Pixels } from "../lib/pixels";
-import { rateAt, shuffled, type RefinementSettings } from "../lib/refining";
+import { rateAt, sameStep, shuffled, type RefinementSettings } from "../lib/refining";
 import type { RefinementState, Step } from "./messages";
-import type { Outputs, Renderer } from "./runtime";
-
-type Large = Awaited<ReturnType<Renderer["large"]>>;
+import type { Inputs, Large, Outputs, Renderer } from "./runtime";
 
 export class Refinement {
   private readonly order: Generator<number>;
@@ -14,7 +12,9 @@ export class Refinement {
   private readonly features = new Map<number, Float32Array>();
 
   private constructor(
-    private readonly refine: Large,
+    private refine: Large,
+    /** The same on a GPU, until it is known which is faster. */
+    private rival: Large | null,
     private readonly content: Large,
     /** After the last step. */
     public state: RefinementState,
@@ -43,7 +43,11 @@ export class Refinement {
     const content = await renderer.large("content");
     try {
       const refine = await renderer.large("refine");
-      return new Refinement(refine, content, state, grams, contents, settings);
+      const rival =
+        renderer.backend === "webgpu"
+          ? await renderer.large("refine", "webgpu").catch(() => null)
+          : null;
+      return new Refinement(refine, rival, content, state, grams, contents, settings);
     } catch (error) {
       await content.release();
       throw error;
@@ -63,7 +67,7 @@ export class Refinement {
     const step = this.state.step + 1;
     addGrain(data, size, size, grain, step);
     const vector = (numbers: Float32Array): [Float32Array, number[]] => [numbers, [numbers.length]];
-    const after: Outputs = await this.refine.run({
+    const inputs: Inputs = {
       parameters: vector(this.state.parameters),
       momenta: vector(this.state.momenta),
       squares: vector(this.state.squares),
@@ -77,7 +81,8 @@ export class Refinement {
           return [`gram${i + 1}`, [gram, [side, side]]];
         }),
       ),
-    });
+    };
+    const after = await (this.rival ? this.decide(inputs, this.rival) : this.refine.run(inputs));
     const [content, style] = after.losses as unknown as [number, number];
     if (!Number.isFinite(content + style)) throw new Error(`the loss became ${content + style}`);
     this.state = {
@@ -89,7 +94,30 @@ export class Refinement {
     return { step, content, style };
   }
 
+  /** A step on both: the GPU goes on if it is faster, after it has compiled, and has taken the same step. */
+  private async decide(inputs: Inputs, rival: Large): Promise<Outputs> {
+    this.rival = null;
+    const seconds = async (graph: Large): Promise<[number, Outputs]> => {
+      const began = performance.now();
+      const after = await graph.run(inputs);
+      return [performance.now() - began, after];
+    };
+    const [limit, after] = await seconds(this.refine);
+    let slower = rival;
+    try {
+      await rival.run(inputs);
+      const [taken, its] = await seconds(rival);
+      const same = sameStep(this.state.parameters, after.next_parameters!, its.next_parameters!);
+      if (taken < limit && same) [this.refine, slower] = [rival, this.refine];
+    } catch {
+      // a GPU that cannot take the step is no faster
+    }
+    await slower.release().catch(() => undefined);
+    return after;
+  }
+
   async release(): Promise<void> {
-    await Promise.all([this.refine.release(), this.content.release()]);
+    const graphs = [this.refine, this.content, ...(this.rival ? [this.rival] : [])];
+    await Promise.all(graphs.map((graph) => graph.release()));
   }
 }

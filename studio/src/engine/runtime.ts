@@ -12,8 +12,13 @@ type Runtime = typeof forProcessors;
 type Session = forProcessors.InferenceSession;
 export type Inputs = Record<string, [Float32Array, number[]]>;
 export type Outputs = Record<string, Float32Array>;
-/** Graphs that there is one form of. */
-const ONE_FORM = ["describe", "refine", "content"];
+/** A graph that is run for a while, and then let go of. */
+export interface Large {
+  run(inputs: Inputs): Promise<Outputs>;
+  release(): Promise<void>;
+}
+/** Graphs that there is one form of: they are run once for a picture. */
+const ONE_FORM = ["describe", "content"];
 
 /** Whether WebGPU can be tried: onnxruntime waits for the GPU by JavaScript promise integration. */
 async function hasGpu(): Promise<boolean> {
@@ -69,22 +74,19 @@ export class Renderer {
     return this.runOn(this.runtime, await this.session(name), inputs);
   }
 
-  /** A large graph where it always works, on processors: run it, then let go of it. */
-  async large(
-    name: string,
-  ): Promise<{ run(inputs: Inputs): Promise<Outputs>; release(): Promise<void> }> {
+  /** A large graph; where it always works, on processors, unless told. */
+  async large(name: string, where: Backend = "wasm"): Promise<Large> {
     const runtime = this.runtime;
-    const session = await this.open(runtime, name, "wasm");
+    const session = await this.open(runtime, name, where);
     return {
       run: async (inputs) => {
         const outputs = await session.run(feeds(runtime, inputs));
-        return Object.fromEntries(
-          Object.entries(outputs).map(([key, tensor]) => {
-            const data = (tensor.data as Float32Array).slice();
-            tensor.dispose();
-            return [key, data];
-          }),
-        );
+        const copied: Outputs = {};
+        for (const [key, tensor] of Object.entries(outputs)) {
+          copied[key] = ((await tensor.getData()) as Float32Array).slice();
+          tensor.dispose();
+        }
+        return copied;
       },
       release: () => session.release(),
     };

@@ -20,6 +20,19 @@ export interface RefinementSettings {
   steps: Record<"draft" | "normal" | "fine", number>;
 }
 
+/** How much two changes may differ, as a share of their norm: rounding is made larger by the optimizers. */
+const SAME = 0.05;
+
+/** Whether two ways of taking a step from the same parameters have come to the same. */
+export function sameStep(before: Float32Array, one: Float32Array, other: Float32Array): boolean {
+  let [error, change] = [0, 0];
+  for (let i = 0; i < before.length; i++) {
+    error += (one[i]! - other[i]!) ** 2;
+    change += (one[i]! - before[i]!) ** 2;
+  }
+  return error <= SAME ** 2 * change; // not if there is a number that is none
+}
+
 /** The learning rate at a step, from 1: a linear rise, then half a cosine to zero. */
 export function rateAt(step: number, steps: number, settings: RefinementSettings): number {
   const rise = settings.warm_up ? Math.min(1, step / settings.warm_up) : 1;
