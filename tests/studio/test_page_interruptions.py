@@ -17,6 +17,9 @@ from .running import Studio, call, free_port
 
 required()
 
+SLOW = 240_000
+"""Milliseconds in which even a busy machine takes the first steps."""
+
 
 @pytest.mark.timeout(600)  # two servers and two workers import torch
 def test_adaptation_continues_after_a_reload_and_after_a_killed_server(
@@ -31,19 +34,19 @@ def test_adaptation_continues_after_a_reload_and_after_a_killed_server(
         shown(page)
         choose(page, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
         adapting = page.get_by_text(re.compile(r"Adapting to speckles · \d+ of \d+"))
-        adapting.wait_for()
+        adapting.wait_for(timeout=SLOW)
 
         page.reload()
-        adapting.wait_for()
+        adapting.wait_for(timeout=SLOW)
         page.locator('[data-revision]:not([data-revision="0"])').wait_for()
         assert page.locator("[data-style]").count() >= 14, "styles are missing"
 
         studio.end(signal.SIGKILL)
         studio = Studio(tmp_path / "own", port)
         page.wait_for_timeout(4000)  # until the browser has reconnected
-        adapting.wait_for()
+        adapting.wait_for(timeout=SLOW)
         page.get_by_role("button", name="Good enough").click()
-        page.locator(".adapting").wait_for(state="detached")
+        page.locator(".adapting").wait_for(state="detached", timeout=SLOW)
         shown(page)
         first = page.locator("[data-style]").first
         assert "speckles" in first.text_content()
@@ -67,21 +70,21 @@ def test_a_kept_style_is_taken_further_across_reloads(
         page.get_by_text("Draft", exact=True).click()
         choose(page, "Choose a painting", encoded(96, 80, seed=6), "speckles.png")
         adapting = page.get_by_text(re.compile(r"Adapting to speckles · \d+ of \d+"))
-        adapting.wait_for()
+        adapting.wait_for(timeout=SLOW)
         page.get_by_role("button", name="Good enough").click()
-        page.locator(".adapting").wait_for(state="detached")
+        page.locator(".adapting").wait_for(state="detached", timeout=SLOW)
 
         page.reload()
         shown(page)
         assert page.get_by_text("own", exact=True).count() == 1
         assert page.locator("[data-style]").first.get_attribute("aria-pressed") == "true"
         page.get_by_role("button", name="Go on").click()
-        adapting.wait_for()
+        adapting.wait_for(timeout=SLOW)
 
         page.reload()
-        adapting.wait_for()
+        adapting.wait_for(timeout=SLOW)
         page.get_by_role("button", name="Good enough").click()
-        page.locator(".adapting").wait_for(state="detached")
+        page.locator(".adapting").wait_for(state="detached", timeout=SLOW)
         shown(page)
         newest = page.locator("[data-style]").first
         assert newest.get_attribute("aria-pressed") == "true"
