@@ -54,11 +54,11 @@ def state_sizes() -> dict[str, int]:
     return {MOMENTA: muon + adam, SQUARES: adam}
 
 
-def content_graph(loss_network: LossNetwork, size: int = SIZE, quick: bool = True) -> bytes:
+def content_graph(loss_network: LossNetwork, size: int = SIZE) -> bytes:
     """``picture`` (1, 3, size, size) in [0, 1] -> ``features`` (1, 128, size / 2, size / 2); 0.5 MB."""
     build = Builder()
     picture = Value(PICTURE, (1, 3, size, size))
-    features = _features(build, Tape(build, (), quick), loss_network, picture, CONTENT_LAYER)[CONTENT_LAYER]
+    features = _features(build, Tape(build, ()), loss_network, picture, CONTENT_LAYER)[CONTENT_LAYER]
     build.output(features.name, FEATURES)
     return build.graph("content", {PICTURE: picture.shape}, {FEATURES: features.shape})
 
@@ -71,6 +71,8 @@ def refine_graph(
     quick: bool = True,
 ) -> bytes:
     """One step of adaptation; 15.5 MB, nearly all of it VGG-16 in float16.
+
+    quick: with convolutions of fewer multiplications, for processors; WebGPU lacks one of their operators.
 
     Inputs: ``parameters`` (1679235,), ``momenta`` and ``squares`` (``state_sizes``), ``picture`` (1, 3, size,
     size) with grain, ``features`` of the picture without it, ``gram1`` … ``gram4`` of the painting, ``step``
