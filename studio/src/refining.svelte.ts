@@ -150,11 +150,11 @@ export class Refining {
     } catch (error) {
       studio.tell(error);
     } finally {
-      this.progress = null;
       if (this.pace) localStorage.setItem(PACE, String(this.pace));
       await engine.refined().catch((error: unknown) => studio.tell(error));
       if (known) await this.keep(info, adapted);
       await forgetUnfinished().catch(() => undefined);
+      this.progress = null; // now it can be left
       studio.thumbnails.forget(id);
       studio.painter.render();
     }
