@@ -78,6 +78,12 @@ def test_johnson_trains_reproducibly_for_one_style(features, draw):
     assert system.parameters == 1_679_235 and system.styles == "1"
 
 
+def test_johnson_trains_as_published_whatever_metastyle_adapts_with(features):
+    """A system that paints without grain must not be trained with it, and its loss is the common one."""
+    made = Johnson(CPU, features).settings
+    assert (made.optimizer, made.balance, made.grain, made.batch, made.size) == ("adam", 0, 0, 4, 256)
+
+
 def test_trained_networks_are_found_by_their_thumbnail(tmp_path, draw):
     with pytest.raises(MetastyleError, match="train-baseline johnson"):
         TrainedJohnson.load(CPU, tmp_path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +44,10 @@ PAINTING_SIZE = 512
 """Longer edge of the painting."""
 POOL = 64
 """Crops that ``Johnson`` draws from; their features are cached, 8 MB each."""
+AS_PUBLISHED = AdaptationSettings(
+    steps=2000, batch=4, size=256, style_size=PAINTING_SIZE, optimizer="adam", balance=0.0, grain=0.0
+)
+"""Adam, and one loss for all paintings, on photographs as they are."""
 SAME_PAINTING = 0.03
 """Largest mean difference of two thumbnails of one painting that was scaled and stored differently."""
 
@@ -77,14 +82,13 @@ class Johnson:
     ) -> None:
         """Trains on ``photos``; without any, on procedural pictures."""
         self.device, self.loss_network, self.photos = device, loss_network, photos
-        self.settings = settings or AdaptationSettings(steps=2000, batch=4, size=256)
+        self.settings = settings or AS_PUBLISHED
         self.parameters = transformation_network()
 
     @classmethod
     def load(cls, device: torch.device, photos: Sequence[Picture] = (), steps: int = 2000) -> Johnson:
         """The system with VGG-16's published weights, downloaded if missing."""
-        settings = AdaptationSettings(steps=steps, batch=4, size=256)
-        return cls(device, load_loss_network(), photos, settings)
+        return cls(device, load_loss_network(), photos, replace(AS_PUBLISHED, steps=steps))
 
     def prepare(self, style: Tensor) -> Stylize:
         """Train."""
