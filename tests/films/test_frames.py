@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import STEP, Pixels, make_clip
+from clips import STEP, Pixels, make_clip, moving
 
 from metastyle.films import frames as video_frames
 from metastyle.films.clip import Clip, open_clip
-from metastyle.films.frames import Frame, sample_frames
+from metastyle.films.decode import Damage
+from metastyle.films.frames import Frame, read_frames, sample_frames
 
 
 def shades(count: int) -> list[Pixels]:
@@ -58,3 +59,28 @@ def test_samples_are_reduced_but_not_enlarged(tmp_path: Path) -> None:
     (sample,) = sample_frames(clip(tmp_path, 5), 1, shorter=24)
     assert sample.pixels.shape == (24, 32, 3)
     assert sample_frames(clip(tmp_path, 5), 1, shorter=500)[0].pixels.shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"crf": "5", "bf": "3", "b-pyramid": "normal", "b_strategy": "0"}),
+        ("libx264", {"crf": "5", "bf": "0"}),
+        ("mpeg4", {"b": "4M", "bf": "2", "b_strategy": "0"}),
+        ("mpeg4", {"b": "4M"}),
+    ],
+)
+def test_an_avi_is_whole(codec: str, options: dict[str, str], tmp_path: Path) -> None:
+    """An AVI has only the times of decoding, and FFmpeg guesses the others."""
+    pictures = moving(30)
+    clip = open_clip(make_clip(tmp_path / "a.avi", pictures, codec=codec, options=options, sound=None))
+    damage = Damage()
+    frames = list(read_frames(clip, damage))
+    assert damage.sentence(clip.path) is None
+    assert np.diff([clip.seconds_at(f.pts) for f in frames]) == pytest.approx(1 / 25)
+    assert clip.seconds_at(frames[0].pts) == 0
+    for frame, pixels in zip(frames, pictures, strict=True):
+        assert np.abs(frame.pixels - pixels.astype(int)).mean() < 9
+    later = list(read_frames(clip, Damage(), begin=frames[20].pts))
+    assert [f.pts for f in later] == [f.pts for f in frames[20:]]
+    assert all((a.pixels == b.pixels).all() for a, b in zip(later, frames[20:], strict=True))

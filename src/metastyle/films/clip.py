@@ -90,6 +90,10 @@ class Clip:
     stored: Colors
     colors: Colors
     """Colors of the pixels that ``read_frames`` yields, and of a film made from them."""
+    in_decoding_order: bool
+    """The file has no time stamps but those of decoding, as an AVI."""
+    reordered: bool
+    """Frames are displayed in another order than they are decoded in."""
     hdr: str | None
     """``PQ`` or ``HLG`` if the file is HDR, so that the frames are converted."""
 
@@ -139,6 +143,8 @@ def open_clip(path: Path) -> Clip:
             "frames": stream.frames if "mp4" in container.format.name else 0,  # AVI counts ticks
             "codec": stream.codec_context.name,
             "container": container.format.name,
+            "in_decoding_order": container.format.name == "avi",
+            "reordered": bool(stream.codec_context.has_b_frames),
         }
         aspect = stream.sample_aspect_ratio
         frame = next(decoded(container, stream, Damage()), None)

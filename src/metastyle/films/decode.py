@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import heapify, heappush
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,16 @@ def _why(error: Exception) -> str:
 
 
 def decoded(
-    container: InputContainer, stream: Any, damage: Damage, seek_to: int | None = None
+    container: InputContainer,
+    stream: Any,
+    damage: Damage,
+    seek_to: int | None = None,
+    times: list[int] | None = None,
 ) -> Iterator[VideoFrame]:
-    """Every frame that can be decoded; damage is counted and skipped, as in players."""
+    """Every frame that can be decoded; damage is counted and skipped, as in players.
+
+    times: is kept as a heap of the time stamps of those packets whose frames are still to come.
+    """
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)
     if seek_to is not None:
@@ -91,9 +99,15 @@ def decoded(
         # The decoder still holds frames when the file ends; an empty packet asks for them.
         reading = packet is not None and packet.size > 0
         damage.packets += reading
+        at = None if packet is None else packet.dts if packet.dts is not None else packet.pts
+        if times is not None and at is not None:
+            heappush(times, at)
         try:
             yield from stream.codec_context.decode(packet if reading else None)
         except av.EOFError:
             return
         except (FFmpegError, ValueError):
             damage.undecodable += 1
+            if times is not None and at in times:
+                times.remove(at)
+                heapify(times)

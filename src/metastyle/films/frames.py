@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heappop
 
 import numpy as np
 from av.error import FFmpegError
@@ -209,9 +210,10 @@ def _timed(
     longest = min(int(_LONGEST_GAP / clip.time_base), _MOST_TICKS)
     last: int | None = None
     last_duration = nominal
+    times: list[int] | None = [] if clip.in_decoding_order else None
     with opened(clip.path) as container:
-        for frame in decoded(container, container.streams[clip.index], damage, begin):
-            pts = frame.pts if frame.pts is not None else frame.dts
+        for frame in decoded(container, container.streams[clip.index], damage, begin, times):
+            pts = heappop(times) if times else frame.pts if frame.pts is not None else frame.dts
             if pts is None:
                 pts = last + last_duration if last is not None else clip.ticks(0)
             if last is not None and not last < pts <= last + longest:
@@ -231,6 +233,10 @@ def _timed(
 
 def _can_seek(clip: Clip, begin: int) -> bool:
     """Whether seeking leads to a frame at or before ``begin``, as it should."""
+    if (
+        clip.in_decoding_order and clip.reordered
+    ):  # after a jump, some decoders leave out frames that precede the key frame
+        return False
     try:
         with opened(clip.path) as container:
             stream = container.streams[clip.index]
