@@ -78,7 +78,7 @@ export const text = {
     waiting: (n: string) => `${n} is waiting for its turn …`,
     first: (n: string) => `Looking at ${n} …`,
     step: (n: string, step: number, steps: number) => `Adapting to ${n} · ${step} of ${steps}`,
-    left: (s: string) => `${s} left`,
+    left: (s: string) => `${s}\u00a0left`,
     alone:
       "Without a server, the style is predicted from the painting. ‘metastyle studio’ adapts to it.",
     describing: (n: string) => `Looking at ${n}: the first time fetches 17 MB …`,
@@ -90,7 +90,8 @@ export const text = {
     name: (n: string) => `${n}, refined`,
     note: "Refined in this page",
     loss: (n: number) => `loss ${n.toPrecision(3)}`,
-    steps: (n: number) => `${n} steps`,
+    steps: (n: number) => `${n} steps; the time left is shown while it runs`,
+    took: (n: number, s: string) => `${n} steps, about ${s} at the pace of the last ones`,
   },
   save: {
     title: "Take it home",
@@ -209,7 +210,7 @@ export const text = {
 
 /** A duration for people. */
 export function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))}\u00a0s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)}\u00a0min`;
+  return `${(seconds / 3600).toFixed(1)}\u00a0h`;
 }

@@ -80,7 +80,7 @@ def test_adaptation_can_be_watched_and_stopped(
     painted.get_by_role("button", name="Good enough").click()
     painted.locator(".adapting").wait_for(state="detached")
     shown(painted, WIDTH)
-    painted.get_by_text(re.compile(r"about \d+ (s|min) at the pace|the time left is shown")).wait_for()
+    painted.get_by_text(re.compile(r"about \d+\s(s|min) at the pace|the time left is shown")).wait_for()
     first = painted.locator("[data-style]").first
     assert first.get_attribute("aria-pressed") == "true"
     assert "speckles" in first.text_content()
