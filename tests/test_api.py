@@ -20,6 +20,7 @@ from metastyle import api
 from metastyle.core.loss_network import LossNetwork
 from metastyle.images.contents import Contents
 from metastyle.images.picture import Picture
+from metastyle.images.transparency import visible_painting
 from metastyle.weights.initialization import shipped_initialization
 
 QUICK: dict[str, Any] = {"size": 64, "style_size": 64, "steps": 2, "batch": 1, "pool": 3, "device": "cpu"}
@@ -234,6 +235,17 @@ def test_transparent_parts_of_a_painting_do_not_affect_the_style(match: bool) ->
     assert made[0].painting_sha256 == made[1].painting_sha256
     opaque = metastyle.adapt(pixels(64, 64), match_color=photo, **QUICK | {"steps": 0})
     assert opaque.painting_sha256 != made[0].painting_sha256
+
+
+def test_statistics_of_a_painting_are_those_of_its_visible_part() -> None:
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[:, 32:] = 0
+    continued = visible_painting(Picture(pixels(64, 64), alpha)).pixels  # what is hidden, made up
+    starts = [
+        metastyle.adapt(painting, **QUICK | {"steps": 0})
+        for painting in (np.dstack([continued, alpha]), continued)
+    ]
+    assert any((starts[0].parameters[name] != p).any() for name, p in starts[1].parameters.items())
 
 
 def test_strips_equal_the_whole_picture(style: metastyle.Style) -> None:
