@@ -137,7 +137,7 @@ export class Adaptation {
         if (studio.mix[0]?.style !== job.id || studio.mix.length > 1)
           studio.mix = [{ style: job.id, weight: 1 }];
         this.grain = state.progress?.grain ?? PAINTED;
-        await studio.painter.rendered();
+        await studio.painter.rendered(shown === 0);
         shown = this.revision = revision;
       } catch {
         // the job has just ended: what is finished comes with its last state

@@ -24,6 +24,8 @@ export class Painter {
   /** Moving pictures are being painted: still ones wait. */
   private live = false;
   private wanted = false;
+  /** Somebody waits to see what has changed, even if it is small at first. */
+  private quick = false;
   private looping = false;
   private dragging = false;
   private readonly settled: (() => void)[] = [];
@@ -41,17 +43,18 @@ export class Painter {
   }
 
   /** Show the picture as it should be now. */
-  render(): void {
+  render(quick = true): void {
     this.wanted = true;
+    this.quick ||= quick;
     if (this.studio.info) keepLook(this.studio);
     void this.loop();
   }
 
-  /** The same, and wait until it is shown. */
-  rendered(): Promise<void> {
+  /** The same, and wait until it is shown; unless quick, a sharp picture is not replaced by a small one first. */
+  rendered(quick: boolean): Promise<void> {
     return new Promise((resolve) => {
       this.settled.push(resolve);
-      this.render();
+      this.render(quick);
     });
   }
 
@@ -76,6 +79,9 @@ export class Painter {
 
   private edges(): number[] {
     const full = this.fullEdge;
+    const { quick: hurried } = this;
+    this.quick = false;
+    if (!hurried && this.painted) return [full];
     const { width, height } = this.studio.photo!;
     const short = Math.min(width, height) / Math.max(width, height);
     if (this.pace === null) return full <= FIRST_EDGE ? [full] : [FIRST_EDGE, full];

@@ -142,7 +142,7 @@ export class Refining {
         }
         const seen = document.visibilityState === "visible";
         if (seen && studio.shows(id) && now - shown > RESTS * painting) {
-          await studio.painter.rendered();
+          await studio.painter.rendered(false);
           shown = performance.now();
           painting = shown - now;
         }

@@ -262,6 +262,7 @@ def test_webgpu_paints_like_python(browser: Any, site: str) -> None:
     """Chromium's software adapter takes seconds for a small picture."""
     own = browser.browser_type.launch(executable_path=str(CHROMIUM), args=GPU_FLAGS)
     page = opened(own)
+    page.set_default_timeout(STEPS_PATIENCE)
     page.add_init_script(f"({SET_VISIBILITY})('hidden')")  # until the small picture is chosen
     page.goto(f"{site}?backend=webgpu")
     photo = encoded(128, 16, seed=5)
