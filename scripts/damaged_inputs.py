@@ -24,13 +24,14 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from rich.console import Console
 from rich.progress import Progress
 
@@ -73,6 +74,9 @@ def pictures() -> dict[str, bytes]:
     add("bits.png", rgb.convert("1"), "PNG")
     add("deep.png", deep, "PNG")
     add("animated.png", rgb, "PNG", **frames)
+    long = PngImagePlugin.PngInfo()
+    long.add_text("workflow", "x" * 2_000_000, zip=True)
+    add("text.png", rgb, "PNG", pnginfo=long)
     add("lossy.webp", rgb, "WEBP", exif=exif)
     add("lossless.webp", rgba, "WEBP", lossless=True)
     add("animated.webp", rgb, "WEBP", **frames)
@@ -83,6 +87,7 @@ def pictures() -> dict[str, bytes]:
     add("lzw.tif", rgb, "TIFF", compression="tiff_lzw")
     add("jpeg.tif", rgb, "TIFF", compression="jpeg")
     add("deep.tif", deep, "TIFF")
+    add("pages.tif", rgb, "TIFF", **frames)
     add("rgb.bmp", rgb, "BMP")
     add("palette.bmp", rgb.quantize(16), "BMP")
     add("still.gif", rgb, "GIF")
@@ -102,8 +107,11 @@ def films(folder: Path) -> dict[str, bytes]:
         make_clip(folder / "a.ts", frames, sound="mp2"),
         make_clip(folder / "a.avi", frames, codec="mpeg4", options={}, sound="mp3"),
         make_clip(folder / "a.webm", frames, **vp9),
+        make_clip(folder / "reordered.avi", frames, sound="mp3"),
+        make_clip(folder / "code.mov", frames, metadata={"timecode": "01:02:03:04"}),
     ]
-    return {path.name: path.read_bytes() for path in made}
+    animation = pictures()["animated.webp"]
+    return {path.name: path.read_bytes() for path in made} | {"animated.webp": animation}
 
 
 def styles(folder: Path) -> dict[str, bytes]:
@@ -343,13 +351,15 @@ def temporal_painter() -> Painter:
 
 
 def make_film(path: Path) -> None:
+    from metastyle.films.animation import as_film, is_animation
     from metastyle.films.painter import FrameByFrame
 
-    job = film_job(path)
-    for _ in job.run(FrameByFrame(lambda pixels: pixels)):
-        pass
-    job.finish()
-    job.output.unlink()
+    with as_film(path) if is_animation(path) else nullcontext(path) as clip:
+        job = film_job(clip)
+        for _ in job.run(FrameByFrame(lambda pixels: pixels)):
+            pass
+        job.finish()
+        job.output.unlink()
 
 
 def resume_film(one: Case, sources: Sources) -> None:
