@@ -95,3 +95,12 @@ def test_a_truncated_animation_is_refused_in_one_line(share: float, tmp_path: Pa
     with pytest.raises(MetastyleError, match="damaged") as caught, as_film(path):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_an_animation_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.webp", lossless=True)
+    data = bytearray(path.read_bytes())
+    data[24:30] = b"\xff\x3f\0\xff\x3f\0"  # 16384 x 16384 pixels
+    path.write_bytes(data)
+    with pytest.raises(MetastyleError), as_film(path):
+        pass

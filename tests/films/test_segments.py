@@ -86,6 +86,12 @@ def test_other_folders_are_refused_and_kept(tmp_path: Path) -> None:
     assert (folder / "diary.txt").exists()
 
 
+def test_a_job_with_more_settings_is_another(tmp_path: Path) -> None:
+    segments_of(tmp_path, quality=None).begin()
+    with pytest.raises(MetastyleError, match=r"another quality"):
+        segments_of(tmp_path)
+
+
 def test_a_job_with_another_identity_is_refused(tmp_path: Path) -> None:
     add(segments_of(tmp_path, quality=18))
     with pytest.raises(MetastyleError, match=r"another quality \(it was 18, now it is 20\)"):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from PIL import Image, ImageSequence, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, ImageSequence, WebPImagePlugin
 
 from metastyle.errors import MetastyleError
 from metastyle.files import one_line, reason
@@ -52,7 +52,7 @@ def as_film(animation: Path) -> Iterator[Path]:
                     frame.save(frames[begins], compress_level=1, icc_profile=None, exif=b"")
                     duration = frame.info.get("duration", 0)
                     begins += duration if duration > _SHORTEST else _USUAL
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
             raise MetastyleError(f"{one_line(animation)} is damaged: {reason(error)}") from error
         film = Path(folder) / f"{animation.stem}.mov"
         write_film(frames, Fraction(1000), film, end=begins)

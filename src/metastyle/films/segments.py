@@ -223,7 +223,9 @@ class Segments:
         return path.is_file() and finished.state_checksum in (None, _checksum(path))
 
     def _difference(self, other: dict[str, Any]) -> str:
-        name = next(n for n in {**self._identity, **other} if self._identity.get(n) != other.get(n))
+        missing = object()  # a value may be None
+        names = {**self._identity, **other}
+        name = next(n for n in names if self._identity.get(n, missing) != other.get(n, missing))
         was, now = (one_line(identity.get(name)) for identity in (other, self._identity))
         return (
             f"{one_line(self.folder)} holds an unfinished film with another {one_line(name)} (it was {was},"
