@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from metastyle.core.initialization import Initialization, StylePredictor
 from metastyle.errors import MetastyleError
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
+from metastyle.images.encode import save_picture
+from metastyle.images.picture import Picture
 from metastyle.systems import johnson, shen
 from metastyle.systems import train as training
 from metastyle.systems.decoders import copy_published
@@ -114,6 +117,18 @@ def test_a_run_lowers_the_loss_and_writes_the_part(settings, networks, tmp_path,
     assert str(photos.parent) not in str(about)
 
     assert not any(isinstance(e, Iterated) for e in run(made, networks))  # the run is complete
+
+
+def test_johnson_does_not_see_hidden_colors_of_its_painting(settings, networks, tmp_path, monkeypatch):
+    monkeypatch.setattr(johnson, "PAINTING_SIZE", 64)
+    pixels = np.full((64, 64, 3), (90, 120, 60), np.uint8)
+    pixels[:, 32:] = (255, 0, 255)
+    alpha = np.where(np.arange(64) < 32, 255, 0).astype(np.uint8)[None].repeat(64, 0)
+    save_picture(Picture(pixels, alpha), tmp_path / "a.png")
+    made = dataclasses.replace(settings("johnson"), styles=str(tmp_path / "a.png"))
+    task = training.SystemTask(made, launch("cpu", "float32"), torch.float32, networks)
+    seen = (task.module.learned.thumbnail * 255).round()
+    assert torch.equal(seen, torch.tensor([90.0, 120.0, 60.0])[:, None, None].expand(3, 8, 8))
 
 
 @pytest.mark.parametrize("part", ["wct-2", "shen", "johnson"])

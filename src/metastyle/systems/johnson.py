@@ -32,6 +32,7 @@ from metastyle.images.contents import photo_pool, procedural_pool
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture, resize
+from metastyle.images.transparency import visible_painting
 from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.objective import Objective, Start
 from metastyle.systems.repainting import repainting
@@ -191,7 +192,8 @@ class OneStyleLearning(Objective):
         idle = idle_parameters(one.network)
         for name, parameter in one.network.named_parameters():
             parameter.requires_grad_(name not in idle)
-        painting = to_tensor(resize(open_picture(start.styles), PAINTING_SIZE).pixels).to(start.device)
+        visible = visible_painting(open_picture(start.styles))
+        painting = to_tensor(resize(visible, PAINTING_SIZE).pixels).to(start.device)
         dtype = start.precision
         with torch.autocast(start.device.type, dtype, enabled=dtype != torch.float32):
             objective = cls(start.loss_network(), one, painting, f"{PART}-{start.styles.stem}")
