@@ -53,7 +53,7 @@ export class Styles {
     this.all = [info, ...this.all];
   }
 
-  /** Have an own style's file, or its new name, outlast the page. */
+  /** Have an own style's file, or its new name, outlast the page: it is shown only when it does. */
   async keep(info: StyleInfo, file: ArrayBuffer | Blob): Promise<void> {
     const created = this.kept.get(info.id)?.created ?? Date.now();
     const adapted = this.paintings.get(info.id);
@@ -130,8 +130,8 @@ export class Styles {
         const id = this.newId();
         const grain = await engine.addStyle(id, await file.arrayBuffer());
         info = { id, name, origin: "imported", grain, note: "", painting: null };
-        this.add(info);
         await this.keep(info, file);
+        this.add(info);
       }
       this.studio.useStyle(info.id);
     } catch (error) {
@@ -157,9 +157,9 @@ export class Styles {
   async rename(id: string, name: string): Promise<void> {
     try {
       const info = this.studio.server ? await api.rename(id, name) : { ...this.find(id)!, name };
-      this.all = this.all.map((style) => (style.id === id ? info : style));
       const kept = this.kept.get(id);
       if (kept) await this.keep(info, kept.file);
+      this.all = this.all.map((style) => (style.id === id ? info : style));
     } catch (error) {
       this.studio.tell(error);
     }
@@ -177,8 +177,8 @@ export class Styles {
       const id = this.newId();
       const { file, recipe, grain } = await this.studio.engine.blend(id, used);
       const info: StyleInfo = { id, name, origin: "mixture", grain, note: recipe, painting: null };
-      this.add(info);
       await this.keep(info, file);
+      this.add(info);
     } catch (error) {
       this.studio.tell(error);
     }
