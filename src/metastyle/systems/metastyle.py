@@ -28,7 +28,13 @@ class MetaStyle:
 
     styles = "any"
 
-    def __init__(self, device: torch.device, steps: int = 60, strength: float = 1.0, **changes: Any) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        steps: int = AdaptationSettings.steps,
+        strength: float = 1.0,
+        **changes: Any,
+    ) -> None:
         self.device, self.strength = device, check_value("strength", strength, Strength)
         self.changes: dict[str, Any] = {"steps": steps} | changes
         self.name = f"MetaStyle, {steps} steps" + ("" if strength == 1 else f", strength {strength:g}")
