@@ -34,8 +34,8 @@ CONCLUSION = """\
 The command therefore sets `OMP_WAIT_POLICY=passive` before torch is loaded, unless `OMP_WAIT_POLICY`,
 `GOMP_SPINCOUNT` or `KMP_BLOCKTIME` is set already; the library leaves its caller's process alone.
 Sleeping threads cost 12 and 52 % on an idle machine, where steps are shorter than 0.2 s, and save 13 to 45 %
-on a busy one. A bounded spin of 1,000 turns costs steps nothing when idle and saves nearly as much; it is not the
-default yet, because two rounds are few. No machine with LLVM's or Intel's runtime was available.
+on a busy one. A bounded spin of 1,000 turns costs steps nothing when idle and saves nearly as much; it is not
+the default yet, because two rounds are few. No machine with LLVM's or Intel's runtime was available.
 """
 WORK = ("adaptation step at 128²", "picture of 256²")
 STEPS, PICTURES = 2, 4
