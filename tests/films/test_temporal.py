@@ -10,7 +10,7 @@ import pytest
 from metastyle.core.network import TransformationNetwork
 from metastyle.errors import MetastyleError
 from metastyle.films.shots import reduced
-from metastyle.films.temporal import TemporalPainter, TemporalSettings, exposure
+from metastyle.films.temporal import TemporalPainter, TemporalSettings, exposure_of
 from metastyle.images.procedural import dead_leaves
 from metastyle.rendering.brush import render_with_brush
 from metastyle.rendering.frozen import FrozenStylizer
@@ -38,7 +38,7 @@ def test_the_first_frame_of_each_shot_is_painted_like_a_picture(
 ) -> None:
     paint = TemporalPainter(stylizer, smoothing=0)
     for scene in scenes:
-        alone = Stylizer(network, device="cpu", grain=exposure(reduced(scene)))
+        alone = Stylizer(network, device="cpu", grain=exposure_of(reduced(scene)))
         assert differences(paint(scene), alone.render(scene)).max() <= 1
         paint(scene)
 
@@ -69,7 +69,7 @@ def test_dark_frames_get_less_grain(
 ) -> None:
     """A fade from black would otherwise begin with a picture of grain."""
     frame = (scenes[1] * gain).astype(np.uint8)
-    share = exposure(reduced(frame))
+    share = exposure_of(reduced(frame))
     assert share < 1 or gain == 1
     painted = TemporalPainter(stylizer, smoothing=0)(frame)
     expected = Stylizer(network, device="cpu", grain=share).render(frame)
@@ -78,9 +78,9 @@ def test_dark_frames_get_less_grain(
 
 
 def test_bright_frames_get_all_of_the_grain() -> None:
-    assert exposure(np.full((9, 16, 3), 0.5, np.float32)) == 1
-    assert exposure(np.full((9, 16, 3), 0.25, np.float32)) == 0.5
-    assert exposure(np.zeros((9, 16, 3), np.float32)) == 0
+    assert exposure_of(np.full((9, 16, 3), 0.5, np.float32)) == 1
+    assert exposure_of(np.full((9, 16, 3), 0.25, np.float32)) == 0.5
+    assert exposure_of(np.zeros((9, 16, 3), np.float32)) == 0
 
 
 def test_a_flash_does_not_affect_later_frames(stylizer: Stylizer, scenes: list[np.ndarray]) -> None:

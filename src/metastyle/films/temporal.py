@@ -103,7 +103,7 @@ class TemporalPainter:
         colors = np.sort(small.reshape(-1, 3), axis=0)
         shot = self._enter(self._detector.observe(small), colors)
         motion = self._motion(shot, pixels)
-        self._follow(shot, colors, exposure(small), len(pixels))
+        self._follow(shot, colors, exposure_of(small), len(pixels))
         painted = render_with_brush(self._renderer, pixels, self._brush)
         if self._keep_color:
             painted = color.keep_color(pixels, painted)
@@ -152,8 +152,8 @@ class TemporalPainter:
         shot.camera = shot.camera[0] + down, shot.camera[1] + right
         return motion
 
-    def _follow(self, shot: _Shot, colors: Pixels, light: float, height: int) -> None:
-        """Tell the renderer whether to measure the next frame, of ``height`` rows, its weight and light."""
+    def _follow(self, shot: _Shot, colors: Pixels, exposure: float, height: int) -> None:
+        """Tell the renderer if it measures the next frame, of ``height`` rows, its weight and exposure."""
         settings = self._settings
         shot.age += 1
         due = shot.age >= settings.every or _change(colors, shot.measured_colors) > settings.changed
@@ -162,7 +162,7 @@ class TemporalPainter:
         beyond = float(np.clip(_change(colors, shot.colors) / settings.fast - 1, 0, 1))
         weight = settings.weight + (1 - settings.weight) * beyond
         shot.colors = shot.colors + (shot.measured_colors - shot.colors) * np.float32(weight)
-        self._renderer.prepare(shot, height, due=due, weight=weight, light=light)
+        self._renderer.prepare(shot, height, due=due, weight=weight, exposure=exposure)
 
 
 class _Renderer:
@@ -172,22 +172,22 @@ class _Renderer:
         self._stylizer = stylizer
         self._frozen: FrozenStylizer | None = None  # folded once; gets new statistics for each frame
 
-    def prepare(self, shot: _Shot, height: int, *, due: bool, weight: float, light: float) -> None:
+    def prepare(self, shot: _Shot, height: int, *, due: bool, weight: float, exposure: float) -> None:
         """Called before each frame; the camera's motion is in pixels of a film of this ``height``."""
         self._shot, self._height, self._due, self._weight = shot, height, due, weight
-        self._light = light
+        self._exposure = exposure
 
     def render(self, pixels: Pixels, *, progress: Callable[[float], None] | None = None) -> Pixels:
         shot, size = self._shot, f"{pixels.shape[1]}x{pixels.shape[0]}"
         if self._due or size not in shot.measured:
-            shot.measured[size] = frame_statistics(self._stylizer, pixels, exposure=self._light)
+            shot.measured[size] = frame_statistics(self._stylizer, pixels, exposure=self._exposure)
         measured = shot.measured[size]
         before = shot.in_use.get(size, measured)
         shot.in_use[size] = average([before, measured], [1 - self._weight, self._weight])
         scale = len(pixels) / self._height
         origin = (round(scale * shot.camera[0]), round(scale * shot.camera[1]))
         frozen = self._frozen_with(shot.in_use[size])
-        result = frozen.render(pixels, origin=origin, exposure=self._light)
+        result = frozen.render(pixels, origin=origin, exposure=self._exposure)
         if progress is not None:
             progress(1.0)
         return result
@@ -206,7 +206,7 @@ class _Renderer:
         return self._frozen
 
 
-def exposure(small: Pixels) -> float:
+def exposure_of(small: Pixels) -> float:
     """The share of the grain that suits the light of a frame, 0 to 1; (h, w, 3) in [0, 1]."""
     return min(1.0, float(np.percentile(small.mean(2), 95)) / BRIGHT)
 
