@@ -34,6 +34,12 @@ def test_the_command_sets_the_wait_policy_before_torch_is_imported() -> None:
     assert re.search(r"OMP_WAIT_POLICY\s*=\s*'PASSIVE'", shown)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="torch brings GCC's OpenMP runtime for Linux only")
+def test_threads_spin_for_a_moment_before_they_sleep() -> None:
+    shown = _run(_COMMAND + "import torch", OMP_DISPLAY_ENV="verbose").stderr
+    assert re.search(r"GOMP_SPINCOUNT\s*=\s*'1000'", shown)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_the_user_are_kept(name: str) -> None:
     value = "active" if name == "OMP_WAIT_POLICY" else "200"
