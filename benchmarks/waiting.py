@@ -123,8 +123,9 @@ def report(result: dict[str, Any]) -> str:
         "# How idle threads wait",
         "",
         f"`python benchmarks/waiting.py --rounds {about['rounds']} --loads {loads}` on "
-        f"{about['cores']} cores ({about['processor']}), torch {about['torch']}, whose wheel for Linux brings GCC's OpenMP "
-        "runtime (libgomp). Wall time of the same work, in turns; in brackets the ratio to the runtime's "
+        f"{about['cores']} cores ({about['processor']}), torch {about['torch']}, whose "
+        "wheel for Linux brings GCC's OpenMP runtime (libgomp). "
+        "Wall time of the same work, in turns; in brackets the ratio to the runtime's "
         "default within a round. The machine was shared: the second column has the cores that other "
         "processes, including the benchmark's own busy ones, held between the rounds.",
         "",
