@@ -1,9 +1,10 @@
-/** What the browser keeps until its data of this site are deleted: the photograph, and own styles without a server. */
+/** What the browser keeps until its data of this site are deleted: the photograph, its regions, own styles without a server. */
 
 import type { StyleInfo } from "./api";
 import type { RefinementState } from "./engine/messages";
 import type { Pixels } from "./lib/pixels";
 import type { About } from "./lib/refining";
+import type { Weighted } from "./lib/styles";
 
 /** What is known of a style of a painting, to adapt it further. */
 export interface Adapted {
@@ -23,6 +24,19 @@ export interface Kept {
   adapted?: Adapted;
 }
 
+export interface KeptRegion {
+  /** White where the region is; transparent elsewhere. */
+  mask: Blob;
+  mix: Weighted[];
+}
+
+/** The regions of one photograph. */
+export interface KeptRegions {
+  /** Which photograph they were brushed on. */
+  photo: string;
+  regions: KeptRegion[];
+}
+
 /** A refinement that has not ended. There is one at most. */
 export interface Unfinished {
   info: StyleInfo;
@@ -37,6 +51,7 @@ const STYLES = "styles";
 const STATE = "state";
 const REFINEMENT = "refinement";
 const PHOTOGRAPH = "photograph";
+const REGIONS = "regions";
 
 const answer = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {
@@ -101,3 +116,6 @@ export const forgetUnfinished = (): Promise<void> =>
 /** The user's photograph outlasts a reload. */
 export const keptPhotograph = (): Promise<File | undefined> => kept(PHOTOGRAPH);
 export const keepPhotograph = (file: File): Promise<void> => keep(PHOTOGRAPH, file);
+
+export const keptRegions = (): Promise<KeptRegions | undefined> => kept(REGIONS);
+export const keepRegions = (regions: KeptRegions): Promise<void> => keep(REGIONS, regions);

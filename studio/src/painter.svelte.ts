@@ -85,7 +85,7 @@ export class Painter {
     const { width, height } = this.studio.photo!;
     const short = Math.min(width, height) / Math.max(width, height);
     if (this.pace === null) return full <= FIRST_EDGE ? [full] : [FIRST_EDGE, full];
-    const layers = 1 + this.studio.regions.length;
+    const layers = 1 + this.studio.regions.all.length;
     const seconds = (layers * full * full * short * this.pace) / (256 * 192);
     const quick = Math.max(QUICK_EDGE, Math.round(full * Math.sqrt(PATIENCE / 2 / seconds)));
     if (seconds <= PATIENCE || quick >= 0.8 * full) return [full];
@@ -127,7 +127,7 @@ export class Painter {
   async paint(edge: number): Promise<Pixels> {
     const { studio } = this;
     const photo = pixelsOf(studio.photo!, edge);
-    const regions = studio.regions;
+    const regions = studio.regions.all;
     await studio.styles.need([...studio.mix, ...regions.flatMap((region) => region.mix)]);
     const began = performance.now();
     const below = await studio.engine.paint(studio.look(), photo);

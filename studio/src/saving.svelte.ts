@@ -53,7 +53,7 @@ export class Saving {
     try {
       const photo = await studio.uploads.idOf(studio.photo);
       const regions = await Promise.all(
-        studio.regions.map(async (region) => ({
+        studio.regions.all.map(async (region) => ({
           mask: (await api.upload(await maskFile(region.mask), "mask.png")).id,
           styles: region.mix,
         })),
@@ -88,7 +88,7 @@ export class Saving {
     const { photo, mix, strength, brush, grain, keepColor, regions, styles } = this.studio;
     const file = photo?.file instanceof File ? photo.file.name : `${photo?.name ?? "photo"}.jpg`;
     const painted = { photo: file, mix, strength, brush, grain, keepColor };
-    return commandLine({ ...painted, regions: regions.map((region) => region.mix) }, (id) => {
+    return commandLine({ ...painted, regions: regions.all.map((region) => region.mix) }, (id) => {
       const known = styles.find(id);
       return known?.origin === "builtin" ? id : `${known?.name ?? "style"}.safetensors`;
     });
@@ -96,7 +96,7 @@ export class Saving {
 
   /** Save the masks that the command line needs. */
   async masks(): Promise<void> {
-    for (const [index, region] of this.studio.regions.entries())
+    for (const [index, region] of this.studio.regions.all.entries())
       saveBlob(await maskFile(region.mask), maskName(index));
   }
 }

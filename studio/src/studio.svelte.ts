@@ -9,6 +9,7 @@ import { keepPhotograph, keptPhotograph } from "./kept";
 import { decode, pixelsOf, type Picture } from "./lib/pictures";
 import { shares, type Weighted } from "./lib/styles";
 import { Painter } from "./painter.svelte";
+import { Regions, type Region } from "./regions.svelte";
 import { Refining } from "./refining.svelte";
 import { Saving } from "./saving.svelte";
 import { keptLook } from "./session";
@@ -19,15 +20,6 @@ import { Uploads } from "./uploads";
 
 export type View = keyof typeof text.views;
 export type Effort = "draft" | "normal" | "fine";
-
-export interface Region {
-  id: number;
-  /** White where the region is; transparent elsewhere. */
-  mask: OffscreenCanvas;
-  mix: Weighted[];
-  /** Counts strokes, so that changes are noticed. */
-  strokes: number;
-}
 
 /** The styles that are mixed, and where the point is among them. */
 interface Pad {
@@ -45,7 +37,6 @@ interface Settings {
   regions: Region[];
 }
 
-const MASK_EDGE = 1024;
 /** How many looks can be gone back to: each may hold masks. */
 const MOST_UNDONE = 50;
 const UNTOUCHED = { strength: 1, brush: 2, grain: null, keepColor: false };
@@ -54,6 +45,7 @@ export class Studio {
   readonly engine = new Engine();
   readonly uploads = new Uploads();
   readonly styles = new Styles(this);
+  readonly regions = new Regions(this);
   readonly painter = new Painter(this);
   readonly adaptation = new Adaptation(this);
   readonly refining = new Refining(this);
@@ -84,9 +76,6 @@ export class Studio {
   grain = $state<number | null>(null);
   keepColor = $state(false);
   effort = $state<Effort>("normal");
-  regions = $state.raw<Region[]>([]);
-  /** The region that is being brushed. */
-  editing = $state<number | null>(null);
   undoable = $state(false);
 
   private readonly history: Settings[] = [];
@@ -106,7 +95,11 @@ export class Studio {
         keptLook((id) => !!this.styles.find(id)),
       );
       void this.styles.need(this.mix).catch(() => undefined); // while the painter gets ready
-      this.photo ??= photo;
+      const regions = await this.regions.kept(photo);
+      if (!this.photo) {
+        this.photo = photo;
+        this.regions.all = regions;
+      }
       this.info = await this.engine.ready;
       this.painter.render();
       if (this.server) {
@@ -172,9 +165,8 @@ export class Studio {
   showPhoto(picture: Picture): void {
     this.photo = picture;
     this.painter.painted = null;
-    this.regions = [];
+    this.regions.set([]);
     for (const look of this.history) look.regions = [];
-    this.editing = null;
     this.thumbnails.clear();
     this.painter.render();
   }
@@ -203,7 +195,7 @@ export class Studio {
       brush: this.brush,
       grain: this.grain,
       keepColor: this.keepColor,
-      regions: this.regions,
+      regions: this.regions.all,
     };
   }
 
@@ -227,9 +219,9 @@ export class Studio {
     this.apply({ ...this.settings(), ...UNTOUCHED });
   }
 
-  private apply(settings: Settings): void {
-    Object.assign(this, settings);
-    if (!this.regions.some((region) => region.id === this.editing)) this.editing = null;
+  private apply({ regions, ...look }: Settings): void {
+    Object.assign(this, look);
+    this.regions.set(regions);
     this.painter.render();
   }
 
@@ -271,48 +263,7 @@ export class Studio {
 
   /** Whether the picture is painted with this style, among others. */
   shows(id: string): boolean {
-    const all = [...this.mix, ...this.regions.flatMap((region) => region.mix)];
+    const all = [...this.mix, ...this.regions.all.flatMap((region) => region.mix)];
     return all.some((one) => one.style === id && one.weight > 0);
-  }
-
-  // Regions
-
-  addRegion(): void {
-    if (!this.photo) return;
-    this.remember();
-    const scale = MASK_EDGE / Math.max(this.photo.width, this.photo.height);
-    const mask = new OffscreenCanvas(
-      Math.max(1, Math.round(this.photo.width * scale)),
-      Math.max(1, Math.round(this.photo.height * scale)),
-    );
-    mask.getContext("2d"); // so that it can be drawn although nothing has been brushed
-    const other = this.styles.all.find((style) => !this.mix.some((one) => one.style === style.id));
-    const mix = other ? [{ style: other.id, weight: 1 }] : [];
-    const region = { id: ++this.count, mask, mix, strokes: 0 };
-    this.regions = [...this.regions, region];
-    this.editing = region.id;
-  }
-
-  /** Before a stroke: the mask as it is now stays what Undo goes back to. */
-  beginStroke(id: number): void {
-    this.remember();
-    this.regions = this.regions.map((one) => {
-      if (one.id !== id) return one;
-      const mask = new OffscreenCanvas(one.mask.width, one.mask.height);
-      mask.getContext("2d")!.drawImage(one.mask, 0, 0);
-      return { ...one, mask };
-    });
-  }
-
-  changeRegion(id: number, change: Partial<Region>): void {
-    this.regions = this.regions.map((one) => (one.id === id ? { ...one, ...change } : one));
-    this.painter.render();
-  }
-
-  removeRegion(id: number): void {
-    this.remember();
-    this.regions = this.regions.filter((one) => one.id !== id);
-    if (this.editing === id) this.editing = null;
-    this.painter.render();
   }
 }

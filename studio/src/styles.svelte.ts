@@ -146,6 +146,7 @@ export class Styles {
       this.all = this.all.filter((style) => style.id !== id);
       this.inEngine.delete(id);
       if (this.kept.delete(id)) await forgetStyle(id);
+      studio.regions.forgetStyle(id);
       await studio.engine.forget(id);
       if (studio.mix.some((one) => one.style === id) && this.all[0])
         studio.useStyle(this.all.at(-1)!.id);

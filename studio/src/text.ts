@@ -121,6 +121,8 @@ export const text = {
     edit: "Brush over the picture",
     style: "Style here",
     photo: "The photograph as it is",
+    most: (n: number) => `There can be ${n} regions at most`,
+    notKept: "Regions will be lost by a reload: this browser does not keep them.",
     region: (n: number) => `Region ${n}`,
   },
   mix: {

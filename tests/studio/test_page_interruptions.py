@@ -60,7 +60,7 @@ def test_adaptation_continues_after_a_reload_and_after_a_killed_server(
 def test_a_kept_style_is_taken_further_across_reloads(
     browser: Any, tmp_path: Path, loss_network: LossNetwork
 ) -> None:
-    """The photograph and the look outlast the page; 'Go on' needs no painting, and goes on itself."""
+    """Photograph, region and look outlast the page; 'Go on' needs no painting, and goes on itself."""
     studio = Studio(tmp_path / "own")
     page = opened(browser)
     try:
@@ -73,9 +73,20 @@ def test_a_kept_style_is_taken_further_across_reloads(
         adapting.wait_for(timeout=SLOW)
         page.get_by_role("button", name="Good enough").click()
         page.locator(".adapting").wait_for(state="detached", timeout=SLOW)
+        shown(page, 512)
+        plain = painted_canvas(page)
+        page.get_by_role("button", name="Add a region").click()
+        page.locator(".region select").select_option("mosaic")
+        page.locator(".overlay").click()
+        shown(page, 512)
+        with_region = painted_canvas(page)
+        assert with_region != plain
 
         page.reload()
-        shown(page)
+        shown(page, 512)
+        assert page.locator(".region").count() == 1
+        assert page.locator(".region select").input_value() == "mosaic"
+        assert painted_canvas(page) == with_region
         assert page.get_by_text("own", exact=True).count() == 1
         assert page.locator("[data-style]").first.get_attribute("aria-pressed") == "true"
         page.get_by_role("button", name="Go on").click()
@@ -94,6 +105,12 @@ def test_a_kept_style_is_taken_further_across_reloads(
     finally:
         page.context.close()
         studio.end()
+
+
+def painted_canvas(page: Any) -> str:
+    """What is painted, as a data URL."""
+    seen: str = page.locator(".after").evaluate("canvas => canvas.toDataURL()")
+    return seen
 
 
 def test_a_missing_server_is_reported_and_the_page_keeps_painting(browser: Any, tmp_path: Path) -> None:
