@@ -1,10 +1,27 @@
-/** A job of the server, begun again in the page: with its pictures and its look, to be changed. */
+/** A job of the server, begun again in the page: with its pictures or its clip, and its look, to be changed. */
 
-import type { JobState, LookRequest } from "./api";
+import {
+  api,
+  Refusal,
+  type ClipInfo,
+  type FilmRequest,
+  type JobState,
+  type LookRequest,
+} from "./api";
 import type { Effort, Studio } from "./studio.svelte";
+import { text } from "./text";
 
+/** Raises what is to be told if the page cannot begin with the same again. */
 export async function again(studio: Studio, job: JobState): Promise<void> {
   const { request } = job;
+  if (job.kind === "film" || job.kind === "preview") {
+    const wanted = request as unknown as FilmRequest & { name: string };
+    const clip = await clipOf(wanted);
+    studio.filming.reopen(clip, wanted);
+    useLook(studio, wanted);
+    studio.view = "film";
+    return;
+  }
   if (job.kind === "adapt") {
     const id = String(request.painting);
     studio.painting = await studio.uploads.kept(id, String(request.name));
@@ -12,16 +29,29 @@ export async function again(studio: Studio, job: JobState): Promise<void> {
     const style = studio.styles.find(job.result?.style);
     if (style) studio.useStyle(style.id);
   } else {
-    const look = request as unknown as LookRequest;
-    const photo = await studio.uploads.kept(String(request.photo), "again");
-    studio.showPhoto(photo);
-    studio.remember();
-    studio.mix = look.styles.filter((one) => studio.styles.find(one.style));
-    studio.strength = look.strength;
-    studio.brush = look.brush ?? studio.brush;
-    studio.grain = look.grain;
-    studio.keepColor = look.keep_color;
-    studio.painter.render();
+    studio.showPhoto(await studio.uploads.kept(String(request.photo)));
+    useLook(studio, request as unknown as LookRequest);
   }
   studio.view = "paint";
+}
+
+async function clipOf({ clip, name }: { clip: string; name: string }): Promise<ClipInfo> {
+  try {
+    return await api.clip(clip);
+  } catch (error) {
+    const gone = error instanceof Refusal && error.status === 404;
+    throw gone ? new Error(text.film.gone(name), { cause: error }) : error;
+  }
+}
+
+function useLook(studio: Studio, look: LookRequest): void {
+  studio.remember();
+  const styles = look.styles.filter((one) => studio.styles.find(one.style));
+  if (styles.length < look.styles.length) studio.tell(text.work.styleGone);
+  if (styles.length) studio.mix = styles;
+  studio.strength = look.strength;
+  studio.brush = look.brush ?? studio.brush;
+  studio.grain = look.grain;
+  studio.keepColor = look.keep_color;
+  studio.painter.render();
 }

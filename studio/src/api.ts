@@ -64,9 +64,29 @@ export interface LookRequest {
   keep_color: boolean;
 }
 
+export interface FilmRequest extends LookRequest {
+  clip: string;
+  /** Seconds; null is the clip's own beginning or end. */
+  begin: number | null;
+  end: number | null;
+  /** Long edge; null is the clip's own. */
+  size: number | null;
+  smoothing: number;
+}
+
+/** What the server has said instead of doing what it was asked for. */
+export class Refusal extends Error {
+  constructor(
+    line: string,
+    readonly status: number,
+  ) {
+    super(line);
+  }
+}
+
 const address = (path: string): string => new URL(path, document.baseURI).href;
 
-/** An answer, or an Error with the server's own line. */
+/** An answer, or a Refusal with the server's own line; an Error if nobody answers. */
 async function ask(path: string, options: RequestInit = {}): Promise<Response> {
   let answer: Response;
   try {
@@ -81,7 +101,7 @@ async function ask(path: string, options: RequestInit = {}): Promise<Response> {
   } catch {
     // not JSON: the status has to do
   }
-  throw new Error(line);
+  throw new Refusal(line, answer.status);
 }
 
 const json = (document: unknown, method = "POST"): RequestInit => ({
@@ -150,16 +170,10 @@ export const api = {
           : reject(new Error(request.response?.error ?? `clips: ${request.status}`));
       request.send(file);
     }),
-  film: async (
-    wanted: LookRequest & {
-      clip: string;
-      begin: number | null;
-      end: number | null;
-      size: number | null;
-      smoothing: number;
-      preview: boolean;
-    },
-  ): Promise<JobState> => (await ask("api/films", json(wanted))).json(),
+  clip: async (id: string): Promise<ClipInfo> => (await ask(`api/clips/${id}`)).json(),
+  clipAddress: (id: string): string => address(`api/clips/${id}/file`),
+  film: async (wanted: FilmRequest & { preview: boolean }): Promise<JobState> =>
+    (await ask("api/films", json(wanted))).json(),
   jobs: async (): Promise<JobState[]> => (await ask("api/jobs")).json(),
   parameters: async (job: string): Promise<ArrayBuffer> =>
     (await ask(`api/jobs/${job}/parameters`)).arrayBuffer(),

@@ -1,11 +1,12 @@
 /** A clip and the film that is made of it: it goes on while other views are seen. */
 
-import { api, type ClipInfo, type JobState } from "./api";
+import { api, type ClipInfo, type FilmRequest, type JobState } from "./api";
 import type { Studio } from "./studio.svelte";
+import { text } from "./text";
 
 export class Filming {
   clip = $state.raw<ClipInfo | null>(null);
-  /** Where the page has the clip. */
+  /** Where the page has the clip, or the server. */
   source = $state("");
   /** How much of the clip has been sent, while it is. */
   sent = $state<number | null>(null);
@@ -39,6 +40,18 @@ export class Filming {
     } finally {
       this.sent = null;
     }
+  }
+
+  /** A clip that the server has, with the range, size and smoothing of a film that was made of it. */
+  reopen(clip: ClipInfo, { begin, end, size, smoothing }: FilmRequest): void {
+    if (this.busy || this.sent !== null) throw new Error(text.film.busy);
+    this.forget();
+    this.clip = clip;
+    this.source = api.clipAddress(clip.id);
+    this.begin = begin ?? 0;
+    this.end = end ?? clip.seconds ?? 0;
+    this.size = size;
+    this.smoothing = smoothing;
   }
 
   leave(): void {

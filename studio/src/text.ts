@@ -183,6 +183,9 @@ export const text = {
     other: "Another clip",
     frames: (n: number) => `${n} frames`,
     rate: (n: number) => `${n} frames/s`,
+    gone: (n: string) =>
+      `The clip ${n} is no longer on the server: choose it in the Film view again.`,
+    busy: "A film is being made: wait for it, or cancel it first.",
   },
   work: {
     title: "Work",
@@ -190,6 +193,8 @@ export const text = {
     open: "Open at its full size",
     removeAsk: (n: string) => `Remove ${n} and its file?`,
     again: "Again with …",
+    againHint: "Opens it with the same settings, to be changed",
+    styleGone: "A style of it has been removed: choose another one.",
     download: "Download",
     remove: "Remove",
     cancel: "Cancel",

@@ -11,11 +11,12 @@ export class Uploads {
     this.ids.set(file, Promise.resolve(id));
   }
 
-  /** A picture that the server has kept, as it shows it. */
-  async kept(id: string, name: string): Promise<Picture> {
-    const [file, { width, height }] = await Promise.all([api.preview(id), api.picture(id)]);
+  /** A picture that the server has kept, as it shows it, under its own name unless told. */
+  async kept(id: string, name?: string): Promise<Picture> {
+    const [file, info] = await Promise.all([api.preview(id), api.picture(id)]);
     this.known(file, id);
-    return { ...(await decode(file, name)), width, height };
+    const { width, height } = info;
+    return { ...(await decode(file, name ?? info.name)), width, height };
   }
 
   /** Send a file; its id is kept. */

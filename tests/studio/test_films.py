@@ -18,6 +18,7 @@ pytest.importorskip("cv2")
 from clips import make_clip, moving  # noqa: E402
 
 from metastyle.studio import film_tasks  # noqa: E402
+from metastyle.studio.settings import StudioSettings  # noqa: E402
 from metastyle.studio.task import CanceledError, Task  # noqa: E402
 
 
@@ -82,6 +83,50 @@ def test_invalid_clips_and_requests_are_refused(client: TestClient, clip: str) -
     wrong = {"clip": clip, "styles": [{"style": "night"}], "begin": 2, "end": 1}
     assert "not after" in client.post("/api/films", json=wrong).json()["error"]
     assert client.post("/api/films", json={"clip": "none", "styles": [{"style": "night"}]}).status_code == 404
+
+
+def test_a_film_can_be_begun_again_as_long_as_its_clip_is_there(
+    client: TestClient, settings: StudioSettings, tmp_path: Path
+) -> None:
+    """The record of a film says how it was asked for, and its clip can be seen in parts until it is gone."""
+    content = make_clip(tmp_path / "clip.mp4", moving(12)).read_bytes()
+    about = client.post("/api/clips?name=lake.mp4", content=content).json()
+    look = {"strength": 0.8, "grain": 0.5, "brush": 1.5, "keep_color": True, "smoothing": 0.7, "size": 32}
+    wanted = {"clip": about["id"], "styles": [{"style": "night", "weight": 1.0}], "begin": 0.1, "end": 0.3}
+    job = client.post("/api/films", json=wanted | look).json()["id"]
+    asked = next(one for one in client.get("/api/jobs").json() if one["id"] == job)["request"]
+    assert asked == wanted | look | {"name": "lake"}
+
+    address = f"/api/clips/{about['id']}"
+    assert client.get(address).json() == about
+    whole = client.get(f"{address}/file")
+    assert (whole.content, whole.headers["content-type"]) == (content, "video/mp4")
+    part = client.get(f"{address}/file", headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, content[100:200])
+    client.delete(f"/api/jobs/{job}")
+
+    (settings.folder / "clip" / about["id"]).unlink()
+    for answer in (
+        client.get(address),
+        client.get(f"{address}/file"),
+        client.post("/api/films", json=wanted),
+    ):
+        assert (answer.status_code, "there is no clip" in answer.json()["error"]) == (404, True)
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kind"),
+    [("a.mkv", "libx264", "video/webm"), ("a.avi", "mpeg4", "application/octet-stream")],
+)
+def test_clips_are_served_as_what_they_are(
+    name: str, codec: str, kind: str, client: TestClient, tmp_path: Path
+) -> None:
+    """Whatever they are called: browsers go by the type."""
+    content = make_clip(tmp_path / name, moving(3), codec=codec).read_bytes()
+    clip = client.post("/api/clips?name=page.html", content=content).json()["id"]
+    assert client.get(f"/api/clips/{clip}/file").headers["content-type"] == kind
 
 
 class Reports(list[dict[str, object]]):

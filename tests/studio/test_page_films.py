@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -61,4 +63,37 @@ def test_a_clip_becomes_a_film(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Work", exact=True).click()
     page.locator('[data-job="film"][data-state="done"]').wait_for()
     page.locator('[data-job="preview"][data-state="done"]').wait_for()
+    page.get_by_role("button", name="Paint", exact=True).click()
+
+
+def test_a_film_is_begun_again_until_its_clip_is_gone(page: Any, address: str) -> None:
+    """After a reload: the same clip, range, smoothing and look, for another style."""
+    page.locator('[data-style="mosaic"]').click()
+    shown(page)
+    page.reload()
+    shown(page)
+    page.get_by_role("button", name="Work", exact=True).click()
+    card = page.locator('[data-job="film"][data-state="done"]')
+    card.get_by_role("button", name="Again with").click()
+    page.get_by_role("heading", name="holiday").wait_for()
+    original = page.get_by_label("holiday")
+    for _ in range(100):
+        if original.evaluate("video => video.readyState >= 1"):
+            break
+        page.wait_for_timeout(100)
+    assert original.evaluate("video => [video.videoWidth, video.videoHeight]") == [64, 48]
+    assert page.locator('label:has-text("To") input[type="range"]').first.input_value() == "0.5"
+    assert page.locator('[data-style="night"]').get_attribute("aria-pressed") == "true"
+    page.locator('[data-style="mosaic"]').click()
+    page.get_by_role("button", name="Paint the film").click()
+    page.get_by_label("Film", exact=True).and_(page.locator("video")).wait_for()
+    newest, *_ = json.load(urlopen(f"{address}api/jobs"))
+    assert (newest["kind"], newest["request"]["end"]) == ("film", 0.5)
+    assert [one["style"] for one in newest["request"]["styles"]] == ["mosaic"]
+
+    urlopen(Request(f"{address}api/clips/{newest['request']['clip']}", method="DELETE"))
+    page.get_by_role("button", name="Work", exact=True).click()
+    card.first.get_by_role("button", name="Again with").click()
+    page.locator(".notices p", has_text="The clip holiday is no longer on the server").wait_for()
+    page.get_by_role("heading", name="Work").wait_for()
     page.get_by_role("button", name="Paint", exact=True).click()

@@ -1,4 +1,4 @@
-"""Films over HTTP: clips are uploaded, films and previews asked for."""
+"""Films over HTTP: clips are uploaded and seen, films and previews asked for."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from typing import Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, Response
 from starlette.exceptions import HTTPException
 
 from metastyle.errors import MetastyleError
 from metastyle.studio.forms import ClipAnswer, FilmRequest
-from metastyle.studio.items import BODY, ItemId, Name, limits_of, store_of
+from metastyle.studio.items import BODY, ItemId, Name, file_answer, limits_of, store_of
 from metastyle.studio.store import Item, new_id
 from metastyle.studio.uploads import received, room_to_decode
 from metastyle.studio.work import added, check_styles
 
 router = APIRouter(prefix="/api")
+
+_CONTAINERS = {
+    (0, b"\x1a\x45\xdf\xa3"): "video/webm",
+    (4, b"ftyp"): "video/mp4",
+    (0, b"OggS"): "video/ogg",
+}
+"""The media types that browsers play, by a position in the file and the bytes there."""
 
 
 def films_can_be_made() -> bool:
@@ -41,10 +49,27 @@ async def upload_clip(request: Request, name: Name = "clip") -> ClipAnswer:
         return _answer(await asyncio.to_thread(store.add, "clip", Path(unquote(name)).stem, about, item_id))
 
 
+@router.get("/clips/{clip}")
+def see_clip(request: Request, clip: ItemId) -> ClipAnswer:
+    """Facts about a clip."""
+    return _answer(_clip(request, clip))
+
+
+@router.get("/clips/{clip}/file", response_class=FileResponse)
+def clip_file(request: Request, clip: ItemId) -> Response:
+    """The clip as it was uploaded, also in parts (Range)."""
+    path = store_of(request).path(_clip(request, clip).id, "clip")
+    with path.open("rb") as file:
+        head = file.read(8)
+    kinds = (kind for (at, magic), kind in _CONTAINERS.items() if head[at:].startswith(magic))
+    kind = next(kinds, "application/octet-stream")
+    return file_answer(path, media_type=kind, headers={"cache-control": "private, max-age=86400"})
+
+
 @router.delete("/clips/{clip}", status_code=204)
 def remove_clip(request: Request, clip: ItemId) -> None:
     """Remove a clip."""
-    store_of(request).remove(_clip(request, clip).id, "clip")
+    store_of(request).remove(_record(request, clip).id, "clip")
 
 
 @router.post("/films", status_code=202)
@@ -65,6 +90,13 @@ def _check_films() -> None:
 
 
 def _clip(request: Request, clip: str) -> Item:
+    item = _record(request, clip)
+    if not store_of(request).path(clip, "clip").is_file():
+        raise HTTPException(404, f"there is no clip {clip} in the studio's folder any more: upload it again")
+    return item
+
+
+def _record(request: Request, clip: str) -> Item:
     item = store_of(request).item(clip, "clip")
     if item is None:
         raise HTTPException(404, f"there is no clip {clip}: upload it first")
