@@ -391,3 +391,18 @@ def test_refresh_cache_replaces_the_cached_style(tmp_path: Path) -> None:
     again = metastyle.adapt(pixels(), contents=other, cache=tmp_path, refresh_cache=True, **QUICK)
     assert again.curve != first.curve
     assert metastyle.adapt(pixels(), contents=contents, cache=tmp_path, **QUICK).curve == again.curve
+
+
+def test_a_builtin_style_is_loaded_by_its_name_unless_a_file_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    night = metastyle.load("night")
+    assert night.settings["artwork"]["title"] and metastyle.load("Night").painting == night.painting
+    mosaic = metastyle.load("mosaic")
+    assert mosaic.painting != night.painting
+    mosaic.save(tmp_path / "night.safetensors")
+    (tmp_path / "night.safetensors").rename("night")
+    assert metastyle.load("night").painting == mosaic.painting
+    with pytest.raises(metastyle.MetastyleError, match="midnight"):
+        metastyle.load("midnight")

@@ -43,7 +43,7 @@ from metastyle.images.picture_like import PictureLike, read_photos, read_picture
 from metastyle.images.transparency import alpha_mask, visible_painting
 from metastyle.rendering.stylizer import share_of
 from metastyle.style import Alike, RenderOptions, Style, check_base
-from metastyle.weights.builtin_styles import builtin_path
+from metastyle.weights.builtin_styles import style_path
 from metastyle.weights.cache import cache_if_possible
 from metastyle.weights.initialization import shipped_initialization
 from metastyle.weights.style_file import style_cache_path
@@ -76,6 +76,7 @@ def adapt(
     batch: int | None = None,
     pool: int | None = None,
     size: int | None = None,
+    early_scale: float | None = None,
     style_size: int | None = None,
     parameters: StyleKind | None = None,
     rank: int | None = None,
@@ -131,6 +132,7 @@ def adapt(
         "batch": batch,
         "pool": pool,
         "size": size,
+        "early_scale": early_scale,
         "style_size": style_size,
         "parameters": parameters,
         "rank": rank,
@@ -204,12 +206,12 @@ def adapt(
 
 
 def load(path: str | Path) -> Style:
-    """Read a style file.
+    """Read a style file, or a built-in style by its name.
 
     Raises:
         MetastyleError: The file is missing, not a style, truncated, damaged, or made by a newer version.
     """
-    return Style.load(path)
+    return Style.load(style_path(as_path("path", path)))
 
 
 @own_surroundings()
@@ -475,10 +477,9 @@ def as_style(
     if style is None or isinstance(style, Style):
         return style
     if isinstance(style, str | Path):
-        path = Path(style)
-        builtin = None if path.exists() else builtin_path(str(style))
-        if builtin is not None or path.suffix.lower() == ".safetensors":
-            return _load_once(builtin or path)
+        path = style_path(Path(style))
+        if path.suffix.lower() == ".safetensors":
+            return _load_once(path)
     return adapt(style, contents=contents, device=device)
 
 

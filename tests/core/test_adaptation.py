@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from metastyle.core import device as devices
-from metastyle.core.adaptation import Adaptation, rate_factor
+from metastyle.core.adaptation import Adaptation, rate_factor, reduced
 from metastyle.core.grain import PAINTED, add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
-from metastyle.core.loss_network import LossNetwork
+from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.low_rank import RATE, factors_of
 from metastyle.core.network import (
     TransformationNetwork,
@@ -71,6 +71,39 @@ def test_the_same_seed_gives_the_same_parameters_and_another_seed_gives_others(
     assert first.curve != other.curve
 
 
+def test_the_first_half_of_the_steps_sees_smaller_contents(
+    loss_network: LossNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    monkeypatch.setattr(
+        "metastyle.core.adaptation.add_grain", lambda contents, *_, **__: seen.append(contents) or contents
+    )
+    run = start(loss_network, steps=5, batch=1, early_scale=0.75)
+    list(run)
+    assert [tuple(contents.shape[2:]) for contents in seen] == [(48, 48)] * 2 + [(64, 64)] * 3
+    smaller = reduced(run._contents, 48)
+    assert all(any(torch.equal(contents[0], content) for content in smaller) for contents in seen[:2])
+
+
+def test_reduced_pictures_keep_their_colors_and_range_and_are_never_enlarged() -> None:
+    pictures = torch.rand(2, 3, 64, 64)
+    small = reduced(pictures, 48)
+    assert small.shape == (2, 3, 48, 48) and small.min() >= 0 and small.max() <= 1
+    assert torch.allclose(small.mean((2, 3)), pictures.mean((2, 3)), atol=5e-3)
+    assert reduced(pictures, 64) is pictures and reduced(pictures, 80) is pictures
+
+
+def test_features_are_those_of_what_a_step_sees_and_are_computed_once(loss_network: LossNetwork) -> None:
+    run = start(loss_network)
+    for size in (48, 64):
+        contents, features = run._drawn([3, 0, 3], size)
+        assert contents.shape[2:] == (size, size) and features.shape[2:] == (size // 2, size // 2)
+        with torch.no_grad(), run._autocast():
+            expected = run._loss_network(contents[:1], [CONTENT_LAYER])[CONTENT_LAYER]
+        assert torch.equal(features[0], expected[0]) and torch.equal(features[2], expected[0])
+        assert set(run._features) == {0, 3}
+
+
 def test_low_rank_adaptation_changes_kernels_by_matrices_of_that_rank(loss_network: LossNetwork) -> None:
     run = start(loss_network, parameters="low_rank", rank=3, steps=8, batch=5, learning_rate=1e-3)
     before = run.parameters
@@ -115,8 +148,8 @@ def test_a_stopped_run_keeps_the_steps_taken(loss_network: LossNetwork) -> None:
 def test_at_a_constant_rate_a_short_run_equals_the_beginning_of_a_longer_one(
     loss_network: LossNetwork,
 ) -> None:
-    short, long = (start(loss_network, steps=n, schedule="constant") for n in (2, 4))
-    falling = start(loss_network, steps=4)
+    short, long = (start(loss_network, steps=n, schedule="constant", early_scale=1) for n in (2, 4))
+    falling = start(loss_network, steps=4, early_scale=1)
     for run in (short, long, falling):
         list(run)
     assert (
@@ -315,11 +348,11 @@ def test_reported_losses_do_not_depend_on_the_balance(
 def test_quick_networks_give_the_losses_of_the_plain_ones(
     loss_network: LossNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = start(loss_network, steps=4)
+    quick = start(loss_network, steps=4, early_scale=1)
     assert type(quick._network) is not TransformationNetwork
     for name in ("quick_network", "quick_loss_network"):
         monkeypatch.setattr(f"metastyle.core.adaptation.{name}", lambda network, dtype: network)
-    plain = start(loss_network, steps=4)
+    plain = start(loss_network, steps=4, early_scale=1)
     assert type(plain._network) is TransformationNetwork
     for found, expected in zip(quick, plain, strict=True):
         assert found.total == pytest.approx(expected.total, rel=1e-3)

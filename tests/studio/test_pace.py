@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from metastyle.core.adaptation import AdaptationStep
-from metastyle.core.settings import Effort, Hardware, default_settings
+from metastyle.core.settings import AdaptationSettings, Effort, Hardware, default_settings
 from metastyle.studio.pace import expected, measured
 
 
@@ -35,9 +35,17 @@ def test_a_stopped_adaptation_tells_of_all_efforts_by_steps_and_pixels() -> None
     assert pace is not None
     seconds = expected(pace)
     before = 60 - (half - 1)
-    assert seconds["normal"] == pytest.approx(before + normal.steps - 1)
-    larger = fine.batch * fine.size**2 / (normal.batch * normal.size**2)
-    assert seconds["fine"] == pytest.approx(before + (fine.steps - 1) * larger)
+
+    def early_steps(settings: AdaptationSettings) -> float:
+        """All steps but the first, counted in early ones of ``normal``."""
+        early = round(settings.early_scale * settings.size), settings.size
+        pixels = (settings.steps // 2 - 1) * early[0] ** 2 + (settings.steps - settings.steps // 2) * early[
+            1
+        ] ** 2
+        return settings.batch * pixels / (normal.batch * (normal.early_scale * normal.size) ** 2)
+
+    assert seconds["normal"] == pytest.approx(before + early_steps(normal))
+    assert seconds["fine"] == pytest.approx(before + early_steps(fine))
 
 
 @pytest.mark.parametrize("steps", [1, 2])

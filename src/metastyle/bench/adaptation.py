@@ -138,7 +138,8 @@ def measure(
             constant = variant.settings.schedule == "constant"
             for counts in [missing] if constant else [[n] for n in missing]:
                 settings = replace(variant.settings, steps=counts[-1])
-                # The pool of a run that is measured several times must not depend on its last step.
+                if constant:  # a run that is measured several times must not depend on its last step
+                    settings = replace(settings, early_scale=1.0)
                 sized = replace(settings, steps=settings.pool) if constant else settings
                 pool = given[variant.contents](settings).pool(sized.contents, sized.size, sized.seed)
                 own_style = whole(painting, settings.style_size)

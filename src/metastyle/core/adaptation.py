@@ -3,9 +3,10 @@
 The paper, section 3: "we post update our model [...] for only a limited number of steps". The
 steps are taken on the perceptual loss of a small pool of contents. Deviations: kernels between hidden
 layers take Muon's steps instead of Adam's (``optimizer``), the learning rate rises over the first steps
-(``warm_up``) and falls along a cosine unless ``schedule`` is constant, content features are computed once for
-the whole pool, the network sees contents with ``grain``, beta depends on the painting (``balance``), and
-parameters that cannot affect the result are not updated.
+(``warm_up``) and falls along a cosine unless ``schedule`` is constant, the first half of the steps sees
+smaller contents (``early_scale``), content features are computed once for each content, the network
+sees contents with ``grain``, beta depends on the painting (``balance``), and parameters that cannot affect
+the result are not updated.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional as F
 
 from metastyle.core.device import compute_dtype, pick_device
 from metastyle.core.grain import PAINTED, add_grain
@@ -114,12 +116,10 @@ class Adaptation:
                     on_start(_on_cpu(dict(self._network.named_parameters())))
             elif settings.parameters != "low_rank":
                 self._network.load_state_dict(full_parameters(start, dict(self._network.named_parameters())))
-        with torch.no_grad(), self._autocast():
-            self._features = torch.cat(
-                [self._loss_network(c[None], [CONTENT_LAYER])[CONTENT_LAYER] for c in self._contents]
-            )
         balance = balanced_style_weight(self._target, settings.balance).item()
         self._style_weight = settings.style_weight * balance
+        self._features: dict[int, Tensor] = {}
+        self._features_size = 0
         own: dict[str, Tensor] = dict(self._network.named_parameters())
         self._adapted = own
         if settings.parameters == "instance_norm":
@@ -168,14 +168,15 @@ class Adaptation:
             factor = rate_factor(step, settings)
             for optimizer in optimizers:
                 optimizer.param_groups[0]["lr"] = optimizer.defaults["lr"] * factor
-            batch = torch.tensor([next(order) for _ in range(settings.batch)], device=self.device)
-            seen = add_grain(self._contents[batch], settings.grain, seed=settings.seed + step)
+            batch = [next(order) for _ in range(settings.batch)]
+            contents, features = self._drawn(batch, settings.size_at(step))
+            seen = add_grain(contents, settings.grain, seed=settings.seed + step)
             changed = self._changed()
             with self._autocast():
                 pictures = functional_call(self._network, changed, (seen,))
                 loss = perceptual_loss(
                     self._loss_network(pictures),
-                    self._features[batch],
+                    features,
                     self._target,
                     settings.content_weight,
                     self._style_weight,
@@ -192,7 +193,7 @@ class Adaptation:
                 )
             self.curve.append((step, total, content, style))
             seconds = time.perf_counter() - started
-            left = seconds / step * (settings.steps - step)
+            left = seconds * (settings.pixels(settings.steps) / settings.pixels(step) - 1)
             yield AdaptationStep(
                 step,
                 settings.steps,
@@ -204,6 +205,21 @@ class Adaptation:
                 self.render,
                 lambda: self.parameters,
             )
+
+    def _drawn(self, batch: list[int], size: int) -> tuple[Tensor, Tensor]:
+        """These contents of the pool, reduced to ``size`` pixels, and their features.
+
+        Features are kept until contents of another size are drawn.
+        """
+        contents = reduced(self._contents[batch], size)
+        if self._features_size != size:
+            self._features, self._features_size = {}, size
+        for index, content in zip(batch, contents, strict=True):
+            if index not in self._features:
+                with torch.no_grad(), self._autocast():
+                    found = self._loss_network(content[None], [CONTENT_LAYER])
+                self._features[index] = found[CONTENT_LAYER]
+        return contents, torch.cat([self._features[index] for index in batch])
 
     def _optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
         """Muon for the kernels between hidden layers, or their factors, if asked for; Adam for the rest."""
@@ -264,6 +280,13 @@ def _on_cpu(parameters: Parameters) -> Parameters:
     return {
         name: p.detach().to("cpu", torch.float32, copy=True).contiguous() for name, p in parameters.items()
     }
+
+
+def reduced(pictures: Tensor, size: int) -> Tensor:
+    """Square pictures (B, 3, S, S) in [0, 1], resized to a side of ``size`` pixels if theirs is larger."""
+    if pictures.shape[-1] <= size:
+        return pictures
+    return F.interpolate(pictures, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def rate_factor(step: int, settings: AdaptationSettings) -> float:

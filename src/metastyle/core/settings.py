@@ -75,6 +75,8 @@ class AdaptationSettings(Settings):
     """Contents that the steps draw from, at most as many as they need."""
     size: Annotated[int, Ge(64), Le(1024), MultipleOf(4)] = 192
     """Side of the square contents, in pixels."""
+    early_scale: Annotated[float, Ge(0.5), Le(1)] = 0.75
+    """Side of the contents in the first half of the steps, relative to ``size``: it takes less time."""
     style_size: Annotated[int, Ge(64), Le(4096)] = 512
     """Longer edge of the painting, in pixels; a smaller one makes smaller strokes."""
     parameters: StyleKind = "all"
@@ -98,6 +100,16 @@ class AdaptationSettings(Settings):
         """The number of contents that the steps need: at most the pool."""
         return max(1, min(self.pool, self.steps * self.batch))
 
+    def size_at(self, step: int) -> int:
+        """Side of the contents that ``step``, from 1, sees, in pixels: a multiple of 4."""
+        return 4 * round(self.early_scale * self.size / 4) if 2 * step <= self.steps else self.size
+
+    def pixels(self, steps: int) -> int:
+        """The number of pixels that the first ``steps`` steps see; their time is proportional to it."""
+        early = min(steps, self.steps // 2)
+        late = steps - early
+        return self.batch * (early * self.size_at(1) ** 2 + late * self.size_at(self.steps) ** 2)
+
 
 Effort = Literal["draft", "normal", "fine"]
 """How long an adaptation takes: about ten seconds, a minute, or five minutes on two CPU cores."""
@@ -107,14 +119,14 @@ Hardware = Literal["cpu", "bfloat16", "cuda"]
 
 EFFORTS: dict[Hardware, dict[Effort, dict[str, int]]] = {
     "cpu": {
-        "draft": {"steps": 15, "size": 160},
+        "draft": {"steps": 18, "size": 160},
         "normal": {},
-        "fine": {"steps": 240, "pool": 48, "size": 256},
+        "fine": {"steps": 280, "pool": 48, "size": 256},
     },
     "bfloat16": {
-        "draft": {"steps": 30},
-        "normal": {"steps": 120, "pool": 48, "size": 256},
-        "fine": {"steps": 500, "pool": 100, "size": 256},
+        "draft": {"steps": 36},
+        "normal": {"steps": 140, "pool": 48, "size": 256},
+        "fine": {"steps": 600, "pool": 100, "size": 256},
     },
     "cuda": {
         "draft": {"steps": 60, "batch": 2, "pool": 48},

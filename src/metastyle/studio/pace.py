@@ -22,12 +22,12 @@ def measured(
     """What is kept of an adaptation from its first and last steps and its time; None after few steps."""
     if last.step < FEWEST_STEPS:
         return None
-    between = last.seconds - first.seconds
+    between, steps = last.seconds - first.seconds, last.step - first.step
     return {
         "hardware": hardware,
         "before": max(0.0, seconds - between),
-        "step": between / (last.step - first.step),
-        "pixels": _pixels(settings),
+        "step": between / steps,
+        "pixels": (settings.pixels(last.step) - settings.pixels(first.step)) / steps,
     }
 
 
@@ -35,11 +35,7 @@ def expected(pace: Mapping[str, Any]) -> dict[Effort, float]:
     """The seconds of an adaptation by effort, if it is as fast as the one with this pace was."""
     efforts = {effort: default_settings(pace["hardware"], effort) for effort in get_args(Effort)}
     return {
-        effort: pace["before"] + (settings.steps - 1) * pace["step"] * _pixels(settings) / pace["pixels"]
+        effort: pace["before"]
+        + pace["step"] * (settings.pixels(settings.steps) - settings.pixels(1)) / pace["pixels"]
         for effort, settings in efforts.items()
     }
-
-
-def _pixels(settings: AdaptationSettings) -> int:
-    """Of the contents of a step; its time is proportional to them."""
-    return settings.batch * settings.size**2

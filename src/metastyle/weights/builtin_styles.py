@@ -46,6 +46,12 @@ def builtin_path(name: str) -> Path | None:
     return STYLES / f"{wanted}.safetensors" if wanted in builtin_names() else None
 
 
+def style_path(path: Path) -> Path:
+    """The file of the built-in style that ``path`` names, unless a file has this name; else ``path``."""
+    builtin = builtin_path(str(path))
+    return path if builtin is None or path.exists() else builtin
+
+
 def artworks() -> list[Artwork]:
     """All built-in styles with their provenance.
 

@@ -10,6 +10,7 @@ import torch
 from metastyle import api
 from metastyle.core.network import TransformationNetwork
 from metastyle.rendering import onnx as exporting
+from metastyle.weights import builtin_styles
 
 Run = Callable[..., Any]
 
@@ -34,6 +35,18 @@ def test_the_model_is_written_beside_the_style(
     assert "add --overwrite" in run("export", style_file).err
     document = run("export", style_file, "--overwrite", "--json").document
     assert document["outputs"] == [{"output": str(tmp_path / "plain.onnx"), "bytes": 6_700_000}]
+
+
+def test_a_builtin_style_is_named_and_its_model_is_written_here(
+    style_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "styles").mkdir()
+    style_file.rename(tmp_path / "styles" / "dusk.safetensors")
+    monkeypatch.setattr(builtin_styles, "STYLES", tmp_path / "styles")
+    monkeypatch.setattr(exporting, "export_onnx", lambda network, path, **_: path.write_bytes(bytes(100)))
+    monkeypatch.chdir(tmp_path)
+    assert run("export", "dusk").out == "dusk.onnx  0.0 MB\n"
+    assert (tmp_path / "dusk.onnx").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from metastyle.cli.inputs import PIPE, check_is_file, check_output
 from metastyle.cli.options import FLAG, Common
 from metastyle.cli.output import Outcome
 from metastyle.errors import MetastyleError
+from metastyle.weights.builtin_styles import style_path
 
 _SUFFIX = ".onnx"
 
@@ -29,15 +30,16 @@ def export(
 
     For example:
 
-        metastyle export night.safetensors
-        metastyle export night.safetensors -o model.onnx --overwrite
+        metastyle export night
+        metastyle export mine.safetensors -o model.onnx --overwrite
 
     Args:
-        style: A style file made by 'metastyle adapt'.
+        style: A style file made by 'metastyle adapt', or the name of a built-in style.
         output: The model; by default STYLE.onnx next to the style.
         overwrite: Replace the model if it exists.
     """
-    check_is_file(style)
+    source = style_path(style)
+    check_is_file(source)
     if output is None and style == PIPE:
         raise MetastyleError("styles are read from files, not pipes: give a file name")
     out = output if output is not None else style.with_suffix(_SUFFIX)
@@ -48,7 +50,7 @@ def export(
     from metastyle import api
     from metastyle.rendering.onnx import export_onnx
 
-    loaded = api.load(style)
+    loaded = api.load(source)
     out.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"painting": loaded.painting, "painting_sha256": loaded.painting_sha256}
     export_onnx(loaded.network(), out, overwrite=overwrite, metadata=metadata)
