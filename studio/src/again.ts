@@ -1,13 +1,8 @@
 /** A job of the server, begun again in the page: with its pictures or its clip, and its look, to be changed. */
 
-import {
-  api,
-  Refusal,
-  type ClipInfo,
-  type FilmRequest,
-  type JobState,
-  type LookRequest,
-} from "./api";
+import { api, Refusal } from "./api";
+import type { ClipInfo, FilmRequest, JobState, LookRequest, PaintRequest } from "./api";
+import type { Weighted } from "./lib/styles";
 import type { Effort, Studio } from "./studio.svelte";
 import { text } from "./text";
 
@@ -29,8 +24,12 @@ export async function again(studio: Studio, job: JobState): Promise<void> {
     const style = studio.styles.find(job.result?.style);
     if (style) studio.useStyle(style.id);
   } else {
-    studio.showPhoto(await studio.uploads.kept(String(request.photo)));
-    useLook(studio, request as unknown as LookRequest);
+    const wanted = request as unknown as PaintRequest;
+    const photo = await studio.uploads.kept(wanted.photo);
+    const regions = await studio.regions.painted(wanted.regions, photo);
+    studio.showPhoto(photo, wanted.photo);
+    useLook(studio, wanted, wanted.regions);
+    studio.regions.set(regions);
   }
   studio.view = "paint";
 }
@@ -44,10 +43,12 @@ async function clipOf({ clip, name }: { clip: string; name: string }): Promise<C
   }
 }
 
-function useLook(studio: Studio, look: LookRequest): void {
+function useLook(studio: Studio, look: LookRequest, regions: PaintRequest["regions"] = []): void {
   studio.remember();
-  const styles = look.styles.filter((one) => studio.styles.find(one.style));
-  if (styles.length < look.styles.length) studio.tell(text.work.styleGone);
+  const known = ({ style }: Weighted) => studio.styles.find(style);
+  const styles = look.styles.filter(known);
+  const all = [...look.styles, ...regions.flatMap((region) => region.styles)];
+  if (!all.every(known)) studio.tell(text.work.styleGone);
   if (styles.length) studio.mix = styles;
   studio.strength = look.strength;
   studio.brush = look.brush ?? studio.brush;

@@ -64,6 +64,15 @@ export interface LookRequest {
   keep_color: boolean;
 }
 
+export interface PaintRequest extends LookRequest {
+  photo: string;
+  /** The id of a mask, white inside, and what is painted there. */
+  regions: { mask: string; styles: Weighted[] }[];
+  /** Long edge; null is the photograph's own. */
+  size: number | null;
+  format: string;
+}
+
 export interface FilmRequest extends LookRequest {
   clip: string;
   /** Seconds; null is the clip's own beginning or end. */
@@ -149,14 +158,8 @@ export const api = {
     effort: string;
     start?: string;
   }): Promise<JobState> => (await ask("api/adaptations", json(wanted))).json(),
-  paint: async (
-    wanted: LookRequest & {
-      photo: string;
-      regions: { mask: string; styles: Weighted[] }[];
-      size: number | null;
-      format: string;
-    },
-  ): Promise<JobState> => (await ask("api/paintings", json(wanted))).json(),
+  paint: async (wanted: PaintRequest): Promise<JobState> =>
+    (await ask("api/paintings", json(wanted))).json(),
   uploadClip: (file: Blob, name: string, told: (share: number) => void): Promise<ClipInfo> =>
     new Promise((resolve, reject) => {
       const request = new XMLHttpRequest(); // fetch does not tell how much has been sent

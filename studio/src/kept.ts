@@ -113,9 +113,9 @@ export const keepUnfinished = (left: Unfinished): Promise<void> => keep(REFINEME
 export const forgetUnfinished = (): Promise<void> =>
   change(STATE, (store) => store.delete(REFINEMENT));
 
-/** The user's photograph outlasts a reload. */
-export const keptPhotograph = (): Promise<File | undefined> => kept(PHOTOGRAPH);
-export const keepPhotograph = (file: File): Promise<void> => keep(PHOTOGRAPH, file);
+/** The user's photograph outlasts a reload: its file, or its id where the server has it. */
+export const keptPhotograph = (): Promise<File | string | undefined> => kept(PHOTOGRAPH);
+export const keepPhotograph = (photo: File | string): Promise<void> => keep(PHOTOGRAPH, photo);
 
 export const keptRegions = (): Promise<KeptRegions | undefined> => kept(REGIONS);
 export const keepRegions = (regions: KeptRegions): Promise<void> => keep(REGIONS, regions);

@@ -1,7 +1,9 @@
 /** Parts of the photograph with a style of their own: brushed, and kept for as long as the photograph is. */
 
+import { api, type PaintRequest } from "./api";
 import { keepRegions, keptRegions, type KeptRegion } from "./kept";
 import type { Picture } from "./lib/pictures";
+import { whiteAsAlpha } from "./lib/pixels";
 import type { Weighted } from "./lib/styles";
 import type { Studio } from "./studio.svelte";
 import { text } from "./text";
@@ -95,11 +97,35 @@ export class Regions {
     }
   }
 
-  private async restored(kept: KeptRegion, photo: Picture): Promise<Region> {
-    const bitmap = await createImageBitmap(kept.mask);
+  /** What the server has painted beside the rest of this photograph; raises its refusal if a mask is gone. */
+  async painted(wanted: PaintRequest["regions"], photo: Picture): Promise<Region[]> {
+    return Promise.all(
+      wanted.map(async ({ mask, styles }) => {
+        const bitmap = await createImageBitmap(await api.preview(mask));
+        return this.region(bitmap, styles, photo, whiteAsAlpha);
+      }),
+    );
+  }
+
+  private async restored({ mask, mix }: KeptRegion, photo: Picture): Promise<Region> {
+    return this.region(await createImageBitmap(mask), mix, photo);
+  }
+
+  private region(
+    bitmap: ImageBitmap,
+    styles: Weighted[],
+    photo: Picture,
+    change?: (pixels: ImageData) => void,
+  ): Region {
     const mask = new OffscreenCanvas(...sizeOf(photo));
-    mask.getContext("2d")!.drawImage(bitmap, 0, 0, mask.width, mask.height);
-    const mix = kept.mix.filter(({ style }) => this.studio.styles.find(style));
+    const context = mask.getContext("2d")!;
+    context.drawImage(bitmap, 0, 0, mask.width, mask.height);
+    if (change) {
+      const pixels = context.getImageData(0, 0, mask.width, mask.height);
+      change(pixels);
+      context.putImageData(pixels, 0, 0);
+    }
+    const mix = styles.filter(({ style }) => this.studio.styles.find(style));
     return { id: ++this.count, mask, mix, strokes: 0 };
   }
 
@@ -148,7 +174,8 @@ function sizeOf({ width, height }: Picture): [number, number] {
 }
 
 /** What tells a photograph that outlasts a reload from others; null of one that does not. */
-function identity({ file, sample }: Picture): string | null {
+function identity({ file, id, sample }: Picture): string | null {
   if (sample) return "sample";
+  if (id) return `server/${id}`;
   return file instanceof File ? `${file.name}/${file.size}/${file.lastModified}` : null;
 }

@@ -116,8 +116,11 @@ export class Studio {
 
   /** The photograph of the last time, or the sample. */
   private async firstPhoto(): Promise<Picture> {
-    const file = await keptPhotograph().catch(() => undefined);
-    const own = file && (await this.read(file, file.name));
+    const kept = await keptPhotograph().catch(() => undefined);
+    const own =
+      typeof kept === "string"
+        ? await this.uploads.kept(kept).catch(() => null) // the server may have removed it
+        : kept && (await this.read(kept, kept.name));
     return own || { ...(await decode(await api.photograph(), "photograph")), sample: true };
   }
 
@@ -158,11 +161,12 @@ export class Studio {
   async usePhoto(file: File): Promise<void> {
     const picture = await this.read(file, file.name);
     if (!picture) return;
-    this.showPhoto(picture);
-    await keepPhotograph(file).catch(() => undefined);
+    this.showPhoto(picture, file);
   }
 
-  showPhoto(picture: Picture): void {
+  /** kept: its file, or its id where the server has it. */
+  showPhoto(picture: Picture, kept: File | string): void {
+    void keepPhotograph(kept).catch(() => undefined);
     this.photo = picture;
     this.painter.painted = null;
     this.regions.set([]);

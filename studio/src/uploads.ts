@@ -16,7 +16,7 @@ export class Uploads {
     const [file, info] = await Promise.all([api.preview(id), api.picture(id)]);
     this.known(file, id);
     const { width, height } = info;
-    return { ...(await decode(file, name ?? info.name)), width, height };
+    return { ...(await decode(file, name ?? info.name)), width, height, id };
   }
 
   /** Send a file; its id is kept. */

@@ -28,6 +28,26 @@ const asked: FilmRequest & { name: string } = {
   size: 320,
 };
 
+const picture: JobState = {
+  id: "j2",
+  kind: "paint",
+  state: "done",
+  created: 0,
+  progress: null,
+  request: {
+    photo: "p1",
+    styles: [{ style: "night", weight: 1 }],
+    regions: [
+      { mask: "m1", styles: [{ style: "mosaic", weight: 1 }] },
+      { mask: "m2", styles: [] },
+    ],
+    strength: 0.8,
+    brush: 1.5,
+    grain: null,
+    keep_color: true,
+  },
+};
+
 function film(change: Partial<FilmRequest> = {}, kind: "film" | "preview" = "film"): JobState {
   const request = { ...asked, ...change };
   return { id: "j1", kind, state: "done", created: 0, request, progress: null };
@@ -48,8 +68,22 @@ function opened(known = ["night", "mosaic", "fauve"]) {
     remember: () => undefined,
     tell: (line: unknown) => told.push(line),
   };
-  const filming = new Filming(page as unknown as Studio);
-  return { page: Object.assign(page, { filming }), told };
+  const rooms = {
+    filming: new Filming(page as unknown as Studio),
+    uploads: { kept: async (id: string) => ({ id }) },
+    regions: {
+      all: [] as object[],
+      painted: async (wanted: object[], photo: { id: string }) =>
+        wanted.map((one) => ({ ...one, photo: photo.id })),
+      set: (regions: object[]) => (rooms.regions.all = regions),
+    },
+    kept: "",
+    showPhoto: (photo: { id: string }, kept: string) => {
+      rooms.regions.all = [];
+      Object.assign(page, { photo, kept });
+    },
+  };
+  return { page: Object.assign(page, rooms), told };
 }
 const begin = (page: object, job: JobState) => again(page as Studio, job);
 
@@ -107,5 +141,20 @@ test.each([
   const { page, told } = opened(known);
   await begin(page, film());
   expect(page.mix).toEqual(mix);
+  expect(told).toEqual([expect.stringContaining("removed")]);
+});
+
+test("a picture is begun again with its regions, and outlasts a reload where the server has it", async () => {
+  const { page, told } = opened();
+  await begin(page, picture);
+  expect(page).toMatchObject({ view: "paint", photo: { id: "p1" }, kept: "p1", strength: 0.8 });
+  const { regions } = picture.request as { regions: object[] };
+  expect(page.regions.all).toEqual(regions.map((one) => ({ ...one, photo: "p1" })));
+  expect(told).toEqual([]);
+});
+
+test("a removed style of a region is reported, too", async () => {
+  const { page, told } = opened(["night"]);
+  await begin(page, picture);
   expect(told).toEqual([expect.stringContaining("removed")]);
 });

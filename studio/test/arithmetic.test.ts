@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { keepColor } from "../src/lib/color";
 import { addGrain, fractalNoise } from "../src/lib/grain";
 import { fromHalf } from "../src/lib/half";
-import { blend, fromPlanes, toPlanes, type Pixels } from "../src/lib/pixels";
+import { blend, fromPlanes, toPlanes, whiteAsAlpha, type Pixels } from "../src/lib/pixels";
 import {
   expand,
   fold,
@@ -20,6 +20,12 @@ const rgba = (rgb: number[]): Uint8ClampedArray<ArrayBuffer> => {
   rgb.forEach((value, i) => (data[Math.floor(i / 3) * 4 + (i % 3)] = value));
   return data;
 };
+
+it("makes a mask of the server transparent outside, as regions are", () => {
+  const data = rgba([255, 255, 255, 90, 90, 90, 0, 0, 0]);
+  whiteAsAlpha({ data });
+  expect([...data]).toEqual([255, 255, 255, 255, 255, 255, 255, 90, 255, 255, 255, 0]);
+});
 
 describe("what Python computes", () => {
   it("is the same noise", () => {

@@ -149,6 +149,15 @@ test("a region whose style is gone shows the photograph, at once and after a rel
   expect(page.regions.all[0]!.mix).toEqual([]);
 });
 
+test("regions of a photograph that the server has are found by its id", async () => {
+  const page = opened({ ...picture("again"), file: new Blob(), id: "p1" });
+  page.regions.add();
+  brush(page, 0, "sky");
+  await written();
+  expect(await reloaded({ ...picture("again"), file: new Blob(), id: "p1" })).toHaveLength(1);
+  expect(await reloaded({ ...picture("again"), file: new Blob(), id: "p2" })).toEqual([]);
+});
+
 test("masks are as large as the photograph allows, and there are not too many of them", () => {
   const page = opened();
   for (let i = 0; i < MOST_REGIONS + 3; i++) page.regions.add();

@@ -239,11 +239,16 @@ def test_the_camera_is_painted_and_recorded(painted: Any) -> None:
 
 
 def test_finished_work_is_seen_and_begun_again(painted: Any) -> None:
-    """The picture at full size is listed with its photograph; 'Again' brings both back to be changed."""
+    """The picture at full size is listed with its photograph; 'Again' brings all back to be changed."""
     painted.locator('[data-style="mosaic"]').click()
     set_slider(painted, "Strength", "0.5")
+    painted.get_by_role("button", name="Add a region").click()
+    painted.locator(".region select").select_option("woodblock")
+    painted.locator(".overlay").click()
     shown(painted, WIDTH)
+    before = np.asarray(download(painted, "As shown").convert("RGB"), int)
     download(painted, "Full size")
+    painted.locator(".region").get_by_role("button", name="Remove").click()
     painted.get_by_role("button", name="Reset").click()
     painted.locator('[data-style="night"]').click()
     painted.get_by_role("button", name="Work", exact=True).click()
@@ -253,6 +258,18 @@ def test_finished_work_is_seen_and_begun_again(painted: Any) -> None:
     shown(painted)
     assert painted.locator('[data-style="mosaic"]').get_attribute("aria-pressed") == "true"
     assert painted.locator('label:has-text("Strength") output').inner_text() == "50 %"
+    assert painted.locator(".region select").input_value() == "woodblock"
+    set_slider(painted, "Brush", "2")
+    shown(painted, WIDTH)
+    after = np.asarray(download(painted, "As shown").convert("RGB"), int)
+    # The photograph is its preview here, a JPEG, and so is the mask.
+    assert np.abs(after - before).mean() < 3
+
+    painted.reload()
+    shown(painted)
+    assert painted.get_by_text("own", exact=True).count() == 1
+    assert painted.locator(".region select").input_value() == "woodblock"
+    painted.locator(".region").get_by_role("button", name="Remove").click()
     painted.get_by_role("button", name="Reset").click()
 
 

@@ -9,6 +9,8 @@ export interface Picture {
   width: number;
   height: number;
   file: Blob;
+  /** The server's, of a picture that is only there at its full size. */
+  id?: string;
   /** Of the sample that comes with the page. */
   sample?: boolean;
 }

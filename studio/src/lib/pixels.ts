@@ -65,3 +65,11 @@ export function fitted(width: number, height: number, edge: number): [number, nu
   const scale = edge / Math.max(width, height);
   return [Math.max(16, Math.round(width * scale)), Math.max(16, Math.round(height * scale))];
 }
+
+/** A mask that is white inside and black outside -> white, and transparent outside; in place. */
+export function whiteAsAlpha({ data }: { data: Uint8ClampedArray }): void {
+  for (let i = 0; i < data.length; i += 4) {
+    data[i + 3] = data[i]!;
+    data[i] = data[i + 1] = data[i + 2] = 255;
+  }
+}
