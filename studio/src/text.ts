@@ -155,6 +155,7 @@ export const text = {
     mixture: "Mixture",
     imported: "Imported",
     adapted: "Adapted here",
+    predicted: "Predicted from a painting",
   },
   camera: {
     title: "Camera",
