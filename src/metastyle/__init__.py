@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metastyle.style import Style
     from metastyle.training.run import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "AdaptationSettings": "metastyle.core.settings",
