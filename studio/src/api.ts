@@ -174,6 +174,14 @@ export const api = {
       request.send(file);
     }),
   clip: async (id: string): Promise<ClipInfo> => (await ask(`api/clips/${id}`)).json(),
+  /** Remove a clip, if it is still there. */
+  removeClip: async (id: string): Promise<void> => {
+    try {
+      await ask(`api/clips/${id}`, { method: "DELETE" });
+    } catch (error) {
+      if (!(error instanceof Refusal && error.status === 404)) throw error;
+    }
+  },
   clipAddress: (id: string): string => address(`api/clips/${id}/file`),
   film: async (wanted: FilmRequest & { preview: boolean }): Promise<JobState> =>
     (await ask("api/films", json(wanted))).json(),

@@ -59,6 +59,17 @@ export class Filming {
     this.forget();
   }
 
+  /** Remove the clip from the studio's folder. */
+  async remove(): Promise<void> {
+    if (!this.clip || this.busy) return;
+    try {
+      await api.removeClip(this.clip.id);
+      this.leave();
+    } catch (error) {
+      this.studio.tell(error);
+    }
+  }
+
   private forget(): void {
     if (this.source) URL.revokeObjectURL(this.source);
     this.source = this.preview = this.film = "";

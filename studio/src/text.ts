@@ -188,6 +188,8 @@ export const text = {
     smoothing: "Smoothing",
     smoothingHint: "How much of the frame before stays, so that nothing flickers",
     other: "Another clip",
+    remove: "Remove",
+    removeAsk: (n: string) => `Remove the clip ${n} from the studio? Films made of it stay.`,
     frames: (n: number) => `${n} frames`,
     rate: (n: number) => `${n} frames/s`,
     gone: (n: string) =>
@@ -199,6 +201,7 @@ export const text = {
     none: "Adaptations, pictures at full size and films appear here, also after a restart.",
     open: "Open at its full size",
     removeAsk: (n: string) => `Remove ${n} and its file?`,
+    removeWithClipAsk: (n: string) => `Remove ${n}, its file and the clip it was made of?`,
     again: "Again with …",
     againHint: "Opens it with the same settings, to be changed",
     styleGone: "A style of it has been removed: choose another one.",

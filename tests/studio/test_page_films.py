@@ -6,6 +6,7 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -97,3 +98,40 @@ def test_a_film_is_begun_again_until_its_clip_is_gone(page: Any, address: str) -
     page.locator(".notices p", has_text="The clip holiday is no longer on the server").wait_for()
     page.get_by_role("heading", name="Work").wait_for()
     page.get_by_role("button", name="Paint", exact=True).click()
+
+
+def test_a_clip_is_removed_by_itself_or_with_its_last_film(page: Any, address: str, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    clip = make_clip(tmp_path / "beach.mp4", moving(9))
+    content = base64.b64encode(clip.read_bytes()).decode()
+
+    def exists(name: str) -> bool:
+        try:
+            return bool(json.load(urlopen(f"{address}api/clips/{name}")))
+        except HTTPError as error:
+            assert error.code == 404
+            return False
+
+    page.evaluate(DROP, [clip.name, content])
+    page.get_by_role("heading", name="beach").wait_for()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Choose a clip").wait_for()
+    assert asked == ["Remove the clip beach from the studio? Films made of it stay."]
+
+    page.evaluate(DROP, [clip.name, content])
+    page.get_by_role("button", name="Preview three frames").click()
+    page.get_by_alt_text("Preview three frames").wait_for()
+    newest, *_ = json.load(urlopen(f"{address}api/jobs"))
+    assert newest["kind"] == "preview" and exists(newest["request"]["clip"])
+    page.get_by_role("button", name="Another clip").click()
+    page.get_by_role("button", name="Work", exact=True).click()
+    card = page.locator('[data-job="preview"]', has_text="beach")
+    card.get_by_role("button", name="Remove", exact=True).click()
+    card.wait_for(state="detached")
+    assert asked[1:] == ["Remove beach, its file and the clip it was made of?"]
+    for _ in range(50):
+        if not exists(newest["request"]["clip"]):
+            break
+        page.wait_for_timeout(100)
+    assert not exists(newest["request"]["clip"])

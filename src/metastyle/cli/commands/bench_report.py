@@ -26,7 +26,7 @@ def report(
     For example:
 
         metastyle bench report
-        metastyle bench report benchmarks/results/0.1.0
+        metastyle bench report benchmarks/results/0.2.0
 
     Args:
         folder: Where the other benchmarks wrote their results.
