@@ -18,6 +18,7 @@ patches of color that do not follow the light on a face, and the loss is the sam
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -39,8 +40,9 @@ OCTAVES = (4, 8, 16, 32, 64)
 """Spacing of the random lattices that the noise sums, in pixels."""
 
 _MARGIN = 2  # lattice points on each side that bicubic interpolation reads
+_SHARPNESS = -0.75  # of the bicubic kernel, torch's
 _INTERPOLATED = 6 / 7
-"""Standard deviation of unit noise after torch's bicubic interpolation (a = -0.75), over all phases."""
+"""Standard deviation of unit noise after bicubic interpolation, over all phases."""
 
 
 def check_grain(amount: float) -> None:
@@ -70,12 +72,39 @@ def grain_strength(pictures: Tensor) -> Tensor:
 
 def strength_inside(luminance: Tensor) -> Tensor:
     """``grain_strength`` of luminance (B, 1, H + 2 REACH, W + 2 REACH), margin included."""
-    side = 2 * REACH + 1
-    # Centered at mid-gray, so that the difference of two moments keeps its precision.
+    # In float64, because the deviation is a square root near zero: in areas that are exactly flat, float32's
+    # rounding would show, and differ between a strip of a picture and the whole.
     centered = luminance - 0.5
-    mean = F.avg_pool2d(centered, side, 1)
-    deviation = (F.avg_pool2d(centered.square(), side, 1) - mean.square()).clamp(min=0).sqrt()
+    if luminance.device.type != "mps":  # which has no float64
+        centered = centered.double()
+    mean = _box_mean(centered)
+    deviation = (_box_mean(centered.square()) - mean.square()).clamp(min=0).sqrt().float()
     return AMPLITUDE * torch.exp(-deviation / FLATNESS)
+
+
+def _box_mean(x: Tensor) -> Tensor:
+    """Means over squares, (B, 1, H, W) of (B, 1, H + 2 REACH, W + 2 REACH): of columns, then of rows.
+
+    The 15 numbers are summed as 8 + 4 + 2 + 1.
+    """
+    for dim in (2, 3):
+        twos = _plus_shifted(x, 1, dim)
+        fours = _plus_shifted(twos, 2, dim)
+        eights = _plus_shifted(fours, 4, dim)
+        count = x.shape[dim] - 2 * REACH
+        x = (
+            eights.narrow(dim, 0, count)
+            + fours.narrow(dim, 8, count)
+            + twos.narrow(dim, 12, count)
+            + x.narrow(dim, 14, count)
+        )
+    return x / (2 * REACH + 1) ** 2
+
+
+def _plus_shifted(x: Tensor, distance: int, dim: int) -> Tensor:
+    """The sums of numbers that are ``distance`` apart."""
+    count = x.shape[dim] - distance
+    return x.narrow(dim, 0, count) + x.narrow(dim, distance, count)
 
 
 def fractal_noise(
@@ -92,11 +121,34 @@ def fractal_noise(
         rows = (top + height - 1) // spacing + _MARGIN + 1 - first_row
         columns = (left + width - 1) // spacing + _MARGIN + 1 - first_column
         lattice = _lattice(first_row, first_column, rows, columns, 128 * seed + spacing, device)
-        # Spacings are powers of two: phases are exact, and the same wherever the window begins.
-        enlarged = F.interpolate(lattice[None], scale_factor=float(spacing), mode="bicubic")[0]
-        y, x = top - first_row * spacing, left - first_column * spacing
-        noise += enlarged[:, y : y + height, x : x + width]
+        wide = _enlarged(lattice.mT, spacing, left % spacing, width).mT.contiguous()
+        noise += _enlarged(wide, spacing, top % spacing, height)
     return noise / (_INTERPOLATED * math.sqrt(len(OCTAVES)))
+
+
+def _enlarged(lattice: Tensor, spacing: int, first: int, count: int) -> Tensor:
+    """Bicubic interpolation along the rows of (3, rows, columns): (3, ``count``, columns).
+
+    The first of them is ``first`` pixels into the cell of lattice point ``_MARGIN``. Only cells that pixels
+    lie in are computed, because a strip of a picture can be lower than a cell of a coarse lattice.
+    """
+    cells, width = lattice.shape[1] - 2 * _MARGIN, lattice.shape[2]
+    # Multiplied and added one by one: a matrix product would round differently in strips.
+    pixels = torch.zeros(3, cells, spacing, width, dtype=torch.float32, device=lattice.device)
+    for tap, weights in enumerate(_bicubic(spacing).to(lattice.device).T):
+        pixels += weights[:, None] * lattice[:, tap : tap + cells, None]
+    return pixels.flatten(1, 2)[:, first : first + count]
+
+
+@cache
+def _bicubic(spacing: int) -> Tensor:
+    """Weights (spacing, 5) of lattice points -2 to 2 for the pixels around point 0, left to right."""
+    pixel = torch.arange(spacing, dtype=torch.float64)[:, None]
+    distance = ((pixel + 0.5) / spacing - 0.5 - torch.arange(-_MARGIN, _MARGIN + 1)).abs()
+    a = _SHARPNESS
+    near = ((a + 2) * distance - (a + 3)) * distance.square() + 1
+    far = ((distance - 5) * distance + 8) * distance * a - 4 * a
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0)).float()
 
 
 def _lattice(
