@@ -1,6 +1,6 @@
 """The whole command: time for one small picture, and photographs per second.
 
-    python benchmarks/command.py --before 5fa8f80 [--rounds 5] [--threads 1]
+    python benchmarks/command.py --before 4edc5a7 [--rounds 5] [--threads 1]
 
 runs this checkout and an earlier revision of it in turns, each in fresh processes. *Start*: a photograph of
 256² in a built-in style, from the interpreter's first instruction to its exit. *Folder*: photographs of 256²,
