@@ -30,7 +30,7 @@ class Odd:
 
 @pytest.fixture(scope="module")
 def style() -> metastyle.Style:
-    return metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+    return metastyle.load("mosaic")
 
 
 @pytest.fixture(autouse=True)

@@ -267,8 +267,9 @@ def test_keywords_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "load_loss_network", lambda *_, **__: None)
     changes: dict[str, Any] = {
         "steps": 7, "learning_rate": 0.01, "warm_up": 3, "schedule": "constant", "batch": 2, "pool": 5,
-        "size": 64, "style_size": 96, "parameters": "low_rank", "rank": 4, "content_weight": 2.0,
-        "style_weight": 3.0, "balance": 0.5, "grain": 0.5, "seed": 9, "optimizer": "adam",
+        "size": 64, "early_scale": 0.5, "style_size": 96, "parameters": "low_rank", "rank": 4,
+        "content_weight": 2.0, "style_weight": 3.0, "balance": 0.5, "grain": 0.5, "seed": 9,
+        "optimizer": "adam",
     }  # fmt: skip
     assert set(changes) == {f.name for f in dataclasses.fields(AdaptationSettings)}
     with pytest.raises(Stopped):

@@ -41,7 +41,7 @@ def picture(seed: int = 0, height: int = 40, width: int = 52) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def style() -> metastyle.Style:
-    return metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+    return metastyle.load("mosaic")
 
 
 def numbers(style: metastyle.Style) -> list[np.ndarray]:

@@ -69,7 +69,7 @@ def test_stopped_and_resumed_equals_uninterrupted(clip: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("frame_by_frame", [False, True])
 def test_bfloat16_is_near(frame_by_frame: bool) -> None:
     """Below 1 level in the mean and 46 dB at least, in every frame: errors do not add up along the film."""
-    style = metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+    style = metastyle.load("mosaic")
     painters = [
         FilmSettings(precision=one, frame_by_frame=frame_by_frame, grain=1, device="cpu").painter(style, None)
         for one in ("float32", "bfloat16")
@@ -124,7 +124,7 @@ def test_a_painting_is_adapted_to_on_frames_of_the_film(
 
     def adapt(painting: Any, *, contents: Contents, device: str) -> metastyle.Style:
         given.extend([painting, *contents.photos])
-        return metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+        return metastyle.load("mosaic")
 
     monkeypatch.setattr(api, "adapt", adapt)
     painting = np.zeros((64, 64, 3), np.uint8)
@@ -135,7 +135,7 @@ def test_a_painting_is_adapted_to_on_frames_of_the_film(
 
 
 def test_the_style_may_be_a_function_of_the_footage(clip: Path, tmp_path: Path) -> None:
-    style = metastyle.load(api.builtin_path("mosaic"))  # type: ignore[arg-type]
+    style = metastyle.load("mosaic")
     asked: list[Footage] = []
 
     def chosen(footage: Footage) -> metastyle.Style:

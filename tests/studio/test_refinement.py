@@ -187,7 +187,7 @@ def changes(loss_network: LossNetwork) -> list[Change]:
     """
     rounded = copy.deepcopy(loss_network).half().float()
     rounded.mean, rounded.std = loss_network.mean, loss_network.std
-    settings = AdaptationSettings(steps=STEPS, pool=4, size=SIZE, grain=0)
+    settings = AdaptationSettings(steps=STEPS, pool=4, size=SIZE, early_scale=1, grain=0)
     initialization, _ = load_initialization()
     pool = procedural_pool(4, SIZE, 0)
     refine: Graph = opened(refinement.refine_graph(rounded, settings, SIZE))
