@@ -143,8 +143,9 @@ def _enlarged(lattice: Tensor, spacing: int, first: int, count: int) -> Tensor:
 @cache
 def _bicubic(spacing: int) -> Tensor:
     """Weights (spacing, 5) of lattice points -2 to 2 for the pixels around point 0, left to right."""
-    pixel = torch.arange(spacing, dtype=torch.float64)[:, None]
-    distance = ((pixel + 0.5) / spacing - 0.5 - torch.arange(-_MARGIN, _MARGIN + 1)).abs()
+    pixel = torch.arange(spacing, dtype=torch.float64, device="cpu")[:, None]
+    point = torch.arange(-_MARGIN, _MARGIN + 1, device="cpu")
+    distance = ((pixel + 0.5) / spacing - 0.5 - point).abs()
     a = _SHARPNESS
     near = ((a + 2) * distance - (a + 3)) * distance.square() + 1
     far = ((distance - 5) * distance + 8) * distance * a - 4 * a
