@@ -104,3 +104,16 @@ def test_optimizing_lowers_the_loss_and_reports_it(network, draw):
     assert [n for n, _ in seen] == list(range(1, len(seen) + 1)) and len(seen) <= 13
     assert min(loss for _, loss in seen) < seen[0][1]
     assert system.parameters == 0
+
+
+def test_on_a_processor_it_takes_the_quick_loss_network_for_the_same_loss(network, draw, monkeypatch):
+    monkeypatch.setattr(gatys, "load_loss_network", lambda: network)
+    system = Gatys.load(torch.device("cpu"))
+    assert type(system.network) is not type(network)
+    photo, style = draw(0, 32, 40), draw(1, 32, 32)
+    x = photo.clone().requires_grad_()
+    found = vgg16_objective(system.network, style)(photo)(x)
+    (gradient,) = torch.autograd.grad(found, x)
+    expected = vgg16_objective(network, style)(photo)(x)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, x)[0], rtol=1e-3, atol=1e-6)

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import content_loss, gram_matrix, perceptual_loss, style_loss, style_target
+from metastyle.core.quick import quick_loss_network
 from metastyle.errors import MetastyleError
 from metastyle.systems.counts import Count
 from metastyle.systems.system import Stylize
@@ -76,7 +77,11 @@ class Gatys:
 
         iterations: of L-BFGS, at most; with fewer than ``ITERATIONS``, the name says so.
         """
-        network = load_loss_network() if objective == "vgg16" else Encoder.load(5)
+        if objective == "vgg19":
+            return cls(Encoder.load(5).to(device), iterations)
+        network = load_loss_network()
+        if device.type == "cpu":
+            return cls(quick_loss_network(network, torch.float32), iterations)
         return cls(network.to(device), iterations)
 
     def prepare(self, style: Tensor) -> Stylize:
