@@ -1,6 +1,23 @@
 import { expect, it } from "vitest";
-import { around, corners } from "../src/lib/pad";
+import { around, corners, pointFor } from "../src/lib/pad";
 import { Meter, rated, threadsFor } from "../src/lib/rate";
+
+it("finds the point for the parts of styles", () => {
+  for (const count of [2, 3, 4]) {
+    const places = corners(count);
+    for (const index of places.keys())
+      expect(
+        pointFor(
+          places.map((_, i) => (i === index ? 1 : 0)),
+          places,
+        ),
+      ).toEqual(places[index]);
+    const parts = around(count === 2 ? [0.3, 0.5] : [0.3, 0.6], places);
+    around(pointFor(parts, places), places).forEach((part, i) =>
+      expect(part).toBeCloseTo(parts[i]!, 2),
+    );
+  }
+});
 
 it("gives parts of styles around a point", () => {
   expect(around([0.25, 0.9], corners(2))).toEqual([0.75, 0.25]);

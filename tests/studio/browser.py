@@ -153,8 +153,8 @@ def set_slider(page: Any, label: str, value: str) -> None:
 def keep_mixture(page: Any, name: str) -> None:
     """Move the point of two chosen styles to a ratio of 3 : 1, and keep the mixture."""
     page.get_by_label("Mixture: arrow keys").focus()
-    for _ in range(5):
-        page.keyboard.press("ArrowLeft")
+    for key in 20 * ["ArrowLeft"] + 5 * ["ArrowRight"]:
+        page.keyboard.press(key)
     shown(page, WIDTH)
     page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Keep this mixture").click()

@@ -170,6 +170,8 @@ def test_styles_are_mixed_on_a_pad_and_saved(painted: Any) -> None:
     """The arrow keys move the point to a ratio of 3 : 1; the saved mixture paints the same."""
     painted.locator('[data-style="night"]').click()
     painted.get_by_role("button", name="Mix", exact=True).click()
+    point = painted.get_by_label("Mixture: arrow keys")
+    assert point.evaluate("point => point.style.left") == "0%", "opening the view has changed the look"
     mosaic = painted.locator('[data-style="mosaic"]')
     if mosaic.get_attribute("aria-pressed") == "false":
         mosaic.click()
@@ -181,7 +183,6 @@ def test_styles_are_mixed_on_a_pad_and_saved(painted: Any) -> None:
     painted.get_by_role("button", name="Paint", exact=True).click()
     shown(painted, WIDTH)
     painted.get_by_role("button", name="Mix", exact=True).click()
-    point = painted.get_by_label("Mixture: arrow keys")
     assert point.evaluate("point => point.style.left") == "25%", "a look at another view has moved the point"
     painted.get_by_role("button", name="Paint", exact=True).click()
     shown(painted, WIDTH)

@@ -2,6 +2,9 @@
 
 type Point = [number, number];
 
+/** Steps along each side of the pad in the search for a point. */
+const GRID = 40;
+
 /** Where the styles are: two at the sides, three in a triangle, four in the corners. */
 export function corners(count: number): Point[] {
   if (count === 2)
@@ -34,4 +37,21 @@ export function around(point: Point, places: Point[]): number[] {
   const parts = distances.map((d) => 1 / d);
   const sum = parts.reduce((a, b) => a + b, 0);
   return parts.map((part) => part / sum);
+}
+
+/** Where the point is for these parts of styles at `places`, at least nearly: the opposite of `around`. */
+export function pointFor(parts: number[], places: Point[]): Point {
+  const only = parts.findIndex((part) => part > 0.999);
+  if (only >= 0) return places[only]!;
+  if (places.length === 2) return [parts[1]!, 0.5];
+  let best: Point = [0.5, 0.5];
+  let least = Infinity;
+  for (let y = 0; y <= GRID; y++)
+    for (let x = 0; x <= GRID; x++) {
+      const point: Point = [x / GRID, y / GRID];
+      const found = around(point, places);
+      const off = found.reduce((sum, part, index) => sum + (part - parts[index]!) ** 2, 0);
+      if (off < least) [least, best] = [off, point];
+    }
+  return best;
 }
