@@ -60,7 +60,7 @@ def test_the_page_contains_all_tables_plots_and_pictures(folder: Path) -> None:
     assert [p.name for p in written] == names
     page = Page(written[0].read_text(encoding="utf-8"))
     assert all(source.startswith("data:image/webp") for source in page.sources) and page.sources
-    assert page.tags.count("svg") == 3 and page.tags.count("table") == 4 and page.tags.count("img") == 1
+    assert page.tags.count("svg") == 3 and page.tags.count("table") == 5 and page.tags.count("img") == 1
     assert "its weights are missing" in page.cells and "MetaStyle, 60 steps" in page.cells
     markdown = written[1].read_text(encoding="utf-8")
     assert (

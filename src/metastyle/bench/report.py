@@ -14,6 +14,7 @@ from typing import Any
 
 from metastyle.bench import adaptation, adaptation_page, provenance, quality, speed
 from metastyle.bench.html_page import self_contained
+from metastyle.bench.published import table_1
 from metastyle.bench.table import read_rows, write_markdown
 from metastyle.bench.winners import comparable_means, winners
 from metastyle.errors import MetastyleError
@@ -84,6 +85,7 @@ def page(found: Findings, plots: Sequence[str]) -> str:
     if best:
         parts += ["## Who is best at what", "", *(f"- {line}" for line in best), ""]
     if found.speeds:
+        parts += ["## The paper's Table 1, and ours", "", table_1(found.speeds), "", _TABLE_1_NOTE, ""]
         parts += ["## Speed", "", speed.table(found.speeds), "", _speed_note(found), ""]
     if found.cells:
         parts += ["## Quality", "", quality.table(found.cells, found.films), "", _QUALITY_NOTE, ""]
@@ -128,6 +130,12 @@ def _by_place(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return places
 
 
+_TABLE_1_NOTE = (
+    "Seconds for a picture and, in brackets, their ratio to those of Johnson et al. in the same column. "
+    "*paper* is Table 1 of Zhang, Zhu and Zhu (AAAI 2019), measured on its authors' GPU; *here* is the "
+    "table below. Machines differ, so only ratios compare. *counted* is the number of parameters in the "
+    "definition, counted as the paper counts; the documentation says where and why the two differ."
+)
 _QUALITY_NOTE = (
     "Means over pairs of a photograph and a painting, 95 % bootstrap intervals in brackets. *total*, "
     "*content* and *style* are the perceptual loss under VGG-16 (content weight 1, style weight 1e5), "
@@ -155,9 +163,8 @@ def _speed_note(found: Findings) -> str:
     )
     return (
         f"Systems in turns in {'processes of their own' if alone else 'one process'}; median of {spread} "
-        f"rounds, fastest and slowest in brackets. *ratio* is to {speed.reference_of(found.speeds)}, "
-        "*paper's ratio* that of the paper's Table 1. *preparation* is "
-        "what one style costs once: adapting, training, encoding. " + memory
+        f"rounds, fastest and slowest in brackets. *ratio* is to {speed.reference_of(found.speeds)}. "
+        "*preparation* is what one style costs once: adapting, training, encoding. " + memory
     )
 
 

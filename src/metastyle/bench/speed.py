@@ -17,17 +17,6 @@ from metastyle.bench.pictures import sentence, unique_names
 from metastyle.bench.runners import Prepared, Runner
 from metastyle.bench.table import markdown
 
-PUBLISHED = {
-    "Gatys et al.": (7.7428, 27.0517),
-    "Johnson et al.": (0.0044, 0.0146),
-    "WCT": (0.6887, 1.2335),
-    "AdaIN": (0.0165, 0.0320),
-    "Shen et al.": (0.0045, 0.0147),
-    "Avatar-Net": (0.5089, 0.6088),
-    "Style-Swap": (0.2679, 1.0890),
-    "MetaStyle": (0.0047, 0.0145),
-}
-"""The paper's Table 1: seconds for 256 x 256 and for 512 x 512, on the authors' GPU."""
 PATIENCE = 60.0
 """Seconds after which a system is not timed again at a size."""
 REFERENCE = "Johnson et al."
@@ -175,17 +164,12 @@ def reference_of(rows: Sequence[Speed]) -> str:
 
 
 def table(rows: Sequence[Speed]) -> str:
-    """Markdown: seconds, their ratio to Johnson et al. (see ``reference_of``), and what a style costs.
-
-    Next to our ratios at 256 and 512 are those of the paper's own times, because times on different machines
-    only compare as ratios.
-    """
+    """Markdown: seconds, their ratio to Johnson et al. (see ``reference_of``), and what a style costs."""
     sizes, reference = sorted({row.size for row in rows}), reference_of(rows)
     to = "" if reference == REFERENCE else f" to {reference.split(',')[0]}"
     head = ["system", "parameters", "styles", "preparation"]
     for size in sizes:
-        head += [f"{size}²", f"ratio{to} {size}²", *(["paper's ratio"] if size in (256, 512) else [])]
-        head += [f"memory {size}²"]
+        head += [f"{size}²", f"ratio{to} {size}²", f"memory {size}²"]
     lines = []
     base: dict[int, float | None] = {}
     for row in rows:
@@ -207,7 +191,6 @@ def table(rows: Sequence[Speed]) -> str:
             cells += [
                 _times(row),
                 "" if ratio is None else times(ratio),
-                *([published_ratio(first.name, size, reference)] if size in (256, 512) else []),
                 "" if row.memory is None or row.seconds is None else f"{row.memory / 1e6:.0f} MB",
             ]
         lines.append(cells)
@@ -228,10 +211,3 @@ def _times(row: Speed) -> str:
     if row.seconds is None:
         return row.error
     return f"{row.seconds:.3g} s ({row.fastest:.3g}–{row.slowest:.3g})"
-
-
-def published_ratio(name: str, size: int, reference: str = REFERENCE) -> str:
-    """The paper's ratio to ``reference`` at 256 or 512, as in the table; empty if it has none."""
-    which = (256, 512).index(size)
-    own = PUBLISHED.get(name.split(",")[0])
-    return "" if own is None else times(own[which] / PUBLISHED[reference.split(",")[0]][which])
