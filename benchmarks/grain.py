@@ -1,15 +1,18 @@
 """With how much grain pictures are best painted, in a style that was adapted with a given amount.
 
-    python benchmarks/grain.py PHOTOS PAINTINGS [--adapted 1 0.5] [--painted 1 0.6 0.5 0] [--pictures FOLDER]
+    python benchmarks/grain.py PHOTOS PAINTINGS [--adapted 1 0.5] [--painted 1 0.6 0.5 0] [--colored 64 8]
+        [--pictures FOLDER]
 
 adapts to each painting of a folder on the photographs of the other one, by 60 steps with each amount, and
 measures the loss of the pictures painted with each: photographs of 384 pixels, paintings of 512, alpha = 1,
-beta = 1e5. Writes grain.json and grain.md next to this file, and the pictures into FOLDER.
+beta = 1e5. ``--colored`` is the spacing of the coarsest lattice of the noise that has color, in adapting and
+painting. Writes grain.json and grain.md next to this file, and the pictures into FOLDER.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 from functools import partial
 from pathlib import Path
@@ -20,6 +23,7 @@ from rounds import machine, write
 import metastyle
 from metastyle.bench.adaptation import SIZE, STYLE_SIZE, evaluate, look_at
 from metastyle.bench.pictures import whole
+from metastyle.core import grain
 from metastyle.core.losses import style_target
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import list_pictures
@@ -37,7 +41,8 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for painting in list_pictures(arguments.paintings):
         target = style_target(loss_network, whole(painting, STYLE_SIZE))
-        for adapted in arguments.adapted:
+        for colored, adapted in itertools.product(arguments.colored, arguments.adapted):
+            grain.COLORED = colored
             style = metastyle.adapt(
                 painting, contents=photos, steps=STEPS, grain=adapted, style_size=STYLE_SIZE
             )
@@ -45,18 +50,14 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 paint = partial(style.stylize, grain=painted, precision="float32")
                 found = evaluate(paint, loss_network, seen, target)
                 losses = [statistics.fmean(loss[part].item() for _, _, loss in found) for part in range(3)]
-                rows.append(
-                    {"painting": painting.stem, "adapted": adapted, "painted": painted}
-                    | {
-                        name: round(value, 3)
-                        for name, value in zip(("total", "content", "style"), losses, strict=True)
-                    }
-                )
+                kind = {"painting": painting.stem, "colored": colored, "adapted": adapted, "painted": painted}
+                parts = zip(("total", "content", "style"), losses, strict=True)
+                rows.append(kind | {name: round(value, 3) for name, value in parts})
                 print(rows[-1], flush=True)
                 if arguments.pictures:
                     arguments.pictures.mkdir(parents=True, exist_ok=True)
                     for name, picture, _ in found:
-                        file = f"{painting.stem}-{name}-{adapted:g}-{painted:g}.png"
+                        file = f"{painting.stem}-{name}-{colored}-{adapted:g}-{painted:g}.png"
                         save_picture(Picture(from_tensor(picture)), arguments.pictures / file, overwrite=True)
     return rows
 
@@ -68,13 +69,13 @@ def report(result: dict[str, Any]) -> str:
         f"`python benchmarks/grain.py PHOTOS PAINTINGS`: {STEPS} steps on the {result['photographs']} "
         f"photographs that are painted, {SIZE} px, paintings at {STYLE_SIZE}; means over the photographs.",
         "",
-        "| painting | adapted with | painted with | total | content | style |",
-        "|---|---|---|---|---|---|",
+        "| painting | colored up to | adapted with | painted with | total | content | style |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
         lines.append(
-            f"| {row['painting']} | {row['adapted']:g} | {row['painted']:g} | {row['total']:.2f} "
-            f"| {row['content']:.2f} | {row['style']:.2f} |"
+            f"| {row['painting']} | {row['colored']} px | {row['adapted']:g} | {row['painted']:g} "
+            f"| {row['total']:.2f} | {row['content']:.2f} | {row['style']:.2f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("paintings", type=Path)
     parser.add_argument("--adapted", type=float, nargs="+", default=[1.0, 0.5])
     parser.add_argument("--painted", type=float, nargs="+", default=[1.0, 0.6, 0.5, 0.0])
+    parser.add_argument("--colored", type=int, nargs="+", default=[64, 8])
     parser.add_argument("--pictures", type=Path)
     arguments = parser.parse_args()
     about = machine()

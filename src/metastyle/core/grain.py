@@ -10,8 +10,8 @@ and absent where it has detail. The loss still compares with the features of the
 
 n is a pure function of position and seed: strips of a picture, or frames of a film, see the same grain.
 
-Pictures are painted with less of it than the network adapts with: the coarse part of the noise turns into
-patches of color that do not follow the light on a face, and the loss is the same within a percent
+The coarse part of n has no color, and pictures are painted with less grain than the network adapts with:
+otherwise faces get patches of color that do not follow the light. Each costs less than a percent of the loss
 (benchmarks/grain.md).
 """
 
@@ -38,6 +38,8 @@ REACH = 7
 
 OCTAVES = (4, 8, 16, 32, 64)
 """Spacing of the random lattices that the noise sums, in pixels."""
+COLORED = 8
+"""Spacing of the coarsest lattice whose three channels differ."""
 
 _MARGIN = 2  # lattice points on each side that bicubic interpolation reads
 _SHARPNESS = -0.75  # of the bicubic kernel, torch's
@@ -112,29 +114,30 @@ def fractal_noise(
 ) -> Tensor:
     """Rows ``top`` … and columns ``left`` … of the plane of noise: float32 (3, height, width).
 
-    The sum of bicubically interpolated lattices of bell-shaped random numbers, three independent channels,
-    zero mean and unit deviation. The plane is infinite; positions may be negative.
+    The sum of bicubically interpolated lattices of bell-shaped random numbers, with zero mean and unit
+    deviation. The plane is infinite; positions may be negative. The coarse lattices are gray.
     """
     noise = torch.zeros(3, height, width, dtype=torch.float32, device=device)
     for spacing in OCTAVES:
         first_row, first_column = top // spacing - _MARGIN, left // spacing - _MARGIN
         rows = (top + height - 1) // spacing + _MARGIN + 1 - first_row
         columns = (left + width - 1) // spacing + _MARGIN + 1 - first_column
-        lattice = _lattice(first_row, first_column, rows, columns, 128 * seed + spacing, device)
+        channels = 3 if spacing <= COLORED else 1
+        lattice = _lattice(channels, first_row, first_column, rows, columns, 128 * seed + spacing, device)
         wide = _enlarged(lattice.mT, spacing, left % spacing, width).mT.contiguous()
         noise += _enlarged(wide, spacing, top % spacing, height)
     return noise / (_INTERPOLATED * math.sqrt(len(OCTAVES)))
 
 
 def _enlarged(lattice: Tensor, spacing: int, first: int, count: int) -> Tensor:
-    """Bicubic interpolation along the rows of (3, rows, columns): (3, ``count``, columns).
+    """Bicubic interpolation along the rows of (C, rows, columns): (C, ``count``, columns).
 
     The first of them is ``first`` pixels into the cell of lattice point ``_MARGIN``. Only cells that pixels
     lie in are computed, because a strip of a picture can be lower than a cell of a coarse lattice.
     """
-    cells, width = lattice.shape[1] - 2 * _MARGIN, lattice.shape[2]
+    channels, cells, width = lattice.shape[0], lattice.shape[1] - 2 * _MARGIN, lattice.shape[2]
     # Multiplied and added one by one: a matrix product would round differently in strips.
-    pixels = torch.zeros(3, cells, spacing, width, dtype=torch.float32, device=lattice.device)
+    pixels = torch.zeros(channels, cells, spacing, width, dtype=torch.float32, device=lattice.device)
     for tap, weights in enumerate(_bicubic(spacing).to(lattice.device).T):
         pixels += weights[:, None] * lattice[:, tap : tap + cells, None]
     return pixels.flatten(1, 2)[:, first : first + count]
@@ -153,10 +156,16 @@ def _bicubic(spacing: int) -> Tensor:
 
 
 def _lattice(
-    first_row: int, first_column: int, rows: int, columns: int, seed: int, device: torch.device | str
+    channels: int,
+    first_row: int,
+    first_column: int,
+    rows: int,
+    columns: int,
+    seed: int,
+    device: torch.device | str,
 ) -> Tensor:
-    """(3, rows, columns) of independent numbers of zero mean and unit deviation, by position."""
-    channel = torch.arange(3, device=device)[:, None, None]
+    """(channels, rows, columns) of independent numbers of zero mean and unit deviation, by position."""
+    channel = torch.arange(channels, device=device)[:, None, None]
     row = torch.arange(first_row, first_row + rows, device=device)[None, :, None]
     column = torch.arange(first_column, first_column + columns, device=device)[None, None, :]
     bits = _mixed(_mixed(_mixed(channel + 3 * seed) ^ row) ^ column)

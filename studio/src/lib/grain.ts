@@ -6,6 +6,8 @@ export const PAINTED = 0.6;
 const FLATNESS = 0.05;
 const REACH = 7;
 const OCTAVES = [4, 8, 16, 32, 64];
+/** Spacing of the coarsest lattice whose three channels differ. */
+const COLORED = 8;
 const MARGIN = 2;
 const INTERPOLATED = 6 / 7;
 const BICUBIC = -0.75;
@@ -97,7 +99,8 @@ export function fractalNoise(height: number, width: number, seed = 0): Float32Ar
     const columns = Math.floor((width - 1) / spacing) + 2 * MARGIN + 1;
     const weights = phases(spacing);
     const line = new Float64Array(columns);
-    for (let channel = 0; channel < 3; channel++) {
+    const channels = spacing <= COLORED ? 3 : 1;
+    for (let channel = 0; channel < channels; channel++) {
       const points = lattice(rows, columns, 128 * seed + spacing, channel);
       for (let y = 0; y < height; y++) {
         const phase = 4 * (y % spacing);
@@ -112,11 +115,13 @@ export function fractalNoise(height: number, width: number, seed = 0): Float32Ar
         for (let x = 0; x < width; x++) {
           const own = 4 * (x % spacing);
           const left = Math.floor((x + 0.5) / spacing - 0.5) + MARGIN - 1;
-          noise[to + x]! +=
+          const value =
             weights[own]! * line[left]! +
             weights[own + 1]! * line[left + 1]! +
             weights[own + 2]! * line[left + 2]! +
             weights[own + 3]! * line[left + 3]!;
+          for (let copy = 0; copy < 3 / channels; copy++)
+            noise[to + copy * height * width + x]! += value;
         }
       }
     }
