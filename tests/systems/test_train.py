@@ -71,7 +71,7 @@ def test_muon_changes_all_kernels_but_the_last(settings, networks):
         settings("wct-3", optimizer="muon"), launch("cpu", "float32"), torch.float32, networks
     )
     kernels = {name for name, p in task.parameters.items() if p.dim() == 4}
-    assert kernels - task.chosen == {"conv1_1.weight"}
+    assert kernels - task.hidden == {"conv1_1.weight"}
 
 
 def test_a_run_with_muon_lowers_the_loss(settings, networks, every_step):

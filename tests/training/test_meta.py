@@ -15,7 +15,6 @@ import torch
 from safetensors import safe_open
 from surroundings import SURROUNDINGS, state
 
-from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.training.checkpoint import load_state
 from metastyle.training.config import TrainingConfig
@@ -27,14 +26,6 @@ Configure = Callable[..., TrainingConfig]
 StartProcess = Callable[..., BaseProcess]
 
 RECONSTRUCTING = {"objective__reconstruct": 0.3, "objective__style_ramp": 0.5, "objective__predictor": True}
-REPTILE = {
-    "objective__adaptation_steps": 2,
-    "objective__predictor": True,
-    "objective__spike_weight": 2.0,
-    "optimizer__kind": "sgd",
-    "optimizer__learning_rate": 0.5,
-    "optimizer__predictor_rate": 1e-3,
-}
 BILEVEL = {"objective__inner_steps": 1, "objective__learn_step_sizes": True}
 
 
@@ -173,21 +164,6 @@ def test_a_stopped_and_resumed_run_gives_the_same_bits(
     assert isinstance(last, Finished) and (last.reason, last.iteration) == ("stopped", 3)
     events = run(config(**changes, run__output=str(tmp_path / "stopped"), data__workers=1), vgg)
     assert next(e for e in events if isinstance(e, Started)).iteration == 3
-    assert_same_run(straight, stopped)
-
-
-def test_reptile_moves_towards_adapted_weights_and_resumes_to_the_same_bits(
-    config: Configure, tmp_path: Path
-) -> None:
-    torch.manual_seed(0)
-    loss_network = LossNetwork()
-    straight = config(**REPTILE, run__iterations=4, run__output=str(tmp_path / "straight"))
-    events = run(straight, loss_network)
-    steps = [event for event in events if isinstance(event, Iterated)]
-    assert all(step.gradient_norm > 0 and step.total > 0 for step in steps)
-    stopped = config(**REPTILE, run__iterations=4, run__output=str(tmp_path / "stopped"))
-    run(stopped, loss_network, stop_at=2)
-    run(stopped, loss_network)
     assert_same_run(straight, stopped)
 
 

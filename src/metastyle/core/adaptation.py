@@ -26,7 +26,7 @@ from metastyle.core.device import compute_dtype, pick_device
 from metastyle.core.grain import PAINTED, add_grain
 from metastyle.core.initialization import Initialization, Parameters
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
-from metastyle.core.losses import Loss, StyleTarget, balanced_style_weight, perceptual_loss, style_target
+from metastyle.core.losses import Loss, balanced_style_weight, perceptual_loss, style_target
 from metastyle.core.low_rank import RATE, expand, factors_of, low_rank_start, rank_of
 from metastyle.core.muon import Muon
 from metastyle.core.network import (
@@ -74,7 +74,7 @@ class Adaptation:
     Args:
         initialization: theta and Psi; it is not changed.
         loss_network: VGG-16; it is not changed.
-        style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``, or its description.
+        style: the painting (1, 3, H, W) in [0, 1], already at ``settings.style_size``.
         contents: the pool (N, 3, size, size) in [0, 1] that steps draw from.
         start: a style's parameters to start from, instead of w_0 = Psi(theta, s).
         style_mask: how visible each pixel of the painting is (1, 1, H, W) in [0, 1]; None: fully.
@@ -90,7 +90,7 @@ class Adaptation:
         self,
         initialization: Initialization,
         loss_network: LossNetwork,
-        style: Tensor | StyleTarget,
+        style: Tensor,
         contents: Tensor,
         settings: AdaptationSettings,
         device: str = "auto",
@@ -106,7 +106,9 @@ class Adaptation:
         initialization = copy.deepcopy(initialization).to(self.device)
         self._network, self._loss_network = self._prepared(initialization.network, loss_network)
         self._contents = self._place(contents)
-        self._target = self._described(style, style_mask) if isinstance(style, Tensor) else style
+        with torch.no_grad(), self._autocast():
+            visible = None if style_mask is None else self._place(style_mask)
+            self._target = style_target(self._loss_network, self._place(style), visible)
         with torch.no_grad():
             if start is None:
                 self._network.load_state_dict(initialization.start(self._target))
@@ -140,12 +142,6 @@ class Adaptation:
             return quick_network(network, self._dtype), quick_loss_network(loss_network, self._dtype)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network, loss_network.prepared(self._dtype).to(self.device)
-
-    @torch.no_grad()
-    def _described(self, style: Tensor, mask: Tensor | None) -> StyleTarget:
-        visible = None if mask is None else self._place(mask)
-        with self._autocast():
-            return style_target(self._loss_network, self._place(style), visible)
 
     @property
     def parameters(self) -> Parameters:

@@ -144,7 +144,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.parameters = {name: p for name, p in self.learned.named_parameters() if p.requires_grad}
         self.rate_factors = {}
         kernels = [name for name, p in self.parameters.items() if p.dim() == 4]
-        self.chosen = frozenset(kernels[:-1] if kind.muon_rate else ())
+        self.hidden = frozenset(kernels[:-1] if kind.muon_rate else ())
 
         batch = settings.batch or kind.batch_size
         self.optimizer = OptimizerConfig(

@@ -76,9 +76,6 @@ class ObjectiveConfig(Settings):
     """Learn one positive step size per updated tensor, starting at ``step_size``."""
     second_order: bool = True
     """Differentiate through the inner gradient; false is FOMAML."""
-    adaptation_steps: Annotated[int, Ge(0), Le(1000)] = 0
-    """K: the inner level is a user's adaptation of K steps to one content each, and the outer level moves
-    towards its result (``core/reptile.py``); 0 is the paper's inner level."""
     predictor: bool = False
     """Psi predicts offsets of the instance-norm parameters from the painting; false is the identity."""
     content_weight: Weight = CONTENT_WEIGHT
@@ -104,17 +101,14 @@ class ObjectiveConfig(Settings):
         if self.learn_step_sizes and self.inner_steps == 0:
             expected = "false where inner_steps is 0: there is no step to learn"
             raise SettingError("learn_step_sizes", True, expected)
-        if self.adaptation_steps and self.inner_steps:
-            raise SettingError("adaptation_steps", self.adaptation_steps, "0 unless inner_steps is 0")
 
 
 @dataclass(frozen=True)
 class OptimizerConfig(Settings):
     """The outer level's optimizer, and the size of an iteration."""
 
-    kind: Literal["adam", "muon", "sgd"] = "adam"
-    """Adam; or Muon for the network's kernels between hidden layers, or plain gradient steps for all of the
-    network's parameters, as Reptile takes, and Adam for the others."""
+    kind: Literal["adam", "muon"] = "adam"
+    """Adam, or Muon for the network's kernels between hidden layers and Adam for all other parameters."""
 
     styles: Count = 4
     """Paintings per iteration, over all processes."""

@@ -78,7 +78,7 @@ class Loop(Generic[Batch]):
         self.output = Path(run.output)
         self.checkpoint = self.output / (f"{task.stem}.state" if task.stem else "state.safetensors")
         self.optimizer = Optimizer(
-            task.parameters, optimizer, chosen=task.chosen, rate_factors=task.rate_factors
+            task.parameters, optimizer, hidden=task.hidden, rate_factors=task.rate_factors
         )
         self.ema = Ema(task.learned, optimizer.ema_decay)
         self.iteration, self.seconds = 0, 0.0

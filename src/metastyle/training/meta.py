@@ -21,8 +21,6 @@ from metastyle.core.loss_network import LossNetwork
 from metastyle.core.losses import StyleTarget, style_target
 from metastyle.core.network import hidden_kernels, idle_parameters
 from metastyle.core.quick import quick_network
-from metastyle.core.reptile import Reptile
-from metastyle.core.settings import AdaptationSettings
 from metastyle.core.surroundings import each_step
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
@@ -122,16 +120,25 @@ class MetaTask(Task[MetaBatch]):
         idle = idle_parameters(self.learned.network)
         for name, parameter in self.learned.network.named_parameters():
             parameter.requires_grad_(name not in idle)
-        self.module = self._objective(loss_network).to(self.device)
+        self.module = MetaObjective(
+            self.learned,
+            self.loss_network,
+            inner_steps=objective.inner_steps,
+            inner_parameters=objective.inner_parameters,
+            step_size=objective.step_size,
+            learn_step_sizes=objective.learn_step_sizes,
+            second_order=objective.second_order,
+            grain=objective.grain,
+            content_weight=objective.content_weight,
+            style_weight=objective.style_weight,
+        ).to(self.device)
         self.spikes = SpikePenalty(self.learned.network) if objective.spike_weight else None
         self.photos: PhotoGrams | None = None
 
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        network = self.learned.network
-        chosen = (
-            dict(network.named_parameters()) if config.optimizer.kind == "sgd" else hidden_kernels(network)
+        self.hidden = frozenset(
+            f"initialization.network.{name}" for name in hidden_kernels(self.learned.network)
         )
-        self.chosen = frozenset(f"initialization.network.{name}" for name in chosen)
         self.rate_factors = {"log_step_sizes": config.optimizer.step_size_rate}
         self.rate_factors |= {
             name: config.optimizer.predictor_rate
@@ -143,31 +150,6 @@ class MetaTask(Task[MetaBatch]):
         self.digest = self.pictures.digest
         self.photographs, self.paintings = self.pictures.contents, len(self.pictures.styles)
         self.workers, self.stem = data.workers, ""
-
-    def _objective(self, loss_network: LossNetwork) -> MetaObjective:
-        objective = self.config.objective
-        if objective.adaptation_steps:
-            settings = AdaptationSettings(
-                steps=objective.adaptation_steps,
-                early_scale=1.0,
-                content_weight=objective.content_weight,
-                style_weight=objective.style_weight,
-                balance=objective.balance,
-                grain=objective.grain,
-            )
-            return Reptile(self.learned, loss_network, settings)
-        return MetaObjective(
-            self.learned,
-            self.loss_network,
-            inner_steps=objective.inner_steps,
-            inner_parameters=objective.inner_parameters,
-            step_size=objective.step_size,
-            learn_step_sizes=objective.learn_step_sizes,
-            second_order=objective.second_order,
-            grain=objective.grain,
-            content_weight=objective.content_weight,
-            style_weight=objective.style_weight,
-        )
 
     # ---- an iteration
 

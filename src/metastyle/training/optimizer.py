@@ -1,4 +1,4 @@
-"""The update of the weights: Adam, and if asked for Muon or plain gradient steps for some of them."""
+"""The update of the weights: Adam, and Muon for the kernels between hidden layers if it is asked for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from metastyle.training.config import OptimizerConfig
 
 
 class Optimizer:
-    """Adam and another optimizer as one, with their state under the names of the parameters.
+    """Adam and Muon as one, with their state under the names of the parameters.
 
     Attributes:
-        adam: updates all parameters that no other does.
-        muon: updates the chosen parameters; None unless asked for.
-        sgd: the same, with plain gradient steps.
+        adam: updates all parameters that Muon does not.
+        muon: updates the kernels between hidden layers; None if Adam does.
     """
 
     def __init__(
@@ -25,7 +24,7 @@ class Optimizer:
         named: dict[str, nn.Parameter],
         config: OptimizerConfig,
         *,
-        chosen: Collection[str] = (),
+        hidden: Collection[str] = (),
         rate_factors: Mapping[str, float],
     ) -> None:
         """Choose the optimizer of each parameter.
@@ -33,38 +32,33 @@ class Optimizer:
         Args:
             named: the parameters by name.
             config: ``kind`` and what belongs to it.
-            chosen: names of those that the optimizer of this ``kind`` updates; Adam updates the others.
+            hidden: names of those that Muon may update.
             rate_factors: factors of the learning rate by name, where they are not 1.
         """
         self._named = named
-        chosen = chosen if config.kind != "adam" else ()
+        hidden = hidden if config.kind == "muon" else ()
         by_factor: dict[float, list[nn.Parameter]] = {}
         for name, parameter in named.items():
-            if name not in chosen:
+            if name not in hidden:
                 by_factor.setdefault(rate_factors.get(name, 1.0), []).append(parameter)
         groups = [{"params": members, "factor": factor} for factor, members in by_factor.items()]
         self.adam = torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
         self.muon: Muon | None = None
-        self.sgd: torch.optim.SGD | None = None
-        members = [parameter for name, parameter in named.items() if name in chosen]
-        if members and config.kind == "muon":
-            self.muon = Muon(members, lr=config.learning_rate, momentum=config.muon_momentum)
+        if hidden:
+            kernels = [parameter for name, parameter in named.items() if name in hidden]
+            self.muon = Muon(kernels, lr=config.learning_rate, momentum=config.muon_momentum)
             self.muon.param_groups[0]["factor"] = config.muon_rate
-        elif members:
-            self.sgd = torch.optim.SGD(members, lr=config.learning_rate)
-            self.sgd.param_groups[0]["factor"] = 1.0
-        self._all = [one for one in (self.adam, self.muon, self.sgd) if one is not None]
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate, which is multiplied by each parameter's own factor."""
-        for optimizer in self._all:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
+        for group in self.adam.param_groups + ([] if self.muon is None else self.muon.param_groups):
+            group["lr"] = rate * group["factor"]
 
     def step(self) -> None:
         """Take one step along the gradients."""
-        for optimizer in self._all:
-            optimizer.step()
+        self.adam.step()
+        if self.muon is not None:
+            self.muon.step()
 
     # ---- the state
 

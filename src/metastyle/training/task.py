@@ -55,7 +55,7 @@ class Task(ABC, Generic[Batch]):
         module: computes the loss in ``forward``; it is wrapped for mixed precision and several processes.
         learned: the part of ``module`` that is averaged and saved.
         parameters: those that are updated, by their names in checkpoints.
-        chosen: names of those that Muon or plain gradient steps may update; none by default.
+        hidden: names of those that Muon may update, kernels between hidden layers; none by default.
         rate_factors: factors of the learning rate, for parameters whose factor is not 1.
         settings: ``section.key`` or ``key`` to a JSON value; a resumed run must have the same.
         defaults: values of settings that are missing from checkpoints of earlier versions.
@@ -70,7 +70,7 @@ class Task(ABC, Generic[Batch]):
     module: nn.Module
     learned: nn.Module
     parameters: dict[str, nn.Parameter]
-    chosen: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
     rate_factors: dict[str, float]
     settings: dict[str, Any]
     defaults: dict[str, Any]
