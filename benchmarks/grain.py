@@ -1,6 +1,6 @@
 """With how much grain pictures are best painted, in a style that was adapted with a given amount.
 
-    python benchmarks/grain.py PHOTOS PAINTINGS [--adapted 1 0.5] [--painted 1 0.6 0.5 0] [--colored 64 8]
+    python benchmarks/grain.py PHOTOS PAINTINGS [--adapted 1 0.5] [--painted 1 0.6 0.5 0.3 0] [--colored 64 8]
         [--pictures FOLDER]
 
 adapts to each painting of a folder on the photographs of the other one, by 60 steps with each amount, and
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("paintings", type=Path)
     parser.add_argument("--adapted", type=float, nargs="+", default=[1.0, 0.5])
-    parser.add_argument("--painted", type=float, nargs="+", default=[1.0, 0.6, 0.5, 0.0])
+    parser.add_argument("--painted", type=float, nargs="+", default=[1.0, 0.6, 0.5, 0.3, 0.0])
     parser.add_argument("--colored", type=int, nargs="+", default=[64, 8])
     parser.add_argument("--pictures", type=Path)
     arguments = parser.parse_args()

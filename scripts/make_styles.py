@@ -20,7 +20,7 @@ from metastyle.weights.builtin_styles import STYLES
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "paintings"
 
-SETTINGS = metastyle.AdaptationSettings(steps=100, pool=48, parameters="low_rank", rank=2)
+SETTINGS = metastyle.AdaptationSettings(steps=150, pool=48, parameters="low_rank", rank=2)
 """The settings of built-in styles; docs/styles.md has the measurements behind them."""
 
 OURS = "MIT, as the project: drawn by its own code"

@@ -134,7 +134,7 @@ def test_a_painting_becomes_a_style_that_paints(
         "id": style_id,
         "name": "noise",
         "origin": "painting",
-        "grain": 0.6,
+        "grain": 0.3,
         "note": "",
         "painting": painting,
     }

@@ -15,6 +15,7 @@ from PIL import Image
 import metastyle
 from metastyle.core.grain import PAINTED
 from metastyle.core.loss_network import LossNetwork
+from metastyle.core.settings import AdaptationSettings
 
 from .browser import (
     CHROMIUM,
@@ -36,6 +37,9 @@ from .browser import (
 from .conftest import encoded
 
 required()
+
+GRAIN = PAINTED * AdaptationSettings().grain
+"""What a style of the page is painted with."""
 
 STEPS_PATIENCE = 300_000
 """Milliseconds for two steps on a busy machine."""
@@ -83,7 +87,7 @@ def test_the_exported_page_needs_no_server(browser: Any, site: str) -> None:
     page.context.close()
     painting = Image.open(io.BytesIO(encoded(512, 384, seed=7)))
     start = metastyle.adapt(painting, steps=0, device="cpu")
-    assert worst(painted, in_python(start, grain=PAINTED)) <= 3
+    assert worst(painted, in_python(start, grain=GRAIN)) <= 3
 
 
 def test_nothing_is_painted_in_a_hidden_page(browser: Any, site: str) -> None:
@@ -166,7 +170,7 @@ def test_a_painting_is_refined_in_the_page(browser: Any, site: str, tmp_path: Pa
     start = metastyle.adapt(Image.open(io.BytesIO(encoded(512, 384, seed=7))), steps=0, device="cpu")
     moved = [(style.parameters[name] - p).abs().max() for name, p in start.parameters.items()]
     assert 0 < max(moved) < 0.1
-    assert worst(painted, in_python(style, grain=PAINTED)) <= 3
+    assert worst(painted, in_python(style, grain=GRAIN)) <= 3
 
 
 def test_a_refinement_goes_on_after_a_reload(browser: Any, site: str) -> None:
