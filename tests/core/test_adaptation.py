@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metastyle.core import device as devices
 from metastyle.core.adaptation import Adaptation, rate_factor, reduced
+from metastyle.core.device import compute_dtype
 from metastyle.core.grain import PAINTED, add_grain
 from metastyle.core.initialization import Initialization, Parameters, StylePredictor
 from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
@@ -354,5 +355,7 @@ def test_quick_networks_give_the_losses_of_the_plain_ones(
         monkeypatch.setattr(f"metastyle.core.adaptation.{name}", lambda network, dtype: network)
     plain = start(loss_network, steps=4, early_scale=1)
     assert type(plain._network) is TransformationNetwork
+    # A processor with native bfloat16 rounds to 1/256, and steps build on the rounding of those before.
+    tolerance = 1e-3 if compute_dtype(torch.device("cpu")) == torch.float32 else 4e-3
     for found, expected in zip(quick, plain, strict=True):
-        assert found.total == pytest.approx(expected.total, rel=1e-3)
+        assert found.total == pytest.approx(expected.total, rel=tolerance)
