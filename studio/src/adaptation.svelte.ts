@@ -1,7 +1,7 @@
 /** Adapting to the chosen painting: on the server step by step, without one at a glance. */
 
 import { api, type AboutStudio, type JobState, type StyleInfo } from "./api";
-import { ADAPTED, PAINTED } from "./lib/grain";
+import { USUAL } from "./lib/grain";
 import type { Picture } from "./lib/pictures";
 import { studied } from "./refining.svelte";
 import type { Studio } from "./studio.svelte";
@@ -20,7 +20,7 @@ export class Adaptation {
   /** How long adaptations took here, by effort. */
   seconds = $state.raw<AboutStudio["adaptation_seconds"]>({});
   /** The grain that belongs to these parameters. */
-  grain = PAINTED * ADAPTED;
+  grain = USUAL;
   private unfollow: (() => void) | null = null;
 
   constructor(private readonly studio: Studio) {}
@@ -107,7 +107,7 @@ export class Adaptation {
       id,
       name: painting.name,
       origin: "painting",
-      grain: PAINTED * ADAPTED,
+      grain: USUAL,
       note: "",
       painting: null,
     };
@@ -136,7 +136,7 @@ export class Adaptation {
         studio.styles.loaded(job.id);
         if (studio.mix[0]?.style !== job.id || studio.mix.length > 1)
           studio.mix = [{ style: job.id, weight: 1 }];
-        this.grain = state.progress?.grain ?? PAINTED * ADAPTED;
+        this.grain = state.progress?.grain ?? USUAL;
         await studio.painter.rendered(shown === 0);
         shown = this.revision = revision;
       } catch {

@@ -35,25 +35,26 @@ def table_1(rows: Sequence[Speed]) -> str:
     head = ["system", "styles", "parameters, paper", "counted"]
     for size in SIZES:
         head += [f"{size}², paper", "here"]
+    measured: dict[str, list[Speed]] = {system: [] for system in SECONDS}
+    for row in rows:
+        measured.setdefault(row.name.split(",")[0], []).append(row)
     lines = []
     for system, published in SECONDS.items():
-        count = counts[system]
-        own = [row for row in rows if row.name.split(",")[0] == system]
+        count, own = counts[system], measured[system]
         counted = f"{count.counted / 1e6:.2f}M" if count.counted else "none"
         cells = [system, next((row.styles for row in own), ""), count.quoted, counted]
         for column, size in enumerate(SIZES):
-            here = _seconds(rows, system, size)
+            here = _seconds(own, size)
             cells += [
                 _cell(published[column], SECONDS[REFERENCE][column]),
-                "" if here is None else _cell(here, _seconds(rows, REFERENCE, size)),
+                "" if here is None else _cell(here, _seconds(measured[REFERENCE], size)),
             ]
         lines.append(cells)
     return "\n".join(markdown(head, lines))
 
 
-def _seconds(rows: Sequence[Speed], system: str, size: int) -> float | None:
-    own = (row.seconds for row in rows if row.name.split(",")[0] == system and row.size == size)
-    return next((seconds for seconds in own if seconds is not None), None)
+def _seconds(rows: Sequence[Speed], size: int) -> float | None:
+    return next((row.seconds for row in rows if row.size == size and row.seconds is not None), None)
 
 
 def _cell(seconds: float, reference: float | None) -> str:

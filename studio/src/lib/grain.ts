@@ -3,8 +3,8 @@
 const AMPLITUDE = 0.15;
 /** The amount with which pictures are painted by default, relative to that of the adaptation. */
 export const PAINTED = 0.6;
-/** The amount that adaptations see by default. */
-export const ADAPTED = 0.5;
+/** The amount with which pictures are painted where the adaptation saw its default amount, 0.5. */
+export const USUAL = PAINTED * 0.5;
 const FLATNESS = 0.05;
 const REACH = 7;
 const OCTAVES = [4, 8, 16, 32, 64];
