@@ -130,8 +130,11 @@ def test_the_frozen_graph_with_measured_statistics_paints_the_same_picture(
     assert _levels(painted, network(picture)) <= 1
 
 
+@pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("size", [(1, 3, 97, 130), (1, 3, 64, 64)])
-def test_the_describe_graph_predicts_the_start(network: TransformationNetwork, size: tuple[int, ...]) -> None:
+def test_the_describe_graph_predicts_the_start(
+    network: TransformationNetwork, size: tuple[int, ...], quick: bool
+) -> None:
     """Within the precision of float16, with random weights."""
     torch.manual_seed(2)
     predictor = StylePredictor().requires_grad_(False)
@@ -142,7 +145,8 @@ def test_the_describe_graph_predicts_the_start(network: TransformationNetwork, s
     painting = torch.rand(size)
     start = initialization.start(style_target(loss_network, painting))
     expected = torch.cat([start[name].detach().flatten() for name in graphs.norm_names()]).numpy()
-    norms, *grams = _all(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    graph = graphs.describe_graph(initialization, loss_network, quick)
+    norms, *grams = _all(graph, painting=painting.numpy())
     for ours, theirs in zip(grams, style_target(loss_network, painting).grams, strict=True):
         assert np.linalg.norm(ours - theirs.numpy()) < 2e-3 * np.linalg.norm(theirs.numpy())
     base = torch.cat([p.flatten() for p in instance_norm_parameters(network).values()]).numpy()
@@ -158,7 +162,7 @@ def test_the_graphs_paint_a_new_painting_like_python(loss_network: LossNetwork) 
     ramp = torch.linspace(0, 1, 128)
     painting = torch.stack([ramp.expand(96, 128), ramp.flip(0).expand(96, 128), torch.rand(96, 128)])[None]
     picture = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 16), scale_factor=4.0, mode="bilinear")
-    norms, *_ = _all(graphs.describe_graph(initialization, loss_network), painting=painting.numpy())
+    norms, *_ = _all(graphs.describe_graph(initialization, loss_network, True), painting=painting.numpy())
     with torch.no_grad():
         start = initialization.start(style_target(loss_network, painting))
         expected = functional_call(network, start, (picture,))

@@ -1,7 +1,7 @@
 """Every operator that the page runs on WebGPU gives there what onnxruntime gives on a processor.
 
-Whole graphs take minutes on Chromium's software adapter, their operators one by one take milliseconds each,
-once their programs are compiled.
+Whole graphs take up to minutes on Chromium's software adapter, their operators one by one take milliseconds
+each, once their programs are compiled.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL(".", location.href).href;
 window.ort = ort;
 </script>"""
-RUN = """async ([folder, inputs, kind]) => {
+RUN = """async ([folder, inputs, kind, alone]) => {
     const numbers = { float32: Float32Array, bool: Uint8Array, int64: BigInt64Array };
     const read = async (name) => (await fetch(`${folder}/${name}`)).arrayBuffer();
     const session = await ort.InferenceSession.create(new Uint8Array(await read("node.onnx")), {
         executionProviders: ["webgpu"],
         logSeverityLevel: 4,
-        extra: { session: { disable_cpu_ep_fallback: "1" } },
+        extra: { session: { disable_cpu_ep_fallback: alone ? "1" : "0" } },
     });
     const feeds = {};
     for (const [name, type, shape] of inputs)
@@ -148,25 +148,43 @@ def gpu_page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["stylize", "measure", "frozen", "refine"])
+@pytest.mark.parametrize("name", ["stylize", "measure", "frozen", "refine", "describe"])
 def test_operators_run_on_webgpu(gpu_page: tuple[Any, Path], loss_network: LossNetwork, name: str) -> None:
     """On the GPU itself: none of them is left to the processor."""
     page, folder = gpu_page
     if name == "refine":
         graph = refinement.refine_graph(loss_network, size=SIZE, quick=False)
+    elif name == "describe":
+        graph = assets.describe(quick=False)
     else:
         graph = graphs.GRAPHS[name]()
-    errors = {}
-    for index, operator in enumerate(operators_of(graph)):
-        place = folder / f"{name}-{index}"
-        place.mkdir()
-        (place / "node.onnx").write_bytes(operator.model)
-        (place / "expected").write_bytes(operator.expected.tobytes())
-        inputs = []
-        for key, array in operator.inputs.items():
-            (place / key).write_bytes(array.tobytes())
-            inputs.append([key, array.dtype.name, list(array.shape)])
-        kind = operator.expected.dtype.name
-        errors[f"{operator.kind} {index}"] = page.evaluate(RUN, [place.name, inputs, kind])
+    errors = {
+        f"{operator.kind} {index}": _error(page, folder / f"{name}-{index}", operator)
+        for index, operator in enumerate(operators_of(graph))
+    }
     assert len(errors) > 5
     assert max(errors.values()) <= TOLERANCE, json.dumps(errors)
+
+
+@pytest.mark.timeout(900)
+def test_a_painting_is_described_on_webgpu_as_on_a_processor(gpu_page: tuple[Any, Path]) -> None:
+    """The whole graph; only the arithmetic of shapes is left to the processor."""
+    page, folder = gpu_page
+    painting = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    session = onnxruntime.InferenceSession(assets.describe(quick=True), providers=["CPUExecutionProvider"])
+    norms = session.run([graphs.NORMS], {graphs.PAINTING: painting})[0]
+    whole = Operator("describe", assets.describe(quick=False), {graphs.PAINTING: painting}, norms)
+    assert _error(page, folder / "whole", whole, alone=False) <= TOLERANCE
+
+
+def _error(page: Any, place: Path, operator: Operator, alone: bool = True) -> float:
+    """Of the first output on WebGPU, relative to the expected norm; ``alone``: without the processor."""
+    place.mkdir()
+    (place / "node.onnx").write_bytes(operator.model)
+    (place / "expected").write_bytes(operator.expected.tobytes())
+    inputs = []
+    for key, array in operator.inputs.items():
+        (place / key).write_bytes(array.tobytes())
+        inputs.append([key, array.dtype.name, list(array.shape)])
+    error: float = page.evaluate(RUN, [place.name, inputs, operator.expected.dtype.name, alone])
+    return error

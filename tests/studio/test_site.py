@@ -33,7 +33,7 @@ def test_the_folder_contains_the_page_and_its_model(
     files = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
     assert size == sum((site / name).stat().st_size for name in files)
     assert {f"model/{name}" for name in assets.FILES} | {"index.html", "_headers"} <= files
-    assert {"quick-stylize.onnx", "stylize.onnx", "describe.onnx", "theta.f16"} <= set(assets.FILES)
+    assert {"quick-stylize.onnx", "stylize.onnx", "quick-describe.onnx", "theta.f16"} <= set(assets.FILES)
     assert "immutable" in (site / "_headers").read_text()
     about = json.loads((site / "model/site.json").read_text())
     assert about["server"] is False

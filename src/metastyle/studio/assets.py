@@ -52,19 +52,20 @@ def graph(name: str) -> bytes:
 
 
 @cache
-def describe() -> bytes:
-    """The graph that turns a painting into a start.
+def describe(quick: bool) -> bytes:
+    """The graph that turns a painting into a start, for GPUs or, quick, for processors.
 
     Raises:
         MetastyleError: VGG-16's weights are unavailable.
     """
-    return graphs.describe_graph(load_initialization()[0], load_loss_network())
+    return graphs.describe_graph(load_initialization()[0], load_loss_network(), quick)
 
 
 FILES: dict[str, Callable[[], bytes]] = {
     "theta.f16": theta,
     "photograph.jpg": PHOTOGRAPH.read_bytes,
-    "describe.onnx": describe,
+    "describe.onnx": partial(describe, quick=False),
+    "quick-describe.onnx": partial(describe, quick=True),
     **{f"{name}.onnx": partial(graph, name) for name in graphs.GRAPHS},
 }
 """What the page computes with, by its name in the folder ``model``."""

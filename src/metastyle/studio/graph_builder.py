@@ -96,17 +96,19 @@ class Builder:
     def unbiased(self, x: str) -> tuple[str, str]:
         """Mean and standard deviation (C,), the latter with n - 1 in the denominator, as torch has it."""
         mean, squares = self._moments(x)
-        size = self.node("Shape", x, start=2)
-        count = self.node("Cast", self.node("ReduceProd", size, keepdims=1), to=self._onnx.TensorProto.FLOAT)
-        fewer = self.node("Sub", count, self.constant(np.array([1], np.float32)))
+        fewer = self.node("Sub", self._count(x, 2), self.constant(np.array([1], np.float32)))
         variance = self.node("Div", self._flat(self.node("ReduceSum", squares, self.whole(2, 3))), fewer)
         return self._flat(mean), self.node("Sqrt", variance)
 
     def gram(self, x: str, channels: int) -> str:
         """psi psi^T / (C H W) of features psi (1, C, H, W): (C, C)."""
-        size = self.node("Cast", self.node("Size", x), to=self._onnx.TensorProto.FLOAT)
         rows = self.reshaped(x, channels, -1)
-        return self.node("Div", self.node("Gemm", rows, rows, transB=1), size)
+        return self.node("Div", self.node("Gemm", rows, rows, transB=1), self._count(x, 1))
+
+    def _count(self, x: str, start: int) -> str:
+        """The product of the sizes of all axes from ``start`` on: (1,) float32."""
+        sizes = self.node("Shape", x, start=start)
+        return self.node("Cast", self.node("ReduceProd", sizes, keepdims=1), to=self._onnx.TensorProto.FLOAT)
 
     def output(self, x: str, name: str) -> None:
         """Call the result ``x`` by its public name."""

@@ -120,10 +120,12 @@ GRAPHS: dict[str, Callable[[], bytes]] = {
 """The graphs that hold no weights: for GPUs, and with fewer multiplications, for processors."""
 
 
-def describe_graph(initialization: Initialization, loss_network: LossNetwork) -> bytes:
+def describe_graph(initialization: Initialization, loss_network: LossNetwork, quick: bool = False) -> bytes:
     """``painting`` (1, 3, H, W) in [0, 1], sides from 64 pixels -> ``norms`` (3200,), ``gram1`` … ``gram4``.
 
     About 17 MB: weights are stored in float16 and computed with in float32.
+    quick: with convolutions that need fewer multiplications, for processors; WebGPU lacks one of their
+        operators.
     """
     build = Builder()
     x = build.node("Sub", PAINTING, build.constant(loss_network.mean.numpy()))
@@ -138,7 +140,7 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork) ->
             x, block = build.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), number
         weight, bias = build.weight(convolution.weight), build.weight(convolution.bias)
         channels = (convolution.out_channels, convolution.in_channels)
-        if channels >= _WORTH_TILES:
+        if quick and channels >= _WORTH_TILES:
             x = winograd(build, x, weight, bias, channels, "constant")
         else:
             x = build.node("Conv", x, weight, bias, pads=[1, 1, 1, 1])

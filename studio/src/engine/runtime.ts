@@ -17,8 +17,8 @@ export interface Large {
   run(inputs: Inputs): Promise<Outputs>;
   release(): Promise<void>;
 }
-/** Graphs that there is one form of: they are run once for a picture. */
-const ONE_FORM = ["describe", "content"];
+/** The graph that there is one form of: it is run once for a picture, on processors. */
+const ONE_FORM = "content";
 
 /** Whether WebGPU can be tried: onnxruntime waits for the GPU by JavaScript promise integration. */
 async function hasGpu(): Promise<boolean> {
@@ -134,7 +134,7 @@ export class Renderer {
 
   private async open(runtime: Runtime, name: string, where: Backend): Promise<Session> {
     // Plain convolutions suit GPUs; processors have graphs with fewer multiplications.
-    const file = where === "wasm" && !ONE_FORM.includes(name) ? `quick-${name}` : name;
+    const file = where === "wasm" && name !== ONE_FORM ? `quick-${name}` : name;
     const graph = new Uint8Array(await fetched(new URL(`model/${file}.onnx`, this.base)));
     return runtime.InferenceSession.create(graph, {
       executionProviders: [where],

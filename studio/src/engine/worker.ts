@@ -19,7 +19,7 @@ import {
 } from "../lib/styles";
 import { Refinement } from "./refinement";
 import { fetched, Renderer, type Inputs, type Outputs } from "./runtime";
-import type { Blended, EngineInfo, Look, Order, Reply, Request } from "./messages";
+import type { Backend, Blended, EngineInfo, Look, Order, Reply, Request } from "./messages";
 
 const MOST_EXPANDED = 10;
 /** Frames after which the statistics of a moving picture are measured again. */
@@ -177,9 +177,19 @@ async function describe(painting: Pixels): Promise<Outputs> {
         ),
         (c * painting.height + y) * painting.width,
       );
-  const graph = await renderer.large("describe");
+  const inputs: Inputs = { painting: [data, [1, 3, painting.height, painting.width]] };
+  if (renderer.backend === "webgpu") {
+    // VGG-16's activations may be too much for a GPU's memory; processors give the same numbers.
+    const found = await runOnce("describe", inputs, "webgpu").catch(() => null);
+    if (found) return found;
+  }
+  return runOnce("describe", inputs, "wasm");
+}
+
+async function runOnce(name: string, inputs: Inputs, where: Backend): Promise<Outputs> {
+  const graph = await renderer.large(name, where);
   try {
-    return await graph.run({ painting: [data, [1, 3, painting.height, painting.width]] });
+    return await graph.run(inputs);
   } finally {
     await graph.release();
   }
