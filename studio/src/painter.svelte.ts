@@ -1,5 +1,6 @@
 /** The photograph painted as it should look now: small at once, then larger. */
 
+import { USUAL } from "./lib/grain";
 import { imageData, pixelsOf, type Picture } from "./lib/pictures";
 import type { Pixels } from "./lib/pixels";
 import { visible } from "./lib/visible";
@@ -163,7 +164,7 @@ export class Painter {
     const mix = [{ style, weight: 1 }];
     try {
       await studio.styles.need(mix);
-      const grain = studio.styles.find(style)?.grain ?? 1;
+      const grain = studio.styles.find(style)?.grain ?? USUAL;
       return await studio.engine.paint({ mix, strength: 1, grain, keepColor: false }, photo);
     } catch {
       return photo;

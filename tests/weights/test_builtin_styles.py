@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from metastyle import api
+from metastyle.errors import MetastyleError
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import resize
 from metastyle.weights.builtin_styles import PHOTOGRAPH, STYLES, artworks, builtin_names, builtin_path
@@ -32,6 +33,15 @@ def test_each_style_is_based_on_the_shipped_initialization(name: str) -> None:
     path = builtin_path(name)
     assert path is not None
     assert api.load(path).base == shipped_initialization()[1]
+
+
+def test_an_unknown_name_is_reported_with_a_near_one() -> None:
+    with pytest.raises(MetastyleError, match="neither a file nor one of the .* did you mean night"):
+        api.load("nigt")
+    with pytest.raises(MetastyleError, match="'metastyle styles' lists them"):
+        api.load("qqq")
+    with pytest.raises(MetastyleError, match="cannot be read"):
+        api.load("nigt.safetensors")
 
 
 def test_a_built_in_style_paints_a_photograph() -> None:

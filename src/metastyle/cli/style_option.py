@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from metastyle.cli.inputs import (
 )
 from metastyle.cli.options import AdaptationOptions, AdaptationSources
 from metastyle.errors import MetastyleError
-from metastyle.weights.builtin_styles import builtin_names, builtin_path
+from metastyle.weights.builtin_styles import builtin_path, unknown_style
 
 PHOTO = "photo"
 """Used instead of a style in a mask: the unchanged photograph."""
@@ -132,11 +131,7 @@ def _located(text: str) -> Part:
     if builtin is None and path.suffix:
         check_is_file(path)  # reports that there is no such file
     if builtin is None:
-        near = get_close_matches(name.lower(), builtin_names(), n=1)
-        raise MetastyleError(
-            f"'{name}' is neither a file nor one of the {len(builtin_names())} built-in styles: "
-            + (f"did you mean {near[0]}?" if near else "'metastyle styles' lists them")
-        )
+        raise unknown_style(name)
     return Part(builtin, weight)
 
 

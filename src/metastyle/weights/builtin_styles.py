@@ -7,6 +7,7 @@ and artist, and the license of the style.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,28 @@ def builtin_path(name: str) -> Path | None:
 
 
 def style_path(path: Path) -> Path:
-    """The file of the built-in style that ``path`` names, unless a file has this name; else ``path``."""
-    builtin = builtin_path(str(path))
-    return path if builtin is None or path.exists() else builtin
+    """``path``, if there is such a file or it has a suffix; else the file of the built-in style it names.
+
+    Raises:
+        MetastyleError: there is neither such a file nor such a built-in style.
+    """
+    if path.exists():
+        return path
+    if builtin := builtin_path(str(path)):
+        return builtin
+    if path.suffix:
+        return path
+    raise unknown_style(str(path))
+
+
+def unknown_style(name: str) -> MetastyleError:
+    """The error for a ``name`` that is neither a file's nor a built-in style's."""
+    names = builtin_names()
+    near = get_close_matches(name.lower(), names, n=1)
+    return MetastyleError(
+        f"'{name}' is neither a file nor one of the {len(names)} built-in styles: "
+        + (f"did you mean {near[0]}?" if near else "'metastyle styles' lists them")
+    )
 
 
 def artworks() -> list[Artwork]:

@@ -53,7 +53,9 @@ def test_a_builtin_style_is_named_and_its_model_is_written_here(
     ("arguments", "expected"),
     [
         (["missing.safetensors"], "missing.safetensors: cannot be read"),
+        (["nigt"], "did you mean night?"),
         (["-"], "styles are read from files"),
+        (["-", "-o", "model.onnx"], "styles are read from files"),
     ],
 )
 def test_invalid_arguments_are_refused_in_one_line(arguments: list[str], expected: str, run: Run) -> None:

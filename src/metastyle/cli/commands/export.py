@@ -38,10 +38,10 @@ def export(
         output: The model; by default STYLE.onnx next to the style.
         overwrite: Replace the model if it exists.
     """
+    if style == PIPE:
+        raise MetastyleError("styles are read from files, not pipes: give a file name")
     source = style_path(style)
     check_is_file(source)
-    if output is None and style == PIPE:
-        raise MetastyleError("styles are read from files, not pipes: give a file name")
     out = output if output is not None else style.with_suffix(_SUFFIX)
     if out.suffix.lower() != _SUFFIX:
         raise MetastyleError(f"{out}: a model's name ends in {_SUFFIX}")
