@@ -36,11 +36,11 @@ def test_each_style_is_based_on_the_shipped_initialization(name: str) -> None:
 
 
 def test_an_unknown_name_is_reported_with_a_near_one() -> None:
-    with pytest.raises(MetastyleError, match="neither a file nor one of the .* did you mean night"):
+    with pytest.raises(MetastyleError, match=r"neither a file nor one of the .* did you mean night"):
         api.load("nigt")
     with pytest.raises(MetastyleError, match="'metastyle styles' lists them"):
         api.load("qqq")
-    with pytest.raises(MetastyleError, match="cannot be read"):
+    with pytest.raises(MetastyleError, match=r"nigt.safetensors"):
         api.load("nigt.safetensors")
 
 
