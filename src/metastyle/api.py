@@ -72,7 +72,7 @@ def adapt(
     optimizer: Literal["muon", "adam"] | None = None,
     learning_rate: float | None = None,
     warm_up: int | None = None,
-    schedule: Literal["cosine", "constant"] | None = None,
+    schedule: Literal["linear", "cosine", "constant"] | None = None,
     batch: int | None = None,
     pool: int | None = None,
     size: int | None = None,

@@ -157,8 +157,8 @@ def test_at_a_constant_rate_a_short_run_equals_the_beginning_of_a_longer_one(
         long.curve[:2] == short.curve and long.curve[1] == falling.curve[1]
     )  # the first step does not depend on the schedule
     assert long.curve[2] != falling.curve[2]
-    with pytest.raises(MetastyleError, match="schedule is 'linear': use 'cosine' or 'constant'"):
-        start(loss_network, schedule="linear")
+    with pytest.raises(MetastyleError, match="schedule is 'step': use 'linear', 'cosine' or 'constant'"):
+        start(loss_network, schedule="step")
 
 
 def test_zero_steps_keep_the_predicted_start(loss_network: LossNetwork) -> None:
@@ -202,18 +202,19 @@ def test_a_diverging_loss_is_reported_with_a_remedy(loss_network: LossNetwork) -
 
 @given(st.integers(2, 1000), st.integers(0, 50), st.data())
 @settings(deadline=None)
-def test_the_rate_rises_linearly_then_falls_along_a_cosine(
-    steps: int, warm_up: int, data: st.DataObject
-) -> None:
-    cosine, constant = (
+def test_the_rate_rises_linearly_then_falls_to_zero(steps: int, warm_up: int, data: st.DataObject) -> None:
+    linear, cosine, constant = (
         AdaptationSettings(steps=steps, warm_up=warm_up, schedule=schedule)
-        for schedule in ("cosine", "constant")
+        for schedule in ("linear", "cosine", "constant")
     )
     step = data.draw(st.integers(1, steps - 1))
     assert rate_factor(step, constant) == (step / warm_up if step < warm_up else 1)
-    fall = [rate_factor(n, cosine) / rate_factor(n, constant) for n in (1, step, step + 1, steps)]
-    assert fall[0] == 1 and 0 < fall[3] <= fall[2] < fall[1] <= 1
-    assert fall[1] == pytest.approx(0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
+    progress = (step - 1) / steps
+    for falling, expected in ((linear, 1 - progress), (cosine, 0.5 * (1 + math.cos(math.pi * progress)))):
+        fall = [rate_factor(n, falling) / rate_factor(n, constant) for n in (1, step, step + 1, steps)]
+        assert fall[0] == 1 and 0 < fall[3] <= fall[2] < fall[1] <= 1
+        assert fall[1] == pytest.approx(expected)
+    assert AdaptationSettings() == AdaptationSettings(schedule="linear")
 
 
 def test_the_size_of_the_first_update_follows_the_rate(loss_network: LossNetwork) -> None:

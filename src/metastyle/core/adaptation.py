@@ -3,7 +3,7 @@
 The paper, section 3: "we post update our model [...] for only a limited number of steps". The
 steps are taken on the perceptual loss of a small pool of contents. Deviations: kernels between hidden
 layers take Muon's steps instead of Adam's (``optimizer``), the learning rate rises over the first steps
-(``warm_up``) and falls along a cosine unless ``schedule`` is constant, the first half of the steps sees
+(``warm_up``) and falls in a straight line (``schedule``), the first half of the steps sees
 smaller contents (``early_scale``), content features are computed once for each content, the network
 sees contents with ``grain``, beta depends on the painting (``balance``), and parameters that cannot affect
 the result are not updated.
@@ -290,11 +290,12 @@ def reduced(pictures: Tensor, size: int) -> Tensor:
 
 
 def rate_factor(step: int, settings: AdaptationSettings) -> float:
-    """Factor of the highest rate at ``step``, from 1: a linear rise, then half a cosine to zero."""
+    """Factor of the highest rate at ``step``, from 1: a linear rise, times the fall of the schedule."""
     rise = min(1.0, step / settings.warm_up) if settings.warm_up else 1.0
-    if settings.schedule == "constant":
-        return rise
-    return rise * half_cosine((step - 1) / settings.steps)
+    progress = (step - 1) / settings.steps
+    if settings.schedule == "linear":
+        return rise * (1 - progress)
+    return rise * half_cosine(progress) if settings.schedule == "cosine" else rise
 
 
 def half_cosine(progress: float) -> float:

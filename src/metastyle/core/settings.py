@@ -67,8 +67,9 @@ class AdaptationSettings(Settings):
     warm_up: Annotated[int, Ge(0), Le(100_000)] = 5
     """Number of steps over which the learning rate rises at the start, because Adam's first updates are as
     large for noise as for signal."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the learning rate falls: to zero along a half cosine, or not at all, as in the paper."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls: to zero in a straight line or along a half cosine, or not at all, as in
+    the paper."""
     batch: Annotated[int, Ge(1), Le(64)] = 1
     """Contents per step."""
     pool: Annotated[int, Ge(1), Le(1000)] = 24

@@ -33,10 +33,10 @@ export function sameStep(before: Float32Array, one: Float32Array, other: Float32
   return error <= SAME ** 2 * change; // not if there is a number that is none
 }
 
-/** The learning rate at a step, from 1: a linear rise, then half a cosine to zero. */
+/** The learning rate at a step, from 1: a linear rise, then a linear fall to zero. */
 export function rateAt(step: number, steps: number, settings: RefinementSettings): number {
   const rise = settings.warm_up ? Math.min(1, step / settings.warm_up) : 1;
-  return settings.rate * rise * 0.5 * (1 + Math.cos((Math.PI * (step - 1)) / steps));
+  return settings.rate * rise * (1 - (step - 1) / steps);
 }
 
 /** Numbers below `size` in random order, all of them before any comes again. */
