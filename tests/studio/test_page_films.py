@@ -33,7 +33,7 @@ def test_a_clip_becomes_a_film(page: Any, tmp_path: Path) -> None:
     page.locator('[data-style="night"]').click()
     shown(page)
     page.evaluate(DROP, [clip.name, base64.b64encode(clip.read_bytes()).decode()])
-    page.get_by_role("heading", name="holiday").wait_for()
+    page.get_by_role("heading", name="holiday", level=2).wait_for()
     page.get_by_role("button", name="Styles", exact=True).click()
     page.get_by_role("button", name="Film", exact=True).click()
     page.locator('label:has-text("To") input[type="range"]').first.fill("0.5")
@@ -76,7 +76,7 @@ def test_a_film_is_begun_again_until_its_clip_is_gone(page: Any, address: str) -
     page.get_by_role("button", name="Work", exact=True).click()
     card = page.locator('[data-job="film"][data-state="done"]')
     card.get_by_role("button", name="Again with").click()
-    page.get_by_role("heading", name="holiday").wait_for()
+    page.get_by_role("heading", name="holiday", level=2).wait_for()
     original = page.get_by_label("holiday")
     for _ in range(100):
         if original.evaluate("video => video.readyState >= 1"):
