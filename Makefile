@@ -1,6 +1,7 @@
 # Common tasks; `make help` lists them.
 PYTHON ?= python3
 PIP_ARGS ?=
+ARGS ?=
 BIN := .venv/bin
 PAGE := src/metastyle/studio/page/index.html
 
@@ -14,7 +15,7 @@ demo: .venv/metastyle ## set up, adapt to a painting, repaint a photograph, prin
 	@$(BIN)/python examples/demo.py
 
 studio: .venv/studio $(PAGE) ## set up, build the page where a painting becomes a filter, and open it
-	@$(BIN)/metastyle studio
+	@$(BIN)/metastyle studio $(ARGS)
 
 test: .venv/dev ## set up, then lint, types, import rules and the whole test suite
 	@$(BIN)/metastyle weights --fetch --quiet || echo "tests that need VGG-16 will be skipped"

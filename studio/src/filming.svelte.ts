@@ -27,7 +27,10 @@ export class Filming {
   constructor(private readonly studio: Studio) {}
 
   async choose(file: File): Promise<void> {
-    if (this.busy || this.sent !== null) return;
+    if (this.busy || this.sent !== null) {
+      this.studio.tell(this.busy ? text.film.busy : text.film.sending);
+      return;
+    }
     this.sent = 0;
     try {
       this.clip = await api.uploadClip(file, file.name, (share) => (this.sent = share));

@@ -7,6 +7,7 @@ import type { EngineInfo, Look } from "./engine/messages";
 import { Filming } from "./filming.svelte";
 import { keepPhotograph, keptPhotograph } from "./kept";
 import { decode, pixelsOf, type Picture } from "./lib/pictures";
+import { SMALLEST } from "./lib/pixels";
 import { shares, type Weighted } from "./lib/styles";
 import { Painter } from "./painter.svelte";
 import { Regions, type Region } from "./regions.svelte";
@@ -141,7 +142,11 @@ export class Studio {
   async read(file: Blob, name: string): Promise<Picture | null> {
     const stem = name.replace(/\.[^.]*$/, "") || "picture";
     try {
-      return await decode(file, stem);
+      const picture = await decode(file, stem);
+      const { width, height } = picture;
+      if (Math.min(width, height) >= SMALLEST) return picture;
+      this.tell(text.errors.small(name, width, height));
+      return null;
     } catch {
       if (!this.server) {
         this.tell(text.errors.picture(name));

@@ -1,5 +1,7 @@
 /** Everything the page says, in one place. */
 
+import { SMALLEST } from "./lib/pixels";
+
 export const text = {
   title: "metastyle",
   views: {
@@ -15,8 +17,9 @@ export const text = {
     starting: "Getting ready …",
     webgpu: "WebGPU",
     wasm: (threads: number) => `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`,
-    pace: (seconds: number) => `${seconds < 1 ? seconds.toFixed(2) : seconds.toFixed(1)} s`,
-    about: "What paints in this browser, and how long 256 × 192 pixels take",
+    pace: (seconds: number) =>
+      `${seconds < 1 ? seconds.toFixed(2) : seconds.toFixed(1)} s for 256 × 192`,
+    about: "What paints in this browser, and how long 256 × 192 pixels take it",
   },
   wells: {
     painting: "Painting",
@@ -101,7 +104,8 @@ export const text = {
   save: {
     title: "Take it home",
     shown: "As shown",
-    shownHint: (w: number, h: number) => `the ${w} × ${h} pixels that the page has painted`,
+    shownHint: "as large as the page paints with this brush",
+    shownSize: (w: number, h: number) => `As shown: ${w} × ${h} pixels`,
     fullHint: "painted by the library, at the size below",
     full: "Full size",
     working: "Full size",
@@ -190,11 +194,12 @@ export const text = {
     other: "Another clip",
     remove: "Remove",
     removeAsk: (n: string) => `Remove the clip ${n} from the studio? Films made of it stay.`,
-    frames: (n: number) => `${n} frames`,
+    frames: (n: number) => `${n} ${n === 1 ? "frame" : "frames"}`,
     rate: (n: number) => `${n} frames/s`,
     gone: (n: string) =>
       `The clip ${n} is no longer on the server: choose it in the Film view again.`,
     busy: "A film is being made: wait for it, or cancel it first.",
+    sending: "A clip is being sent: wait for it first.",
   },
   work: {
     title: "Work",
@@ -219,11 +224,16 @@ export const text = {
   },
   errors: {
     picture: (n: string) => `${n} is not a picture that this browser can read`,
+    small: (n: string, w: number, h: number) =>
+      `${n} has ${w} × ${h} pixels: a picture needs at least ${SMALLEST} × ${SMALLEST}`,
     offline: "The studio’s server does not answer. Is ‘metastyle studio’ still running?",
     notKept: "This browser keeps no styles: download what is to stay.",
     close: "Close",
   },
 } as const;
+
+/** A name that may break after its underscores. */
+export const breakable = (name: string): string => name.replaceAll("_", "_\u200b");
 
 /** A duration for people. */
 export function duration(seconds: number): string {

@@ -154,6 +154,12 @@ def test_undo_the_keyboard_and_the_copied_command_work(painted: Any) -> None:
     painted.get_by_text("Copied").wait_for()
     painted.keyboard.press("Control+z")
     assert painted.locator('[data-style="night"]').get_attribute("aria-pressed") == "true"
+    for value in ("1.3", "0.7"):
+        set_slider(painted, "Strength", value)
+    strength = painted.locator('label:has-text("Strength") input[type="range"]').first
+    for value in ("1.3", "1"):
+        painted.get_by_role("button", name="Undo").click()
+        assert strength.input_value() == value
     compare = painted.get_by_label("Before and after")
     compare.focus()
     painted.keyboard.press("ArrowRight")
@@ -163,6 +169,9 @@ def test_undo_the_keyboard_and_the_copied_command_work(painted: Any) -> None:
 def test_an_invalid_picture_is_reported_and_changes_nothing(painted: Any) -> None:
     choose(painted, "Choose a photograph", b"nothing", "broken.jpg")
     painted.locator(".notices p", has_text="not a picture").wait_for()
+    choose(painted, "Choose a photograph", encoded(12, 20), "thin.png")
+    painted.locator(".notices p", has_text="thin.png has 12 × 20 pixels: a picture needs at least 16").wait_for()
+    assert painted.get_by_label("Before and after").is_visible()
     shown(painted, WIDTH)
 
 

@@ -60,10 +60,14 @@ export function blend(photo: Pixels, painted: Pixels, strength: number): void {
   }
 }
 
-/** Size with the given long edge, of at least 16 pixels a side. */
+/** The least side of a picture, as the library has it. */
+export const SMALLEST = 16;
+
+/** Size with the given long edge, and no side below the least. */
 export function fitted(width: number, height: number, edge: number): [number, number] {
   const scale = edge / Math.max(width, height);
-  return [Math.max(16, Math.round(width * scale)), Math.max(16, Math.round(height * scale))];
+  const side = (length: number) => Math.max(SMALLEST, Math.round(length * scale));
+  return [side(width), side(height)];
 }
 
 /** A mask that is white inside and black outside -> white, and transparent outside; in place. */
