@@ -72,6 +72,12 @@ export class Regions {
     this.studio.painter.render();
   }
 
+  /** Paint a region with a style, or, with none, leave it as photographed. */
+  useStyle(id: number, style: string): void {
+    this.studio.remember();
+    this.change(id, { mix: style ? [{ style, weight: 1 }] : [] });
+  }
+
   remove(id: number): void {
     this.studio.remember();
     this.set(this.all.filter((one) => one.id !== id));

@@ -133,6 +133,7 @@ export const text = {
     most: (n: number) => `There can be ${n} regions at most`,
     notKept: "Regions will be lost by a reload: this browser does not keep them.",
     region: (n: number) => `Region ${n}`,
+    styleOf: (n: number) => `Style of region ${n}`,
   },
   mix: {
     title: "Mix",

@@ -130,7 +130,9 @@ def test_a_region_drawn_with_the_mouse_keeps_the_photograph(painted: Any) -> Non
 def test_the_command_comes_with_the_masks_of_its_regions(painted: Any) -> None:
     painted.context.grant_permissions(["clipboard-read", "clipboard-write"])
     painted.get_by_role("button", name="Add a region").click()
-    painted.locator(".region select").select_option("mosaic")
+    assert painted.get_by_role("heading", name="Style of region 1").is_visible()
+    painted.locator('[data-style="mosaic"]').click()
+    assert painted.locator(".region select").input_value() == "mosaic"
     painted.locator(".overlay").click()
     shown(painted, WIDTH)
     with painted.expect_download() as waiting:
@@ -141,6 +143,8 @@ def test_the_command_comes_with_the_masks_of_its_regions(painted: Any) -> None:
     command = painted.evaluate("() => navigator.clipboard.readText()")
     assert "stylize own.png --style night" in command
     assert command.endswith("--mask region-1.png=mosaic")
+    painted.get_by_role("button", name="Done").click()
+    assert painted.locator('[data-style="night"]').get_attribute("aria-pressed") == "true"
     painted.locator(".region").get_by_role("button", name="Remove").click()
     shown(painted, WIDTH)
 
