@@ -141,7 +141,7 @@ def plot(cells: Sequence[Cell], file: Path | TextIO) -> None:
             axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
     axes.set(xscale="log", yscale="log", xlabel="adaptation steps", ylabel="perceptual loss")
     axes.set_xticks([max(s, 0.5) for s in steps], [str(s) for s in steps])
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.2, 1.4, 1.7, 2.0, 3.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.minorticks_off()
     axes.grid(alpha=0.3)
