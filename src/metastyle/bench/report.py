@@ -163,7 +163,8 @@ def _speed_note(found: Findings) -> str:
     )
     return (
         f"Systems in turns in {'processes of their own' if alone else 'one process'}; median of {spread} "
-        f"rounds, fastest and slowest in brackets. *ratio* is that to {speed.reference_of(found.speeds)} in seconds. "
+        "rounds, fastest and slowest in brackets. *ratio* is that to "
+        f"{speed.reference_of(found.speeds)} in seconds. "
         "*preparation* is what one style costs once: adapting, training, encoding. " + memory
     )
 
