@@ -48,8 +48,6 @@ def test_a_clip_becomes_a_film(page: Any, tmp_path: Path) -> None:
     assert preview.evaluate("image => image.naturalWidth") >= 3 * 64, "the preview is not three frames wide"
 
     page.get_by_role("button", name="Paint the film").click()
-    page.evaluate(DROP, [clip.name, ""])
-    page.locator(".notices p", has_text="A film is being made").wait_for()
     film = page.get_by_label("Film", exact=True).and_(page.locator("video"))
     film.wait_for()
     for _ in range(100):
