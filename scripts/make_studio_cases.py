@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from metastyle.core.adaptation import rate_factor
-from metastyle.core.grain import add_grain, fractal_noise
+from metastyle.core.grain import PAINTED, add_grain, fractal_noise
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images.color import keep_color
+from metastyle.rendering.stylizer import SMALLEST_SIDE
 from metastyle.weights.tensor_files import encode
 
 TARGET = Path(__file__).parents[1] / "studio" / "test" / "cases.json"
@@ -62,6 +63,7 @@ def cases() -> dict[str, Any]:
             "picture": [round(float(v), 6) for v in picture.flatten()],
             "grained": [round(float(v), 6) for v in grained.flatten()],
         },
+        "constants": {"usual": PAINTED * settings.grain, "smallest": SMALLEST_SIDE},
         "file": style_file(),
         "color": {
             "photo": photo.flatten().tolist(),

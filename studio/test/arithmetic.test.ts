@@ -1,8 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { keepColor } from "../src/lib/color";
-import { addGrain, fractalNoise } from "../src/lib/grain";
+import { addGrain, fractalNoise, USUAL } from "../src/lib/grain";
 import { fromHalf } from "../src/lib/half";
-import { blend, fromPlanes, toPlanes, whiteAsAlpha, type Pixels } from "../src/lib/pixels";
+import {
+  blend,
+  fromPlanes,
+  SMALLEST,
+  toPlanes,
+  whiteAsAlpha,
+  type Pixels,
+} from "../src/lib/pixels";
 import {
   expand,
   fold,
@@ -32,6 +39,11 @@ describe("what Python computes", () => {
     const noise = fractalNoise(70, 90);
     for (const [channel, y, x, value] of cases.noise)
       expect(noise[(channel! * 70 + y!) * 90 + x!]).toBeCloseTo(value!, 4);
+  });
+
+  it("has the library's usual amount of grain, and its smallest picture", () => {
+    expect(USUAL).toBeCloseTo(cases.constants.usual, 9);
+    expect(SMALLEST).toBe(cases.constants.smallest);
   });
 
   it("is the same grain in the same places", () => {

@@ -27,4 +27,5 @@ def test_the_cases_of_the_page_are_current() -> None:
             assert abs(stored[3] - computed[3]) < 1e-5
     assert kept["rates"] == current["rates"]
     assert kept["halves"] == current["halves"]
+    assert kept["constants"] == current["constants"]
     assert kept["file"] == current["file"]
