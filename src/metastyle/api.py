@@ -35,7 +35,7 @@ from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.files import as_path
 from metastyle.images import color
-from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, pixel_digest, spread
+from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, limit, pixel_digest, spread
 from metastyle.images.convert import to_tensor
 from metastyle.images.masks import Mask, fit_mask, lay_over
 from metastyle.images.picture import Picture, resize
@@ -332,7 +332,8 @@ def stylize(
     }
 
     def repaint(pictures: list[Picture]) -> list[Picture]:
-        own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
+        crops = default_settings(hardware_of(pick_device(device))).size
+        own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE, long_edge=limit(size, crops))
         background = as_style(style, contents=own, device=device)
         masked = [
             (read_picture(mask), as_style(one, contents=own, device=device)) for mask, one in _pairs(regions)

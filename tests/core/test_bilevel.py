@@ -232,6 +232,20 @@ def test_loss_parts_add_up_and_the_loss_is_the_mean_over_styles() -> None:
     assert whole.total.item() == pytest.approx(sum(alone) / 3)
 
 
+def test_the_geometric_mean_counts_ratios_and_its_gradient_is_exact() -> None:
+    problem = Problem(predictor=True, inner_steps=1, styles=3, geometric=True)
+    alone = [
+        problem.objective(problem.contents, [s], problem.queries, problem.scales[i : i + 1]).total.item()
+        for i, s in enumerate(problem.styles)
+    ]
+    assert problem.loss().item() == pytest.approx(sum(alone) / 3)
+    assert problem.largest_error() < 1e-8
+    before = problem.gradients()
+    problem.scales = problem.scales * torch.tensor([7.0, 0.1, 3.0], dtype=torch.float64)
+    for name, gradient in problem.gradients().items():  # no divisor matters
+        torch.testing.assert_close(gradient, before[name])
+
+
 def test_inner_update_moves_only_parameters_with_a_step_size() -> None:
     w = {"a": torch.tensor([1.0, 2.0], requires_grad=True), "b": torch.tensor(3.0, requires_grad=True)}
     loss = (w["a"].square().sum() * w["b"]).sum()

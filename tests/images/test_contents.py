@@ -12,7 +12,7 @@ from PIL import Image
 
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images import contents, procedural
-from metastyle.images.contents import Contents, open_reduced, photo_pool, procedural_pool, spread
+from metastyle.images.contents import Contents, limit, open_reduced, photo_pool, procedural_pool, spread
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture
 
@@ -42,6 +42,26 @@ def test_a_small_pool_uses_evenly_spaced_photographs() -> None:
     levels = photo_pool(flat(0, 51, 102, 153, 204, 255), 3, 64, 0)[:, 0, 0, 0]
     assert torch.allclose(levels, torch.tensor([0, 0.4, 0.8]))
     assert spread([1, 2], 5) == [1, 2] and spread([], 3) == []
+
+
+def test_no_crop_has_a_larger_scale_than_the_print() -> None:
+    stripes = np.zeros((300, 400, 3), np.uint8)
+    stripes[:, ::2] = 255  # finer than the print can show
+    photo = Picture(stripes)
+    (painted,) = Contents(lambda: [photo], long_edge=100).photos
+    assert painted.size == (100, 75)
+    assert Contents(lambda: [photo], long_edge=100).pool(4, 64, 0).std() < 0.02
+    assert Contents(lambda: [photo]).pool(16, 64, 0).std() > 0.1
+    for larger in (None, 400, 4000):
+        assert Contents(lambda: [photo], long_edge=larger).photos == (photo,)
+
+
+def test_prints_share_a_style_unless_they_limit_the_crops() -> None:
+    assert limit(None, 64) is None and limit(3 * 64, 64) is None and limit(5000, 64) is None
+    assert limit(191, 64) == 191
+    for known in ({"read": lambda: flat(1)}, {"read": never, "place": "a"}):
+        whole, small = Contents(**known).identity, Contents(**known, long_edge=50).identity
+        assert whole != small and Contents(**known, long_edge=50).identity == small
 
 
 def test_contents_avoid_transparent_parts() -> None:

@@ -122,7 +122,7 @@ def measure(
 
     given: dict[str, Callable[[AdaptationSettings], Contents]] = {
         "procedural": lambda _: Contents(),
-        "self": lambda _: Contents(lambda: own),
+        "self": lambda _: Contents(lambda: own, long_edge=size),
         "photos": lambda settings: Contents(lambda: training(settings.pool), procedural=0.0),
     }
 

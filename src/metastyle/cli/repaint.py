@@ -191,7 +191,8 @@ class _Call:
         if not (jobs or found.finished or found.unknown):
             return None
         only = first if len(found.photos) == 1 else None
-        return photographs(self.request.photos, found.photos, self.settings.size, only)
+        painted = self.request.options.get("size")
+        return photographs(self.request.photos, found.photos, self.settings.size, only, painted)
 
     def _together(self) -> int:
         from metastyle.core.device import pick_device

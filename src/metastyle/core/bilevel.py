@@ -51,6 +51,7 @@ class MetaObjective(nn.Module):
         inner_parameters: those that the inner level updates; in the paper's code, the instance norms.
         step_size: delta, or its initial value if ``learn_step_sizes`` learns one per tensor.
         grain: amount of grain that the network sees in flat areas (``core/grain.py``).
+        geometric: average the logarithms of the styles' losses, so that ratios count.
         second_order: differentiate through the inner gradient (exact) or treat it as a constant (FOMAML).
     """
 
@@ -65,6 +66,7 @@ class MetaObjective(nn.Module):
         learn_step_sizes: bool = False,
         second_order: bool = True,
         grain: float = 0.0,
+        geometric: bool = False,
         content_weight: float = CONTENT_WEIGHT,
         style_weight: float = STYLE_WEIGHT,
     ) -> None:
@@ -74,6 +76,7 @@ class MetaObjective(nn.Module):
         self.inner_steps = inner_steps
         self.second_order = second_order
         self.grain = grain
+        self.geometric = geometric
         self.weights = (content_weight, style_weight)
         network = initialization.network
         self.moved = list(
@@ -93,7 +96,7 @@ class MetaObjective(nn.Module):
         style_weights: Tensor | None = None,
         seed: int = 0,
     ) -> Loss:
-        """Mean over styles of the loss of the adapted network on ``queries``.
+        """Mean over styles of the loss of the adapted network on ``queries``, or of its logarithm.
 
         contents: (B, 3, H, W) in [0, 1], the inner level's photographs, one batch for all styles.
         styles: S style targets.  queries: (B', 3, H, W), the outer level's photographs.
@@ -111,7 +114,8 @@ class MetaObjective(nn.Module):
             losses = torch.cat(each)
         if scales is not None:
             losses = losses / scales[:, None]
-        return Loss(*losses.mean(dim=0))
+        mean = Loss(*losses.mean(dim=0))
+        return mean._replace(total=losses[:, 0].log().mean()) if self.geometric else mean
 
     def _adapted(
         self, inner: Photographs | None, styles: Sequence[StyleTarget], outer: Photographs, beta: Tensor

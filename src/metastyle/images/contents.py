@@ -21,7 +21,7 @@ from metastyle.images.picture import Picture, resize
 
 T = TypeVar("T")
 
-PROCEDURAL_SHARE = 0.25
+PROCEDURAL_SHARE = 0.125
 """Share of procedural pictures among the contents, so that the style also works on other photographs."""
 MOST_PHOTOS = 12
 """Most photographs of a call that adaptation trains on; of more, evenly spaced ones are taken."""
@@ -43,18 +43,21 @@ class Contents:
     """A digest of the current contents of that location."""
     differing: str = ""
     """A description of what a style with another ``stand`` was adapted on."""
+    long_edge: int | None = None
+    """Long edge at which the photographs are painted, if that is smaller: no crop has a larger scale."""
 
     @cached_property
     def photos(self) -> tuple[Picture, ...]:
-        """The photographs."""
-        return tuple(self.read())
+        """The photographs, no larger than they are painted."""
+        return tuple(_with_long_edge(photo, self.long_edge) for photo in self.read())
 
     @property
     def identity(self) -> str:
         """A text that is equal for contents that may share a cached style."""
         drawn = f"{self.procedural:g} of procedural {procedural.VERSION}"
         if self.place:
-            return f"{self.place}, {drawn}"
+            painted = f", painted at {self.long_edge} pixels" if self.long_edge else ""
+            return f"{self.place}, {drawn}{painted}"
         if not self.photos:
             return f"procedural {procedural.VERSION}"
         return f"{pixel_digest(self.photos)}, {drawn}" if self.procedural else pixel_digest(self.photos)
@@ -94,7 +97,8 @@ def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> T
     """``count`` random crops (count, 3, size, size) in [0, 1] of the photographs, each taken in turn.
 
     The scale is random, too, from the whole shorter side down to a third of it, so that the network
-    sees both the layout of a photograph and its detail. Half of the crops are mirrored.
+    sees both the layout of a photograph and its detail; photographs are not enlarged. Half of the crops are
+    mirrored.
     """
     rng = np.random.default_rng(seed)
     ready = [reduced(opaque(photo), shorter_side(size)) for photo in spread(photos, count)]
@@ -104,6 +108,15 @@ def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> T
 def shorter_side(size: int) -> int:
     """The shorter side, in pixels, above which a photograph adds no detail to crops of ``size`` pixels."""
     return _ZOOM * size
+
+
+def limit(long_edge: float | None, size: int) -> int | None:
+    """``Contents.long_edge`` for photographs that are painted at ``long_edge`` pixels, None being their own.
+
+    None where crops of ``size`` pixels are limited by ``shorter_side`` anyway, so that prints of different
+    sizes share a style.
+    """
+    return None if long_edge is None or long_edge >= shorter_side(size) else round(long_edge)
 
 
 def open_reduced(source: Path | BinaryIO, shorter: int) -> Picture:
@@ -147,6 +160,10 @@ def pixel_digest(pictures: Sequence[Picture]) -> str:
         if picture.alpha is not None:
             digest.update(np.ascontiguousarray(picture.alpha).data)
     return digest.hexdigest()
+
+
+def _with_long_edge(photo: Picture, most: int | None) -> Picture:
+    return photo if most is None or max(photo.size) <= most else resize(photo, most)
 
 
 def _with_shorter_side(photo: Picture, side: float) -> Picture:

@@ -95,6 +95,9 @@ class ObjectiveConfig(Settings):
     """Exponent that increases beta for quiet paintings (``balanced_style_weight`` in core/losses.py)."""
     normalize_styles: bool = False
     """Divide each painting's loss by the style loss of unprocessed photographs."""
+    average: Literal["arithmetic", "geometric"] = "arithmetic"
+    """The mean over an iteration's paintings. ``geometric`` takes the mean of the losses' logarithms: one
+    percent less counts the same for every painting, however hard it is, and no divisor matters."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

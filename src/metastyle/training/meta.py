@@ -129,6 +129,7 @@ class MetaTask(Task[MetaBatch]):
             learn_step_sizes=objective.learn_step_sizes,
             second_order=objective.second_order,
             grain=objective.grain,
+            geometric=objective.average == "geometric",
             content_weight=objective.content_weight,
             style_weight=objective.style_weight,
         ).to(self.device)
