@@ -16,6 +16,7 @@ from metastyle.core.adaptation import rate_factor
 from metastyle.core.grain import PAINTED, add_grain, fractal_noise
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images.color import keep_color
+from metastyle.images.contents import OWN_ZOOM
 from metastyle.rendering.stylizer import SMALLEST_SIDE
 from metastyle.weights.tensor_files import encode
 
@@ -63,7 +64,7 @@ def cases() -> dict[str, Any]:
             "picture": [round(float(v), 6) for v in picture.flatten()],
             "grained": [round(float(v), 6) for v in grained.flatten()],
         },
-        "constants": {"usual": PAINTED * settings.grain, "smallest": SMALLEST_SIDE},
+        "constants": {"usual": PAINTED * settings.grain, "smallest": SMALLEST_SIDE, "zoom": OWN_ZOOM},
         "file": style_file(),
         "color": {
             "photo": photo.flatten().tolist(),

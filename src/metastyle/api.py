@@ -35,7 +35,14 @@ from metastyle.core.surroundings import own_surroundings
 from metastyle.errors import MetastyleError
 from metastyle.files import as_path
 from metastyle.images import color
-from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, limit, pixel_digest, spread
+from metastyle.images.contents import (
+    MOST_PHOTOS,
+    OTHER_ZOOM,
+    PROCEDURAL_SHARE,
+    Contents,
+    pixel_digest,
+    spread,
+)
 from metastyle.images.convert import to_tensor
 from metastyle.images.masks import Mask, fit_mask, lay_over
 from metastyle.images.picture import Picture, resize
@@ -157,7 +164,7 @@ def adapt(
         check_base(start, base)
     if not isinstance(contents, Contents):
         photos = read_photos(contents, settings.pool)
-        contents = Contents(lambda: photos, procedural=0.0)
+        contents = Contents(lambda: photos, procedural=0.0, zoom=OTHER_ZOOM)
     name, digest = _name(painting), pixel_digest([style_picture])
     cached = None
     if cache is not None:
@@ -332,8 +339,7 @@ def stylize(
     }
 
     def repaint(pictures: list[Picture]) -> list[Picture]:
-        crops = default_settings(hardware_of(pick_device(device))).size
-        own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE, long_edge=limit(size, crops))
+        own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
         background = as_style(style, contents=own, device=device)
         masked = [
             (read_picture(mask), as_style(one, contents=own, device=device)) for mask, one in _pairs(regions)

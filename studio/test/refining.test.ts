@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { fractalNoise } from "../src/lib/grain";
 import { fromHalf, toHalf } from "../src/lib/half";
-import { cropOf, rateAt, shuffled, writeStyle, type RefinementSettings } from "../src/lib/refining";
+import {
+  cropOf,
+  OWN_ZOOM,
+  rateAt,
+  shuffled,
+  writeStyle,
+  type RefinementSettings,
+} from "../src/lib/refining";
 import { expand, parseStyle, type Model } from "../src/lib/styles";
 import cases from "./cases.json";
 
@@ -57,6 +64,8 @@ it("shows every content before any comes again", () => {
   expect(rounds[0]).not.toEqual(rounds[1]);
 });
 
+it("takes crops as large as the library's", () => expect(OWN_ZOOM).toBe(cases.constants.zoom));
+
 it.each([
   [1024, 680],
   [300, 900],
@@ -71,7 +80,7 @@ it.each([
     expect(left + side).toBeLessThanOrEqual(width);
     expect(top + side).toBeLessThanOrEqual(height);
     expect(side).toBeGreaterThanOrEqual(Math.min(shorter, 127));
-    expect(side).toBeGreaterThanOrEqual(Math.floor(shorter / 3));
+    expect(side).toBeGreaterThanOrEqual(Math.floor(shorter / OWN_ZOOM));
   }
   const mirrored = crops.filter((crop) => crop.mirrored).length;
   expect(mirrored).toBeGreaterThan(50);

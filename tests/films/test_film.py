@@ -132,9 +132,6 @@ def test_a_painting_is_adapted_to_on_frames_of_the_film(
     assert film.path == tmp_path / "clip-painting.mp4" and film.frames == 3
     assert given[0] is painting and 1 <= len(given[1:]) <= 3
     assert all(photo.pixels.shape == (24, 32, 3) for photo in given[1:])
-    given.clear()
-    metastyle.film(clip, painting, out="small.mp4", size=20, begin=0.2, end=0.3, frame_by_frame=True)
-    assert all(max(photo.size) == 20 for photo in given[1:])
 
 
 def test_the_style_may_be_a_function_of_the_footage(clip: Path, tmp_path: Path) -> None:

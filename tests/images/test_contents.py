@@ -12,7 +12,7 @@ from PIL import Image
 
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images import contents, procedural
-from metastyle.images.contents import Contents, limit, open_reduced, photo_pool, procedural_pool, spread
+from metastyle.images.contents import Contents, open_reduced, photo_pool, procedural_pool, spread
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture
 
@@ -39,36 +39,29 @@ def test_the_pool_has_the_given_share_of_procedural_pictures() -> None:
 
 
 def test_a_small_pool_uses_evenly_spaced_photographs() -> None:
-    levels = photo_pool(flat(0, 51, 102, 153, 204, 255), 3, 64, 0)[:, 0, 0, 0]
+    levels = photo_pool(flat(0, 51, 102, 153, 204, 255), 3, 64, 0, 1.5)[:, 0, 0, 0]
     assert torch.allclose(levels, torch.tensor([0, 0.4, 0.8]))
     assert spread([1, 2], 5) == [1, 2] and spread([], 3) == []
 
 
-def test_no_crop_has_a_larger_scale_than_the_print() -> None:
-    stripes = np.zeros((300, 400, 3), np.uint8)
-    stripes[:, ::2] = 255  # finer than the print can show
+def test_crops_are_seen_up_to_the_given_scale() -> None:
+    stripes = np.zeros((600, 800, 3), np.uint8)
+    stripes[:, np.arange(800) // 4 % 2 == 0] = (
+        255  # too fine for 64 pixels across the shorter side
+    )
     photo = Picture(stripes)
-    (painted,) = Contents(lambda: [photo], long_edge=100).photos
-    assert painted.size == (100, 75)
-    assert Contents(lambda: [photo], long_edge=100).pool(4, 64, 0).std() < 0.02
-    assert Contents(lambda: [photo]).pool(16, 64, 0).std() > 0.1
-    for larger in (None, 400, 4000):
-        assert Contents(lambda: [photo], long_edge=larger).photos == (photo,)
-
-
-def test_prints_share_a_style_unless_they_limit_the_crops() -> None:
-    assert limit(None, 64) is None and limit(3 * 64, 64) is None and limit(5000, 64) is None
-    assert limit(191, 64) == 191
-    for known in ({"read": lambda: flat(1)}, {"read": never, "place": "a"}):
-        whole, small = Contents(**known).identity, Contents(**known, long_edge=50).identity
-        assert whole != small and Contents(**known, long_edge=50).identity == small
+    for zoom, seen in ((1.0, False), (1.5, False), (9.0, True)):
+        pool = Contents(lambda: [photo], procedural=0.0, zoom=zoom).pool(12, 64, 0)
+        assert (pool.std((1, 2, 3)).max().item() > 0.2) == seen
+    small = Picture(stripes[:32, :64])
+    assert Contents(lambda: [small], procedural=0.0, zoom=9.0).pool(2, 64, 0).shape == (2, 3, 64, 64)
 
 
 def test_contents_avoid_transparent_parts() -> None:
     photo = flat(100)[0]
     alpha = np.full((80, 100), 255, np.uint8)
     alpha[:, 50:], photo.pixels[:, 50:] = 0, 255
-    pool = photo_pool([replace(photo, alpha=alpha)], 4, 64, 0)
+    pool = photo_pool([replace(photo, alpha=alpha)], 4, 64, 0, 1.5)
     assert pool.max() < 0.45
 
 
@@ -84,6 +77,8 @@ def test_the_identity_depends_on_pixels_or_place_and_on_the_procedural_share(
         Contents(never, place="a"),
         Contents(never, place="b"),
         Contents(never, procedural=0.5, place="b"),
+        Contents(never, zoom=3.0, place="b"),
+        Contents(lambda: flat(1), zoom=3.0),
     ]
     before = [each.identity for each in known]
     assert len(set(before)) == len(known)

@@ -35,7 +35,7 @@ from metastyle.core.loss_network import CONTENT_LAYER, LossNetwork
 from metastyle.core.losses import Loss, StyleTarget, perceptual_loss, style_target
 from metastyle.core.network import STRIDE
 from metastyle.core.settings import AdaptationSettings
-from metastyle.images.contents import Contents, spread
+from metastyle.images.contents import OTHER_ZOOM, Contents, spread
 from metastyle.images.convert import from_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
@@ -122,8 +122,8 @@ def measure(
 
     given: dict[str, Callable[[AdaptationSettings], Contents]] = {
         "procedural": lambda _: Contents(),
-        "self": lambda _: Contents(lambda: own, long_edge=size),
-        "photos": lambda settings: Contents(lambda: training(settings.pool), procedural=0.0),
+        "self": lambda _: Contents(lambda: own),
+        "photos": lambda settings: Contents(lambda: training(settings.pool), procedural=0.0, zoom=OTHER_ZOOM),
     }
 
     for painting in paintings:

@@ -73,11 +73,7 @@ def _folder(folder: Path, most: int, display: Display) -> list[Picture]:
 
 
 def photographs(
-    given: Sequence[Path],
-    found: Sequence[Path],
-    size: int,
-    opened: Picture | None = None,
-    painted: int | None = None,
+    given: Sequence[Path], found: Sequence[Path], size: int, opened: Picture | None = None
 ) -> Contents:
     """The photographs that a call repaints, as contents for crops of ``size`` pixels.
 
@@ -87,25 +83,22 @@ def photographs(
     Args:
         found: all photographs of ``given``; up to ``MOST_PHOTOS`` readable ones are used, evenly spread.
         opened: the photograph, if there is only one and it has been opened.
-        painted: the long edge at which they are painted; None is their own.
     """
-    from metastyle.images.contents import PROCEDURAL_SHARE, Contents, limit, reduced, shorter_side
+    from metastyle.images.contents import PROCEDURAL_SHARE, Contents, reduced, shorter_side
 
     def read() -> list[Picture]:
         if opened is not None:
             return [reduced(opened, shorter_side(size))]
         return _readable(found, size)
 
-    long_edge = limit(painted, size)
     if not any(path.is_dir() or is_pattern(path) for path in given):
-        return Contents(read, PROCEDURAL_SHARE, long_edge=long_edge)
+        return Contents(read, PROCEDURAL_SHARE)
     return Contents(
         read,
         PROCEDURAL_SHARE,
         place=_digest(sorted(str(path.resolve()) for path in given)),
         stand=_digest(sorted(_name_and_size(path) for path in found)),
         differing="other photographs in the same folders",
-        long_edge=long_edge,
     )
 
 

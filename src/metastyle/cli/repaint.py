@@ -191,8 +191,7 @@ class _Call:
         if not (jobs or found.finished or found.unknown):
             return None
         only = first if len(found.photos) == 1 else None
-        painted = self.request.options.get("size")
-        return photographs(self.request.photos, found.photos, self.settings.size, only, painted)
+        return photographs(self.request.photos, found.photos, self.settings.size, only)
 
     def _together(self) -> int:
         from metastyle.core.device import pick_device

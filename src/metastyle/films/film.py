@@ -29,7 +29,7 @@ from metastyle.films.segments import segments_folder
 from metastyle.films.sequence import as_film, is_sequence, name_of
 from metastyle.films.settings import FilmSettings
 from metastyle.films.sound import holds_sound_of
-from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, limit, shorter_side
+from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
 from metastyle.images.origin import digest
 from metastyle.images.picture import Picture
 from metastyle.locks import claimed
@@ -94,8 +94,6 @@ class Footage:
     """The caller's path: a film, or a folder or pattern of numbered pictures."""
     begin: float | None
     end: float | None
-    long_edge: int | None
-    """That of the film; None is the clip's own."""
 
     def contents(self, size: int) -> Contents:
         """Its frames, to adapt on in crops of ``size`` pixels.
@@ -119,7 +117,6 @@ class Footage:
             ),
             stand=_json_digest([self.begin, self.end]),
             differing="another excerpt of this film",
-            long_edge=limit(self.long_edge, size),
         )
 
 
@@ -234,7 +231,7 @@ def _footage(film: Path, given: Path, settings: FilmSettings) -> Footage:
     clip = open_clip(film)
     if settings.begin is not None:
         _check_second(clip, "begin", settings.begin)
-    return Footage(clip, given, settings.begin, settings.end, settings.size)
+    return Footage(clip, given, settings.begin, settings.end)
 
 
 def _check_second(clip: Clip, name: str, second: float) -> None:

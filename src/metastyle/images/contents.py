@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,8 +26,11 @@ PROCEDURAL_SHARE = 0.125
 """Share of procedural pictures among the contents, so that the style also works on other photographs."""
 MOST_PHOTOS = 12
 """Most photographs of a call that adaptation trains on; of more, evenly spaced ones are taken."""
-
-_ZOOM = 3
+OWN_ZOOM = 1.5
+"""Largest scale of crops of the photographs that will be painted, relative to that at which the shorter side
+is seen whole. Larger scales are rarer views of the same few pictures, and learned at the others' expense."""
+OTHER_ZOOM = 3.0
+"""The same of any photographs, whose layouts are not what will be painted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,30 +41,27 @@ class Contents:
     """Returns the photographs; called at most once, and only if they are needed."""
     procedural: float = PROCEDURAL_SHARE
     """The share of procedural pictures, 0 to 1; without photographs, all are procedural."""
+    zoom: float = OWN_ZOOM
+    """Largest scale of crops, from 1, at which the photograph's shorter side is seen whole."""
     place: str = ""
     """A digest of the photographs' location, if that identifies a cached style, and not their pixels."""
     stand: str = ""
     """A digest of the current contents of that location."""
     differing: str = ""
     """A description of what a style with another ``stand`` was adapted on."""
-    long_edge: int | None = None
-    """Long edge at which the photographs are painted, if that is smaller: no crop has a larger scale."""
 
     @cached_property
     def photos(self) -> tuple[Picture, ...]:
-        """The photographs, no larger than they are painted."""
-        return tuple(_with_long_edge(photo, self.long_edge) for photo in self.read())
+        """The photographs."""
+        return tuple(self.read())
 
     @property
     def identity(self) -> str:
         """A text that is equal for contents that may share a cached style."""
-        drawn = f"{self.procedural:g} of procedural {procedural.VERSION}"
-        if self.place:
-            painted = f", painted at {self.long_edge} pixels" if self.long_edge else ""
-            return f"{self.place}, {drawn}{painted}"
-        if not self.photos:
+        if not self.place and not self.photos:
             return f"procedural {procedural.VERSION}"
-        return f"{pixel_digest(self.photos)}, {drawn}" if self.procedural else pixel_digest(self.photos)
+        drawn = f", {self.procedural:g} of procedural {procedural.VERSION}" if self.procedural else ""
+        return f"{self.place or pixel_digest(self.photos)}, seen up to {self.zoom:g} times{drawn}"
 
     def record(self) -> dict[str, Any]:
         """The record of the contents in a style's settings: digests, no names."""
@@ -84,7 +85,7 @@ class Contents:
         drawn = round(self.procedural * count) if self.photos else count
         if drawn == count:
             return procedural_pool(count, size, seed)
-        crops = photo_pool(self.photos, count - drawn, size, seed)
+        crops = photo_pool(self.photos, count - drawn, size, seed, self.zoom)
         return torch.cat([crops, procedural_pool(drawn, size, seed)]) if drawn else crops
 
 
@@ -93,30 +94,20 @@ def procedural_pool(count: int, size: int, seed: int) -> Tensor:
     return torch.from_numpy(procedural.dead_leaves(count, size, seed))
 
 
-def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int) -> Tensor:
+def photo_pool(photos: Sequence[Picture], count: int, size: int, seed: int, zoom: float) -> Tensor:
     """``count`` random crops (count, 3, size, size) in [0, 1] of the photographs, each taken in turn.
 
-    The scale is random, too, from the whole shorter side down to a third of it, so that the network
-    sees both the layout of a photograph and its detail; photographs are not enlarged. Half of the crops are
-    mirrored.
+    The scale is random, too: from one at which a crop holds the whole shorter side up to ``zoom`` times that,
+    but no photograph is enlarged more than it takes to fill a crop. Half of the crops are mirrored.
     """
     rng = np.random.default_rng(seed)
-    ready = [reduced(opaque(photo), shorter_side(size)) for photo in spread(photos, count)]
+    ready = [reduced(opaque(photo), shorter_side(size, zoom)) for photo in spread(photos, count)]
     return torch.cat([_crop(ready[index % len(ready)], size, rng) for index in range(count)])
 
 
-def shorter_side(size: int) -> int:
+def shorter_side(size: int, zoom: float = OWN_ZOOM) -> int:
     """The shorter side, in pixels, above which a photograph adds no detail to crops of ``size`` pixels."""
-    return _ZOOM * size
-
-
-def limit(long_edge: float | None, size: int) -> int | None:
-    """``Contents.long_edge`` for photographs that are painted at ``long_edge`` pixels, None being their own.
-
-    None where crops of ``size`` pixels are limited by ``shorter_side`` anyway, so that prints of different
-    sizes share a style.
-    """
-    return None if long_edge is None or long_edge >= shorter_side(size) else round(long_edge)
+    return math.ceil(zoom * size)
 
 
 def open_reduced(source: Path | BinaryIO, shorter: int) -> Picture:
@@ -160,10 +151,6 @@ def pixel_digest(pictures: Sequence[Picture]) -> str:
         if picture.alpha is not None:
             digest.update(np.ascontiguousarray(picture.alpha).data)
     return digest.hexdigest()
-
-
-def _with_long_edge(photo: Picture, most: int | None) -> Picture:
-    return photo if most is None or max(photo.size) <= most else resize(photo, most)
 
 
 def _with_shorter_side(photo: Picture, side: float) -> Picture:

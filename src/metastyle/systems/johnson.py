@@ -28,7 +28,7 @@ from metastyle.core.network import TransformationNetwork, idle_parameters
 from metastyle.core.quick import quick_network
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
-from metastyle.images.contents import photo_pool, procedural_pool
+from metastyle.images.contents import OTHER_ZOOM, photo_pool, procedural_pool
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
 from metastyle.images.picture import Picture, resize
@@ -96,7 +96,7 @@ class Johnson:
         s = self.settings
         pool_size = max(1, min(POOL, s.steps * s.batch))
         if self.photos:
-            pool = photo_pool(self.photos, pool_size, s.size, s.seed)
+            pool = photo_pool(self.photos, pool_size, s.size, s.seed, OTHER_ZOOM)
         else:
             pool = procedural_pool(pool_size, s.size, s.seed)
         with torch.random.fork_rng(devices=[]):

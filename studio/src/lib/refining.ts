@@ -58,7 +58,10 @@ export interface Crop {
   mirrored: boolean;
 }
 
-/** A random square of a photograph, from its shorter side down to a third of it, but not below `size`. */
+/** Largest scale of crops, relative to that at which the shorter side is seen whole. */
+export const OWN_ZOOM = 1.5;
+
+/** A random square of a photograph, from its shorter side down to two thirds of it, but not below `size`. */
 export function cropOf(
   width: number,
   height: number,
@@ -66,7 +69,7 @@ export function cropOf(
   random: () => number = Math.random,
 ): Crop {
   const shorter = Math.min(width, height);
-  const zoom = 1 + random() * Math.max(0, Math.min(3, shorter / size) - 1);
+  const zoom = 1 + random() * Math.max(0, Math.min(OWN_ZOOM, shorter / size) - 1);
   const side = Math.max(1, Math.floor(shorter / zoom));
   const left = Math.floor(random() * (width - side + 1));
   const top = Math.floor(random() * (height - side + 1));
