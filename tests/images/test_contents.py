@@ -46,9 +46,7 @@ def test_a_small_pool_uses_evenly_spaced_photographs() -> None:
 
 def test_crops_are_seen_up_to_the_given_scale() -> None:
     stripes = np.zeros((600, 800, 3), np.uint8)
-    stripes[:, np.arange(800) // 4 % 2 == 0] = (
-        255  # too fine for 64 pixels across the shorter side
-    )
+    stripes[:, np.arange(800) // 4 % 2 == 0] = 255  # too fine for 64 pixels across the shorter side
     photo = Picture(stripes)
     for zoom, seen in ((1.0, False), (1.5, False), (9.0, True)):
         pool = Contents(lambda: [photo], procedural=0.0, zoom=zoom).pool(12, 64, 0)

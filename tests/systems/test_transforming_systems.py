@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch.func import functional_call
 
 from metastyle import api
@@ -9,6 +10,8 @@ from metastyle.core.losses import style_target
 from metastyle.core.network import TransformationNetwork
 from metastyle.core.settings import AdaptationSettings
 from metastyle.errors import MetastyleError
+from metastyle.images.contents import Contents
+from metastyle.images.decode import open_picture
 from metastyle.systems.johnson import Johnson, OneStyle, TrainedJohnson, thumbnail
 from metastyle.systems.metastyle import MetaStyle
 from metastyle.systems.repainting import repainting
@@ -115,3 +118,19 @@ def test_metastyle_gives_the_results_of_the_public_functions(features, draw, mon
     renderer = expected.stylizer(device="cpu", precision="float32")
     torch.testing.assert_close(own_size, renderer.render_tensor(photo))
     assert system.name == "MetaStyle, 1 steps" and system.parameters == 1_679_235
+
+
+def test_metastyle_adapts_to_the_photographs_that_it_repaints(features, draw, monkeypatch, tmp_path):
+    monkeypatch.setattr(api, "load_loss_network", lambda *args, **kwargs: features)
+    Image.new("RGB", (80, 64), (200, 90, 30)).save(tmp_path / "a.png")
+    given = []
+    adapt = api.adapt
+
+    def noting(style, **options):
+        given.append(options["contents"])
+        return adapt(style, **options)
+
+    monkeypatch.setattr(api, "adapt", noting)
+    MetaStyle(CPU, steps=1, size=64, photos=str(tmp_path)).prepare(draw(1))
+    own = Contents(lambda: [open_picture(tmp_path / "a.png")])  # as in metastyle.stylize
+    assert given[0].identity == own.identity and given[0].record() == own.record()

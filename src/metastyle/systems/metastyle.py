@@ -14,6 +14,8 @@ from torch import Tensor
 from metastyle import api
 from metastyle.core.checks import check_value
 from metastyle.core.settings import AdaptationSettings, Strength
+from metastyle.images.contents import MOST_PHOTOS, Contents
+from metastyle.images.picture_like import read_photos
 from metastyle.systems.counts import Count, transformation_network
 from metastyle.systems.repainting import repainting
 from metastyle.systems.system import Stylize
@@ -23,7 +25,8 @@ class MetaStyle:
     """``steps`` steps with the CPU's defaults on any device; ``changes`` are arguments of ``adapt``.
 
     ``strength`` is that of ``metastyle stylize``: below 1 a mixture with the photograph, above it a style
-    that goes further than adaptation did.
+    that goes further than adaptation did. ``photos`` is a folder of the photographs that will be repainted,
+    to adapt on them as ``metastyle stylize`` does; without it and ``contents``, contents are procedural.
     """
 
     styles = "any"
@@ -33,10 +36,13 @@ class MetaStyle:
         device: torch.device,
         steps: int = AdaptationSettings.steps,
         strength: float = 1.0,
+        photos: str | None = None,
         **changes: Any,
     ) -> None:
         self.device, self.strength = device, check_value("strength", strength, Strength)
         self.changes: dict[str, Any] = {"steps": steps} | changes
+        if photos is not None:
+            self.changes["contents"] = Contents(lambda: read_photos(photos, MOST_PHOTOS))
         self.name = f"MetaStyle, {steps} steps" + ("" if strength == 1 else f", strength {strength:g}")
         self.parameters = transformation_network()
 
