@@ -15,15 +15,14 @@ from pathlib import Path
 
 import torch
 from rich.progress import track
-from torch import Tensor
 
+from metastyle.bench.adaptation import whole
 from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import gram_matrix, style_target
 from metastyle.core.settings import STYLE_WEIGHT
 from metastyle.errors import MetastyleError
-from metastyle.images.convert import to_tensor
-from metastyle.images.decode import list_pictures, open_picture
-from metastyle.images.picture import resize
+from metastyle.images.contents import spread
+from metastyle.images.decode import list_pictures
 from metastyle.training.loss_scale import PhotoGrams
 from metastyle.weights.vgg16 import load_loss_network
 
@@ -40,15 +39,10 @@ def links(loss: float) -> int:
 
 def photo_grams(photos: Sequence[Path], vgg: LossNetwork) -> PhotoGrams:
     """The moments of the Gram matrices of up to 48 photographs."""
-    chosen = photos[:: max(1, len(photos) // PHOTOS)][:PHOTOS]
+    chosen = track(spread(photos, PHOTOS), "photographs")
     with torch.no_grad():
-        seen = [vgg(pixels(path), STYLE_LAYERS) for path in track(chosen, "photographs")]
+        seen = [vgg(whole(path, LONG_EDGE), STYLE_LAYERS) for path in chosen]
     return PhotoGrams.estimate([[gram_matrix(f)[0] for f in features.values()] for features in seen])
-
-
-def pixels(path: Path) -> Tensor:
-    """A picture with a long edge of 384 pixels, (1, 3, H, W) in [0, 1]."""
-    return to_tensor(resize(open_picture(path), LONG_EDGE).pixels)
 
 
 def weigh(paintings: Iterable[Path], photos: PhotoGrams, vgg: LossNetwork, output: Path) -> int:
@@ -57,7 +51,7 @@ def weigh(paintings: Iterable[Path], photos: PhotoGrams, vgg: LossNetwork, outpu
     count = 0
     for path in paintings:
         try:
-            loss = photos.expected_loss(style_target(vgg, pixels(path)), STYLE_WEIGHT).item()
+            loss = photos.expected_loss(style_target(vgg, whole(path, LONG_EDGE)), STYLE_WEIGHT).item()
         except MetastyleError as error:
             print(f"left out: {error}")
             continue

@@ -18,7 +18,7 @@ from PIL import Image
 import metastyle
 from metastyle import api
 from metastyle.core.loss_network import LossNetwork
-from metastyle.images.contents import PROCEDURAL_SHARE, Contents
+from metastyle.images.contents import Contents
 from metastyle.images.picture import Picture
 from metastyle.images.transparency import visible_painting
 from metastyle.weights.initialization import shipped_initialization
@@ -378,7 +378,7 @@ def test_adaptation_trains_on_the_pictures_to_be_painted(monkeypatch: pytest.Mon
     metastyle.stylize(photos, pixels(64, 64, 99), regions=[(mask, pixels(64, 64, 98))], size=32, device="cpu")
     assert len(given) == 2  # once per painting, not once per picture
     for contents in given:
-        assert len(contents.photos) == 12 and contents.procedural == PROCEDURAL_SHARE
+        assert len(contents.photos) == 12 and contents.procedural == 0.125
         assert np.array_equal(contents.photos[0].pixels, photos[0])
 
 
