@@ -15,6 +15,7 @@ from metastyle.bench.protocol import METRICS, STRENGTHS, Cell, Networks, measure
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.images.procedural import dead_leaves
+from metastyle.systems.registry import SYSTEMS
 from metastyle.systems.vgg19 import Encoder
 from metastyle.weights.lpips import CONVOLUTIONS, WIDTHS
 
@@ -142,14 +143,20 @@ def test_strengths_have_their_own_table_and_line(tmp_path: Path) -> None:
     assert "adain, strengths" in (tmp_path / "plot.svg").read_text()
 
 
-def test_curves_consist_of_systems_at_all_strengths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    made = []
-    monkeypatch.setattr(protocol, "MetaStyle", lambda device, **changes: made.append(changes))
-    monkeypatch.setattr(protocol.AdaIN, "load", lambda device, **changes: made.append(changes))
-    for make in protocol.curves(tmp_path).values():
+def test_curves_are_the_systems_of_the_table_at_all_strengths(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[dict[str, Any]] = []
+    for name in ("metastyle", "adain", "gatys"):
+        monkeypatch.setitem(SYSTEMS, name, lambda device, **changes: made.append(changes))
+    methods = ["metastyle steps=20", "gatys", "adain", "metastyle strength=2"]
+    found = protocol.curves(methods, tmp_path)
+    assert [*found][:: len(STRENGTHS)] == ["metastyle steps=20 strength=0.4", "adain strength=0.4"]
+    for make in found.values():
         make(CPU)
     assert [m["strength"] for m in made] == [*STRENGTHS, *STRENGTHS]
-    assert len({m.get("cache") for m in made[: len(STRENGTHS)]}) == 1
+    assert {m.get("steps") for m in made[: len(STRENGTHS)]} == {20}
+    assert [m.get("cache") for m in made] == [tmp_path / "styles"] * len(STRENGTHS) + [None] * len(STRENGTHS)
 
 
 def test_no_layer_of_the_unseen_losses_is_in_a_systems_loss() -> None:

@@ -19,10 +19,11 @@ from metastyle.systems.system import System
 Maker = Callable[[torch.device], System]
 
 
-def maker(text: str, weights: Path | None = None) -> Maker:
+def maker(text: str, weights: Path | None = None, **more: Any) -> Maker:
     """``adain``, ``metastyle steps=200`` or ``package.module:Class key=value``, as a callable of the device.
 
-    ``weights``, a folder of trained weights, goes to those systems that take it.
+    ``weights``, a folder of trained weights, goes to those systems that take it; ``more`` are further
+    arguments of the system.
 
     Values are Python literals, or else text. Modules in the current folder are found, too.
 
@@ -30,7 +31,7 @@ def maker(text: str, weights: Path | None = None) -> Maker:
         MetastyleError: there is no such system, module or class.
     """
     name, *words = text.split()
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {**more}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:

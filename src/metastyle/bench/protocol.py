@@ -9,7 +9,7 @@ resumes, and several processes can share a folder, each with paintings of its ow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from metastyle.bench import lpips, self_similarity
 from metastyle.bench.lpips import Lpips
 from metastyle.bench.nulls import NULLS
-from metastyle.bench.participants import Maker
+from metastyle.bench.participants import Maker, maker
 from metastyle.bench.pictures import check_same, repaint
 from metastyle.bench.quality import luminance_ms_ssim
 from metastyle.bench.table import Table, shared_table
@@ -29,8 +29,6 @@ from metastyle.core.loss_network import CONTENT_LAYER, STYLE_LAYERS, LossNetwork
 from metastyle.core.losses import gram_matrix, perceptual_loss, style_target
 from metastyle.images.convert import to_tensor
 from metastyle.images.decode import open_picture
-from metastyle.systems.adain import AdaIN
-from metastyle.systems.metastyle import MetaStyle
 from metastyle.systems.vgg19 import Encoder
 
 UNSEEN = ("relu1_2", "relu2_2", "relu3_4", "relu4_4")
@@ -170,14 +168,15 @@ def with_nulls(methods: Mapping[str, Maker]) -> dict[str, Maker]:
     return {**methods, **NULLS}
 
 
-def curves(folder: Path) -> dict[str, Maker]:
-    """MetaStyle and AdaIN at every strength; MetaStyle's styles are cached in ``folder`` for all of them."""
+def curves(methods: Iterable[str], folder: Path) -> dict[str, Maker]:
+    """Every MetaStyle and AdaIN of ``methods`` (as ``maker`` takes them) at every strength.
 
-    def metastyle(strength: float) -> Maker:
-        return lambda device: MetaStyle(device, strength=strength, cache=folder / "styles")
-
-    def adain(strength: float) -> Maker:
-        return lambda device: AdaIN.load(device, strength=strength)
-
-    makers = (("metastyle", metastyle), ("adain", adain))
-    return {f"{name} strength={s:g}": make(s) for name, make in makers for s in STRENGTHS}
+    MetaStyle's styles are cached in ``folder``, so that all strengths share one adaptation.
+    """
+    shared: dict[str, dict[str, Any]] = {"metastyle": {"cache": folder / "styles"}, "adain": {}}
+    return {
+        f"{text} strength={strength:g}": maker(text, strength=strength, **shared[text.split()[0]])
+        for text in methods
+        if text.split()[0] in shared and " strength=" not in text
+        for strength in STRENGTHS
+    }

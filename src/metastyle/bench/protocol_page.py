@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
@@ -162,7 +163,11 @@ def _series(cells: Sequence[Cell]) -> dict[str, list[tuple[float, float]]]:
     for method, name in unique_names({c.method: c.name for c in cells}).items():
         own = [c for c in cells if c.method == method]
         point = tuple(float(np.mean([getattr(c, field) for c in own])) for field in (ACROSS, UP))
-        curve, _, rest = method.partition(" strength=")
-        label = f"{curve}, strengths" if rest else name
+        label = f"{_without_strength(name)}, strengths" if "strength=" in method else name
         found.setdefault(label, []).append((point[0], point[1]))
     return found
+
+
+def _without_strength(name: str) -> str:
+    """The name of a curve: that of one of its points, ``AdaIN, strength 0.4`` or ``adain strength=0.4``."""
+    return re.split(r",? strength[ =]", name)[0]

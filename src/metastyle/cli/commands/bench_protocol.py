@@ -68,7 +68,7 @@ def protocol(
         paintings: How many paintings to use at most, likewise.
         size: Side of the squares that photographs are cut to.
         style_size: Long edge of the paintings, for the systems and for style losses.
-        curves: Measure MetaStyle and AdaIN at strengths from 0.4 to 1.5, too.
+        curves: Measure every MetaStyle and AdaIN of these at strengths from 0.4 to 1.5, too.
         inception: ArtFID's weights of Inception-v3, art_inception.pth: adds FID and ArtFID. Without the
             file there are none. With --shard, give it to one more call without --shard.
         weights: Folder of weights that train-baseline made, or of MicroAST's published ones.
@@ -84,7 +84,7 @@ def protocol(
     from metastyle.bench.table import write_markdown
 
     methods = benchmark.with_nulls(makers(method, weights))
-    methods |= benchmark.curves(output) if curves else {}
+    methods |= benchmark.curves([*methods], output) if curves else {}
     own_shard = (1, 1) if shard is None else parse_shard(shard)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)
     scale = scale_of(size, style_size)
