@@ -38,7 +38,6 @@ from metastyle.images import color
 from metastyle.images.contents import (
     MOST_PHOTOS,
     OTHER_ZOOM,
-    PROCEDURAL_SHARE,
     Contents,
     pixel_digest,
     spread,
@@ -339,7 +338,7 @@ def stylize(
     }
 
     def repaint(pictures: list[Picture]) -> list[Picture]:
-        own = Contents(lambda: spread(pictures, MOST_PHOTOS), PROCEDURAL_SHARE)
+        own = Contents(lambda: spread(pictures, MOST_PHOTOS))
         background = as_style(style, contents=own, device=device)
         masked = [
             (read_picture(mask), as_style(one, contents=own, device=device)) for mask, one in _pairs(regions)

@@ -84,7 +84,7 @@ def photographs(
         found: all photographs of ``given``; up to ``MOST_PHOTOS`` readable ones are used, evenly spread.
         opened: the photograph, if there is only one and it has been opened.
     """
-    from metastyle.images.contents import PROCEDURAL_SHARE, Contents, reduced, shorter_side
+    from metastyle.images.contents import Contents, reduced, shorter_side
 
     def read() -> list[Picture]:
         if opened is not None:
@@ -92,10 +92,9 @@ def photographs(
         return _readable(found, size)
 
     if not any(path.is_dir() or is_pattern(path) for path in given):
-        return Contents(read, PROCEDURAL_SHARE)
+        return Contents(read)
     return Contents(
         read,
-        PROCEDURAL_SHARE,
         place=_digest(sorted(str(path.resolve()) for path in given)),
         stand=_digest(sorted(_name_and_size(path) for path in found)),
         differing="other photographs in the same folders",

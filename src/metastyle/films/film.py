@@ -29,7 +29,7 @@ from metastyle.films.segments import segments_folder
 from metastyle.films.sequence import as_film, is_sequence, name_of
 from metastyle.films.settings import FilmSettings
 from metastyle.films.sound import holds_sound_of
-from metastyle.images.contents import MOST_PHOTOS, PROCEDURAL_SHARE, Contents, shorter_side
+from metastyle.images.contents import MOST_PHOTOS, Contents, shorter_side
 from metastyle.images.origin import digest
 from metastyle.images.picture import Picture
 from metastyle.locks import claimed
@@ -111,7 +111,6 @@ class Footage:
         given = self.given
         return Contents(
             read,
-            PROCEDURAL_SHARE,
             place=_json_digest(
                 ["film", str(given.resolve()), given.stat().st_size if given.is_file() else 0]
             ),

@@ -14,7 +14,7 @@ from metastyle.core.adaptation import AdaptationStep
 from metastyle.core.device import hardware_of, pick_device
 from metastyle.core.grain import PAINTED
 from metastyle.core.settings import default_settings
-from metastyle.images.contents import PROCEDURAL_SHARE, Contents
+from metastyle.images.contents import Contents
 from metastyle.images.decode import open_picture
 from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture, resize
@@ -70,7 +70,7 @@ def adapt(task: Task) -> dict[str, Any]:
     photos = [open_picture(task.path(photo, "picture")) for photo in asked["photos"]]
     style = metastyle.adapt(
         painting,
-        contents=Contents(lambda: photos, PROCEDURAL_SHARE),
+        contents=Contents(lambda: photos),
         start=start,
         settings=settings,
         device=task.device,
