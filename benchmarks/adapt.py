@@ -17,9 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from rounds import peak_memory, seconds
+from rounds import peak_memory
 from torch.profiler import ProfilerActivity, profile
 
+from metastyle.bench.floor import matrix_rate
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.settings import AdaptationSettings
 from metastyle.images.contents import Contents
@@ -55,12 +56,6 @@ def multiply_adds(size: int) -> int:
             vgg += pixels / 4**block * 9 * channels * width
             channels = width
     return round(3 * network + 2 * vgg)
-
-
-def matrix_rate(dtype: torch.dtype) -> float:
-    """Multiply-adds per second of 2048 x 2048 matrix products, best of five."""
-    a = torch.randn(2048, 2048, dtype=dtype)
-    return 2048**3 / min(seconds(lambda: a @ a).wall for _ in range(5))
 
 
 def main() -> None:
@@ -117,7 +112,7 @@ def main() -> None:
         f"| multiply-adds of a step | {operations / 1e9:.1f} G |",
     ]
     for dtype in (torch.bfloat16, torch.float32):
-        rate = matrix_rate(dtype)
+        rate = matrix_rate(torch.device("cpu"), dtype)
         lines.append(
             f"| floor: those at this machine's {str(dtype).removeprefix('torch.')} matrix rate, "
             f"{rate / 1e9:.0f} G/s | {operations / rate:.3f} s, {operations / rate / median:.0%} of a step |"

@@ -114,6 +114,21 @@ def test_seconds_memory_and_preparation_are_measured() -> None:
     assert "| 1.00 |" in written.splitlines()[2] and len(written.splitlines()) == 4
 
 
+def test_the_floor_is_multiply_adds_at_the_fastest_rate_seen() -> None:
+    class Product(Known):
+        def prepare(self, style: Tensor) -> Any:
+            paint = super().prepare(style)
+            return lambda photo: paint(photo) + 0 * (torch.ones(20, 50) @ torch.ones(50, 3)).sum()
+
+    rates = iter([1e6, 3e6, 2e6])
+    rows = run({"a": lambda d: Product(d, 0.02)}, rounds=2, rate=lambda: next(rates))
+    assert [row.operations for row in rows] == [3000, 3000]
+    assert [row.floor for row in rows] == pytest.approx([0.001, 0.001])
+    head, _, line = table(rows).splitlines()
+    assert head.endswith("| × floor 128² |") and line.endswith("| 40 |") and "| 20 |" in line
+    assert "floor" not in table(run({"a": Known}, rounds=1))
+
+
 REUSING = """
 import torch
 from metastyle.bench.runners import Local

@@ -68,7 +68,7 @@ def test_stopped_and_resumed_equals_uninterrupted(clip: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("frame_by_frame", [False, True])
 def test_bfloat16_is_near(frame_by_frame: bool) -> None:
-    """At least 44 dB in every frame of a smooth clip, the worst case, and errors do not add up along the film."""
+    """At least 44 dB in each frame of a smooth clip, the worst case; errors do not add up along the film."""
     style = metastyle.load("mosaic")
     painters = [
         FilmSettings(precision=one, frame_by_frame=frame_by_frame, grain=1, device="cpu").painter(style, None)

@@ -6,21 +6,20 @@ Reads ``speed/speed.json``, ``quality/quality.json`` and ``films.json``, ``adapt
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metastyle.bench import adaptation, adaptation_page, provenance, quality, speed
 from metastyle.bench.html_page import self_contained
+from metastyle.bench.plots import against_size, as_svg, scatter
 from metastyle.bench.published import table_1
 from metastyle.bench.table import read_rows, write_markdown
 from metastyle.bench.winners import comparable_means, winners
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 
-_MARKERS = "osD^vPX<>"
 TITLE = "Systems of style transfer, side by side"
 
 
@@ -89,7 +88,7 @@ def page(found: Findings, plots: Sequence[str]) -> str:
         parts += ["## Speed", "", speed.table(found.speeds), "", _speed_note(found), ""]
     if found.cells:
         parts += ["## Quality", "", quality.table(found.cells, found.films), "", _QUALITY_NOTE, ""]
-    for name in ("speed_plot", "preparation_plot"):
+    for name in ("speed_plot", "preparation_plot", "size_plot"):
         if name in plots:
             parts += [f"![{_ALTERNATIVE[name]}]({name}.svg)", ""]
     if found.steps:
@@ -147,6 +146,7 @@ _QUALITY_NOTE = (
 _ALTERNATIVE = {
     "speed_plot": "loss relative to Gatys' optimum against seconds for a picture",
     "preparation_plot": "loss relative to Gatys' optimum against seconds that a style costs before",
+    "size_plot": "seconds for a picture against its side, and the arithmetic floor of MetaStyle's network",
     "steps_plot": "loss on unseen photographs against adaptation steps",
 }
 
@@ -161,11 +161,17 @@ def _speed_note(found: Findings) -> str:
         else "*memory* is what the process took beyond what it held already: where freed memory was used "
         "again, the figure is too low."
     )
+    floor = (
+        " *× floor* is how many times longer a picture takes than its convolutions and matrix products would "
+        "at the rate of this machine's matrix products; decompositions and everything else count as none."
+        if any(row.floor for row in found.speeds)
+        else ""
+    )
     return (
         f"Systems in turns in {'processes of their own' if alone else 'one process'}; median of {spread} "
         "rounds, fastest and slowest in brackets. *ratio* is that to "
         f"{speed.reference_of(found.speeds)} in seconds. "
-        "*preparation* is what one style costs once: adapting, training, encoding. " + memory
+        "*preparation* is what one style costs once: adapting, training, encoding. " + memory + floor
     )
 
 
@@ -179,39 +185,12 @@ def draw(found: Findings) -> dict[str, str]:
     points = [(rows[m], loss) for m, loss in relative.items() if m in rows]
     if points:
         seconds = f"seconds for a picture of {smallest} x {smallest}"
-        plots["speed_plot"] = _scatter([(r.name, r.seconds or 0.0, y) for r, y in points], seconds)
+        plots["speed_plot"] = scatter([(r.name, r.seconds or 0.0, y) for r, y in points], seconds)
         before = [(r.name, max(r.prepare or 0.0, 1e-3), y) for r, y in points]
-        plots["preparation_plot"] = _scatter(before, "seconds that a style costs before")
+        plots["preparation_plot"] = scatter(before, "seconds that a style costs before")
+    timed = [row for row in found.speeds if row.seconds is not None]
+    if len({row.size for row in timed}) > 1:
+        plots["size_plot"] = against_size(timed)
     if any(c.steps is not None for c in found.steps):
-        plots["steps_plot"] = _svg(lambda file: adaptation_page.plot(found.steps, file))
+        plots["steps_plot"] = as_svg(lambda file: adaptation_page.plot(found.steps, file))
     return plots
-
-
-def _scatter(points: Sequence[tuple[str, float, float]], label: str) -> str:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for index, (name, x, y) in enumerate(points):  # names in a legend: beside the points they would overlap
-        ours = name.startswith("MetaStyle")
-        marker, size = ("*", 14) if ours else (_MARKERS[index % len(_MARKERS)], 7)
-        axes.plot(x, y, marker, color=f"C{index % 10}", markersize=size, linestyle="none", label=name)
-    figure.legend(loc="outside right center")
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="perceptual loss / Gatys et al.")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.margins(x=0.1, y=0.1)
-    axes.grid(alpha=0.3)
-    return _svg(lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
-
-
-def _svg(save: Callable[[io.StringIO], object]) -> str:
-    """The SVG that ``save`` writes, from <svg on, to be put into HTML; the same bytes every time."""
-    import matplotlib as mpl
-
-    file = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "metastyle", "svg.fonttype": "none"}):
-        save(file)
-    return file.getvalue()[file.getvalue().index("<svg") :]

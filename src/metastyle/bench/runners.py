@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import psutil
@@ -22,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metastyle.bench.floor import counted
 from metastyle.bench.participants import Maker, maker
 from metastyle.bench.pictures import apply, sentence, wait
 from metastyle.errors import MetastyleError
@@ -41,6 +43,16 @@ class Prepared:
     styles: str
 
 
+class Repainted(NamedTuple):
+    """What one picture took; memory and multiply-adds only if they were watched."""
+
+    seconds: float
+    memory: int | None = None
+    """Peak of bytes held meanwhile."""
+    operations: int | None = None
+    """Multiply-adds (``bench/floor.py``)."""
+
+
 class Runner(Protocol):
     """One system that is timed."""
 
@@ -51,8 +63,8 @@ class Runner(Protocol):
             Exception: whatever the system does.
         """
 
-    def repaint(self, photo: Tensor, *, watch: bool) -> tuple[float, int | None]:
-        """Seconds for a photograph (1, 3, H, W) and, if ``watch``, the peak memory meanwhile.
+    def repaint(self, photo: Tensor, *, watch: bool) -> Repainted:
+        """Time a photograph (1, 3, H, W) and, if ``watch``, look at memory and count multiply-adds.
 
         Raises:
             Exception: whatever the system does.
@@ -81,15 +93,15 @@ class Local:
         seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
         return Prepared(system.name, seconds, system.parameters, system.styles)
 
-    def repaint(self, photo: Tensor, *, watch: bool) -> tuple[float, int | None]:
-        """Seconds and, if ``watch``, the peak of bytes held meanwhile."""
+    def repaint(self, photo: Tensor, *, watch: bool) -> Repainted:
+        """See ``Runner``."""
         assert self._stylize is not None
-        photo = photo.to(self._device)
+        timed = partial(_seconds, self._stylize, photo.to(self._device), self._device)
         if not watch:
-            return _seconds(self._stylize, photo, self._device), None
+            return Repainted(timed())
         with _watching(self._device) as peak:
-            seconds = _seconds(self._stylize, photo, self._device)
-        return seconds, max(0, peak[0] - self._before)
+            seconds, operations = counted(timed)
+        return Repainted(seconds, max(0, peak[0] - self._before), operations)
 
     def close(self) -> None:
         """Forget the style."""
@@ -113,9 +125,9 @@ class Separate:
         found: Prepared = self._ask("prepare", style)
         return found
 
-    def repaint(self, photo: Tensor, *, watch: bool) -> tuple[float, int | None]:
+    def repaint(self, photo: Tensor, *, watch: bool) -> Repainted:
         """See ``Local``."""
-        found: tuple[float, int | None] = self._ask("repaint", photo, watch=watch)
+        found: Repainted = self._ask("repaint", photo, watch=watch)
         return found
 
     def close(self) -> None:

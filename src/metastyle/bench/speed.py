@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metastyle.bench.pictures import sentence, unique_names
-from metastyle.bench.runners import Prepared, Runner
+from metastyle.bench.runners import Prepared, Repainted, Runner
 from metastyle.bench.table import markdown
 
 PATIENCE = 60.0
@@ -47,6 +47,10 @@ class Speed:
     error: str = ""
     alone: bool = False
     """Whether the system had its own process: memory is all that it took beyond Python and torch."""
+    operations: int | None = None
+    """Multiply-adds for a picture (``bench/floor.py``)."""
+    floor: float | None = None
+    """Seconds that these take at the fastest rate of matrix products seen in the run."""
 
 
 def measure(
@@ -57,10 +61,12 @@ def measure(
     sizes: Sequence[int] = (256, 512),
     rounds: int = 5,
     alone: bool = False,
+    rate: Callable[[], float] | None = None,
 ) -> Iterator[Speed | str]:
     """Prepare every system for ``style``, then time it on ``photo`` reduced to squares of each size.
 
-    style, photo: (1, 3, H, W) in [0, 1].  alone: each runner is a process of its own.  Yields sentences about
+    style, photo: (1, 3, H, W) in [0, 1].  alone: each runner is a process of its own.  rate: measures the
+    machine's multiply-adds per second, once a round; without it there is no floor.  Yields sentences about
     what is being done, and finally a ``Speed`` for every method and size.
     """
     turns = _Turns(alone)
@@ -70,6 +76,7 @@ def measure(
             turns.prepare(method, make, style)
         squares = {size: _square(photo, size) for size in sorted(sizes)}  # memory that was freed stays taken
         for turn in range(rounds + 1):  # the first warms up, and its memory is looked at
+            turns.rate = max(turns.rate, rate() if rate else 0.0)
             for size, square in squares.items():
                 for method in turns.prepared:
                     if turns.wants(method, size):
@@ -88,11 +95,12 @@ class _Turns:
 
     def __init__(self, alone: bool) -> None:
         self.prepared: dict[str, Prepared] = {}
+        self.rate = 0.0
         self._alone = alone
         self._runners: dict[str, Runner] = {}
         self._failed: dict[str, str] = {}
         self._times: dict[tuple[str, int], list[float]] = {}
-        self._memory: dict[tuple[str, int], int | None] = {}
+        self._seen: dict[tuple[str, int], Repainted] = {}
         self._trouble: dict[tuple[str, int], str] = {}
 
     def prepare(self, method: str, make: Callable[[], Runner], style: Tensor) -> None:
@@ -111,29 +119,33 @@ class _Turns:
         """Time one picture."""
         taken = self._times.setdefault((method, size), [])
         try:
-            seconds, memory = self._runners[method].repaint(square, watch=first)
+            found = self._runners[method].repaint(square, watch=first)
         except Exception as error:  # whatever a system does, the others are measured
             self._trouble[method, size] = sentence(error)
             return
         if first:
-            self._memory[method, size] = memory
-        if not first or seconds > PATIENCE:  # then once is enough
-            taken.append(seconds)
+            self._seen[method, size] = found
+        if not first or found.seconds > PATIENCE:  # then once is enough
+            taken.append(found.seconds)
 
     def result(self, method: str, size: int) -> Speed:
         """The row of a system at one size."""
         if method in self._failed:
             return Speed(method, method, size, error=self._failed[method])
         one = self.prepared[method]
+        seen = self._seen.get((method, size))
+        operations = seen.operations if seen else None
         found = Speed(
             method,
             one.name,
             size,
-            memory=self._memory.get((method, size)),
+            memory=seen.memory if seen else None,
             prepare=one.seconds,
             parameters=one.parameters,
             styles=one.styles,
             alone=self._alone,
+            operations=operations,
+            floor=operations / self.rate if operations and self.rate else None,
         )
         if (method, size) in self._trouble:
             return replace(found, error=self._trouble[method, size])
@@ -167,9 +179,11 @@ def table(rows: Sequence[Speed]) -> str:
     """Markdown: seconds, their ratio to Johnson et al. (see ``reference_of``), and what a style costs."""
     sizes, reference = sorted({row.size for row in rows}), reference_of(rows)
     to = "" if reference == REFERENCE else f" to {reference.split(',')[0]}"
+    floors = any(row.floor for row in rows)
     head = ["system", "parameters", "styles", "preparation"]
     for size in sizes:
         head += [f"{size}²", f"ratio{to} {size}²", f"memory {size}²"]
+        head += [f"× floor {size}²"] if floors else []
     lines = []
     base: dict[int, float | None] = {}
     for row in rows:
@@ -193,6 +207,8 @@ def table(rows: Sequence[Speed]) -> str:
                 "" if ratio is None else times(ratio),
                 "" if row.memory is None or row.seconds is None else f"{row.memory / 1e6:.0f} MB",
             ]
+            if floors:
+                cells.append(times(row.seconds / row.floor) if row.seconds and row.floor else "")
         lines.append(cells)
     return "\n".join(markdown(head, lines))
 

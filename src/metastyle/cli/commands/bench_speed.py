@@ -111,18 +111,22 @@ def _measure(
     """The rows, with progress."""
     from functools import partial
 
+    from metastyle.bench.floor import matrix_rate
     from metastyle.bench.runners import Separate
     from metastyle.bench.speed import Speed, measure
     from metastyle.core.device import pick_device
     from metastyle.images.convert import to_tensor
     from metastyle.images.picture import resize
 
-    runners = {text: partial(Separate, text, weights, pick_device(device)) for text in methods}
+    where = pick_device(device)
+    runners = {text: partial(Separate, text, weights, where) for text in methods}
     photo, painting = _pictures(content, style)
     pictures = to_tensor(resize(painting, 512).pixels), to_tensor(photo.pixels)
     steps = len(methods) * (1 + len(sizes) * (rounds + 1))
     rows: list[Speed] = []
-    for count, said in enumerate(measure(runners, *pictures, sizes=sizes, rounds=rounds, alone=True)):
+    rate = partial(matrix_rate, where)
+    measuring = measure(runners, *pictures, sizes=sizes, rounds=rounds, alone=True, rate=rate)
+    for count, said in enumerate(measuring):
         if isinstance(said, Speed):
             rows.append(said)
         else:
