@@ -72,6 +72,20 @@ def test_the_page_contains_all_tables_plots_and_pictures(folder: Path) -> None:
         assert f"]({target})" in markdown and (folder / target).exists()
 
 
+def test_a_run_of_other_sizes_has_its_own_table_and_plot(folder: Path) -> None:
+    johnson, ours = SPEEDS[0], SPEEDS[2]
+    rows = [dataclasses.replace(row, size=n, floor=n / 1e5) for row in (johnson, ours) for n in (256, 1024)]
+    write_rows(folder / "sizes" / "speed.json", rows)
+    provenance.note(folder / "sizes", ["bench", "speed", "--size", "1024"], torch.device("cpu"))
+    written = report.write(folder, report.read(folder))
+    assert "size_plot.svg" in [path.name for path in written]
+    markdown = written[1].read_text(encoding="utf-8")
+    assert "## Speed and size" in markdown and "](size_plot.svg)" in markdown
+    assert "| × floor 1024² |" in markdown and markdown.count("*× floor* is") == 1
+    assert "Sizes: " in markdown and "metastyle bench speed --size 1024" in markdown
+    assert "floor of MetaStyle" in (folder / "size_plot.svg").read_text(encoding="utf-8")
+
+
 def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
     first = [path.read_bytes() for path in report.write(folder, report.read(folder))]
     assert first == [path.read_bytes() for path in report.write(folder, report.read(folder))]

@@ -1,7 +1,8 @@
 """All results on one page: tables, plots, pictures, and which system is best at what.
 
-Reads ``speed/speed.json``, ``quality/quality.json`` and ``films.json``, ``adaptation/results.json`` and
-``grid/grid.png`` of a folder, as far as they exist, and the ``about.json`` next to them.
+Reads ``speed/speed.json``, ``sizes/speed.json``, ``quality/quality.json`` and ``films.json``,
+``adaptation/results.json`` and ``grid/grid.png`` of a folder, as far as they exist, and the ``about.json``
+next to them.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ class Findings:
     """The results in a folder; empty for measurements that were not made."""
 
     speeds: list[speed.Speed]
+    sizes: list[speed.Speed]
+    """Of a run of its own, whose sizes need not suit slow systems; without one, the same as ``speeds``."""
     cells: list[quality.Quality]
     films: list[quality.FilmQuality]
     steps: list[adaptation.Cell]
     grid: Path | None
     about: dict[str, list[dict[str, Any]]]
-    """By measurement (speed, quality, adaptation, grid), the records of its runs."""
+    """By measurement (speed, sizes, quality, adaptation, grid), the records of its runs."""
 
 
 def read(folder: Path) -> Findings:
@@ -43,19 +46,21 @@ def read(folder: Path) -> Findings:
         MetastyleError: there are none.
     """
     grid = folder / "grid" / "grid.png"
+    speeds = read_rows(folder / "speed" / "speed.json", speed.Speed)
     found = Findings(
-        speeds=read_rows(folder / "speed" / "speed.json", speed.Speed),
+        speeds=speeds,
+        sizes=read_rows(folder / "sizes" / "speed.json", speed.Speed) or speeds,
         cells=read_rows(folder / "quality" / "quality.json", quality.Quality),
         films=read_rows(folder / "quality" / "films.json", quality.FilmQuality),
         steps=list(adaptation.results_of(folder / "adaptation")),
         grid=grid if grid.exists() else None,
         about={
             name: about
-            for name in ("speed", "quality", "adaptation", "grid")
+            for name in ("speed", "sizes", "quality", "adaptation", "grid")
             if (about := provenance.read(folder / name))
         },
     )
-    if not (found.speeds or found.cells or found.steps or found.grid):
+    if not (found.sizes or found.cells or found.steps or found.grid):
         raise MetastyleError(
             f"{folder}: has no results: run metastyle bench speed -o {folder / 'speed'}, "
             f"quality -o {folder / 'quality'}, adaptation -o {folder / 'adaptation'}"
@@ -85,10 +90,14 @@ def page(found: Findings, plots: Sequence[str]) -> str:
         parts += ["## Who is best at what", "", *(f"- {line}" for line in best), ""]
     if found.speeds:
         parts += ["## The paper's Table 1, and ours", "", table_1(found.speeds), "", _TABLE_1_NOTE, ""]
-        parts += ["## Speed", "", speed.table(found.speeds), "", _speed_note(found), ""]
+        parts += ["## Speed", "", speed.table(found.speeds), "", _speed_note(found.speeds), ""]
+    if found.sizes != found.speeds:
+        parts += ["## Speed and size", "", speed.table(found.sizes), "", _speed_note(found.sizes), ""]
+    if "size_plot" in plots:
+        parts += [f"![{_ALTERNATIVE['size_plot']}](size_plot.svg)", ""]
     if found.cells:
         parts += ["## Quality", "", quality.table(found.cells, found.films), "", _QUALITY_NOTE, ""]
-    for name in ("speed_plot", "preparation_plot", "size_plot"):
+    for name in ("speed_plot", "preparation_plot"):
         if name in plots:
             parts += [f"![{_ALTERNATIVE[name]}]({name}.svg)", ""]
     if found.steps:
@@ -151,10 +160,10 @@ _ALTERNATIVE = {
 }
 
 
-def _speed_note(found: Findings) -> str:
-    rounds = sorted({row.rounds for row in found.speeds if row.rounds})
+def _speed_note(rows: Sequence[speed.Speed]) -> str:
+    rounds = sorted({row.rounds for row in rows if row.rounds})
     spread = f"{rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"{rounds[0] if rounds else 0}"
-    alone = bool(found.speeds) and all(row.alone for row in found.speeds if not row.error)
+    alone = all(row.alone for row in rows if not row.error)
     memory = (
         "*memory* is the peak of the system's own process beyond Python and torch, its weights included."
         if alone
@@ -164,13 +173,13 @@ def _speed_note(found: Findings) -> str:
     floor = (
         " *× floor* is how many times longer a picture takes than its convolutions and matrix products would "
         "at the rate of this machine's matrix products; decompositions and everything else count as none."
-        if any(row.floor for row in found.speeds)
+        if any(row.floor for row in rows)
         else ""
     )
     return (
         f"Systems in turns in {'processes of their own' if alone else 'one process'}; median of {spread} "
         "rounds, fastest and slowest in brackets. *ratio* is that to "
-        f"{speed.reference_of(found.speeds)} in seconds. "
+        f"{speed.reference_of(rows)} in seconds. "
         "*preparation* is what one style costs once: adapting, training, encoding. " + memory + floor
     )
 
@@ -188,7 +197,7 @@ def draw(found: Findings) -> dict[str, str]:
         plots["speed_plot"] = scatter([(r.name, r.seconds or 0.0, y) for r, y in points], seconds)
         before = [(r.name, max(r.prepare or 0.0, 1e-3), y) for r, y in points]
         plots["preparation_plot"] = scatter(before, "seconds that a style costs before")
-    timed = [row for row in found.speeds if row.seconds is not None]
+    timed = [row for row in found.sizes if row.seconds is not None]
     if len({row.size for row in timed}) > 1:
         plots["size_plot"] = against_size(timed)
     if any(c.steps is not None for c in found.steps):
