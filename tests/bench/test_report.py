@@ -86,6 +86,14 @@ def test_a_run_of_other_sizes_has_its_own_table_and_plot(folder: Path) -> None:
     assert "floor of MetaStyle" in (folder / "size_plot.svg").read_text(encoding="utf-8")
 
 
+def test_mixtures_are_shown_if_they_were_made(folder: Path) -> None:
+    (folder / "mixtures").mkdir()
+    Image.fromarray(np.full((30, 90, 3), 99, np.uint8)).save(folder / "mixtures" / "strip.jpg")
+    written = report.write(folder, report.read(folder))
+    assert "](mixtures/strip.jpg)" in written[1].read_text(encoding="utf-8")
+    assert Page(written[0].read_text(encoding="utf-8")).tags.count("img") == 2
+
+
 def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
     first = [path.read_bytes() for path in report.write(folder, report.read(folder))]
     assert first == [path.read_bytes() for path in report.write(folder, report.read(folder))]

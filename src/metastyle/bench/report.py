@@ -1,8 +1,8 @@
 """All results on one page: tables, plots, pictures, and which system is best at what.
 
 Reads ``speed/speed.json``, ``sizes/speed.json``, ``quality/quality.json`` and ``films.json``,
-``adaptation/results.json`` and ``grid/grid.png`` of a folder, as far as they exist, and the ``about.json``
-next to them.
+``adaptation/results.json``, ``grid/grid.png`` and ``mixtures/strip.jpg`` of a folder, as far as they exist,
+and the ``about.json`` next to them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from metastyle.bench.winners import comparable_means, winners
 from metastyle.errors import MetastyleError
 from metastyle.files import write_bytes
 
+GRID, MIXTURES = "grid/grid.png", "mixtures/strip.jpg"
 TITLE = "Systems of style transfer, side by side"
 
 
@@ -34,7 +35,10 @@ class Findings:
     cells: list[quality.Quality]
     films: list[quality.FilmQuality]
     steps: list[adaptation.Cell]
-    grid: Path | None
+    grid: bool
+    """Whether there is the paper's Figure 1."""
+    mixtures: bool
+    """Whether there is its Figure 4."""
     about: dict[str, list[dict[str, Any]]]
     """By measurement (speed, sizes, quality, adaptation, grid), the records of its runs."""
 
@@ -45,7 +49,6 @@ def read(folder: Path) -> Findings:
     Raises:
         MetastyleError: there are none.
     """
-    grid = folder / "grid" / "grid.png"
     speeds = read_rows(folder / "speed" / "speed.json", speed.Speed)
     found = Findings(
         speeds=speeds,
@@ -53,7 +56,8 @@ def read(folder: Path) -> Findings:
         cells=read_rows(folder / "quality" / "quality.json", quality.Quality),
         films=read_rows(folder / "quality" / "films.json", quality.FilmQuality),
         steps=list(adaptation.results_of(folder / "adaptation")),
-        grid=grid if grid.exists() else None,
+        grid=(folder / GRID).exists(),
+        mixtures=(folder / MIXTURES).exists(),
         about={
             name: about
             for name in ("speed", "sizes", "quality", "adaptation", "grid")
@@ -105,10 +109,14 @@ def page(found: Findings, plots: Sequence[str]) -> str:
     if "steps_plot" in plots:
         parts += [f"![{_ALTERNATIVE['steps_plot']}](steps_plot.svg)", ""]
     if found.grid:
+        parts += ["## Pictures", "", f"![photographs, paintings, and every system's picture]({GRID})", ""]
+    if found.mixtures:
         parts += [
-            "## Pictures",
+            "## From one style to another",
             "",
-            "![photographs, paintings, and every system's picture](grid/grid.png)",
+            _MIXTURES_NOTE,
+            "",
+            f"![mixtures of two styles]({MIXTURES})",
             "",
         ]
     parts += [
@@ -151,6 +159,10 @@ _QUALITY_NOTE = (
     "that none of those three was trained for; *structure* is MS-SSIM of the luminance with the "
     "photograph, 1 keeping all; *flicker* is the difference of neighboring frames of a film along "
     "its true motion, in 8-bit levels. For all but structure lower is better."
+)
+_MIXTURES_NOTE = (
+    "The paper's Figure 4: convex combinations of the parameters of two adapted networks, made by "
+    f"`metastyle blend STYLE STYLE --strip 7 --photo PHOTO -o {MIXTURES}`."
 )
 _ALTERNATIVE = {
     "speed_plot": "loss relative to Gatys' optimum against seconds for a picture",
