@@ -86,6 +86,15 @@ def test_a_run_of_other_sizes_has_its_own_table_and_plot(folder: Path) -> None:
     assert "floor of MetaStyle" in (folder / "size_plot.svg").read_text(encoding="utf-8")
 
 
+def test_speed_and_quality_of_a_system_are_joined_by_its_name(folder: Path) -> None:
+    path = folder / "speed" / "speed.json"
+    other = [dataclasses.replace(row, method=f"{row.method} photos=here") for row in SPEEDS]
+    path.write_text(json.dumps([*map(dataclasses.asdict, other), dataclasses.asdict(SPEEDS[1])]))
+    joined = report.read(folder).speeds
+    assert [row.method for row in joined[:3]] == ["johnson", "adain photos=here", "metastyle"]
+    assert joined[-1].method == "adain", "which has its own row already"
+
+
 def test_mixtures_are_shown_if_they_were_made(folder: Path) -> None:
     (folder / "mixtures").mkdir()
     Image.fromarray(np.full((30, 90, 3), 99, np.uint8)).save(folder / "mixtures" / "strip.jpg")

@@ -7,6 +7,7 @@ and the ``about.json`` next to them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,12 @@ def read(folder: Path) -> Findings:
     Raises:
         MetastyleError: there are none.
     """
-    speeds = read_rows(folder / "speed" / "speed.json", speed.Speed)
+    cells = read_rows(folder / "quality" / "quality.json", quality.Quality)
+    speeds = _joined(read_rows(folder / "speed" / "speed.json", speed.Speed), cells)
     found = Findings(
         speeds=speeds,
         sizes=read_rows(folder / "sizes" / "speed.json", speed.Speed) or speeds,
-        cells=read_rows(folder / "quality" / "quality.json", quality.Quality),
+        cells=cells,
         films=read_rows(folder / "quality" / "films.json", quality.FilmQuality),
         steps=list(adaptation.results_of(folder / "adaptation")),
         grid=(folder / GRID).exists(),
@@ -69,6 +71,24 @@ def read(folder: Path) -> Findings:
             f"{folder}: has no results: run metastyle bench speed -o {folder / 'speed'}, "
             f"quality -o {folder / 'quality'}, adaptation -o {folder / 'adaptation'}"
         )
+    return found
+
+
+def _joined(speeds: Sequence[speed.Speed], cells: Sequence[quality.Quality]) -> list[speed.Speed]:
+    """The rows of speed under the method that has their name in the rows of quality, if there is one such.
+
+    Settings that a name does not show, such as the photographs to adapt to, do not change the speed.
+    """
+    methods: dict[str, set[str]] = {}
+    for cell in cells:
+        methods.setdefault(cell.name, set()).add(cell.method)
+    known = {cell.method for cell in cells}
+    taken = {row.method for row in speeds}
+    found = []
+    for row in speeds:
+        same = methods.get(row.name, set()) - taken
+        join = row.method not in known and len(same) == 1
+        found.append(dataclasses.replace(row, method=next(iter(same))) if join else row)
     return found
 
 
