@@ -84,6 +84,25 @@ def painted(tmp_path: Path) -> tuple[Path, list[Cell], dict[str, Tensor]]:
     return tmp_path, cells, paintings
 
 
+def test_one_pair_has_no_distance(painted: tuple[Path, list[Cell], dict[str, Tensor]]) -> None:
+    folder, cells, paintings = painted
+    one = {"x": paintings["x"]}
+    assert not list(measure(folder, cells, one, ["a"], Mean(), "0123", torch.device("cpu")))  # type: ignore[arg-type]
+
+
+def test_other_pairs_of_the_same_number_are_measured_anew(
+    painted: tuple[Path, list[Cell], dict[str, Tensor]],
+) -> None:
+    folder, cells, paintings = painted
+
+    def run(names: str, photos: list[str]) -> dict[str, float]:
+        some = {name: paintings[name] for name in names}
+        found = measure(folder, cells, some, photos, Mean(), "0123", torch.device("cpu"))  # type: ignore[arg-type]
+        return {fid.method: fid.fid for fid in found}
+
+    assert run("x", ["a", "b"])["system"] != run("xy", ["a"])["system"]
+
+
 def test_systems_that_painted_all_pairs_are_measured_once(
     painted: tuple[Path, list[Cell], dict[str, Tensor]],
 ) -> None:

@@ -72,6 +72,8 @@ def test_systems_are_made_from_names_and_arguments(tmp_path: Path, monkeypatch: 
         ("mine_for_a_test:Yours", "Yours"),
         ("no_such_module:X", "no_such_module"),
         ("metastyle steps", "key=value"),
+        ("", "use one of gatys"),
+        ("wct weights=5", "5: no such folder"),
     ):
         with pytest.raises(MetastyleError, match=expected):
             maker(text)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def test_existing_pictures_are_not_painted_again(pairs: Any, tmp_path: Path) -> 
     picture = to_tensor(open_picture(first[0].path).pixels)
     assert torch.equal(picture, pairs[0]["red"].mean((2, 3), keepdim=True).expand(1, 3, 24, 32))
     assert Tinting.made == 1
+    assert [p.fresh for p in first] == [True, False] * 2
+    first = [dataclasses.replace(p, fresh=False) for p in first]
     alone = list(repaint({"tint x=1": Tinting}, pairs[0], {"a": pairs[1]["a"]}, tmp_path, CPU))
     assert Tinting.made == 1 and alone == [p for p in first if p.photo == "a"]
     assert picture_path(tmp_path, "tint x=1", "red", "a") == alone[0].path

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from metastyle.bench import protocol, protocol_page
 from metastyle.bench.lpips import Lpips
-from metastyle.bench.nulls import NULLS
-from metastyle.bench.protocol import METRICS, STRENGTHS, Cell, Networks, measure, results_of, with_nulls
+from metastyle.bench.nulls import NULLS, with_nulls
+from metastyle.bench.protocol import METRICS, STRENGTHS, Cell, Networks, measure, results_of
 from metastyle.core.loss_network import LossNetwork
 from metastyle.errors import MetastyleError
 from metastyle.images.procedural import dead_leaves

@@ -16,7 +16,7 @@ def test_published_and_measured_times_stand_side_by_side() -> None:
         "| AdaIN | any | 7.01M | 7.01M | 0.0165 s (3.75) |  | 0.032 s (2.19) | 1 s (2.00) |"
     )
     assert lines["Johnson et al."].endswith("| 0.0146 s (1.00) | 0.5 s (1.00) |")
-    assert lines["MetaStyle"].endswith("| 0.0145 s (0.99) | 0.6 s (1.20) |")
+    assert lines["MetaStyle (here 20 steps)"].endswith("| 0.0145 s (0.99) | 0.6 s (1.20) |")
     assert lines["WCT"].endswith("| 1.23 s (84) |  |")
     assert "1.48M | 1.11M" in lines["Style-Swap"]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,37 @@ def _ends(text: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def test_systems_of_the_same_name_are_distinguished_and_the_first_gatys_is_the_reference() -> None:
+def test_a_picture_that_was_painted_anew_is_measured_anew(
+    networks: Any, pictures: list[Tensor], tmp_path: Path
+) -> None:
+    def run(amount: float) -> float:
+        methods = {"bright": lambda device: Brightening(device, amount)}
+        (cell,) = cells(measure(methods, {"x": pictures[0]}, {"a": pictures[1]}, tmp_path, *networks, CPU))
+        return cell.content
+
+    first = run(0.1)
+    assert run(0.3) == first, "the picture is still there"
+    shutil.rmtree(tmp_path / "pictures")
+    again = run(0.3)
+    assert again != first
+    assert [row.content for row in read_rows(tmp_path / "quality.json", Quality)] == [again]
+
+
+def test_the_reference_is_gatys_optimized_to_the_end_wherever_it_stands() -> None:
+    rows = [
+        Quality(method, name, "any", "x", "a", total, *[1.0] * 5)
+        for method, name, total in [
+            ("gatys iterations=60", f"{REFERENCE}, 60 iterations", 3.0),
+            ("gatys", REFERENCE, 2.0),
+            ("adain", "AdaIN", 8.0),
+        ]
+    ]
+    relative = relative_losses(rows)
+    assert [relative[row.method]["x", "a"] for row in rows] == [1.5, 1, 4]
+    assert relative_losses([rows[0], rows[2]])["adain"]["x", "a"] == pytest.approx(8 / 3)
+
+
+def test_systems_of_the_same_name_are_distinguished_and_the_first_is_the_reference() -> None:
     cells = [
         Quality(method, REFERENCE, "any", "x", "a", total, *[1.0] * 5)
         for method, total in [("gatys", 2.0), ("gatys objective=vgg19", 6.0)]

@@ -31,10 +31,24 @@ def test_times_within_each_others_spread_share_the_first_place() -> None:
 
 def test_the_winner_is_named_even_if_it_is_another_system() -> None:
     assert winner("lowest perceptual loss under VGG-16, relative") == (
-        "lowest perceptual loss under VGG-16, relative to Gatys et al.: Gatys et al. (1); "
+        "lowest perceptual loss under VGG-16, relative to Gatys et al.: Johnson et al. (1.5); "
         "of the networks that take any style MetaStyle, 60 steps (2)."
     )
     assert winner("least flicker") == "least flicker: MetaStyle, 60 steps (11)."
+
+
+def test_a_picture_that_no_system_made_does_not_win_but_is_named() -> None:
+    kept = {"null photograph": 1e-3, "null painting": 1e3}
+    nulls = [
+        Quality(method, f"({method})", "any", painting, "p", x, x, x, x, 1e-6, 0.5 / x)
+        for method, x in kept.items()
+        for painting in "xy"
+    ]
+    line = winner("lowest content loss under VGG-19", cells=[*nulls, *CELLS])
+    assert line.startswith("lowest content loss under VGG-19: Gatys et al. (6.5)")
+    assert line.endswith("; the photograph itself would win.")
+    assert "itself" not in winner("lowest content loss under VGG-19")
+    assert "the photograph itself would win" in winner("most structure kept", cells=[*CELLS, *nulls])
 
 
 def test_metastyle_is_listed_wherever_it_is() -> None:

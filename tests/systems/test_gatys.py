@@ -14,6 +14,7 @@ from metastyle.systems.gatys import (
     vgg16_objective,
     vgg19_objective,
 )
+from metastyle.systems.vgg19 import Encoder
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,10 @@ def test_checking_the_loss_regularly_does_not_change_the_result(monkeypatch):
     torch.testing.assert_close(found, minimize(objective, torch.zeros(1, 3, 4, 4), 30), atol=1e-5, rtol=0)
 
 
-def test_the_name_has_the_number_of_iterations_unless_it_is_the_default(network):
+def test_the_name_has_the_settings_that_are_not_the_default(network):
     assert Gatys(network).name == "Gatys et al." and Gatys(network).iterations == 500
     assert Gatys(network, 60).name == "Gatys et al., 60 iterations"
+    assert Gatys(Encoder(), 60).name == "Gatys et al., VGG-19, 60 iterations"
 
 
 def test_a_loss_that_is_not_finite_is_an_error():

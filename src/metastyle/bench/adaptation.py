@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from metastyle.bench.adaptation_variants import Variant, check_variant
 from metastyle.bench.participants import Maker
-from metastyle.bench.pictures import apply, check_same, file_name, sentence, whole
+from metastyle.bench.pictures import apply, check_same, file_name, sentence, wait, whole
 from metastyle.bench.table import Table, shared_table
 from metastyle.core.adaptation import Adaptation
 from metastyle.core.device import pick_device
@@ -62,7 +62,7 @@ class Cell:
     content: float
     style: float
     seconds: float
-    """Of the adaptation alone; for a reference, of preparing the style."""
+    """Of the adaptation alone; for a reference, of preparing the style and of an earlier training for it."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,11 @@ def measure_references(
             style = whole(painting, style_size)
             check_same(folder / "made.json", {painting.stem: style}, {})
             try:
-                started = time.perf_counter()
                 system = system or make(where)
+                started = time.perf_counter()
                 stylize = system.prepare(style.to(where))
-                seconds = time.perf_counter() - started
+                wait(where)
+                seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
                 target = style_target(measuring, style.to(where))
                 found = evaluate(functools.partial(apply, stylize), measuring, lacking, target)
             except Exception as error:  # whatever a system does, the others are measured

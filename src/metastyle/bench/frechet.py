@@ -41,6 +41,8 @@ class Fid:
     artfid: float
     weights: str
     """sha256 of the file of Inception's weights."""
+    pairs: str = ""
+    """A digest of the names of paintings and photographs."""
 
 
 def results_of(folder: Path) -> Table[Fid]:
@@ -57,7 +59,7 @@ def measure(
     weights: str,
     device: torch.device,
 ) -> Iterator[Fid]:
-    """A row for every method whose pictures of all pairs are in ``folder``, kept in fid.json.
+    """A row for every method whose pictures of all pairs, two or more, are in ``folder``, kept in fid.json.
 
     paintings: (1, 3, H, W) in [0, 1], by name. weights: the sha256 of ``network``'s file.
     """
@@ -68,19 +70,22 @@ def measure(
         if not cell.error:
             lpips.setdefault(cell.method, {})[cell.painting, cell.photo] = cell.lpips
     pairs = [(painting, photo) for painting in paintings for photo in photos]
+    if len(pairs) < 2:  # one picture has no covariance
+        return
+    names = hashlib.sha256("\n".join("\t".join(pair) for pair in pairs).encode()).hexdigest()[:16]
     wanted: Array | None = None
     for method, distances in lpips.items():
         if not all(pair in distances for pair in pairs):
             continue
         row = known.get(method)
-        if row is None or (row.weights, row.pictures) != (weights, len(pairs)):
+        if row is None or (row.weights, row.pairs) != (weights, names):
             if wanted is None:
                 seen = [_features(network, painting, device) for painting in paintings.values()]
                 wanted = np.repeat(np.concatenate(seen), len(photos), axis=0)
             own = [_activations(folder, method, p, photos, network, weights, device) for p in paintings]
             fid = frechet_distance(np.concatenate(own), wanted)
             mean = float(np.mean([distances[pair] for pair in pairs]))
-            row = Fid(method, len(pairs), _rounded(fid), _rounded((1 + mean) * (1 + fid)), weights)
+            row = Fid(method, len(pairs), _rounded(fid), _rounded((1 + mean) * (1 + fid)), weights, names)
             results.add(row)
         yield row
 
@@ -111,12 +116,12 @@ def _activations(
     device: torch.device,
 ) -> Array:
     """(photographs, 2048), kept in a file of its own for every painting."""
-    names = hashlib.sha256("\n".join(photos).encode()).hexdigest()[:8]
-    path = folder / "inception" / weights[:12] / file_name(method) / f"{painting}-{names}.npy"
+    pictures = [picture_path(folder, method, painting, photo) for photo in photos]
+    digest = hashlib.sha256(b"".join(picture.read_bytes() for picture in pictures)).hexdigest()[:16]
+    path = folder / "inception" / weights[:12] / file_name(method) / f"{painting}-{digest}.npy"
     if path.exists():
         found: Array = np.load(path, allow_pickle=False)
         return found
-    pictures = [picture_path(folder, method, painting, photo) for photo in photos]
     seen = np.concatenate([_features(network, to_tensor(open_picture(p).pixels), device) for p in pictures])
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, overwrite=True) as file:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metastyle.systems.system import Stylize, System
+from metastyle.bench.participants import Maker
+from metastyle.systems.system import Stylize
 
 
 class Photograph:
@@ -41,10 +42,15 @@ class Painting:
         return lambda photo: covering(style, photo.shape[2], photo.shape[3])
 
 
-NULLS: dict[str, Callable[[torch.device], System]] = {
+NULLS: dict[str, Maker] = {
     "null photograph": Photograph,
     "null painting": Painting,
 }
+
+
+def with_nulls(methods: Mapping[str, Maker]) -> dict[str, Maker]:
+    """The systems and, after them, the two pictures that no system made."""
+    return {**methods, **NULLS}
 
 
 def covering(picture: Tensor, height: int, width: int) -> Tensor:

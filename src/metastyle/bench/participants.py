@@ -30,7 +30,7 @@ def maker(text: str, weights: Path | None = None, **more: Any) -> Maker:
     Raises:
         MetastyleError: there is no such system, module or class.
     """
-    name, *words = text.split()
+    name, *words = text.split() or [""]
     changes: dict[str, Any] = {**more}
     for word in words:
         key, equals, value = word.partition("=")
@@ -41,7 +41,7 @@ def maker(text: str, weights: Path | None = None, **more: Any) -> Maker:
     if weights is not None and "weights" in inspect.signature(make).parameters:
         changes.setdefault("weights", weights)
     if "weights" in changes:
-        changes["weights"] = Path(changes["weights"])
+        changes["weights"] = Path(str(changes["weights"]))
         if not changes["weights"].is_dir():
             raise MetastyleError(f"{changes['weights']}: no such folder of trained weights")
 

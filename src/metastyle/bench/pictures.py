@@ -45,6 +45,8 @@ class Painted:
     error: str = ""
     prepare: float | None = None
     """Seconds that the painting cost this system, including those of an earlier training; None if unknown."""
+    fresh: bool = False
+    """Whether it was painted by this call: what was measured of an earlier picture no longer holds."""
 
 
 def repaint(
@@ -75,7 +77,8 @@ def repaint(
             error = ""
             for photo, pixels in photos.items():
                 path = picture_path(folder, method, painting, photo)
-                if not path.exists() and not error:
+                existed = path.exists()
+                if not existed and not error:
                     try:
                         if system is None:
                             system = make(device)
@@ -87,9 +90,9 @@ def repaint(
                         save_picture(Picture(pixels=from_tensor(picture)), path, overwrite=True)
                     except Exception as failure:  # whatever a system does, the others are compared
                         error = sentence(failure)
-                error_here = "" if path.exists() else error
-                seconds = _seconds_of(path.parent)
-                yield Painted(method, name, styles, painting, photo, path, error_here, seconds)
+                exists, seconds = path.exists(), _seconds_of(path.parent)
+                error_here, fresh = "" if exists else error, exists and not existed
+                yield Painted(method, name, styles, painting, photo, path, error_here, seconds, fresh)
 
 
 def _prepared(system: System, style: Tensor, folder: Path) -> Stylize:

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from metastyle.bench import lpips, self_similarity
 from metastyle.bench.lpips import Lpips
-from metastyle.bench.nulls import NULLS
 from metastyle.bench.participants import Maker, maker
 from metastyle.bench.pictures import check_same, repaint
 from metastyle.bench.quality import luminance_ms_ssim
@@ -117,7 +116,7 @@ def measure(
         cell = results.get(one.method, one.painting, one.photo)
         if one.error:
             cell = Cell(one.method, one.name, one.painting, one.photo, error=one.error)
-        elif cell is None:
+        elif cell is None or one.fresh:
             if one.painting not in measures:
                 measures = {one.painting: measures_for(own[one.painting], networks, device)}
             picture = to_tensor(open_picture(one.path).pixels)
@@ -161,11 +160,6 @@ def measures_for(
         return {name: float(f"{float(value):.6g}") for name, value in found.items()}
 
     return measures
-
-
-def with_nulls(methods: Mapping[str, Maker]) -> dict[str, Maker]:
-    """The systems and, after them, the two pictures that no system made."""
-    return {**methods, **NULLS}
 
 
 def curves(methods: Iterable[str], folder: Path) -> dict[str, Maker]:

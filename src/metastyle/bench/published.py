@@ -29,7 +29,8 @@ SIZES = (256, 512)
 def table_1(rows: Sequence[Speed]) -> str:
     """Markdown: parameters and seconds of the paper's systems, published and measured.
 
-    A system that was measured in several ways, as ours with several numbers of steps, has its first row.
+    A system that was measured in several ways, as ours with several numbers of steps, has its first row, and
+    the settings in its name stand beside the system's.
     """
     counts = {count.system: count for count in parameter_counts()}
     head = ["system", "styles", "parameters, paper", "counted"]
@@ -42,7 +43,9 @@ def table_1(rows: Sequence[Speed]) -> str:
     for system, published in SECONDS.items():
         count, own = counts[system], measured[system]
         counted = f"{count.counted / 1e6:.2f}M" if count.counted else "none"
-        cells = [system, next((row.styles for row in own), ""), count.quoted, counted]
+        settings = next((row.name.partition(", ")[2] for row in own), "")
+        named = f"{system} (here {settings})" if settings else system
+        cells = [named, next((row.styles for row in own), ""), count.quoted, counted]
         for column, size in enumerate(SIZES):
             here = _seconds(own, size)
             cells += [

@@ -120,7 +120,7 @@ def page(found: Findings, plots: Sequence[str]) -> str:
     if "size_plot" in plots:
         parts += [f"![{_ALTERNATIVE['size_plot']}](size_plot.svg)", ""]
     if found.cells:
-        parts += ["## Quality", "", quality.table(found.cells, found.films), "", _QUALITY_NOTE, ""]
+        parts += ["## Quality", "", quality.table(found.cells, found.films), "", _quality_note(found), ""]
     for name in ("speed_plot", "preparation_plot"):
         if name in plots:
             parts += [f"![{_ALTERNATIVE[name]}]({name}.svg)", ""]
@@ -129,7 +129,7 @@ def page(found: Findings, plots: Sequence[str]) -> str:
     if "steps_plot" in plots:
         parts += [f"![{_ALTERNATIVE['steps_plot']}](steps_plot.svg)", ""]
     if found.grid:
-        parts += ["## Pictures", "", f"![photographs, paintings, and every system's picture]({GRID})", ""]
+        parts += ["## Pictures", "", f"![photographs, paintings, and the systems' pictures]({GRID})", ""]
     if found.mixtures:
         parts += [
             "## From one style to another",
@@ -169,16 +169,20 @@ def _by_place(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 _TABLE_1_NOTE = (
     "Seconds for a picture and, in brackets, their ratio to those of Johnson et al. in the same column. "
     "*paper* is Table 1 of Zhang, Zhu and Zhu (AAAI 2019), measured on its authors' GPU; *here* is the "
-    "table below. Machines differ, so only ratios compare. *counted* is the number of parameters in the "
-    "definition, counted as the paper counts; the documentation says where and why the two differ."
+    "table below. Machines differ, so only ratios compare, and that of Gatys et al. depends on the number of "
+    "iterations. MetaStyle is this project's, whose adaptation differs from the paper's. *counted* is the "
+    "number of parameters in the definition, counted as the paper counts; the documentation says where and "
+    "why the two differ."
 )
 _QUALITY_NOTE = (
     "Means over pairs of a photograph and a painting, 95 % bootstrap intervals in brackets. *total*, "
     "*content* and *style* are the perceptual loss under VGG-16 (content weight 1, style weight 1e5), "
-    "which Gatys et al., Johnson et al. and MetaStyle minimize; *VGG-19* columns are losses at layers "
+    "which only Gatys et al., Johnson et al. and MetaStyle minimize; *VGG-19* columns are losses at layers "
     "that none of those three was trained for; *structure* is MS-SSIM of the luminance with the "
     "photograph, 1 keeping all; *flicker* is the difference of neighboring frames of a film along "
-    "its true motion, in 8-bit levels. For all but structure lower is better."
+    "its true motion, in 8-bit levels. For all but structure lower is better. No system made the last two "
+    "rows, the unchanged photograph and the painting itself: a column that one of them wins does not measure "
+    "style transfer by itself."
 )
 _MIXTURES_NOTE = (
     "The paper's Figure 4: convex combinations of the parameters of two adapted networks, made by "
@@ -187,9 +191,14 @@ _MIXTURES_NOTE = (
 _ALTERNATIVE = {
     "speed_plot": "loss relative to Gatys' optimum against seconds for a picture",
     "preparation_plot": "loss relative to Gatys' optimum against seconds that a style costs before",
-    "size_plot": "seconds for a picture against its side, and the arithmetic floor of MetaStyle's network",
+    "size_plot": "seconds for a picture against its side",
     "steps_plot": "loss on unseen photographs against adaptation steps",
 }
+
+
+def _quality_note(found: Findings) -> str:
+    paintings, photos = ({getattr(cell, kind) for cell in found.cells} for kind in ("painting", "photo"))
+    return f"{len(paintings)} paintings × {len(photos)} photographs. {_QUALITY_NOTE}"
 
 
 def _speed_note(rows: Sequence[speed.Speed]) -> str:
@@ -212,7 +221,9 @@ def _speed_note(rows: Sequence[speed.Speed]) -> str:
         f"Systems in turns in {'processes of their own' if alone else 'one process'}; median of {spread} "
         "rounds, fastest and slowest in brackets. *ratio* is that to "
         f"{speed.reference_of(rows)} in seconds. "
-        "*preparation* is what one style costs once: adapting, training, encoding. " + memory + floor
+        "*preparation* is what one style costs once: adapting, training, encoding. The networks of Johnson "
+        "et al., Shen et al. and MetaStyle paint with the project's own convolutions, which are faster than "
+        "torch's, with which the others paint. " + memory + floor
     )
 
 

@@ -79,18 +79,20 @@ class Local:
 
     def __init__(self, make: Maker, device: torch.device) -> None:
         self._make, self._device = make, device
+        self._system: System | None = None
         self._stylize: Stylize | None = None
         _return_memory()
         self._before = _taken(device)
 
     def prepare(self, style: Tensor) -> Prepared:
         """Load and prepare; only the latter is timed."""
-        system = self._make(self._device)
+        self._system = system = self._make(self._device)  # kept: its weights count as memory
         style = style.to(self._device)
         started = time.perf_counter()
         self._stylize = system.prepare(style)
         wait(self._device)
         seconds = time.perf_counter() - started + getattr(system, "earlier", 0.0)
+        _return_memory()  # what only preparing needed does not count
         return Prepared(system.name, seconds, system.parameters, system.styles)
 
     def repaint(self, photo: Tensor, *, watch: bool) -> Repainted:
@@ -104,8 +106,8 @@ class Local:
         return Repainted(seconds, max(0, peak[0] - self._before), operations)
 
     def close(self) -> None:
-        """Forget the style."""
-        self._stylize = None
+        """Forget the system and the style."""
+        self._system = self._stylize = None
 
 
 class Separate:

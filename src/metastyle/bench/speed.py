@@ -226,4 +226,5 @@ def times(ratio: float) -> str:
 def _times(row: Speed) -> str:
     if row.seconds is None:
         return row.error
-    return f"{row.seconds:.3g} s ({row.fastest:.3g}–{row.slowest:.3g})"
+    spread = f" ({row.fastest:.3g}–{row.slowest:.3g})" if row.rounds > 1 else ""
+    return f"{row.seconds:.3g} s{spread}"

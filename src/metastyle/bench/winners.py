@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metastyle.bench import quality, speed
+from metastyle.bench.nulls import NULLS
 from metastyle.bench.pictures import unique_names
 
 
@@ -18,14 +19,15 @@ def winners(
     """One sentence for each measure: the best, the best of those that take any style, and ours.
 
     Systems are compared on the largest set of pairs that any has; those that lack some of it are left out and
-    named. Times within each other's spread count as equal.
+    named. Times within each other's spread count as equal. Where the unchanged photograph or the painting
+    itself would win, the sentence says so: such a measure says little alone.
     """
     every: list[quality.Quality | quality.FilmQuality | speed.Speed]
     every = [*cells, *films, *speeds]
     names = unique_names({row.method: row.name for row in every if not row.error})
     free = {
         row.method for row in every if row.styles == "any" and row.name.split(",")[0] != quality.REFERENCE
-    }
+    } - NULLS.keys()
     lines = []
     for score in _scores(speeds, cells, films):
         if len(score.values) < 2:
@@ -40,6 +42,8 @@ def winners(
         ours = [m for m in order if names[m].startswith("MetaStyle")]
         if ours and not set(ours) & set(first):
             line += f"; {_listed(ours[:1], score, names)}"
+        if score.null:
+            line += f"; {score.null} itself would win"
         if score.left_out:
             left_out = ", ".join(names.get(m, m) for m in score.left_out)
             line += f" (without {left_out}: not measured on all pairs)"
@@ -56,6 +60,8 @@ class _Score:
     close: dict[str, float] | None = None
     """By method, the smallest value within noise."""
     left_out: tuple[str, ...] = ()
+    null: str = ""
+    """The picture that no system made and that would win, if one would."""
 
 
 def _group(order: Sequence[str], score: _Score) -> list[str]:
@@ -81,8 +87,10 @@ def _scores(
     relative = quality.relative_losses(good)
     if relative:
         what = f"lowest perceptual loss under VGG-16, relative to {quality.REFERENCE}"
+        reference = quality.reference_of(good)
         means, left_out = comparable_means(relative, geometric=True)
-        scores.append(_Score(what, means, left_out=left_out))
+        means = {m: v for m, v in means.items() if m != reference}  # which is 1 by definition
+        scores.append(_without_nulls(what, means, left_out))
     for measure, what in (
         ("other_style", "lowest style loss under VGG-19"),
         ("other_content", "lowest content loss under VGG-19"),
@@ -92,14 +100,25 @@ def _scores(
         for c in good:
             by.setdefault(c.method, {})[c.painting, c.photo] = getattr(c, measure)
         means, left_out = comparable_means(by)
-        scores.append(_Score(what, means, measure == "structure", left_out=left_out))
+        scores.append(_without_nulls(what, means, left_out, more_is_better=measure == "structure"))
     flicker: dict[str, dict[tuple[str, str], float]] = {}
     for film in films:
         if not film.error:
             flicker.setdefault(film.method, {})[film.painting, film.clip] = film.flicker
     means, left_out = comparable_means(flicker)
-    scores.append(_Score("least flicker", means, left_out=left_out))
+    scores.append(_without_nulls("least flicker", means, left_out))
     return scores
+
+
+def _without_nulls(
+    what: str, means: Mapping[str, float], left_out: tuple[str, ...], *, more_is_better: bool = False
+) -> _Score:
+    """The score of the systems, and which picture that no system made would win it."""
+    systems = {m: v for m, v in means.items() if m not in NULLS}
+    order = sorted(means, key=lambda m: means[m], reverse=more_is_better)
+    null = order[0].removeprefix("null ") if systems and order[0] in NULLS else ""
+    left_out = tuple(m for m in left_out if m not in NULLS)
+    return _Score(what, systems, more_is_better, left_out=left_out, null=f"the {null}" if null else "")
 
 
 def comparable_means(

@@ -63,8 +63,10 @@ class Gatys:
         if iterations < 1:
             raise MetastyleError(f"Gatys et al. with {iterations} iterations: use 1 or more")
         self.network, self.iterations, self.after = network, iterations, after
+        if isinstance(network, Encoder):
+            self.name += ", VGG-19"
         if iterations < ITERATIONS:
-            self.name = f"Gatys et al., {iterations} iterations"
+            self.name += f", {iterations} iterations"
 
     @classmethod
     def load(

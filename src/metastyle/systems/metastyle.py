@@ -26,7 +26,8 @@ class MetaStyle:
 
     ``strength`` is that of ``metastyle stylize``: below 1 a mixture with the photograph, above it a style
     that goes further than adaptation did. ``photos`` is a folder of the photographs that will be repainted,
-    to adapt on them as ``metastyle stylize`` does; without it and ``contents``, contents are procedural.
+    to adapt on them as ``metastyle stylize`` does; ``contents`` are others, and without both, contents are
+    procedural.
     """
 
     styles = "any"
@@ -43,7 +44,11 @@ class MetaStyle:
         self.changes: dict[str, Any] = {"steps": steps} | changes
         if photos is not None:
             self.changes["contents"] = Contents(lambda: read_photos(photos, MOST_PHOTOS))
-        self.name = f"MetaStyle, {steps} steps" + ("" if strength == 1 else f", strength {strength:g}")
+        self.name = f"MetaStyle, {steps} steps"
+        if "contents" in changes and photos is None:
+            self.name += ", other photographs"
+        if strength != 1:
+            self.name += f", strength {strength:g}"
         self.parameters = transformation_network()
 
     def prepare(self, style: Tensor) -> Stylize:

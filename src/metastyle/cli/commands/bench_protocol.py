@@ -81,9 +81,10 @@ def protocol(
         import torchmetrics  # noqa: F401
     from metastyle.bench import protocol as benchmark
     from metastyle.bench import protocol_page as page
+    from metastyle.bench.nulls import with_nulls
     from metastyle.bench.table import write_markdown
 
-    methods = benchmark.with_nulls(makers(method, weights))
+    methods = with_nulls(makers(method, weights))
     methods |= benchmark.curves([*methods], output) if curves else {}
     own_shard = (1, 1) if shard is None else parse_shard(shard)
     squares, styles = read_pairs(content, style, photos, paintings, size, style_size)

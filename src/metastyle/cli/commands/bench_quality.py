@@ -75,6 +75,7 @@ def quality(
         import torchmetrics  # noqa: F401
 
     from metastyle.bench.motion import read_sequence
+    from metastyle.bench.nulls import with_nulls
     from metastyle.bench.quality import FilmQuality, Quality, table
     from metastyle.bench.table import write_markdown
 
@@ -82,7 +83,8 @@ def quality(
     scale = scale_of(size, style_size)
     clips = [read_sequence(folder, reduce=reduce) for folder in sequence or []]
     with Display(common.quiet) as display:
-        found = _measure(makers(method, weights), styles, squares, clips, output, device, scale, display)
+        methods = with_nulls(makers(method, weights))
+        found = _measure(methods, styles, squares, clips, output, device, scale, display)
     cells = [cell for cell in found if isinstance(cell, Quality)]
     films = [film for film in found if isinstance(film, FilmQuality)]
     written = (
@@ -128,6 +130,7 @@ def _measure(
 def _write_grid(
     cells: list[Quality], squares: dict[str, Tensor], styles: dict[str, Tensor], output: Path
 ) -> None:
+    from metastyle.bench.nulls import NULLS
     from metastyle.bench.pictures import Painted, grid, picture_path
     from metastyle.images.encode import save_picture
     from metastyle.images.picture import Picture
@@ -143,5 +146,6 @@ def _write_grid(
             cell.error,
         )
         for cell in cells
+        if cell.method not in NULLS  # they are on the grid already
     ]
     save_picture(Picture(pixels=grid(painted, squares, styles)), output / "grid.png", overwrite=True)
