@@ -182,7 +182,8 @@ _QUALITY_NOTE = (
     "photograph, 1 keeping all; *flicker* is the difference of neighboring frames of a film along "
     "its true motion, in 8-bit levels. For all but structure lower is better. No system made the last two "
     "rows, the unchanged photograph and the painting itself: a column that one of them wins does not measure "
-    "style transfer by itself."
+    "style transfer by itself. Parts that had to be trained for this comparison are only as good as that "
+    "training; docs/baselines.md has the published lengths, and those of the weights in the repository."
 )
 _MIXTURES_NOTE = (
     "The paper's Figure 4: convex combinations of the parameters of two adapted networks, made by "
