@@ -87,9 +87,9 @@ def _scores(
     relative = quality.relative_losses(good)
     if relative:
         what = f"lowest perceptual loss under VGG-16, relative to {quality.REFERENCE}"
-        reference = quality.reference_of(good)
+        reference = {c.method for c in good if c.name.split(",")[0] == quality.REFERENCE}
         means, left_out = comparable_means(relative, geometric=True)
-        means = {m: v for m, v in means.items() if m != reference}  # which is 1 by definition
+        means = {m: v for m, v in means.items() if m not in reference}  # which minimizes it for each picture
         scores.append(_without_nulls(what, means, left_out))
     for measure, what in (
         ("other_style", "lowest style loss under VGG-19"),
