@@ -215,9 +215,14 @@ def table(cells: Sequence[Quality], films: Sequence[FilmQuality] = ()) -> str:
     return "\n".join(lines)
 
 
+def is_reference(name: str) -> bool:
+    """Whether a system's name is that of Gatys et al., whatever its settings."""
+    return name.split(",")[0] == REFERENCE
+
+
 def reference_of(cells: Sequence[Quality]) -> str | None:
     """The method of Gatys et al. optimized to the end or, without it, of the first with other settings."""
-    named = {c.name: c.method for c in reversed(cells) if c.name.split(",")[0] == REFERENCE}
+    named = {c.name: c.method for c in reversed(cells) if is_reference(c.name)}
     return named.get(REFERENCE, next(reversed(named.values()), None))
 
 

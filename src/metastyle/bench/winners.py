@@ -25,9 +25,8 @@ def winners(
     every: list[quality.Quality | quality.FilmQuality | speed.Speed]
     every = [*cells, *films, *speeds]
     names = unique_names({row.method: row.name for row in every if not row.error})
-    free = {
-        row.method for row in every if row.styles == "any" and row.name.split(",")[0] != quality.REFERENCE
-    } - NULLS.keys()
+    free = {row.method for row in every if row.styles == "any" and not quality.is_reference(row.name)}
+    free -= NULLS.keys()
     lines = []
     for score in _scores(speeds, cells, films):
         if len(score.values) < 2:
@@ -87,7 +86,7 @@ def _scores(
     relative = quality.relative_losses(good)
     if relative:
         what = f"lowest perceptual loss under VGG-16, relative to {quality.REFERENCE}"
-        reference = {c.method for c in good if c.name.split(",")[0] == quality.REFERENCE}
+        reference = {c.method for c in good if quality.is_reference(c.name)}
         means, left_out = comparable_means(relative, geometric=True)
         means = {m: v for m, v in means.items() if m not in reference}  # which minimizes it for each picture
         scores.append(_without_nulls(what, means, left_out))
