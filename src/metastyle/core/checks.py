@@ -74,11 +74,11 @@ def check_value(name: str, value: object, hint: Any) -> Any:
     """
     from pydantic import ValidationError
 
-    kind = hint
-    if _is_union(hint):
+    kind = _unannotated(hint)
+    if _is_union(kind):
         if value is None:
             return None
-        (kind,) = (one for one in get_args(hint) if one is not type(None))
+        (kind,) = (one for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is list:
         values = value if isinstance(value, list) else [value]
         return [check_value(name, one, get_args(kind)[0]) for one in values]
@@ -106,6 +106,12 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
 
 def _is_union(hint: Any) -> bool:
     return get_origin(hint) in (types.UnionType, Union)
+
+
+def _unannotated(hint: Any) -> Any:
+    """The list or union in ``Annotated[list[...] | None, ...]``, whose ranges are those of its members."""
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return inner if _is_union(inner) or get_origin(inner) is list else hint
 
 
 @cache
@@ -140,6 +146,7 @@ _WORDS: dict[Any, str] = {
 
 def described(hint: Any) -> str:
     """A description of the values that ``hint`` allows: "a whole number from 0 to 10"."""
+    hint = _unannotated(hint)
     if _is_union(hint):
         return " or ".join(described(one) for one in get_args(hint))
     if get_origin(hint) is Literal:
@@ -157,6 +164,7 @@ def described(hint: Any) -> str:
 
 def range_of(hint: Any) -> str:
     """A description of the range in an annotation: "from 0 to 10", "above 0", or nothing."""
+    hint = _unannotated(hint)
     if _is_union(hint) or get_origin(hint) is list:
         return next(filter(None, map(range_of, get_args(hint))), "")
     limits = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
