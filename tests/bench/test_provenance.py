@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from metastyle.bench import provenance
+from metastyle.weights.initialization import load_initialization
 
 
 def test_commands_are_recorded_without_folders(tmp_path: Path) -> None:
@@ -17,6 +18,7 @@ def test_commands_are_recorded_without_folders(tmp_path: Path) -> None:
     commands = [run["command"] for run in provenance.read(out)]
     assert commands == ["metastyle bench x --method 'a b=1/2' -o o", "metastyle bench x 'my weights'"]
     assert "thread" in provenance.read(out)[0]["machine"]
+    assert provenance.read(out)[0]["initialization"] == load_initialization()[1][:12]
     provenance.note(out, ["bench", "y"], cpu, replace=True)
     assert [run["command"] for run in provenance.read(out)] == ["metastyle bench y"]
     assert provenance.read(tmp_path / "nowhere") == []

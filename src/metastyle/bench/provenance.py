@@ -1,4 +1,7 @@
-"""Where results come from: commands, versions and the machine, kept next to them in ``about.json``."""
+"""Where results come from: commands, versions and the machine, kept next to them in ``about.json``.
+
+The shipped initialization is a version, too: the same release of the code was measured with several.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from metastyle.files import read_json, write_bytes
+from metastyle.weights.initialization import shipped_initialization
 
 _T = TypeVar("_T")
 
@@ -40,6 +44,7 @@ def note(
         "python": platform.python_version(),
         "torch": torch.__version__,
         "metastyle": version("metastyle"),
+        "initialization": shipped_initialization()[1][:12],
     } | ({"scale": dict(scale)} if scale else {})
     runs = [] if replace else [other for other in read(folder) if other != run]
     text = json.dumps([*runs, run], indent=1, ensure_ascii=False) + "\n"

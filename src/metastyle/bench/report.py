@@ -158,6 +158,8 @@ def _by_place(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         place = (
             f"{run['machine']}, Python {run['python']}, torch {run['torch']}, metastyle {run['metastyle']}"
         )
+        if "initialization" in run:  # not in older records
+            place += f", initialization {run['initialization']}"
         scale = run.get("scale", {})
         place += "".join(f", {what} {pixels}" for what, pixels in scale.items()) + (
             " pixels" if scale else ""

@@ -43,6 +43,8 @@ def quality(
 
     Losses under VGG-16 and VGG-19, structure kept, the loss relative to Gatys'
     optimum, each with a 95 % interval; flicker on films; and a grid of pictures.
+    Two more rows measure the unchanged photograph and the painting itself: a
+    column that one of them wins does not measure style transfer by itself.
     Losses depend on scale: 384 pixels for photographs and 512 for paintings are
     the standard, and figures at other sizes do not compare.
     Results are kept, and the same command resumes where it stopped. If a system
