@@ -154,6 +154,29 @@ def test_a_stopped_and_resumed_run_gives_the_same_bits(
     assert a["losses"] == b["losses"] and a["iteration"] == b["iteration"] == 4
 
 
+def test_a_run_goes_on_from_the_weights_of_an_earlier_one(settings, networks, tmp_path):
+    first = run(settings("wct-2", iterations=3), networks)[-1].weights
+    again = settings("wct-2", iterations=2, init=str(first), output=str(tmp_path / "again"))
+    task = training.SystemTask(again, launch("cpu", "float32"), torch.float32, networks)
+    assert not list(task.prepare())  # the start is fitted already
+    loaded = load_trained(Decoder(2), "wct-2", first.parent).state_dict()
+    assert all(torch.equal(p, loaded[name]) for name, p in task.parameters.items())
+    assert all(p.requires_grad for p in task.parameters.values()) and task.parameters
+    second = read_settings(run(again, networks)[-1].weights)
+    assert second["iteration"] == 2 and second["before"]["iteration"] == 3
+    third = settings(
+        "wct-2",
+        iterations=1,
+        init=str(tmp_path / "again" / "wct-2.safetensors"),
+        output=str(tmp_path / "third"),
+    )
+    assert read_settings(run(third, networks)[-1].weights)["before"]["iteration"] == 5
+    with pytest.raises(MetastyleError, match="this run has init = "):
+        run(dataclasses.replace(third, init=str(first), iterations=2), networks)
+    with pytest.raises(MetastyleError, match="holds the weights of 'wct-2', not of 'wct-3'"):
+        run(settings("wct-3", init=str(first), output=str(tmp_path / "other")), networks)
+
+
 def test_the_number_of_workers_does_not_change_the_result(settings, networks, tmp_path):
     for workers in (0, 1):
         run(settings(iterations=2, workers=workers, output=str(tmp_path / str(workers))), networks)
@@ -232,6 +255,7 @@ def test_losses_that_are_not_finite_end_the_run_with_an_error(settings, networks
         ({"crop": 40}, "crop is 40: use a multiple of 16"),
         ({"learning_rate": 2.0}, "learning_rate is 2.0"),
         ({"minutes": float("nan")}, "minutes is nan"),
+        ({"init": "a.safetensors", "from_scratch": True}, "init is 'a.safetensors': use either it or from"),
     ],
 )
 def test_invalid_settings_are_refused(changes, expected, settings):

@@ -25,7 +25,7 @@ from metastyle.core.settings import Count, Positive, Seed
 from metastyle.core.surroundings import each_step
 from metastyle.systems import avatar_net, johnson, shen, style_swap, wct
 from metastyle.systems.objective import Networks, Objective, Start
-from metastyle.systems.weights import save_trained, trained_path
+from metastyle.systems.weights import read_settings, save_trained, trained_path, trained_tensors
 from metastyle.training import loop
 from metastyle.training.config import DataConfig, OptimizerConfig, RunConfig
 from metastyle.training.data import Episode, Episodes, Request, Split
@@ -34,6 +34,7 @@ from metastyle.training.processes import launch
 from metastyle.training.sources import find_pictures
 from metastyle.training.target_cache import StyleTargets, TargetCache, to_unit_range
 from metastyle.training.task import Loss, Record, Task
+from metastyle.weights.tensor_files import tensor_digest
 
 PARTS: dict[str, type[Objective]] = {
     **{wct.part(level): wct.Reconstruction for level in reversed(wct.LEVELS)},
@@ -83,6 +84,8 @@ class Settings(checks.Settings):
     """Highest learning rate, which falls along a cosine; None is the published one, Adam's."""
     optimizer: Literal["adam", "muon"] = "adam"
     """adam as published, or muon for all kernels except the last, which makes short trainings better."""
+    init: str | None = None
+    """File of this part's weights to start from, of an earlier run; None starts from AdaIN's."""
     from_scratch: bool = False
     """Start from random weights, not from AdaIN's decoder (Shen et al.: not from theta)."""
     seed: Seed = 0
@@ -100,6 +103,8 @@ class Settings(checks.Settings):
             raise SettingError("part", self.part, f"one of {', '.join(PARTS)}")
         if self.iterations is None and self.minutes is None:
             raise SettingError("minutes", None, "a length, or iterations")
+        if self.init is not None and self.from_scratch:
+            raise SettingError("init", self.init, "either it or from_scratch")
         if self.optimizer == "muon" and PARTS[self.part].muon_rate is None:
             raise SettingError("optimizer", "muon", f"adam for {self.part}")
 
@@ -140,6 +145,10 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.module = kind.begin(start)
+        digest: str | None = None
+        self.before: dict[str, Any] | None = None
+        if settings.init is not None:
+            digest, self.before = self._load(settings.init)
         self.learned = self.module.learned.train()
         self.parameters = {name: p for name, p in self.learned.named_parameters() if p.requires_grad}
         self.rate_factors = {}
@@ -166,7 +175,8 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
                 return self.module.describe(picture)
 
         self.target = StyleTargets(describe, self.device)
-        self.settings, self.defaults = dataclasses.asdict(settings), {"optimizer": "adam"}
+        self.settings = dataclasses.asdict(settings) | {"init": digest}
+        self.defaults = {"optimizer": "adam", "init": None}
         self.free_to_change = _FREE_TO_CHANGE
         self.digest = self.pictures.digest
         if self.module.fingerprint:
@@ -175,6 +185,15 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.photographs = len(self.pictures.outer)
         self.paintings = len(self.pictures.inner) + len(self.pictures.styles) or 1
         self.workers, self.stem = settings.workers, self.module.name
+
+    def _load(self, path: str) -> tuple[str, dict[str, Any]]:
+        """Start from the weights in a file; returns their digest and the lengths of their training."""
+        tensors = trained_tensors(self.module.learned, self.module.name, Path(path))
+        self.module.learned.load_state_dict(tensors)
+        about = read_settings(Path(path))
+        before = about.get("before", {})
+        lengths = {name: before.get(name, 0) + about.get(name, 0) for name in ("iteration", "seconds")}
+        return tensor_digest(tensors), lengths
 
     def _pictures(self, kind: type[Objective]) -> Split:
         """Crops of photographs are an episode's queries; crops of paintings, if requested, its contents."""
@@ -223,7 +242,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
 
     def prepare(self) -> Iterator[Preparing]:
         """Fit the initialization to the pictures of the first iterations."""
-        if self.run_settings.from_scratch or not self.module.fits:
+        if self.run_settings.from_scratch or self.before or not self.module.fits:
             return
         yield Preparing("the start", 0, 1)
         episodes, crop = self.episodes(0, 1), self.run_settings.crop
@@ -240,7 +259,7 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
             "seconds": round(record.seconds),
             "photographs": self.photographs,
             "paintings": self.paintings,
-        }
+        } | ({"before": self.before} if self.before else {})
         path = trained_path(self.stem, Path(self.run_settings.output))
         save_trained(learned, self.stem, path, about)
         return path

@@ -81,6 +81,17 @@ def load_trained(module: M, part: str, folder: Path | None = None) -> M:
         path = trained_path(part)
     if not path.is_file():
         raise MetastyleError(missing(f"the weights of '{part}' are missing", f"{part} --style DIR", folder))
+    tensors = trained_tensors(module, part, path)
+    module.load_state_dict(tensors, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def trained_tensors(module: nn.Module, part: str, path: Path) -> dict[str, Tensor]:
+    """The weights in a file, float16 or float32, in the shapes of the module's.
+
+    Raises:
+        MetastyleError: the file is missing or damaged, or belongs to another part.
+    """
     content = _read(path)
     tensors = _dequantized(content.tensors)
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
@@ -89,8 +100,7 @@ def load_trained(module: M, part: str, folder: Path | None = None) -> M:
         raise MetastyleError(
             f"{path}: holds the weights of '{content.metadata.get('part')}', not of '{part}'"
         )
-    module.load_state_dict(tensors, assign=True)
-    return module.eval().requires_grad_(False)
+    return tensors
 
 
 def missing(what: str, arguments: str, folder: Path | None) -> str:

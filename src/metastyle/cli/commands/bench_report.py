@@ -20,10 +20,10 @@ def report(
 ) -> Outcome:
     """Put what the other benchmarks measured on one page, with plots.
 
-    Reads those of speed/, sizes/, quality/, adaptation/ and grid/ that a folder has,
-    and the picture mixtures/strip.jpg, if it is there. sizes/ is for another run of
-    bench speed, at more sizes than slow systems can take. Writes report.md and
-    report.html, a single file with everything inside.
+    Reads those of speed/, sizes/ (another run of bench speed, at more sizes than
+    slow systems can take), quality/, adaptation/ and grid/ that a folder has, and
+    the picture mixtures/strip.jpg. Writes report.md and report.html, a single file
+    with everything inside.
 
     For example:
 

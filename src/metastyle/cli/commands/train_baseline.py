@@ -29,6 +29,7 @@ def train_baseline(
     batch: Whole | None = None,
     learning_rate: Annotated[float | None, Parameter(name=["--learning-rate", "--rate"])] = None,
     optimizer: Literal["adam", "muon"] = "adam",
+    init: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     from_scratch: Annotated[bool, FLAG] = False,
     seed: Whole = 0,
     workers: Whole = 2,
@@ -61,6 +62,7 @@ def train_baseline(
         batch: Photographs per batch; by default the published number.
         learning_rate: The highest learning rate; by default the published one, Adam's.
         optimizer: adam as published, or muon, which gets further in short trainings (not for shen).
+        init: Weights of this part from an earlier training, to train further.
         from_scratch: Start from random weights, not from AdaIN's published decoder (shen: not from
             the shipped model's filters).
         seed: Random seed.
@@ -82,6 +84,7 @@ def train_baseline(
             batch=batch,
             learning_rate=learning_rate,
             optimizer=optimizer,
+            init=str(init) if init else None,
             from_scratch=from_scratch,
             seed=seed,
             device=device,
