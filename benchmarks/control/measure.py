@@ -81,7 +81,7 @@ def path(photos: list[Picture]) -> tuple[list[str], Figure]:
     """
     network = load_loss_network()
     measured, model = photos[1:], resize(photos[0], 512)
-    lines = ["| from | to | " + " | ".join(f"{k / (STEPS - 1):.3g}" for k in range(STEPS)) + " |"]
+    lines = ["| from, to | loss to | " + " | ".join(f"{k / (STEPS - 1):.3g}" for k in range(STEPS)) + " |"]
     lines.append("|---" * (STEPS + 2) + "|")
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, names in zip(figure.subplots(1, len(PATHS)), PATHS, strict=True):
@@ -99,7 +99,8 @@ def path(photos: list[Picture]) -> tuple[list[str], Figure]:
                 for j, target in enumerate(targets):
                     losses[j, k] += perceptual_loss(features, content, target).total.item() / len(measured)
         for j, name in enumerate(names):
-            lines.append(f"| loss to {name} | | " + " | ".join(f"{x:.1f}" for x in losses[j]) + " |")
+            written = " | ".join(f"{x:.1f}" for x in losses[j])
+            lines.append(f"| {names[0]}, {names[1]} | {name} | {written} |")
             axes.plot(np.linspace(0, 1, STEPS), losses[j], marker="o", markersize=4, label=f"to {name}")
         axes.set(xlabel=f"share of {names[1]}", ylabel="perceptual loss", ylim=(0, None))
         axes.grid(alpha=0.3)
