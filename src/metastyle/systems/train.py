@@ -25,7 +25,7 @@ from metastyle.core.settings import Count, Positive, Seed
 from metastyle.core.surroundings import each_step
 from metastyle.systems import avatar_net, johnson, shen, style_swap, wct
 from metastyle.systems.objective import Networks, Objective, Start
-from metastyle.systems.weights import read_settings, save_trained, trained_path, trained_tensors
+from metastyle.systems.weights import read_trained, save_trained, trained_path
 from metastyle.training import loop
 from metastyle.training.config import DataConfig, OptimizerConfig, RunConfig
 from metastyle.training.data import Episode, Episodes, Request, Split
@@ -85,7 +85,7 @@ class Settings(checks.Settings):
     optimizer: Literal["adam", "muon"] = "adam"
     """adam as published, or muon for all kernels except the last, which makes short trainings better."""
     init: str | None = None
-    """File of this part's weights to start from, of an earlier run; None starts from AdaIN's."""
+    """File of this part's weights to start from, of an earlier run."""
     from_scratch: bool = False
     """Start from random weights, not from AdaIN's decoder (Shen et al.: not from theta)."""
     seed: Seed = 0
@@ -188,9 +188,8 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
 
     def _load(self, path: str) -> tuple[str, dict[str, Any]]:
         """Start from the weights in a file; returns their digest and the lengths of their training."""
-        tensors = trained_tensors(self.module.learned, self.module.name, Path(path))
+        tensors, about = read_trained(self.module.learned, self.module.name, Path(path))
         self.module.learned.load_state_dict(tensors)
-        about = read_settings(Path(path))
         before = about.get("before", {})
         lengths = {name: before.get(name, 0) + about.get(name, 0) for name in ("iteration", "seconds")}
         return tensor_digest(tensors), lengths

@@ -81,13 +81,13 @@ def load_trained(module: M, part: str, folder: Path | None = None) -> M:
         path = trained_path(part)
     if not path.is_file():
         raise MetastyleError(missing(f"the weights of '{part}' are missing", f"{part} --style DIR", folder))
-    tensors = trained_tensors(module, part, path)
+    tensors, _ = read_trained(module, part, path)
     module.load_state_dict(tensors, assign=True)
     return module.eval().requires_grad_(False)
 
 
-def trained_tensors(module: nn.Module, part: str, path: Path) -> dict[str, Tensor]:
-    """The weights in a file, float16 or float32, in the shapes of the module's.
+def read_trained(module: nn.Module, part: str, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights in a file, float16 or float32, in the shapes of the module's, and their training settings.
 
     Raises:
         MetastyleError: the file is missing or damaged, or belongs to another part.
@@ -100,7 +100,7 @@ def trained_tensors(module: nn.Module, part: str, path: Path) -> dict[str, Tenso
         raise MetastyleError(
             f"{path}: holds the weights of '{content.metadata.get('part')}', not of '{part}'"
         )
-    return tensors
+    return tensors, json.loads(content.metadata["settings"])
 
 
 def missing(what: str, arguments: str, folder: Path | None) -> str:
