@@ -2,7 +2,7 @@
 
     python scripts/weigh_paintings.py PAINTINGS --content PHOTOS -o FOLDER
 
-Most paintings of a collection are quiet: for half of them, unchanged photographs have a style loss below 10,
+Most paintings of a collection are quiet: for half of them, unchanged photographs have a style loss below 25,
 while those that people choose have one near 100. FOLDER gets links to each painting, one for every 8 of that
 loss, from 1 to 10. Each has a name of its own, so that training gives each a size of its own.
 """

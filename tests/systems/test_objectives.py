@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -5,9 +7,9 @@ from metastyle.core.loss_network import STYLE_LAYERS
 from metastyle.core.losses import perceptual_loss, style_target
 from metastyle.systems import avatar_net, wct
 from metastyle.systems.avatar_net import BOTTLENECK, SKIPS, Hourglass, calibrate_skips
-from metastyle.systems.decoders import copy_published, fit_start
+from metastyle.systems.decoders import BEFORE_RELU4_1, copy_published, fit_start
 from metastyle.systems.johnson import OneStyle, OneStyleLearning, thumbnail
-from metastyle.systems.objective import total_variation
+from metastyle.systems.objective import Networks, Start, total_variation
 from metastyle.systems.patches import swap
 from metastyle.systems.shen import MetaLearning, MetaNetwork, moment_loss
 from metastyle.systems.style_swap import Inversion
@@ -143,6 +145,21 @@ def test_level_5_starts_with_a_way_to_relu4_1(encoder, draw):
     error = (found - features["relu4_1"]).square().mean() / features["relu4_1"].square().mean()
     assert error < 0.05  # fitted to few pictures, exactly
     torch.testing.assert_close(decoder(features["relu5_1"]), published(found))
+
+
+def test_the_start_of_level_5_learns_the_way_to_relu4_1_alone(encoder, batch):
+    torch.manual_seed(0)
+    networks = Networks(encoder, decoder=Decoder(4))
+    start = Start(wct.START, Path(), torch.device("cpu"), torch.float32, networks=networks)
+    objective = wct.FeatureReconstruction.begin(start)
+    pictures = torch.cat([batch[0], batch[1]])
+    wanted = encoder(pictures, ["relu4_1", "relu5_1"])
+    found = objective.learned.before("conv4_1", wanted["relu5_1"])
+    losses = objective(*batch)
+    torch.testing.assert_close(losses, {"features": (found - wanted["relu4_1"]).square().mean()})
+    losses["features"].backward()
+    moved = {name.split(".")[0] for name, p in objective.learned.named_parameters() if p.grad is not None}
+    assert moved == set(BEFORE_RELU4_1)
 
 
 def test_skips_calibrated_on_one_picture_hardly_change_it(encoder, draw):

@@ -19,7 +19,7 @@ from metastyle.images.encode import save_picture
 from metastyle.images.picture import Picture
 from metastyle.systems import johnson, shen
 from metastyle.systems import train as training
-from metastyle.systems.decoders import copy_published
+from metastyle.systems.decoders import BEFORE_RELU4_1, copy_published
 from metastyle.systems.johnson import TrainedJohnson
 from metastyle.systems.objective import Networks
 from metastyle.systems.shen import MetaNetwork
@@ -72,6 +72,22 @@ def test_muon_changes_all_kernels_but_the_last(settings, networks):
     )
     kernels = {name for name, p in task.parameters.items() if p.dim() == 4}
     assert kernels - task.hidden == {"conv1_1.weight"}
+
+
+def test_level_5_goes_on_from_its_start(settings, networks, tmp_path):
+    task = training.SystemTask(
+        settings("wct-5-start", optimizer="muon"), launch("cpu", "float32"), torch.float32, networks
+    )
+    assert task.hidden == {f"{name}.weight" for name in BEFORE_RELU4_1}
+    run(settings("wct-5-start", output=str(tmp_path / "start")), networks)
+    started = tmp_path / "start" / "wct-5.safetensors"
+    published = networks.decoder.state_dict()
+    for name, tensor in load_trained(Decoder(5), "wct-5", started.parent).state_dict().items():
+        if not name.startswith(BEFORE_RELU4_1):
+            torch.testing.assert_close(tensor, published[name], atol=1e-3, rtol=1e-3)
+    run(settings("wct-5", init=str(started), iterations=2), networks)
+    after = read_settings(tmp_path / "run" / "wct-5.safetensors")
+    assert (after["before"]["iteration"], after["iteration"]) == (4, 2)
 
 
 def test_a_run_with_muon_lowers_the_loss(settings, networks, every_step):
@@ -255,7 +271,10 @@ def test_losses_that_are_not_finite_end_the_run_with_an_error(settings, networks
         ({"crop": 40}, "crop is 40: use a multiple of 16"),
         ({"learning_rate": 2.0}, "learning_rate is 2.0"),
         ({"minutes": float("nan")}, "minutes is nan"),
-        ({"init": "a.safetensors", "from_scratch": True}, "init is 'a.safetensors': use either it or from"),
+        (
+            {"init": "a.safetensors", "from_scratch": True},
+            "init is 'a.safetensors': use weights or a random start",
+        ),
     ],
 )
 def test_invalid_settings_are_refused(changes, expected, settings):

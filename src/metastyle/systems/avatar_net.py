@@ -119,7 +119,7 @@ class Reconstruction(Objective):
     learning_rate = 1e-4
     batch_size = 8
     sees = "paintings"
-    fits = True
+    fit_batches = 16
     precision = "native"
     muon_rate = 1.0
     name = PART

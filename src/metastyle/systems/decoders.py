@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from metastyle.systems.vgg19 import Decoder, Encoder
 
+BEFORE_RELU4_1 = ("conv5_1", "conv4_4", "conv4_3", "conv4_2")
+"""The convolutions of level 5's decoder from relu5_1 to relu4_1, where AdaIN's published decoder begins."""
+
 
 def copy_published(decoder: Decoder, published: Decoder) -> None:
     """Copy the convolutions that have the same shape in both decoders.
@@ -41,11 +44,11 @@ def fit_start(encoder: Encoder, decoder: Decoder, pictures: Sequence[Tensor]) ->
     layer = f"relu{decoder.level}_1"
     to_features = decoder.level == 5
     if to_features:
-        for name in ("conv5_1", "conv4_4", "conv4_3"):
+        for name in BEFORE_RELU4_1[:-1]:
             convolution: nn.Conv2d = decoder.get_submodule(name)  # type: ignore[assignment]
             nn.init.dirac_(convolution.weight)
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-    fitted_name = "conv4_2" if to_features else "conv1_1"
+    fitted_name = BEFORE_RELU4_1[-1] if to_features else "conv1_1"
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         for batch in pictures:

@@ -71,7 +71,7 @@ class Objective(nn.Module, ABC):
         learning_rate: the published initial learning rate.
         batch_size: published number of photographs per batch.
         sees: additional inputs: crops of ``paintings``, the ``target`` of a painting, or ``nothing``.
-        fits: whether ``fit`` has an effect.
+        fit_batches: number of batches that ``fit`` gets; 0 if there is nothing to fit.
         precision: ``native`` computes in bfloat16 where the hardware multiplies it natively.
         muon_rate: learning rate of Muon relative to that of Adam; None if Muon cannot train it.
         learned: the module that is saved.
@@ -82,7 +82,7 @@ class Objective(nn.Module, ABC):
     learning_rate: ClassVar[float]
     batch_size: ClassVar[int]
     sees: ClassVar[Literal["paintings", "target", "nothing"]]
-    fits: ClassVar[bool] = False
+    fit_batches: ClassVar[int] = 0
     precision: ClassVar[Literal["float32", "native"]] = "float32"
     muon_rate: ClassVar[float | None] = None
 

@@ -72,7 +72,7 @@ class Inversion(Objective):
     learning_rate = 1e-3
     batch_size = 2
     sees = "paintings"
-    fits = True
+    fit_batches = 16
     precision = "native"
     muon_rate = 1.0
     name = PART

@@ -38,6 +38,7 @@ from metastyle.weights.tensor_files import tensor_digest
 
 PARTS: dict[str, type[Objective]] = {
     **{wct.part(level): wct.Reconstruction for level in reversed(wct.LEVELS)},
+    wct.START: wct.FeatureReconstruction,
     style_swap.PART: style_swap.Inversion,
     avatar_net.PART: avatar_net.Reconstruction,
     shen.PART: shen.MetaLearning,
@@ -50,7 +51,6 @@ LARGEST_PAINTING = 512
 
 _SIDES = (384, 384)  # shorter side of described paintings: as paintings of LARGEST_PAINTING usually have it
 _WARM_UP = 0.01
-_SHOWN = 16  # batches for fitting decoders at the start
 _FREE_TO_CHANGE = frozenset(
     {"contents", "styles", "output", "iterations", "minutes", "device", "workers", "save_minutes"}
 )
@@ -104,7 +104,7 @@ class Settings(checks.Settings):
         if self.iterations is None and self.minutes is None:
             raise SettingError("minutes", None, "a length, or iterations")
         if self.init is not None and self.from_scratch:
-            raise SettingError("init", self.init, "either it or from_scratch")
+            raise SettingError("init", self.init, "weights or a random start, not both")
         if self.optimizer == "muon" and PARTS[self.part].muon_rate is None:
             raise SettingError("optimizer", "muon", f"adam for {self.part}")
 
@@ -152,8 +152,8 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
         self.learned = self.module.learned.train()
         self.parameters = {name: p for name, p in self.learned.named_parameters() if p.requires_grad}
         self.rate_factors = {}
-        kernels = [name for name, p in self.parameters.items() if p.dim() == 4]
-        self.hidden = frozenset(kernels[:-1] if kind.muon_rate else ())
+        kernels = [name for name, p in self.learned.named_parameters() if p.dim() == 4]
+        self.hidden = frozenset(kernels[:-1] if kind.muon_rate else ()) & self.parameters.keys()
 
         batch = settings.batch or kind.batch_size
         self.optimizer = OptimizerConfig(
@@ -241,11 +241,12 @@ class SystemTask(Task[tuple[Tensor, Tensor, list[Any]]]):
 
     def prepare(self) -> Iterator[Preparing]:
         """Fit the initialization to the pictures of the first iterations."""
-        if self.run_settings.from_scratch or self.before or not self.module.fits:
+        if self.run_settings.from_scratch or self.before or not self.module.fit_batches:
             return
         yield Preparing("the start", 0, 1)
         episodes, crop = self.episodes(0, 1), self.run_settings.crop
-        shown = (self.batches(episodes[Request(index, crop)], 0.0)[0] for index in range(_SHOWN))
+        requests = (Request(index, crop) for index in range(self.module.fit_batches))
+        shown = (self.batches(episodes[request], 0.0)[0] for request in requests)
         self.module.fit([torch.cat([photos, crops]) for photos, crops, _ in shown])
 
     def write(self, learned: nn.Module, record: Record) -> Path:

@@ -52,7 +52,7 @@ def train_baseline(
         metastyle train-baseline shen --content a/ --style b/ --iterations 90000
 
     Args:
-        name: wct-1 to wct-5, style-swap, avatar-net, shen or johnson.
+        name: wct-1 to wct-5, wct-5-start, style-swap, avatar-net, shen or johnson.
         content: Folder of photographs or of tar shards, or one shard.
         style: The same for paintings; for johnson, the one painting.
         output: Folder of the weights and the checkpoint.
@@ -62,7 +62,8 @@ def train_baseline(
         batch: Photographs per batch; by default the published number.
         learning_rate: The highest learning rate; by default the published one, Adam's.
         optimizer: adam as published, or muon, which gets further in short trainings (not for shen).
-        init: Weights of this part from an earlier training, to train further.
+        init: Weights of this part from an earlier training, to train further; for wct-5 also those
+            of wct-5-start.
         from_scratch: Start from random weights, not from AdaIN's published decoder (shen: not from
             the shipped model's filters).
         seed: Random seed.
