@@ -19,7 +19,7 @@ from metastyle.core.checks import check_value, checked
 from metastyle.core.device import photo_precision, pick_device
 from metastyle.core.grain import PAINTED
 from metastyle.core.initialization import Parameters
-from metastyle.core.network import TransformationNetwork, network_of
+from metastyle.core.network import TransformationNetwork, network_of, without_idle
 from metastyle.core.parameters import checked_parameters, full_parameters, strengthen
 from metastyle.core.settings import (
     LARGEST_GRAIN,
@@ -367,6 +367,8 @@ class Style:
     def network(self, strength: float = 1.0) -> TransformationNetwork:
         """The style as an ordinary feed-forward network in evaluation mode, which belongs to the caller.
 
+        Its idle parameters are zero, whatever they are in the style.
+
         Args:
             strength: Above 1, the parameters go beyond the style, further away from the initialization.
 
@@ -375,12 +377,14 @@ class Style:
         """
         check_value("strength", strength, Strength)
         if not self.needs_base and strength == 1:
-            return network_of(self.parameters)
+            return network_of(without_idle(self.parameters))
         initialization, base = shipped_initialization()
         check_base(self, base)
         theta = dict(initialization.network.named_parameters())
         parameters = full_parameters(self.parameters, theta)
-        return network_of(parameters if strength == 1 else strengthen(parameters, theta, strength))
+        if strength != 1:
+            parameters = strengthen(parameters, theta, strength)
+        return network_of(without_idle(parameters))
 
 
 def check_base(style: Style, base: str) -> None:

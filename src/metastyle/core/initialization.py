@@ -2,7 +2,8 @@
 
 The paper leaves Psi open in section 2.2 and takes the identity in section 3. Ours, a deliberate
 deviation, adds to the 3,200 instance-norm parameters an offset that is predicted from the painting's
-VGG statistics. The offset is zero at the start of training, so the identity is a special case.
+VGG statistics. The offset is zero at the start of training, so the identity is a special case. Offsets of
+idle parameters, which only rounding noise would train, are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metastyle.core.losses import StyleTarget
-from metastyle.core.network import TransformationNetwork, instance_norm_parameters
+from metastyle.core.network import TransformationNetwork, idle_parameters, instance_norm_parameters
 
 Parameters = dict[str, Tensor]
 
@@ -63,4 +64,6 @@ class Initialization(nn.Module):
             return parameters
         norms = instance_norm_parameters(self.network)
         offsets = self.predictor(target.statistics).split([p.numel() for p in norms.values()])
-        return parameters | {name: p + o for (name, p), o in zip(norms.items(), offsets, strict=True)}
+        idle = idle_parameters(self.network)
+        moved = zip(norms.items(), offsets, strict=True)
+        return parameters | {name: p + o for (name, p), o in moved if name not in idle}

@@ -147,6 +147,16 @@ def idle_parameters(network: nn.Module) -> set[str]:
     return (biases | shifts) - {"out.bias"}
 
 
+def without_idle(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same network's parameters, with zeros for the idle ones.
+
+    Numbers that the next normalization cancels still move the values in between away from zero, where
+    bfloat16 is coarser: with shifts of seven standard deviations its error is twice as large.
+    """
+    idle = idle_parameters(_form())
+    return {name: torch.zeros_like(p) if name in idle else p for name, p in parameters.items()}
+
+
 def hidden_kernels(network: nn.Module) -> set[str]:
     """Names of the kernels between two hidden layers: all but the first and the last convolution's."""
     names = [f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
