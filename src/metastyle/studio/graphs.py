@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from metastyle.core.initialization import Initialization
 from metastyle.core.loss_network import STYLE_LAYERS, LossNetwork
-from metastyle.core.network import Residual, TransformationNetwork, instance_norm_parameters
+from metastyle.core.network import Residual, TransformationNetwork, idle_parameters, instance_norm_parameters
 from metastyle.studio.graph_builder import Builder
 from metastyle.studio.graph_convolutions import by_rows, doubled, winograd
 
@@ -161,7 +161,9 @@ def describe_graph(initialization: Initialization, loss_network: LossNetwork, qu
             x = build.node("Relu", x) if index else x
             x = build.node("MatMul", build.weight(linear.weight), x)
             x = build.node("Add", x, build.weight(linear.bias))
-        result = build.node("Add", result, x)
+        idle = idle_parameters(initialization.network)
+        moved = torch.cat([torch.full((p.numel(),), float(name not in idle)) for name, p in norms.items()])
+        result = build.node("Add", result, build.node("Mul", x, build.constant(moved.numpy())))
     build.output(result, NORMS)
     outputs = {NORMS: [_numbers(norms.values())]} | outputs
     return build.graph("describe", {PAINTING: [1, 3, "height", "width"]}, outputs)
