@@ -31,10 +31,11 @@ ParameterSet = Literal["all", "instance_norm"]
 def inner_update(parameters: Parameters, loss: Tensor, steps: Parameters, second_order: bool) -> Parameters:
     """w_t = w_{t-1} - delta grad l(w_{t-1}) for the parameters in ``steps``; the others stay the same.
 
-    ``steps`` holds delta for each updated parameter, a scalar or a tensor that broadcasts to it.
+    ``steps`` holds delta for each updated parameter, a scalar or a tensor that broadcasts to it. Those that
+    need no gradients, as idle ones, stay the same, too.
     With ``second_order`` the result is differentiable through the gradient itself.
     """
-    moved = {name: parameters[name] for name in steps}
+    moved = {name: parameters[name] for name in steps if parameters[name].requires_grad}
     gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=second_order)
     return parameters | {
         name: w - steps[name] * g for (name, w), g in zip(moved.items(), gradients, strict=True)
