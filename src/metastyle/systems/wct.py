@@ -128,8 +128,8 @@ class FeatureReconstruction(Reconstruction):
 
         L = |D(Phi_5) - Phi_4|^2
 
-    Neither the rest of the decoder nor a second pass of the encoder is needed, which makes an iteration
-    several times as fast as equation 1's. The weights are those of ``wct-5``, to be trained further.
+    Neither the rest of the decoder nor a second pass of the encoder is needed: an iteration takes a third of
+    equation 1's time (docs/baselines.md). The weights are those of ``wct-5``, to be trained further.
     """
 
     fit_batches = 64
